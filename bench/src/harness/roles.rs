@@ -1,0 +1,86 @@
+//! What a child process is: the serving or the driving end of one system under one workload.
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+
+use super::scenario::Workload;
+use super::{pin, process};
+use crate::systems::{self, System};
+
+/// The hidden subcommands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Role {
+    #[command(hide = true)]
+    Serve(Child),
+    #[command(hide = true)]
+    Drive(Child),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Child {
+    #[arg(long, value_parser = system_named)]
+    system: &'static str,
+    #[arg(long, value_parser = workload_named)]
+    workload: &'static Workload,
+    /// Not pinned without.
+    #[arg(long)]
+    core: Option<usize>,
+    /// For inproc, in place of an endpoint.
+    #[arg(long)]
+    server_core: Option<usize>,
+    #[arg(long)]
+    endpoint: Option<String>,
+}
+
+impl Role {
+    /// Plays the role until the parent is done with it.
+    pub(crate) fn play(&self) -> Result<()> {
+        match self {
+            Self::Serve(child) => child.serve(),
+            Self::Drive(child) => child.drive(),
+        }
+    }
+}
+
+impl Child {
+    fn serve(&self) -> Result<()> {
+        process::leave_with_the_parent();
+        let system = self.prepare()?;
+        let endpoint = self.endpoint.as_deref().context("no endpoint")?;
+        system.serve(self.workload.load, endpoint, &mut process::say_ready)
+    }
+
+    fn drive(&self) -> Result<()> {
+        let system = self.prepare()?;
+        let mut driver = match (&self.endpoint, self.server_core) {
+            (Some(endpoint), _) => system.connect(self.workload.load, endpoint)?,
+            (None, Some(server_core)) => system.inproc(server_core)?,
+            (None, None) => bail!("neither an endpoint nor a core for the server"),
+        };
+        process::say_ready("")?;
+        process::answer_the_parent(|plan| {
+            let outcome = driver.slice(&serde_json::from_str(plan)?)?;
+            Ok(serde_json::to_string(&outcome)?)
+        })
+    }
+
+    fn prepare(&self) -> Result<&'static dyn System> {
+        if let Some(core) = self.core {
+            pin::to_core(core)?;
+        }
+        systems::named(self.system).context("no such system")
+    }
+}
+
+/// For flags: the name of a system that is built in.
+pub(crate) fn system_named(name: &str) -> Result<&'static str> {
+    let system = systems::named(name).with_context(|| {
+        let names: Vec<_> = systems::ALL.iter().map(|system| system.name()).collect();
+        format!("not built in; there are {}", names.join(", "))
+    })?;
+    Ok(system.name())
+}
+
+fn workload_named(name: &str) -> Result<&'static Workload> {
+    Workload::named(name).context("no such workload")
+}

@@ -1,0 +1,707 @@
+//! One connection: from the first byte to the last.
+//!
+//! ```text
+//! Connecting --> Handshake --> Traffic --> Closed
+//!                    |  ^ admitted
+//!                    v  |
+//!                 Contested        another peer holds the identity: it is being tested
+//! ```
+//!
+//! Only the thread that leads walks a connection through its phases. Senders write to the stream
+//! through the pipe's outbox, and never see a phase.
+//!
+//! # Invariants
+//!
+//! 1. Nothing that a peer sends is acted on before it is admitted.
+//! 2. A connection that is closed is off the poller and off its pipe before anybody hears of it.
+//! 3. Silence is not judged while reading is paused, since then it is ours.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rustix::fd::AsFd;
+
+use super::dial::Dialer;
+use super::driver::{Action, Workbench};
+use super::outbox::{Link, Wrote};
+use super::owner::{Flow, Owner, Verdict};
+use super::pipe::Pipe;
+use super::poller::{Interest, Ready};
+use super::shared::Shared;
+use super::timers::{Timer, grained};
+use crate::event::{CloseReason, Event};
+use crate::link::{Endpoint, RemoteAddr, Stream};
+use crate::message::Message;
+use crate::zmtp::command::{self, Command};
+use crate::zmtp::decoder::{Decoder, Plan, Sink};
+use crate::zmtp::encoder::Encoder;
+use crate::zmtp::{Handshake, Local, PeerInfo, Progress, Violation};
+
+/// Bytes read from one connection before the others have their turn.
+const READ_BUDGET: usize = 256 * 1024;
+/// PINGs answered to one peer in a second; more are counted, not answered.
+const PONGS_A_SECOND: u32 = 100;
+/// Commands are not queued behind this many bytes: the peer is not reading.
+const COMMANDS_BEHIND_MAX: usize = 64 * 1024;
+/// How long the holder of a contested identity has to answer.
+pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// How a connection came to be.
+#[derive(Debug)]
+pub(crate) enum Origin {
+    /// By a listener, as this one in the order of all.
+    Accepted { serial: u64 },
+    /// By a dialer.
+    Dialed(Arc<Dialer>),
+}
+
+/// One connection.
+pub(crate) struct Conn {
+    pub(crate) token: u64,
+    pub(crate) stream: Stream,
+    pub(crate) remote: RemoteAddr,
+    pub(crate) remote_name: Arc<str>,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) origin: Origin,
+    pub(crate) owner: Arc<dyn Owner>,
+    pub(crate) shared: Arc<Shared>,
+    interest: Mutex<Option<Interest>>,
+    phase: Mutex<Phase>,
+    pipe: OnceLock<Arc<Pipe>>,
+    closed: AtomicBool,
+    /// The newcomer that waits for this connection's sign of life.
+    challenger: Mutex<Option<Arc<Conn>>>,
+}
+
+enum Phase {
+    Connecting,
+    Handshake(Box<Handshake>),
+    Contested(Box<(Handshake, PeerInfo)>),
+    Traffic(Box<Traffic>),
+    Closed,
+}
+
+struct Traffic {
+    decoder: Decoder,
+    last_heard: Instant,
+    /// Whether the peer speaks a version that has heartbeats.
+    pings: bool,
+    /// The time to live that the peer announced.
+    ttl: Option<Duration>,
+    pongs: Rate,
+}
+
+/// At most so many in a second.
+struct Rate {
+    since: Instant,
+    count: u32,
+}
+
+impl Rate {
+    fn allows(&mut self, now: Instant, max: u32) -> bool {
+        if now.duration_since(self.since) >= Duration::from_secs(1) {
+            *self = Rate {
+                since: now,
+                count: 0,
+            };
+        }
+        self.count += 1;
+        self.count <= max
+    }
+}
+
+/// Takes what one read has brought.
+struct Intake<'a> {
+    batch: &'a mut Vec<Message>,
+    replies: Vec<u8>,
+    now: Instant,
+    ttl: &'a mut Option<Duration>,
+    pongs: &'a mut Rate,
+    unanswered: u64,
+}
+
+impl Sink for Intake<'_> {
+    fn message(&mut self, message: Message) {
+        self.batch.push(message);
+    }
+
+    fn command(&mut self, body: &[u8]) -> Result<(), Violation> {
+        match command::parse(body)? {
+            Command::Ping {
+                ttl_deciseconds,
+                context,
+            } => {
+                let ttl = Duration::from_millis(u64::from(ttl_deciseconds) * 100);
+                *self.ttl = (!ttl.is_zero()).then_some(ttl);
+                if self.pongs.allows(self.now, PONGS_A_SECOND) {
+                    command::pong(&mut self.replies, context);
+                } else {
+                    self.unanswered += 1;
+                }
+                Ok(())
+            }
+            Command::Pong { .. } => Ok(()),
+            other => Err(other.unexpected()),
+        }
+    }
+}
+
+impl Conn {
+    #[allow(clippy::too_many_arguments)] // what a connection is made of
+    pub(crate) fn new(
+        token: u64,
+        stream: Stream,
+        remote: RemoteAddr,
+        endpoint: Endpoint,
+        origin: Origin,
+        owner: Arc<dyn Owner>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Conn {
+            token,
+            stream,
+            remote_name: remote.to_string().into(),
+            remote,
+            endpoint,
+            origin,
+            owner,
+            shared,
+            interest: Mutex::new(None),
+            phase: Mutex::new(Phase::Connecting),
+            pipe: OnceLock::new(),
+            closed: AtomicBool::new(false),
+            challenger: Mutex::new(None),
+        }
+    }
+
+    /// Begins to be watched: for the end of connecting, or for the peer's greeting.
+    pub(crate) fn start(self: &Arc<Self>, connecting: bool, bench: &mut Workbench<'_>) {
+        let timeout = self.owner.settings().handshake_timeout;
+        self.shared
+            .arm(bench.now + timeout, Timer::Handshake(self.token));
+        let interest = Interest {
+            read: !connecting,
+            write: connecting,
+        };
+        let added = {
+            let mut current = self.interest.lock();
+            *current = Some(interest);
+            self.shared
+                .poller
+                .add(self.stream.as_fd(), self.token, interest)
+        };
+        if let Err(error) = added {
+            self.close(CloseReason::Io(error.kind()), bench);
+        } else if !connecting {
+            self.greet(bench);
+        }
+    }
+
+    /// Changes what the connection is watched for, unless it is off the poller.
+    fn watch_for(&self, change: impl FnOnce(&mut Interest)) {
+        let mut current = self.interest.lock();
+        let Some(interest) = current.as_mut() else {
+            return;
+        };
+        let before = *interest;
+        change(interest);
+        if *interest != before {
+            let changed = self
+                .shared
+                .poller
+                .modify(self.stream.as_fd(), self.token, *interest);
+            if let Err(error) = changed {
+                log::error!(
+                    "cannot watch the connection to {}: {error}",
+                    self.remote_name
+                );
+            }
+        }
+    }
+
+    /// Pauses reading, or takes it up again. Any thread may call this.
+    pub(crate) fn set_reading(&self, reading: bool) {
+        self.watch_for(|interest| interest.read = reading);
+    }
+
+    fn greet(self: &Arc<Self>, bench: &mut Workbench<'_>) {
+        let (socket_type, identity) = self.owner.local();
+        let responder = matches!(self.origin, Origin::Accepted { .. });
+        let local = Local {
+            socket_type,
+            identity,
+            responder,
+        };
+        let mut handshake = Handshake::new(local, self.owner.settings().handshake);
+        let written = self.write_plain(&handshake.take_output());
+        *self.phase.lock() = Phase::Handshake(Box::new(handshake));
+        self.watch_for(|interest| {
+            *interest = Interest {
+                read: true,
+                write: false,
+            }
+        });
+        if let Err(reason) = written {
+            self.close(reason, bench);
+        }
+    }
+
+    /// Writes a few bytes of the handshake. They fit any socket buffer: a peer that lets less
+    /// than a greeting and a READY through is not worth waiting for.
+    fn write_plain(&self, bytes: &[u8]) -> Result<(), CloseReason> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match self.stream.send(rest) {
+                Ok(n) => rest = &rest[n..],
+                Err(error) => return Err(CloseReason::Io(error.kind())),
+            }
+        }
+        Ok(())
+    }
+
+    /// The kernel says the connection is ready for something.
+    pub(crate) fn ready(self: &Arc<Self>, ready: Ready, bench: &mut Workbench<'_>) {
+        if ready.writable
+            && let Some(pipe) = self.pipe.get()
+        {
+            pipe.writable(self);
+        }
+        let ended = {
+            let mut phase = self.phase.lock();
+            match &mut *phase {
+                Phase::Connecting => {
+                    drop(phase);
+                    self.connected(bench);
+                    return;
+                }
+                Phase::Handshake(handshake) if ready.readable || ready.hung_up => {
+                    match self.shake(handshake, bench) {
+                        Ok(None) => None,
+                        Ok(Some(peer)) => {
+                            let Phase::Handshake(handshake) =
+                                std::mem::replace(&mut *phase, Phase::Closed)
+                            else {
+                                return;
+                            };
+                            drop(phase);
+                            self.ask_in(*handshake, peer, bench);
+                            return;
+                        }
+                        Err(reason) => Some(reason),
+                    }
+                }
+                Phase::Traffic(traffic) if ready.readable => self.read(traffic, bench).err(),
+                // Nothing more can be read, and nothing was.
+                Phase::Traffic(_) | Phase::Contested(_) if ready.hung_up => Some(self.stream_end()),
+                _ => None,
+            }
+        };
+        if let Some(reason) = ended {
+            self.close(reason, bench);
+        }
+    }
+
+    fn stream_end(&self) -> CloseReason {
+        match self.stream.take_error() {
+            Ok(()) => CloseReason::PeerClosed,
+            Err(error) => CloseReason::Io(error.kind()),
+        }
+    }
+
+    fn connected(self: &Arc<Self>, bench: &mut Workbench<'_>) {
+        if let Err(error) = self.stream.take_error() {
+            self.close(CloseReason::Io(error.kind()), bench);
+        } else if self.stream.is_self_connected() {
+            self.close(CloseReason::SelfConnect, bench);
+        } else {
+            self.greet(bench);
+        }
+    }
+
+    /// Reads on in the handshake; gives the peer once it is known.
+    fn shake(
+        &self,
+        handshake: &mut Handshake,
+        bench: &mut Workbench<'_>,
+    ) -> Result<Option<PeerInfo>, CloseReason> {
+        loop {
+            let space = bench.buffer.space();
+            let wanted = handshake.wants().min(space.len());
+            let n = match self.stream.recv(&mut space[..wanted]) {
+                Ok(0) => return Err(CloseReason::PeerClosed),
+                Ok(n) => n,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) => return Err(CloseReason::Io(error.kind())),
+            };
+            let progress = handshake
+                .feed(&space[..n])
+                .map_err(CloseReason::Violation)?;
+            self.write_plain(&handshake.take_output())?;
+            if let Progress::Ready(peer) = progress {
+                return Ok(Some(peer));
+            }
+        }
+    }
+
+    /// The peer is known: the owner decides whether it comes in.
+    fn ask_in(self: &Arc<Self>, handshake: Handshake, peer: PeerInfo, bench: &mut Workbench<'_>) {
+        match self.owner.admit(self, &peer) {
+            Verdict::Admitted(pipe) => self.let_in(handshake, &peer, pipe, bench),
+            Verdict::Refused(reason) => self.turn_away(handshake, reason, bench),
+            Verdict::Contested(holder) => {
+                // Commands from a peer of version 3.0 cannot be asked for: it counts as alive.
+                let asked = holder
+                    .pipe
+                    .get()
+                    .is_some_and(|pipe| holder.test(pipe, self));
+                if !asked {
+                    self.turn_away(handshake, CloseReason::IdentityInUse, bench);
+                    return;
+                }
+                self.set_reading(false);
+                *self.phase.lock() = Phase::Contested(Box::new((handshake, peer)));
+                self.shared
+                    .arm(bench.now + PROBE_TIMEOUT, Timer::Probe(holder.token));
+            }
+        }
+    }
+
+    /// Sends a PING whose answer, or any other sign of life, turns the challenger away.
+    fn test(&self, pipe: &Arc<Pipe>, challenger: &Arc<Conn>) -> bool {
+        let mut waiting = self.challenger.lock();
+        if waiting.is_some() || !self.speaks_heartbeats() {
+            return false;
+        }
+        *waiting = Some(challenger.clone());
+        drop(waiting);
+        let mut ping = Vec::new();
+        command::ping(&mut ping, 0, b"alive?");
+        pipe.command(&ping, COMMANDS_BEHIND_MAX);
+        true
+    }
+
+    fn speaks_heartbeats(&self) -> bool {
+        matches!(&*self.phase.lock(), Phase::Traffic(traffic) if traffic.pings)
+    }
+
+    fn let_in(
+        self: &Arc<Self>,
+        mut handshake: Handshake,
+        peer: &PeerInfo,
+        pipe: Arc<Pipe>,
+        bench: &mut Workbench<'_>,
+    ) {
+        handshake.admit();
+        if let Err(reason) = self.write_plain(&handshake.take_output()) {
+            self.close(reason, bench);
+            return;
+        }
+        let settings = self.owner.settings();
+        let pings = peer.version.major > 3 || peer.version.minor >= 1;
+        *self.phase.lock() = Phase::Traffic(Box::new(Traffic {
+            decoder: Decoder::new(settings.limits.clone()),
+            last_heard: bench.now,
+            pings,
+            ttl: None,
+            pongs: Rate {
+                since: bench.now,
+                count: 0,
+            },
+        }));
+        if self.pipe.set(pipe.clone()).is_err() {
+            return; // admitted before: cannot be
+        }
+        self.owner.census().lock().settled(self);
+        if let Some(beat) = settings.heartbeat {
+            self.arm_heartbeat(bench.now + beat.interval);
+        }
+        if let Origin::Dialed(dialer) = &self.origin {
+            dialer.succeeded();
+        }
+        self.owner.report(Event::Connected {
+            endpoint: self.endpoint.clone(),
+            remote: self.remote_name.clone(),
+            peer: pipe.id,
+        });
+        pipe.attach(self);
+        self.owner.room();
+        self.set_reading(true);
+    }
+
+    fn turn_away(
+        self: &Arc<Self>,
+        mut handshake: Handshake,
+        reason: CloseReason,
+        bench: &mut Workbench<'_>,
+    ) {
+        if reason == CloseReason::IdentityInUse {
+            // An ERROR is final for the peer, so it is sent for what will not pass by itself.
+            handshake.refuse(reason.name());
+            // It is closed in any case; the peer that is still there learns why.
+            let _ = self.write_plain(&handshake.take_output());
+        }
+        self.close(reason, bench);
+    }
+
+    /// The holder of the identity has shown life, or has gone: the contest is decided.
+    pub(crate) fn decided(self: &Arc<Self>, admitted: bool, bench: &mut Workbench<'_>) {
+        let contested = {
+            let mut phase = self.phase.lock();
+            match std::mem::replace(&mut *phase, Phase::Closed) {
+                Phase::Contested(contested) => contested,
+                other => {
+                    *phase = other;
+                    return;
+                }
+            }
+        };
+        let (handshake, peer) = *contested;
+        if admitted {
+            self.ask_in(handshake, peer, bench);
+        } else {
+            self.turn_away(handshake, CloseReason::IdentityInUse, bench);
+        }
+    }
+
+    fn read(&self, traffic: &mut Traffic, bench: &mut Workbench<'_>) -> Result<(), CloseReason> {
+        let Some(pipe) = self.pipe.get() else {
+            return Ok(());
+        };
+        let mut budget = READ_BUDGET;
+        loop {
+            let (n, room, filled) = {
+                match traffic.decoder.plan(bench.buffer) {
+                    Plan::Shared { offset, max } => {
+                        let space = &mut bench.buffer.space()[offset..offset + max];
+                        (self.stream.recv(space), max, Some(offset))
+                    }
+                    Plan::Own(body) => {
+                        let room = body.capacity() - body.len();
+                        (self.stream.recv_spare(body, room), room, None)
+                    }
+                }
+            };
+            let n = match n {
+                Ok(0) => return Err(CloseReason::PeerClosed),
+                Ok(n) => n,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(CloseReason::Io(error.kind())),
+            };
+            traffic.last_heard = bench.now;
+            if let Some(challenger) = self.challenger.lock().take() {
+                bench.actions.push(Action::Decide {
+                    challenger,
+                    admitted: false,
+                });
+            }
+            let mut intake = Intake {
+                batch: bench.batch,
+                replies: Vec::new(),
+                now: bench.now,
+                ttl: &mut traffic.ttl,
+                pongs: &mut traffic.pongs,
+                unanswered: 0,
+            };
+            let fed = match filled {
+                Some(offset) => traffic.decoder.feed(bench.buffer, offset + n, &mut intake),
+                None => traffic.decoder.fed_own(&mut intake),
+            };
+            let (replies, unanswered) = (intake.replies, intake.unanswered);
+            if !replies.is_empty() {
+                pipe.command(&replies, COMMANDS_BEHIND_MAX);
+            }
+            if unanswered > 0 {
+                pipe.pings_unanswered(unanswered);
+            }
+            let flow = if bench.batch.is_empty() {
+                Flow::On
+            } else {
+                self.owner.deliver(pipe, bench.batch)
+            };
+            fed.map_err(CloseReason::Violation)?;
+            budget = budget.saturating_sub(n);
+            if n < room || budget == 0 || flow == Flow::Paused {
+                return Ok(());
+            }
+        }
+    }
+
+    fn arm_heartbeat(&self, at: Instant) {
+        self.shared.arm(
+            grained(at, self.shared.origin),
+            Timer::Heartbeat(self.token),
+        );
+    }
+
+    /// Judges the peer's silence; sends a PING where nothing was heard lately.
+    pub(crate) fn heartbeat(self: &Arc<Self>, bench: &mut Workbench<'_>) {
+        let Some(beat) = self.owner.settings().heartbeat else {
+            return;
+        };
+        let Some(pipe) = self.pipe.get() else { return };
+        let now = bench.now;
+        let verdict = {
+            let mut phase = self.phase.lock();
+            let Phase::Traffic(traffic) = &mut *phase else {
+                return;
+            };
+            let paused = self.interest.lock().is_some_and(|interest| !interest.read);
+            if paused {
+                traffic.last_heard = now;
+            }
+            let silent = now.duration_since(traffic.last_heard);
+            if traffic.pings && silent >= beat.timeout {
+                Err(CloseReason::HeartbeatTimeout)
+            } else if traffic.ttl.is_some_and(|ttl| silent >= ttl) {
+                Err(CloseReason::TtlExpired)
+            } else {
+                let ping = traffic.pings && silent + beat.interval / 2 >= beat.interval;
+                let mut next = now + beat.interval;
+                if traffic.pings {
+                    next = next.min(traffic.last_heard + beat.timeout);
+                }
+                if let Some(ttl) = traffic.ttl {
+                    next = next.min(traffic.last_heard + ttl);
+                }
+                Ok((ping, next.max(now + Duration::from_millis(1))))
+            }
+        };
+        match verdict {
+            Err(reason) => self.close(reason, bench),
+            Ok((ping, next)) => {
+                if ping {
+                    let mut frame = Vec::with_capacity(16);
+                    let ttl = beat.ttl.as_millis().div_ceil(100).min(u16::MAX.into()) as u16;
+                    command::ping(&mut frame, ttl, b"");
+                    pipe.command(&frame, COMMANDS_BEHIND_MAX);
+                    pipe.release();
+                }
+                self.arm_heartbeat(next);
+            }
+        }
+    }
+
+    /// The handshake's time is over.
+    pub(crate) fn handshake_due(self: &Arc<Self>, bench: &mut Workbench<'_>) {
+        let late = matches!(&*self.phase.lock(), Phase::Connecting | Phase::Handshake(_));
+        if late {
+            self.close(CloseReason::HandshakeTimeout, bench);
+        }
+    }
+
+    /// The holder of a contested identity did not answer in time.
+    pub(crate) fn probe_due(self: &Arc<Self>, bench: &mut Workbench<'_>) {
+        if self.challenger.lock().is_some() {
+            self.close(CloseReason::Superseded, bench);
+        }
+    }
+
+    /// Takes the connection down, for this reason.
+    pub(crate) fn close(self: &Arc<Self>, reason: CloseReason, bench: &mut Workbench<'_>) {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let before = std::mem::replace(&mut *self.phase.lock(), Phase::Closed);
+        if self.interest.lock().take().is_some() {
+            // The descriptor is still open, so the poller knows it; a failure changes nothing.
+            let _ = self.shared.poller.delete(self.stream.as_fd());
+        }
+        self.shared.forget(self.token);
+        self.stream.shutdown();
+        self.owner.census().lock().left(self);
+        match self.pipe.get() {
+            Some(pipe) => {
+                pipe.detach(self);
+                self.owner.gone(pipe, &reason);
+                self.owner.report(Event::Disconnected {
+                    endpoint: self.endpoint.clone(),
+                    remote: self.remote_name.clone(),
+                    peer: pipe.id,
+                    reason: reason.clone(),
+                });
+            }
+            None if matches!(before, Phase::Connecting) => {
+                let error = match &reason {
+                    CloseReason::Io(kind) => *kind,
+                    CloseReason::HandshakeTimeout => io::ErrorKind::TimedOut,
+                    _ => io::ErrorKind::Other,
+                };
+                self.owner.report(Event::ConnectFailed {
+                    endpoint: self.endpoint.clone(),
+                    error,
+                });
+            }
+            None => self.owner.report(Event::HandshakeFailed {
+                endpoint: self.endpoint.clone(),
+                remote: self.remote_name.clone(),
+                reason: reason.clone(),
+            }),
+        }
+        if let Some(challenger) = self.challenger.lock().take() {
+            bench.actions.push(Action::Decide {
+                challenger,
+                admitted: true,
+            });
+        }
+        if let Origin::Dialed(dialer) = &self.origin {
+            dialer.lost(self, &reason);
+        }
+    }
+}
+
+/// A connection as its pipe writes to it.
+#[derive(Clone)]
+pub(crate) struct ConnLink(pub(crate) Arc<Conn>);
+
+impl Link for ConnLink {
+    fn write(&self, batch: &mut Encoder) -> (usize, Wrote) {
+        let mut whole = 0;
+        loop {
+            let (n, asked) = {
+                let slices = batch.slices();
+                match &slices[..] {
+                    [] => return (whole, Wrote::All),
+                    [one] => (self.0.stream.send(one), one.len()),
+                    many => (
+                        self.0.stream.send_vectored(many),
+                        many.iter().map(|slice| slice.len()).sum(),
+                    ),
+                }
+            };
+            match n {
+                Ok(n) => {
+                    whole += batch.advance(n);
+                    if n < asked && !batch.is_empty() {
+                        // The socket's buffer is full: the poller says when it is not.
+                        return (whole, Wrote::Blocked);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return (whole, Wrote::Blocked);
+                }
+                Err(_) => return (whole, Wrote::Failed),
+            }
+        }
+    }
+
+    fn watch(&self, blocked: bool) {
+        self.0.watch_for(|interest| interest.write = blocked);
+    }
+
+    fn condemn(&self) {
+        self.0.shared.condemn(self.0.token);
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl std::fmt::Debug for Conn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Conn({} to {})", self.token, self.remote_name)
+    }
+}

@@ -1,0 +1,207 @@
+//! One turn of the leader: run what is due, poll, read, write.
+//!
+//! ```text
+//! flush corked --> condemned --> timers --> poll --> each ready source --> actions --> timers
+//! ```
+//!
+//! The driver's buffers belong to whoever leads; its lock is never contended for.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::conn::Conn;
+use super::poller::Ready;
+use super::shared::{Shared, Source};
+use super::timers::Timer;
+use super::waiter::{LEAVE, READY, Waiter};
+use crate::event::CloseReason;
+use crate::message::Message;
+use crate::zmtp::buffer::ReadBuffer;
+
+/// Something to do once the connection at hand has been let go of.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// A contest about an identity is decided.
+    Decide {
+        challenger: Arc<Conn>,
+        admitted: bool,
+    },
+    /// A connection shall be closed.
+    Close(Arc<Conn>, CloseReason),
+}
+
+/// What connections work with during a turn.
+pub(crate) struct Workbench<'a> {
+    pub(crate) now: Instant,
+    pub(crate) buffer: &'a mut ReadBuffer,
+    pub(crate) batch: &'a mut Vec<Message>,
+    pub(crate) actions: &'a mut Vec<Action>,
+}
+
+/// The buffers of whoever leads.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    /// Made by the first leader: an engine without links needs none of this.
+    tools: Option<Box<Tools>>,
+}
+
+#[derive(Debug)]
+struct Tools {
+    ready: Vec<Ready>,
+    buffer: ReadBuffer,
+    batch: Vec<Message>,
+    actions: Vec<Action>,
+}
+
+impl Driver {
+    pub(crate) fn new() -> Self {
+        Driver { tools: None }
+    }
+
+    fn tools(&mut self) -> &mut Tools {
+        self.tools.get_or_insert_with(|| {
+            Box::new(Tools {
+                ready: Vec::new(),
+                buffer: ReadBuffer::new(),
+                batch: Vec::new(),
+                actions: Vec::new(),
+            })
+        })
+    }
+}
+
+impl Workbench<'_> {
+    /// Runs what has been left to do, and what comes of it.
+    fn act(&mut self) {
+        while let Some(action) = self.actions.pop() {
+            match action {
+                Action::Decide {
+                    challenger,
+                    admitted,
+                } => challenger.decided(admitted, self),
+                Action::Close(conn, reason) => conn.close(reason, self),
+            }
+        }
+    }
+}
+
+impl Tools {
+    fn with(&mut self, now: Instant, work: impl FnOnce(&mut Workbench<'_>)) {
+        let mut bench = Workbench {
+            now,
+            buffer: &mut self.buffer,
+            batch: &mut self.batch,
+            actions: &mut self.actions,
+        };
+        work(&mut bench);
+        bench.act();
+    }
+}
+
+impl Shared {
+    /// Leads until the waiter has a signal or the deadline has come.
+    pub(crate) fn drive(self: &Arc<Self>, waiter: &Waiter, deadline: Option<Instant>) {
+        let mut driver = self.driver.lock();
+        let tools = driver.tools();
+        let mut now = Instant::now();
+        loop {
+            now = self.turn(tools, waiter, deadline, now);
+            if waiter.has(READY | LEAVE) || deadline.is_some_and(|deadline| deadline <= now) {
+                return;
+            }
+        }
+    }
+
+    /// Does, from any thread, something to a connection that is usually the leader's to do.
+    pub(crate) fn with_workbench(&self, work: impl FnOnce(&mut Workbench<'_>)) {
+        // Buffers of its own: the leader holds the driver's while it polls.
+        let mut bench = Workbench {
+            now: Instant::now(),
+            buffer: &mut ReadBuffer::new(),
+            batch: &mut Vec::new(),
+            actions: &mut Vec::new(),
+        };
+        work(&mut bench);
+        bench.act();
+    }
+
+    fn turn(
+        self: &Arc<Self>,
+        tools: &mut Tools,
+        waiter: &Waiter,
+        deadline: Option<Instant>,
+        now: Instant,
+    ) -> Instant {
+        self.flush_corked();
+        for token in self.take_condemned() {
+            if let Some(conn) = self.conn(token) {
+                let reason = match conn.stream.take_error() {
+                    Err(error) => CloseReason::Io(error.kind()),
+                    Ok(()) => CloseReason::PeerClosed,
+                };
+                tools.with(now, |bench| conn.close(reason, bench));
+            }
+        }
+        self.run_timers(tools, now);
+
+        let (until, idle) = self.begin_poll(deadline);
+        let polled = waiter.polling(|may_block| {
+            let timeout = if !may_block || !idle {
+                Some(Duration::ZERO)
+            } else {
+                until.map(|until| until.saturating_duration_since(now))
+            };
+            self.poller.wait(&mut tools.ready, timeout)
+        });
+        self.end_poll();
+        if let Err(error) = polled {
+            log::error!("the poller failed: {error}");
+        }
+        let now = Instant::now();
+        let mut ready = std::mem::take(&mut tools.ready);
+        for ready in ready.drain(..) {
+            match self.source(ready.token) {
+                Some(Source::Conn(conn)) => tools.with(now, |bench| conn.ready(ready, bench)),
+                Some(Source::Listening(listening)) => {
+                    tools.with(now, |bench| listening.accept(bench));
+                }
+                None => {}
+            }
+        }
+        tools.ready = ready;
+        self.run_timers(tools, now);
+        now
+    }
+
+    fn run_timers(self: &Arc<Self>, tools: &mut Tools, now: Instant) {
+        while let Some(timer) = self.pop_timer(now) {
+            tools.with(now, |bench| match timer {
+                Timer::Handshake(token) => {
+                    if let Some(conn) = self.conn(token) {
+                        conn.handshake_due(bench);
+                    }
+                }
+                Timer::Heartbeat(token) => {
+                    if let Some(conn) = self.conn(token) {
+                        conn.heartbeat(bench);
+                    }
+                }
+                Timer::Probe(token) => {
+                    if let Some(conn) = self.conn(token) {
+                        conn.probe_due(bench);
+                    }
+                }
+                Timer::Redial(id) => {
+                    if let Some(dialer) = self.dialer(id) {
+                        dialer.dial(bench);
+                    }
+                }
+                Timer::Accept(token) => {
+                    if let Some(Source::Listening(listening)) = self.source(token) {
+                        listening.resume();
+                    }
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,597 @@
+//! What goes out to one peer: the queue, and the combiner that writes it.
+//!
+//! ```text
+//! sender A: lock, push, nobody writes: take the batch, unlock, write ..... lock, more? write
+//! sender B:                                   lock, push, somebody writes: unlock, done
+//! sender C:                                        lock, push, done
+//! ```
+//!
+//! So one sender alone writes straight to the link, and many become batches without waiting for
+//! each other. Whoever holds `writing` is the only one to touch the link, across a change of
+//! links too: messages that it could not write go back to the front of the queue, in order.
+//!
+//! # Invariants
+//!
+//! 1. Messages go out in the order in which they were pushed, each once. (loom test
+//!    `combined_sends_keep_every_message`)
+//! 2. After every push and flush either somebody writes, or the link is blocked and watched, or
+//!    the queue is corked and listed, or it is empty. (same test)
+//! 3. pushed = written + dropped + queued. (test `the_books_balance`)
+//!
+//! # Not here
+//!
+//! Who watches a blocked link and flushes corked queues (`driver.rs`).
+
+use std::collections::VecDeque;
+
+use super::sync::{Mutex, MutexGuard};
+use crate::message::Message;
+use crate::zmtp::encoder::Encoder;
+
+/// A corked queue is written once it holds this many bytes: large enough to spare system calls,
+/// small enough that the peer works on one chunk while the next is made.
+pub(crate) const CORK_BYTES: usize = 4 * 1024;
+/// Batches that one sender writes for the others before it leaves the rest to the leader.
+const ROUNDS_MAX: usize = 16;
+
+/// Where an outbox writes to.
+pub(crate) trait Link: Clone {
+    /// Writes as much as it takes; gives the messages gone out whole, and how it ended.
+    fn write(&self, batch: &mut Encoder) -> (usize, Wrote);
+    /// Asks for [`Outbox::writable`] to be called once the link takes more; or no longer.
+    fn watch(&self, blocked: bool);
+    /// The link has failed: it shall be taken down.
+    fn condemn(&self);
+    /// Whether the two are the same connection.
+    fn same(&self, other: &Self) -> bool;
+}
+
+/// How a write ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wrote {
+    All,
+    Blocked,
+    Failed,
+}
+
+/// Why a message was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The queue is at its limit.
+    Full,
+    /// The peer has gone for good.
+    Gone,
+}
+
+/// What the caller has to do after an operation, without the lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[must_use]
+pub(crate) struct After {
+    /// Wake those who wait for room.
+    pub(crate) room: bool,
+    /// List the queue for a later flush.
+    pub(crate) corked: bool,
+}
+
+/// Counts of one outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct OutboxCounts {
+    pub(crate) pushed: u64,
+    pub(crate) pushed_bytes: u64,
+    pub(crate) written: u64,
+    pub(crate) dropped: u64,
+    pub(crate) queued: usize,
+    pub(crate) queued_bytes: usize,
+}
+
+impl OutboxCounts {
+    pub(crate) fn add(&mut self, other: &OutboxCounts) {
+        self.pushed += other.pushed;
+        self.pushed_bytes += other.pushed_bytes;
+        self.written += other.written;
+        self.dropped += other.dropped;
+        self.queued += other.queued;
+        self.queued_bytes += other.queued_bytes;
+    }
+}
+
+#[derive(Debug)]
+struct State<L> {
+    link: Option<L>,
+    closed: bool,
+    /// Messages for a link that does not exist yet.
+    backlog: VecDeque<Message>,
+    backlog_bytes: usize,
+    /// Encoded, not yet given to the link.
+    pending: Encoder,
+    /// Encoded, written in part: the link is blocked.
+    held: Encoder,
+    /// An empty encoder that keeps its buffers.
+    spare: Encoder,
+    writing: bool,
+    blocked: bool,
+    corked: bool,
+    starved: bool,
+    /// What the one who writes has taken.
+    flight: usize,
+    flight_bytes: usize,
+    pushed: u64,
+    pushed_bytes: u64,
+    written: u64,
+    dropped: u64,
+}
+
+/// The outgoing queue of one peer.
+#[derive(Debug)]
+pub(crate) struct Outbox<L> {
+    state: Mutex<State<L>>,
+    messages_max: usize,
+    bytes_max: usize,
+    /// Whether messages outlive a link, for the next one.
+    keeps: bool,
+}
+
+impl<L> State<L> {
+    fn queued(&self) -> usize {
+        self.backlog.len() + self.pending.messages() + self.held.messages() + self.flight
+    }
+
+    fn queued_bytes(&self) -> usize {
+        self.backlog_bytes + self.pending.len() + self.held.len() + self.flight_bytes
+    }
+
+    fn encode_backlog(&mut self) {
+        for message in self.backlog.drain(..) {
+            self.pending.push(message);
+        }
+        self.backlog_bytes = 0;
+        self.backlog.shrink_to(16);
+    }
+
+    /// Puts unsent messages back to the front, or drops them.
+    fn put_back(&mut self, mut batch: Encoder, keeps: bool) {
+        let (unsent, lost) = batch.take_unsent();
+        self.dropped += lost as u64;
+        if keeps && !self.closed {
+            for message in unsent.into_iter().rev() {
+                self.backlog_bytes += message.bytes();
+                self.backlog.push_front(message);
+            }
+        } else {
+            self.dropped += unsent.len() as u64;
+        }
+    }
+}
+
+impl<L: Link> Outbox<L> {
+    pub(crate) fn new(messages_max: usize, bytes_max: usize, keeps: bool) -> Self {
+        Outbox {
+            state: Mutex::new(State {
+                link: None,
+                closed: false,
+                backlog: VecDeque::new(),
+                backlog_bytes: 0,
+                pending: Encoder::default(),
+                held: Encoder::default(),
+                spare: Encoder::default(),
+                writing: false,
+                blocked: false,
+                corked: false,
+                starved: false,
+                flight: 0,
+                flight_bytes: 0,
+                pushed: 0,
+                pushed_bytes: 0,
+                written: 0,
+                dropped: 0,
+            }),
+            messages_max,
+            bytes_max,
+            keeps,
+        }
+    }
+
+    /// Queues a message, and writes it if nobody else does. With `cork` it may be held back for
+    /// a flush that is sure to come.
+    pub(crate) fn push(&self, message: Message, cork: bool) -> Result<After, (Refused, Message)> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err((Refused::Gone, message));
+        }
+        let bytes = message.bytes();
+        let queued = state.queued();
+        if queued >= self.messages_max
+            || (queued > 0 && state.queued_bytes() + bytes > self.bytes_max)
+        {
+            state.starved = true;
+            return Err((Refused::Full, message));
+        }
+        state.pushed += 1;
+        state.pushed_bytes += bytes as u64;
+        if state.link.is_none() || !state.backlog.is_empty() {
+            // Without a link, or behind what a new link has not been given yet.
+            state.backlog_bytes += bytes;
+            state.backlog.push_back(message);
+            return Ok(After::default());
+        }
+        state.pending.push(message);
+        if state.writing || state.blocked {
+            return Ok(After::default());
+        }
+        if cork && state.pending.len() < CORK_BYTES {
+            let corked = !std::mem::replace(&mut state.corked, true);
+            return Ok(After {
+                room: false,
+                corked,
+            });
+        }
+        Ok(self.write(state))
+    }
+
+    /// Queues a command frame and writes it as soon as the link takes it. Dropped without a
+    /// link, and while `unless_queued` bytes or more are waiting.
+    pub(crate) fn push_command(&self, frame: &[u8], unless_queued: usize) -> After {
+        let mut state = self.state.lock();
+        if state.link.is_none() || state.pending.len() >= unless_queued {
+            return After::default();
+        }
+        state.pending.push_command(frame);
+        if state.writing || state.blocked {
+            return After::default();
+        }
+        self.write(state)
+    }
+
+    /// Writes what was corked.
+    pub(crate) fn flush(&self) -> After {
+        let mut state = self.state.lock();
+        state.corked = false;
+        if state.writing || state.blocked || state.link.is_none() || state.pending.is_empty() {
+            return After::default();
+        }
+        self.write(state)
+    }
+
+    /// The blocked link takes more.
+    pub(crate) fn writable(&self, link: &L) -> After {
+        let mut state = self.state.lock();
+        let current = state
+            .link
+            .as_ref()
+            .is_some_and(|current| current.same(link));
+        if !current || !state.blocked || state.writing {
+            return After::default();
+        }
+        state.blocked = false;
+        let after = self.write(state);
+        let state = self.state.lock();
+        if !state.blocked {
+            link.watch(false);
+        }
+        after
+    }
+
+    /// Writes batch after batch until nothing is left or the link takes no more.
+    fn write<'a>(&'a self, mut state: MutexGuard<'a, State<L>>) -> After {
+        debug_assert!(!state.writing && !state.blocked);
+        state.writing = true;
+        let mut room = false;
+        for round in 0.. {
+            let Some(link) = state.link.clone() else {
+                break;
+            };
+            let spare = std::mem::take(&mut state.spare);
+            let mut batch = if state.held.is_empty() {
+                std::mem::replace(&mut state.pending, spare)
+            } else {
+                std::mem::replace(&mut state.held, spare)
+            };
+            if batch.is_empty() {
+                state.spare = batch;
+                break;
+            }
+            if round == ROUNDS_MAX {
+                state.held = batch;
+                state.blocked = true;
+                link.watch(true);
+                break;
+            }
+            (state.flight, state.flight_bytes) = (batch.messages(), batch.len());
+            drop(state);
+
+            let (whole, wrote) = link.write(&mut batch);
+
+            state = self.state.lock();
+            (state.flight, state.flight_bytes) = (0, 0);
+            state.written += whole as u64;
+            room |= whole > 0 && std::mem::take(&mut state.starved);
+            if !state
+                .link
+                .as_ref()
+                .is_some_and(|current| current.same(&link))
+            {
+                // The link was replaced meanwhile: what it did not take goes to the next one,
+                // before what was pushed since.
+                let later = std::mem::take(&mut state.pending);
+                state.put_back(later, self.keeps);
+                state.put_back(batch, self.keeps);
+                if state.link.is_some() {
+                    state.encode_backlog();
+                }
+                continue;
+            }
+            match wrote {
+                Wrote::All => state.spare = batch,
+                Wrote::Blocked => {
+                    state.held = batch;
+                    state.blocked = true;
+                    link.watch(true);
+                    break;
+                }
+                Wrote::Failed => {
+                    state.held = batch;
+                    state.blocked = true;
+                    link.condemn();
+                    break;
+                }
+            }
+        }
+        state.writing = false;
+        After {
+            room,
+            corked: false,
+        }
+    }
+
+    /// The link that messages go to from now on.
+    pub(crate) fn attach(&self, link: L) -> After {
+        let mut state = self.state.lock();
+        if state.closed {
+            return After::default();
+        }
+        state.link = Some(link);
+        state.blocked = false;
+        if state.writing {
+            return After::default(); // the one who writes finds the new link
+        }
+        state.encode_backlog();
+        if state.pending.is_empty() {
+            After::default()
+        } else {
+            self.write(state)
+        }
+    }
+
+    /// The link is gone. Its unsent messages wait for the next one or are dropped.
+    pub(crate) fn detach(&self, link: &L) {
+        let mut state = self.state.lock();
+        if !state
+            .link
+            .as_ref()
+            .is_some_and(|current| current.same(link))
+        {
+            return;
+        }
+        state.link = None;
+        state.blocked = false;
+        // What somebody is writing right now is put back before these when the write ends.
+        let later = std::mem::take(&mut state.pending);
+        let first = std::mem::take(&mut state.held);
+        state.put_back(later, self.keeps);
+        state.put_back(first, self.keeps);
+    }
+
+    /// Takes no more, and drops what is queued; gives the messages dropped.
+    pub(crate) fn close(&self) -> u64 {
+        let mut state = self.state.lock();
+        let before = state.dropped;
+        state.closed = true;
+        state.link = None;
+        state.blocked = false;
+        state.dropped += state.backlog.len() as u64;
+        state.backlog = VecDeque::new();
+        state.backlog_bytes = 0;
+        let batches = [
+            std::mem::take(&mut state.held),
+            std::mem::take(&mut state.pending),
+        ];
+        for batch in batches {
+            state.put_back(batch, false);
+        }
+        state.dropped - before
+    }
+
+    /// Whether a message would be taken now.
+    pub(crate) fn has_room(&self) -> bool {
+        let state = self.state.lock();
+        !state.closed
+            && state.queued() < self.messages_max
+            && (state.queued() == 0 || state.queued_bytes() < self.bytes_max)
+    }
+
+    /// Whether there is a link.
+    pub(crate) fn is_linked(&self) -> bool {
+        self.state.lock().link.is_some()
+    }
+
+    /// Whether nothing is queued. If something is, the caller hears of room.
+    pub(crate) fn is_drained(&self) -> bool {
+        let mut state = self.state.lock();
+        state.starved |= state.queued() > 0;
+        state.queued() == 0
+    }
+
+    /// Gives up the buffers of an outbox that is not in use.
+    pub(crate) fn release(&self) {
+        let mut state = self.state.lock();
+        if !state.writing && state.queued() == 0 && state.pending.is_empty() {
+            state.spare.release();
+            state.pending.release();
+            state.held = Encoder::default();
+        }
+    }
+
+    pub(crate) fn counts(&self) -> OutboxCounts {
+        let state = self.state.lock();
+        OutboxCounts {
+            pushed: state.pushed,
+            pushed_bytes: state.pushed_bytes,
+            written: state.written,
+            dropped: state.dropped,
+            queued: state.queued(),
+            queued_bytes: state.queued_bytes(),
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    /// A link in memory that takes `room` bytes.
+    #[derive(Debug, Clone, Default)]
+    struct Memory {
+        taken: Arc<Mutex<Vec<u8>>>,
+        room: Arc<AtomicUsize>,
+        watched: Arc<AtomicBool>,
+    }
+
+    impl Memory {
+        fn with_room(room: usize) -> Self {
+            Memory {
+                room: Arc::new(room.into()),
+                ..Memory::default()
+            }
+        }
+    }
+
+    impl Link for Memory {
+        fn write(&self, batch: &mut Encoder) -> (usize, Wrote) {
+            let bytes = batch.to_vec();
+            let n = bytes.len().min(self.room.load(Ordering::SeqCst));
+            self.room.fetch_sub(n, Ordering::SeqCst);
+            self.taken.lock().extend_from_slice(&bytes[..n]);
+            let whole = batch.advance(n);
+            (
+                whole,
+                if batch.is_empty() {
+                    Wrote::All
+                } else {
+                    Wrote::Blocked
+                },
+            )
+        }
+        fn watch(&self, blocked: bool) {
+            self.watched.store(blocked, Ordering::SeqCst);
+        }
+        fn condemn(&self) {}
+        fn same(&self, other: &Self) -> bool {
+            Arc::ptr_eq(&self.taken, &other.taken)
+        }
+    }
+
+    fn push(outbox: &Outbox<Memory>, text: &str) -> Result<After, Refused> {
+        outbox.push(text.into(), false).map_err(|(why, _)| why)
+    }
+
+    #[test]
+    fn messages_before_a_link_wait_for_it_up_to_the_limit() {
+        let outbox = Outbox::new(2, 1000, true);
+        push(&outbox, "a").unwrap();
+        push(&outbox, "b").unwrap();
+        assert_eq!(push(&outbox, "c"), Err(Refused::Full));
+        let link = Memory::with_room(100);
+        let after = outbox.attach(link.clone());
+        assert!(after.room, "who was refused hears of room");
+        assert_eq!(link.taken.lock()[..], [0, 1, b'a', 0, 1, b'b']);
+    }
+
+    #[test]
+    fn bytes_are_limited_but_one_message_always_fits() {
+        let outbox = Outbox::<Memory>::new(100, 10, true);
+        outbox.push(Message::from(vec![0; 50]), false).unwrap();
+        assert_eq!(push(&outbox, "x"), Err(Refused::Full));
+    }
+
+    #[test]
+    fn a_blocked_link_is_watched_and_written_when_it_takes_more() {
+        let outbox = Outbox::new(10, 1000, true);
+        let link = Memory::with_room(2);
+        let _ = outbox.attach(link.clone());
+        push(&outbox, "ab").unwrap();
+        push(&outbox, "cd").unwrap();
+        assert!(link.watched.load(Ordering::SeqCst));
+        assert_eq!(outbox.counts().queued, 2);
+        link.room.store(100, Ordering::SeqCst);
+        let _ = outbox.writable(&link);
+        assert!(!link.watched.load(Ordering::SeqCst));
+        assert_eq!(link.taken.lock()[..], [0, 2, b'a', b'b', 0, 2, b'c', b'd']);
+    }
+
+    #[test]
+    fn corked_messages_wait_for_the_flush_or_a_chunk() {
+        let outbox = Outbox::new(1000, 1 << 20, true);
+        let link = Memory::with_room(1 << 20);
+        let _ = outbox.attach(link.clone());
+        assert!(outbox.push("a".into(), true).unwrap().corked);
+        assert!(
+            !outbox.push("b".into(), true).unwrap().corked,
+            "listed once"
+        );
+        assert!(link.taken.lock().is_empty());
+        let _ = outbox.flush();
+        assert_eq!(link.taken.lock().len(), 6);
+        let _ = outbox
+            .push(Message::from(vec![0; CORK_BYTES]), true)
+            .unwrap();
+        assert!(link.taken.lock().len() > CORK_BYTES, "a chunk goes at once");
+    }
+
+    #[test]
+    fn a_new_link_gets_what_the_old_one_did_not_take_whole() {
+        let outbox = Outbox::new(10, 1000, true);
+        let old = Memory::with_room(5);
+        let _ = outbox.attach(old.clone());
+        for text in ["a", "b", "c"] {
+            push(&outbox, text).unwrap();
+        }
+        outbox.detach(&old);
+        push(&outbox, "d").unwrap();
+        let new = Memory::with_room(100);
+        let _ = outbox.attach(new.clone());
+        assert_eq!(new.taken.lock()[..], [0, 1, b'b', 0, 1, b'c', 0, 1, b'd']);
+    }
+
+    #[test]
+    fn the_books_balance() {
+        let balanced = |outbox: &Outbox<Memory>| {
+            let counts = outbox.counts();
+            assert_eq!(
+                counts.pushed,
+                counts.written + counts.dropped + counts.queued as u64
+            );
+            counts
+        };
+        for keeps in [false, true] {
+            let outbox = Outbox::new(10, 1000, keeps);
+            let link = Memory::with_room(4);
+            let _ = outbox.attach(link.clone());
+            for text in ["a", "b", "c"] {
+                push(&outbox, text).unwrap();
+                balanced(&outbox);
+            }
+            outbox.detach(&link);
+            let counts = balanced(&outbox);
+            assert_eq!(
+                (counts.written, counts.dropped),
+                (1, if keeps { 0 } else { 2 })
+            );
+            outbox.close();
+            let counts = balanced(&outbox);
+            assert_eq!((counts.dropped, counts.queued), (2, 0));
+            assert_eq!(push(&outbox, "d"), Err(Refused::Gone));
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! A peer of a socket, as the socket sees it: where messages to it go, and what it has cost.
+//!
+//! A pipe may outlive its connection: what a DEALER has queued for an endpoint waits in the pipe
+//! while the dialer reconnects. A pipe that was made for one accepted connection ends with it.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+
+use super::conn::{Conn, ConnLink};
+use super::inproc;
+use super::outbox::{After, Outbox, OutboxCounts, Refused};
+use super::owner::{Owner, Settings};
+use super::shared::Shared;
+use crate::message::{Frame, Message};
+
+/// The slot of a pipe that is in no queue.
+const NO_SLOT: u32 = u32::MAX;
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+enum Route {
+    Stream {
+        outbox: Outbox<ConnLink>,
+        shared: Arc<Shared>,
+    },
+    Inproc(inproc::End),
+}
+
+/// One peer of a socket.
+pub(crate) struct Pipe {
+    /// Its number: never used again in this process.
+    pub(crate) id: u64,
+    route: Route,
+    owner: Weak<dyn Owner>,
+    identity: Mutex<Frame>,
+    slot: AtomicU32,
+    conn: Mutex<Option<Arc<Conn>>>,
+    closed: AtomicBool,
+    /// Its weight in the fair queue of its socket.
+    weight: AtomicU32,
+    /// Whether it outlives its connection.
+    keeps: bool,
+    unanswered_pings: AtomicU64,
+}
+
+impl Pipe {
+    /// A pipe whose messages go over a connection; `keeps` if they outlive it.
+    pub(crate) fn stream(
+        owner: Weak<dyn Owner>,
+        settings: &Settings,
+        shared: Arc<Shared>,
+        keeps: bool,
+    ) -> Arc<Self> {
+        let outbox = Outbox::new(settings.send_messages_max, settings.send_bytes_max, keeps);
+        Self::with(owner, Route::Stream { outbox, shared }, keeps)
+    }
+
+    /// A pipe to a socket of this process.
+    pub(crate) fn inproc(owner: Weak<dyn Owner>, settings: &Settings) -> Arc<Self> {
+        let end = inproc::End::new(settings.send_messages_max, settings.send_bytes_max);
+        Self::with(owner, Route::Inproc(end), false)
+    }
+
+    fn with(owner: Weak<dyn Owner>, route: Route, keeps: bool) -> Arc<Self> {
+        Arc::new(Pipe {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            route,
+            owner,
+            identity: Mutex::new(Frame::new()),
+            slot: AtomicU32::new(NO_SLOT),
+            conn: Mutex::new(None),
+            closed: AtomicBool::new(false),
+            weight: AtomicU32::new(1),
+            keeps,
+            unanswered_pings: AtomicU64::new(0),
+        })
+    }
+
+    /// Sends a message, or says why not. With `cork` it may wait for the next flush.
+    pub(crate) fn send(
+        self: &Arc<Self>,
+        message: Message,
+        cork: bool,
+    ) -> Result<(), (Refused, Message)> {
+        match &self.route {
+            Route::Stream { outbox, shared } => {
+                let after = outbox.push(message, cork)?;
+                if after.corked {
+                    shared.cork(self.clone());
+                }
+                self.follow_up(after);
+                Ok(())
+            }
+            Route::Inproc(end) => end.push(message),
+        }
+    }
+
+    fn follow_up(&self, after: After) {
+        if after.room
+            && let Some(owner) = self.owner.upgrade()
+        {
+            owner.room();
+        }
+    }
+
+    /// Sends a command frame, if the link takes it soon.
+    pub(crate) fn command(&self, frame: &[u8], unless_queued: usize) {
+        if let Route::Stream { outbox, .. } = &self.route {
+            let after = outbox.push_command(frame, unless_queued);
+            self.follow_up(after);
+        }
+    }
+
+    /// Writes what was corked.
+    pub(crate) fn flush(&self) {
+        if let Route::Stream { outbox, .. } = &self.route {
+            let after = outbox.flush();
+            self.follow_up(after);
+        }
+    }
+
+    /// The connection takes more.
+    pub(crate) fn writable(&self, conn: &Arc<Conn>) {
+        if let Route::Stream { outbox, .. } = &self.route {
+            let after = outbox.writable(&ConnLink(conn.clone()));
+            self.follow_up(after);
+        }
+    }
+
+    /// The connection carries the messages from now on.
+    pub(crate) fn attach(&self, conn: &Arc<Conn>) {
+        if let Route::Stream { outbox, .. } = &self.route {
+            *self.conn.lock() = Some(conn.clone());
+            let after = outbox.attach(ConnLink(conn.clone()));
+            self.follow_up(after);
+        }
+    }
+
+    /// The connection has ended.
+    pub(crate) fn detach(&self, conn: &Arc<Conn>) {
+        if let Route::Stream { outbox, .. } = &self.route {
+            outbox.detach(&ConnLink(conn.clone()));
+            let mut current = self.conn.lock();
+            if current
+                .as_ref()
+                .is_some_and(|current| Arc::ptr_eq(current, conn))
+            {
+                *current = None;
+            }
+        }
+    }
+
+    /// Ends the pipe: nothing is taken any more, what is queued is dropped and counted.
+    pub(crate) fn close(&self) {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        match &self.route {
+            Route::Stream { outbox, .. } => {
+                outbox.close();
+            }
+            Route::Inproc(end) => end.close(),
+        }
+    }
+
+    /// The two ends of a connection within the process meet.
+    pub(crate) fn meet(self: &Arc<Self>, other: &Arc<Pipe>) {
+        let (Route::Inproc(end), Some(owner)) = (&self.route, other.owner.upgrade()) else {
+            return;
+        };
+        end.link(owner, other.clone());
+    }
+
+    /// Takes up reading after a pause.
+    pub(crate) fn resume(&self) {
+        match &self.route {
+            Route::Stream { .. } => {
+                if let Some(conn) = &*self.conn.lock() {
+                    conn.set_reading(true);
+                }
+            }
+            Route::Inproc(end) => end.peer_has_room(),
+        }
+    }
+
+    /// The other side of a connection within the process takes messages again.
+    pub(crate) fn has_room_again(&self) {
+        if let Route::Inproc(end) = &self.route {
+            end.has_room_again();
+        }
+    }
+
+    /// Pauses reading.
+    pub(crate) fn pause(&self) {
+        if let Some(conn) = &*self.conn.lock() {
+            conn.set_reading(false);
+        }
+    }
+
+    /// Whether a message would be taken now.
+    pub(crate) fn has_room(&self) -> bool {
+        match &self.route {
+            Route::Stream { outbox, .. } => outbox.has_room(),
+            Route::Inproc(end) => end.has_room(),
+        }
+    }
+
+    /// Whether there is a peer at the other end now.
+    pub(crate) fn is_linked(&self) -> bool {
+        match &self.route {
+            Route::Stream { outbox, .. } => outbox.is_linked(),
+            Route::Inproc(end) => end.is_linked(),
+        }
+    }
+
+    /// Whether nothing is queued; if something is, the owner hears of room.
+    pub(crate) fn is_drained(&self) -> bool {
+        match &self.route {
+            Route::Stream { outbox, .. } => outbox.is_drained(),
+            Route::Inproc(end) => end.counts().queued == 0,
+        }
+    }
+
+    /// Gives up buffers that are not in use.
+    pub(crate) fn release(&self) {
+        if let Route::Stream { outbox, .. } = &self.route {
+            outbox.release();
+        }
+    }
+
+    /// Counts of what was sent.
+    pub(crate) fn counts(&self) -> OutboxCounts {
+        match &self.route {
+            Route::Stream { outbox, .. } => outbox.counts(),
+            Route::Inproc(end) => end.counts(),
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn keeps(&self) -> bool {
+        self.keeps
+    }
+
+    pub(crate) fn weight(&self) -> u32 {
+        self.weight.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_weight(&self, weight: u32) {
+        self.weight.store(weight, Ordering::Relaxed);
+    }
+
+    pub(crate) fn identity(&self) -> Frame {
+        self.identity.lock().clone()
+    }
+
+    pub(crate) fn set_identity(&self, identity: Frame) {
+        *self.identity.lock() = identity;
+    }
+
+    /// The current connection.
+    pub(crate) fn conn(&self) -> Option<Arc<Conn>> {
+        self.conn.lock().clone()
+    }
+
+    /// The place in its socket's fair queue.
+    pub(crate) fn slot(&self) -> Option<u32> {
+        let slot = self.slot.load(Ordering::Relaxed);
+        (slot != NO_SLOT).then_some(slot)
+    }
+
+    /// Set under the lock of the socket's fair queue.
+    pub(crate) fn set_slot(&self, slot: Option<u32>) {
+        self.slot.store(slot.unwrap_or(NO_SLOT), Ordering::Relaxed);
+    }
+
+    pub(crate) fn pings_unanswered(&self, count: u64) {
+        self.unanswered_pings.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn unanswered_pings(&self) -> u64 {
+        self.unanswered_pings.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Pipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pipe({})", self.id)
+    }
+}

@@ -1,0 +1,300 @@
+//! What the threads of one engine share.
+//!
+//! Connections and listeners are found by token: an index, and a generation so that an event for
+//! one that has gone is not taken for its successor's.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+
+use super::conn::Conn;
+use super::dial::Dialer;
+use super::driver::Driver;
+use super::lead::Lead;
+use super::listen::Listening;
+use super::owner::Owner;
+use super::pipe::Pipe;
+use super::poller::Poller;
+use super::steward::Steward;
+use super::timers::{Timer, Timers};
+use super::waiter::{Alarm, Waiter};
+
+/// Not polling.
+const AWAKE: u64 = 0;
+/// No timer is armed; polling without end.
+const NEVER: u64 = u64::MAX;
+
+/// What a token stands for.
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    Conn(Arc<Conn>),
+    Listening(Arc<Listening>),
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    slots: Vec<(u32, Option<Source>)>,
+    free: Vec<u32>,
+}
+
+impl Table {
+    fn reserve(&mut self) -> u64 {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push((0, None));
+            (self.slots.len() - 1) as u32
+        });
+        u64::from(self.slots[index as usize].0) << 32 | u64::from(index)
+    }
+
+    fn slot(&mut self, token: u64) -> Option<&mut Option<Source>> {
+        let (generation, source) = self.slots.get_mut(token as u32 as usize)?;
+        (u64::from(*generation) == token >> 32).then_some(source)
+    }
+
+    fn remove(&mut self, token: u64) -> Option<Source> {
+        let source = self.slot(token)?.take();
+        let index = token as u32;
+        // The last generation is left out: the alarm's token would be of it.
+        let slot = &mut self.slots[index as usize];
+        slot.0 = (slot.0 + 1) % u32::MAX;
+        self.free.push(index);
+        source
+    }
+}
+
+/// The state of one engine.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) poller: Arc<Poller>,
+    pub(crate) lead: Lead,
+    pub(crate) driver: Mutex<Driver>,
+    pub(crate) steward: Steward,
+    /// The engine's beginning; times in atomics count from here.
+    pub(crate) origin: Instant,
+    table: Mutex<Table>,
+    links: AtomicUsize,
+    timers: Mutex<Timers>,
+    next_timer: AtomicU64,
+    /// When the current poll ends by itself.
+    polling_until: AtomicU64,
+    dialers: Mutex<HashMap<u64, Arc<Dialer>>>,
+    condemned: Mutex<Vec<u64>>,
+    any_condemned: AtomicBool,
+    corked: Mutex<Vec<Arc<Pipe>>>,
+    any_corked: AtomicBool,
+    pumps: Mutex<Vec<std::sync::Weak<dyn Owner>>>,
+    stopped: AtomicBool,
+}
+
+impl std::fmt::Debug for dyn Owner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Owner")
+    }
+}
+
+impl Shared {
+    pub(crate) fn new() -> io::Result<Arc<Self>> {
+        Ok(Arc::new(Shared {
+            poller: Arc::new(Poller::new()?),
+            lead: Lead::new(),
+            driver: Mutex::new(Driver::new()),
+            steward: Steward::new(),
+            origin: Instant::now(),
+            table: Mutex::default(),
+            links: AtomicUsize::new(0),
+            timers: Mutex::default(),
+            next_timer: AtomicU64::new(NEVER),
+            polling_until: AtomicU64::new(AWAKE),
+            dialers: Mutex::default(),
+            condemned: Mutex::default(),
+            any_condemned: AtomicBool::new(false),
+            corked: Mutex::default(),
+            any_corked: AtomicBool::new(false),
+            pumps: Mutex::default(),
+            stopped: AtomicBool::new(false),
+        }))
+    }
+
+    fn since_origin(&self, at: Instant) -> u64 {
+        (at.saturating_duration_since(self.origin).as_nanos() as u64).clamp(AWAKE + 1, NEVER - 1)
+    }
+
+    /// A waiter for the calling thread.
+    pub(crate) fn waiter(&self) -> Arc<Waiter> {
+        Arc::new(Waiter::new(self.poller.clone()))
+    }
+
+    // Connections and listeners.
+
+    /// Makes what `make` makes known under a token of its own.
+    pub(crate) fn enrol<T>(&self, make: impl FnOnce(u64) -> (T, Source)) -> T {
+        let token = self.table.lock().reserve();
+        let (made, source) = make(token);
+        if let Some(slot) = self.table.lock().slot(token) {
+            *slot = Some(source);
+        }
+        self.links.fetch_add(1, Ordering::Relaxed);
+        made
+    }
+
+    /// What the token stands for, if it is still there.
+    pub(crate) fn source(&self, token: u64) -> Option<Source> {
+        self.table.lock().slot(token)?.clone()
+    }
+
+    pub(crate) fn conn(&self, token: u64) -> Option<Arc<Conn>> {
+        match self.source(token)? {
+            Source::Conn(conn) => Some(conn),
+            Source::Listening(_) => None,
+        }
+    }
+
+    pub(crate) fn forget(&self, token: u64) {
+        let gone = self.table.lock().remove(token);
+        if gone.is_some() {
+            self.links.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether there is anything to poll for.
+    pub(crate) fn has_links(&self) -> bool {
+        self.links.load(Ordering::Relaxed) > 0 || self.next_timer.load(Ordering::SeqCst) != NEVER
+    }
+
+    pub(crate) fn add_dialer(&self, dialer: &Arc<Dialer>) {
+        self.dialers.lock().insert(dialer.id, dialer.clone());
+    }
+
+    pub(crate) fn dialer(&self, id: u64) -> Option<Arc<Dialer>> {
+        self.dialers.lock().get(&id).cloned()
+    }
+
+    pub(crate) fn remove_dialer(&self, id: u64) {
+        self.dialers.lock().remove(&id);
+    }
+
+    // Timers.
+
+    /// Arms a timer; a poll that would sleep past it is ended.
+    pub(crate) fn arm(&self, at: Instant, timer: Timer) {
+        let mut timers = self.timers.lock();
+        if !timers.arm(at, timer) {
+            return;
+        }
+        let due = self.since_origin(at);
+        self.next_timer.store(due, Ordering::SeqCst);
+        drop(timers);
+        if due < self.polling_until.load(Ordering::SeqCst) {
+            self.poller.ring();
+        }
+        self.steward.nudge();
+    }
+
+    /// Takes a timer that is due.
+    pub(crate) fn pop_timer(&self, now: Instant) -> Option<Timer> {
+        if self.since_origin(now) < self.next_timer.load(Ordering::SeqCst) {
+            return None;
+        }
+        let mut timers = self.timers.lock();
+        let timer = timers.pop(now);
+        let next = timers.next().map_or(NEVER, |next| self.since_origin(next));
+        self.next_timer.store(next, Ordering::SeqCst);
+        timer
+    }
+
+    /// Notes that the leader is about to poll, at most until `deadline`; gives the time at which
+    /// the poll has to end, and whether it may block at all.
+    pub(crate) fn begin_poll(&self, deadline: Option<Instant>) -> (Option<Instant>, bool) {
+        let deadline = deadline.map_or(NEVER, |deadline| self.since_origin(deadline));
+        let until = deadline.min(self.next_timer.load(Ordering::SeqCst));
+        self.polling_until.store(until, Ordering::SeqCst);
+        // Whoever armed a timer or condemned a connection in between has not rung.
+        let until = until.min(self.next_timer.load(Ordering::SeqCst));
+        let idle = !self.any_condemned.load(Ordering::SeqCst);
+        let end = (until != NEVER).then(|| self.origin + std::time::Duration::from_nanos(until));
+        (end, idle)
+    }
+
+    pub(crate) fn end_poll(&self) {
+        self.polling_until.store(AWAKE, Ordering::SeqCst);
+    }
+
+    // Work left for the leader and the steward.
+
+    /// The connection has failed while it was written to; the leader takes it down.
+    pub(crate) fn condemn(&self, token: u64) {
+        self.condemned.lock().push(token);
+        self.any_condemned.store(true, Ordering::SeqCst);
+        if self.polling_until.load(Ordering::SeqCst) != AWAKE {
+            self.poller.ring();
+        }
+        self.steward.nudge();
+    }
+
+    pub(crate) fn take_condemned(&self) -> Vec<u64> {
+        if !self.any_condemned.swap(false, Ordering::SeqCst) {
+            return Vec::new();
+        }
+        std::mem::take(&mut self.condemned.lock())
+    }
+
+    /// The pipe has been corked: it is flushed before anybody blocks, and by the steward.
+    pub(crate) fn cork(&self, pipe: Arc<Pipe>) {
+        self.corked.lock().push(pipe);
+        self.any_corked.store(true, Ordering::SeqCst);
+        self.steward.nudge();
+    }
+
+    pub(crate) fn has_corked(&self) -> bool {
+        self.any_corked.load(Ordering::SeqCst)
+    }
+
+    /// Writes what was corked.
+    pub(crate) fn flush_corked(&self) {
+        if !self.any_corked.swap(false, Ordering::SeqCst) {
+            return;
+        }
+        let mut corked = std::mem::take(&mut *self.corked.lock());
+        for pipe in corked.drain(..) {
+            pipe.flush();
+        }
+        let mut current = self.corked.lock();
+        if current.capacity() == 0 {
+            *current = corked; // its space serves again
+        }
+    }
+
+    /// The socket's channel is full; the steward tries again.
+    pub(crate) fn pump_later(&self, owner: std::sync::Weak<dyn Owner>) {
+        self.pumps.lock().push(owner);
+        self.steward.nudge();
+    }
+
+    /// Moves messages on to the channels that had been full; true if some still are.
+    pub(crate) fn pump(&self) -> bool {
+        let waiting = std::mem::take(&mut *self.pumps.lock());
+        let still: Vec<_> = waiting
+            .into_iter()
+            .filter(|owner| owner.upgrade().is_some_and(|owner| owner.pump()))
+            .collect();
+        let mut pumps = self.pumps.lock();
+        pumps.extend(still);
+        !pumps.is_empty()
+    }
+
+    // The end.
+
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        self.steward.stop();
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
+}

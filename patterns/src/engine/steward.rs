@@ -1,0 +1,127 @@
+//! The thread that looks after an engine while nobody waits.
+//!
+//! ```text
+//!            nudge                        nobody led for a tick
+//! parked  ----------> ticking, 1 ms  ------------------------------> leading
+//!    ^                  |     ^                                         |
+//!    +------------------+     +-----------------------------------------+
+//!     a user leads, or there          a user wants to lead
+//!     is nothing to do
+//! ```
+//!
+//! While calls come and go it ticks, so that a call never pays for waking it; when a thread has
+//! been leading for a while, or nothing is left to drive, it parks. While it leads it is asleep
+//! in the kernel like any leader: an idle process has no wake-ups.
+//!
+//! At each tick it writes what was corked and forgotten, fills channels that have room again, and
+//! hands a lead that nobody took to a follower: the watch over threads that said they would soon
+//! be back.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use super::lead::Watch;
+use super::shared::Shared;
+use super::waiter::{LEAVE, READY, Waiter};
+
+/// The time between two looks.
+const TICK: Duration = Duration::from_millis(1);
+/// Looks without anything new after which it parks.
+const QUIET_MAX: u32 = 5;
+
+const PARKED: u32 = 0;
+const AWAKE: u32 = 1;
+
+/// How to reach the steward.
+#[derive(Debug)]
+pub(crate) struct Steward {
+    state: AtomicU32,
+    waiter: OnceLock<Arc<Waiter>>,
+}
+
+impl Steward {
+    pub(crate) fn new() -> Self {
+        // Awake until its thread has begun: nobody has to wake it before.
+        Steward {
+            state: AtomicU32::new(AWAKE),
+            waiter: OnceLock::new(),
+        }
+    }
+
+    /// Makes sure that the steward looks within a tick.
+    pub(crate) fn nudge(&self) {
+        if self.state.load(Ordering::SeqCst) == PARKED
+            && self.state.swap(AWAKE, Ordering::SeqCst) == PARKED
+            && let Some(waiter) = self.waiter.get()
+        {
+            waiter.signal(READY);
+        }
+    }
+
+    pub(crate) fn stop(&self) {
+        self.nudge();
+        if let Some(waiter) = self.waiter.get() {
+            waiter.signal(LEAVE);
+        }
+    }
+}
+
+/// Starts the steward of an engine.
+pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<()> {
+    let weak = Arc::downgrade(shared);
+    std::thread::Builder::new()
+        .name("brokerless-steward".into())
+        .spawn(move || run(&weak))?;
+    Ok(())
+}
+
+fn run(weak: &Weak<Shared>) {
+    let Some(waiter) = weak.upgrade().map(|shared| {
+        let waiter = shared.waiter();
+        shared.steward.waiter.get_or_init(|| waiter).clone()
+    }) else {
+        return;
+    };
+    let mut quiet = 0;
+    loop {
+        let Some(shared) = weak.upgrade() else { return };
+        if shared.is_stopped() {
+            return;
+        }
+        waiter.take(READY);
+        shared.flush_corked();
+        let pumping = shared.pump();
+        match shared.lead.watch(&waiter, shared.has_links() && !pumping) {
+            Watch::Taken => {
+                shared.drive(&waiter, None);
+                waiter.take(LEAVE);
+                shared.lead.leave(true);
+                quiet = 0;
+            }
+            Watch::Busy => quiet = 0,
+            Watch::Led | Watch::Idle if pumping => quiet = 0,
+            Watch::Led | Watch::Idle => quiet += 1,
+        }
+        if quiet < QUIET_MAX {
+            drop(shared);
+            waiter.park(Some(Instant::now() + TICK));
+            continue;
+        }
+        quiet = 0;
+        shared.steward.state.store(PARKED, Ordering::SeqCst);
+        // Whoever left work before the store did not wake us.
+        let work = shared.has_corked() || (shared.lead.is_free() && shared.has_links());
+        if work || shared.is_stopped() {
+            shared.steward.state.store(AWAKE, Ordering::SeqCst);
+            continue;
+        }
+        drop(shared);
+        while weak
+            .upgrade()
+            .is_some_and(|shared| shared.steward.state.load(Ordering::SeqCst) == PARKED)
+        {
+            waiter.park(None);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! A thread that waits, and how to wake it.
+//!
+//! A waiting thread is in one of three places: running, parked, or in the kernel's poll as the
+//! leader. Whoever has something for it sets a bit; only the one who finds the thread parked or
+//! polling pays a system call to wake it.
+//!
+//! ```text
+//! waiting thread                         waking thread
+//! set PARKED, see no bit                 set READY, see PARKED
+//! park  <------------------------------- unpark
+//! or: see the bit, do not park           or: see nothing, no call
+//! ```
+//!
+//! # Invariants
+//!
+//! 1. A bit set before or during a wait ends it. (loom test `a_signal_is_never_lost`)
+//! 2. The same bit set twice wakes once. (test `a_second_signal_costs_nothing`)
+
+use std::fmt;
+use std::time::Instant;
+
+use super::sync::{Arc, AtomicU32, Mutex, Ordering, Thread, current, park};
+
+/// There may be something for the thread: a message, room, or the end.
+pub(crate) const READY: u32 = 1;
+/// The lead has been handed to the thread.
+pub(crate) const LEAD: u32 = 2;
+/// The steward is asked to give the lead up.
+pub(crate) const LEAVE: u32 = 4;
+const PARKED: u32 = 8;
+const POLLING: u32 = 16;
+
+/// Ends the kernel's poll of the thread that leads.
+pub(crate) trait Alarm: Send + Sync {
+    /// Makes the current or the next poll return at once.
+    fn ring(&self);
+}
+
+/// One thread's place to wait, for one engine.
+pub(crate) struct Waiter {
+    state: AtomicU32,
+    thread: Thread,
+    alarm: Arc<dyn Alarm>,
+}
+
+impl Waiter {
+    /// The calling thread's.
+    pub(crate) fn new(alarm: Arc<dyn Alarm>) -> Self {
+        Waiter {
+            state: AtomicU32::new(0),
+            thread: current(),
+            alarm,
+        }
+    }
+
+    /// Sets the bit, and wakes the thread where it waits for it.
+    pub(crate) fn signal(&self, bit: u32) {
+        let before = self.state.fetch_or(bit, Ordering::SeqCst);
+        if before & bit != 0 {
+            return;
+        }
+        if before & PARKED != 0 {
+            self.thread.unpark();
+        } else if before & POLLING != 0 {
+            self.alarm.ring();
+        }
+    }
+
+    /// Whether one of these bits is set.
+    pub(crate) fn has(&self, bits: u32) -> bool {
+        self.state.load(Ordering::SeqCst) & bits != 0
+    }
+
+    /// Clears these bits; gives those that were set.
+    pub(crate) fn take(&self, bits: u32) -> u32 {
+        self.state.fetch_and(!bits, Ordering::SeqCst) & bits
+    }
+
+    /// Parks until a bit is set or the deadline has come. May return early.
+    pub(crate) fn park(&self, deadline: Option<Instant>) {
+        let before = self.state.fetch_or(PARKED, Ordering::SeqCst);
+        if before & (READY | LEAD | LEAVE) == 0 {
+            park(deadline);
+        }
+        self.state.fetch_and(!PARKED, Ordering::SeqCst);
+    }
+
+    /// Marks the thread as polling while `poll` runs; `poll` hears whether it may block.
+    pub(crate) fn polling<R>(&self, poll: impl FnOnce(bool) -> R) -> R {
+        let before = self.state.fetch_or(POLLING, Ordering::SeqCst);
+        let result = poll(before & (READY | LEAVE) == 0);
+        self.state.fetch_and(!POLLING, Ordering::SeqCst);
+        result
+    }
+}
+
+impl fmt::Debug for Waiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Waiter({:?}, {:?})", self.thread.id(), self.state)
+    }
+}
+
+/// Threads that wait for one thing: a message of a socket, or room in it.
+#[derive(Debug, Default)]
+pub(crate) struct WaitList {
+    waiting: Mutex<Vec<Arc<Waiter>>>,
+    count: AtomicU32,
+}
+
+impl WaitList {
+    /// Adds the thread. It looks again for what it waits for before it waits.
+    pub(crate) fn join(&self, waiter: &Arc<Waiter>) {
+        let mut waiting = self.waiting.lock();
+        waiting.push(waiter.clone());
+        self.count.store(waiting.len() as u32, Ordering::SeqCst);
+    }
+
+    /// Takes the thread off; false if it was woken and is off already.
+    pub(crate) fn leave(&self, waiter: &Arc<Waiter>) -> bool {
+        let mut waiting = self.waiting.lock();
+        let Some(index) = waiting.iter().position(|other| Arc::ptr_eq(other, waiter)) else {
+            return false;
+        };
+        waiting.remove(index);
+        self.count.store(waiting.len() as u32, Ordering::SeqCst);
+        true
+    }
+
+    /// Wakes up to `count` threads, the one that came last first: its caches are warm.
+    pub(crate) fn wake(&self, count: usize) {
+        for _ in 0..count {
+            if self.count.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            let next = {
+                let mut waiting = self.waiting.lock();
+                let next = waiting.pop();
+                self.count.store(waiting.len() as u32, Ordering::SeqCst);
+                next
+            };
+            match next {
+                Some(waiter) => waiter.signal(READY),
+                None => return,
+            }
+        }
+    }
+}

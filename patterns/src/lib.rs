@@ -1,0 +1,50 @@
+//! Synchronous ZeroMQ sockets: threads, no async runtime, no C++, no broker.
+//!
+//! ```
+//! use brokerless_patterns::{Dealer, Router};
+//!
+//! let router = Router::bind("tcp://127.0.0.1:*")?; // Send + Sync: any thread may use it
+//! let endpoint = router.local_endpoints()[0].to_string();
+//! let dealer = Dealer::connect(&endpoint)?;
+//!
+//! dealer.send(["hello", "world"])?; // a refused message comes back in the error
+//! let (peer, message) = router.recv()?; // also recv_timeout, recv_deadline, try_recv
+//! router.send(&peer, message)?; // never blocks on a full peer: says so
+//! assert_eq!(dealer.recv()?[0], "hello");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The sockets speak ZMTP 3.1, and talk to any libzmq program on the other side, over `tcp://`,
+//! `ipc://` and `inproc://`.
+//!
+//! | room | what |
+//! |---|---|
+//! | [`Message`], [`Frame`] | what is sent |
+//! | [`Dealer`], [`Router`], [`Req`], [`Rep`] | the sockets |
+//! | [`WeightedDealer`] | many servers, by weight |
+//! | [`Options`] | every limit and time |
+//! | [`Engine`] | who does the polling |
+//! | [`balance`] | picking policies |
+//! | [`zmtp`] | the protocol itself, without I/O |
+
+pub mod balance;
+#[cfg(feature = "counters")]
+pub mod counters;
+#[cfg(not(feature = "counters"))]
+mod counters;
+mod engine;
+mod event;
+mod link;
+mod message;
+mod socket;
+pub mod zmtp;
+
+pub use engine::Engine;
+pub use event::{CloseReason, Event};
+pub use link::{BindError, Endpoint, EndpointError, IpcEndpoint, TcpAddress, TcpEndpoint, TcpHost};
+pub use message::{Frame, Message};
+pub use socket::{
+    Dealer, Error, OptionError, Options, Peer, PeerStats, RecvError, Rep, Req, Router, SendError,
+    SendRefusal, Server, ServerStats, SocketStats, TcpKeepalive, Unsent, Waitable, WeightedDealer,
+    wait_any, wait_any_timeout,
+};

@@ -1,0 +1,274 @@
+//! What every socket type offers in the same words: making, binding, closing, watching.
+
+use std::time::Duration;
+
+use super::core::Core;
+
+/// Closes the socket when its handle goes.
+#[derive(Debug)]
+pub(super) struct Handle(pub(super) std::sync::Arc<Core>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // What is left has been logged: a destructor has nobody to tell.
+        let _ = self.0.close(self.0.linger());
+    }
+}
+
+impl std::ops::Deref for Handle {
+    type Target = Core;
+    fn deref(&self) -> &Core {
+        &self.0
+    }
+}
+
+/// The deadline `timeout` from now; one too far away to be told is none.
+pub(super) fn deadline_in(timeout: Duration) -> Option<std::time::Instant> {
+    std::time::Instant::now().checked_add(timeout)
+}
+
+/// The methods that all socket types share.
+macro_rules! common_methods {
+    ($socket:ident, $kind:expr, $peer:literal) => {
+        impl $socket {
+            /// A socket with the default options, bound to `endpoint`.
+            ///
+            /// # Errors
+            ///
+            /// As [`bind`](Self::bind).
+            pub fn bind(endpoint: &str) -> Result<Self, $crate::Error> {
+                let socket = Self::with($crate::Options::new())?;
+                socket.bind_to(endpoint)?;
+                Ok(socket)
+            }
+
+            /// A socket with the default options, connecting to `endpoint`.
+            ///
+            /// # Errors
+            ///
+            /// As [`connect_to`](Self::connect_to).
+            pub fn connect(endpoint: &str) -> Result<Self, $crate::Error> {
+                let socket = Self::with($crate::Options::new())?;
+                socket.connect_to(endpoint)?;
+                Ok(socket)
+            }
+
+            /// A socket with these options, not yet bound or connected.
+            ///
+            /// # Errors
+            ///
+            /// If an option is out of its bounds, or the system gives no poller.
+            pub fn with(options: $crate::Options) -> Result<Self, $crate::Error> {
+                Ok(Self::on(super::core::Core::new($kind, &options)?))
+            }
+
+            /// Listens on `endpoint` too; gives the endpoint with its wildcards resolved.
+            ///
+            /// # Errors
+            ///
+            /// If the endpoint is malformed, not one to bind, or in use. The socket is as it was.
+            pub fn bind_to(&self, endpoint: &str) -> Result<$crate::Endpoint, $crate::Error> {
+                self.core.bind(endpoint)
+            }
+
+            /// Connects to `endpoint` too. The connection is made while the program goes on, and
+            /// made again whenever it is lost.
+            ///
+            /// # Errors
+            ///
+            /// If the endpoint is malformed or not one to connect to. A peer that is not there
+            /// (yet) is no error.
+            pub fn connect_to(&self, endpoint: &str) -> Result<$crate::Endpoint, $crate::Error> {
+                self.core.connect(endpoint).map(|(endpoint, _)| endpoint)
+            }
+
+            /// Stops listening on an endpoint, as [`local_endpoints`](Self::local_endpoints)
+            /// names it. Connections that came in stay.
+            ///
+            /// # Errors
+            ///
+            /// If the socket is not bound there.
+            pub fn unbind(&self, endpoint: &$crate::Endpoint) -> Result<(), $crate::Error> {
+                self.core.unbind(endpoint)
+            }
+
+            /// Ends the connection to an endpoint, and does not make it again. Messages queued
+            /// for it are dropped and counted.
+            ///
+            /// # Errors
+            ///
+            /// If the socket is not connected there.
+            pub fn disconnect(&self, endpoint: &$crate::Endpoint) -> Result<(), $crate::Error> {
+                self.core.disconnect(endpoint)
+            }
+
+            /// The endpoints bound to, wildcards resolved.
+            pub fn local_endpoints(&self) -> Vec<$crate::Endpoint> {
+                self.core.local_endpoints()
+            }
+
+            /// A channel of what happens to the socket's connections, from now on. A second call
+            /// takes the place of the first. It holds 1,024 events; more are counted in
+            /// [`SocketStats::events_missed`](crate::SocketStats::events_missed).
+            pub fn monitor(&self) -> crossbeam_channel::Receiver<$crate::Event> {
+                self.core.monitor()
+            }
+
+            /// What the socket has done so far.
+            pub fn stats(&self) -> $crate::SocketStats {
+                self.core.stats()
+            }
+
+            /// Closes the socket; says what did not go out within the linger time.
+            ///
+            /// Dropping the socket does the same, and logs what is left.
+            ///
+            /// # Blocking
+            ///
+            /// Until everything queued has gone out, at most for the linger time.
+            pub fn close(self) -> $crate::Unsent {
+                self.core.close(self.core.linger())
+            }
+        }
+
+        impl std::fmt::Debug for $socket {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.core.fmt(f)
+            }
+        }
+
+        impl $crate::socket::Waitable for $socket {
+            fn waits_on(&self) -> $crate::socket::WaitsOn<'_> {
+                $crate::socket::WaitsOn::new(&self.core)
+            }
+        }
+    };
+}
+
+/// Receiving in the variants of blocking, for sockets whose `receive` gives a `$given`.
+macro_rules! receive_methods {
+    ($socket:ident, $given:ty) => {
+        impl $socket {
+            /// Receives the next message.
+            ///
+            /// # Errors
+            ///
+            /// If the socket has been closed by another thread, or its pattern does not allow
+            /// receiving now.
+            ///
+            /// # Blocking
+            ///
+            /// Until a message comes. Any number of threads may wait; each message wakes one.
+            pub fn recv(&self) -> Result<$given, $crate::RecvError> {
+                self.receive(None)
+            }
+
+            /// Receives the next message, waiting for it no longer than `timeout`.
+            ///
+            /// # Errors
+            ///
+            /// As [`recv`](Self::recv), and if the time is over. A timeout under a millisecond
+            /// may take a millisecond.
+            pub fn recv_timeout(
+                &self,
+                timeout: std::time::Duration,
+            ) -> Result<$given, $crate::RecvError> {
+                match super::common::deadline_in(timeout) {
+                    Some(deadline) => self.receive(Some(deadline)),
+                    None => self.receive(None),
+                }
+            }
+
+            /// Receives the next message, waiting for it no longer than until `deadline`.
+            ///
+            /// # Errors
+            ///
+            /// As [`recv_timeout`](Self::recv_timeout).
+            pub fn recv_deadline(
+                &self,
+                deadline: std::time::Instant,
+            ) -> Result<$given, $crate::RecvError> {
+                self.receive(Some(deadline))
+            }
+
+            /// Receives a message that is there already, or [`RecvError::Timeout`].
+            ///
+            /// [`RecvError::Timeout`]: crate::RecvError::Timeout
+            ///
+            /// # Errors
+            ///
+            /// As [`recv_timeout`](Self::recv_timeout).
+            pub fn try_recv(&self) -> Result<$given, $crate::RecvError> {
+                self.receive(Some(std::time::Instant::now()))
+            }
+        }
+    };
+}
+
+/// Sending in the variants of blocking, for sockets that choose the peer themselves.
+macro_rules! send_methods {
+    ($socket:ident) => {
+        impl $socket {
+            /// Sends a message.
+            ///
+            /// That it is sent means that it is queued or on its way, not that it arrived.
+            ///
+            /// # Errors
+            ///
+            /// If the socket has been closed, or its pattern does not allow sending now. The
+            /// message comes back in the error.
+            ///
+            /// # Blocking
+            ///
+            /// While there is no peer, or every peer has as much queued as it may.
+            pub fn send(
+                &self,
+                message: impl Into<$crate::Message>,
+            ) -> Result<(), $crate::SendError> {
+                self.send_by(None, message.into())
+            }
+
+            /// Sends a message, waiting for room no longer than `timeout`.
+            ///
+            /// # Errors
+            ///
+            /// As [`send`](Self::send), and if the time is over.
+            pub fn send_timeout(
+                &self,
+                message: impl Into<$crate::Message>,
+                timeout: std::time::Duration,
+            ) -> Result<(), $crate::SendError> {
+                self.send_by(super::common::deadline_in(timeout), message.into())
+            }
+
+            /// Sends a message, waiting for room no longer than until `deadline`.
+            ///
+            /// # Errors
+            ///
+            /// As [`send_timeout`](Self::send_timeout).
+            pub fn send_deadline(
+                &self,
+                message: impl Into<$crate::Message>,
+                deadline: std::time::Instant,
+            ) -> Result<(), $crate::SendError> {
+                self.send_by(Some(deadline), message.into())
+            }
+
+            /// Sends a message if a peer takes it now.
+            ///
+            /// # Errors
+            ///
+            /// As [`send`](Self::send), and if no peer takes it.
+            pub fn try_send(
+                &self,
+                message: impl Into<$crate::Message>,
+            ) -> Result<(), $crate::SendError> {
+                let message = message.into();
+                self.attempt(message)
+                    .map_err(|refused| self.core.refuse(refused))
+            }
+        }
+    };
+}
+
+pub(super) use {common_methods, receive_methods, send_methods};

@@ -1,0 +1,74 @@
+//! A connected peer, as a program holds it.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use crate::engine::pipe::Pipe;
+use crate::message::Frame;
+
+/// One connection of a socket: where a message came from, and where an answer goes.
+///
+/// It stands for the connection, not for the name that the peer announced: what is sent to it
+/// reaches that connection or nobody, whoever claims the same identity later. Cloning it costs a
+/// counter.
+#[derive(Clone)]
+pub struct Peer {
+    pipe: Arc<Pipe>,
+}
+
+impl Peer {
+    pub(crate) fn new(pipe: Arc<Pipe>) -> Self {
+        Peer { pipe }
+    }
+
+    pub(crate) fn pipe(&self) -> &Arc<Pipe> {
+        &self.pipe
+    }
+
+    /// The connection's number: never used again in this process.
+    pub fn id(&self) -> u64 {
+        self.pipe.id
+    }
+
+    /// The identity that the peer announced, a claim; empty is none.
+    pub fn identity(&self) -> Frame {
+        self.pipe.identity()
+    }
+
+    /// Whether the peer is connected now.
+    pub fn is_connected(&self) -> bool {
+        self.pipe.is_linked()
+    }
+}
+
+impl PartialEq for Peer {
+    fn eq(&self, other: &Self) -> bool {
+        self.pipe.id == other.pipe.id
+    }
+}
+
+impl Eq for Peer {}
+
+impl Hash for Peer {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.pipe.id.hash(state);
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "peer {}", self.pipe.id)?;
+        let identity = self.pipe.identity();
+        if !identity.is_empty() {
+            write!(f, " {identity:?}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,180 @@
+//! The read buffer that every connection of an engine shares.
+//!
+//! One buffer of [`READ_BYTES`] serves all connections in turn, so an idle peer owns none. What
+//! becomes of the bytes depends on the frame:
+//!
+//! ```text
+//! frame bytes      where they go                                     what a kept frame pins
+//! <= ARENA_MAX     copied into a small shared chunk                  at most ARENA_BYTES
+//! <  SLICE_MIN     copied into an allocation of their own            itself
+//! >= SLICE_MIN     a slice of the read buffer                        READ_BYTES, at most 16 x itself
+//! too large here   read by the decoder into an own allocation        itself
+//! ```
+//!
+//! # Invariants
+//!
+//! 1. A kept frame pins at most `max(ARENA_BYTES, 16 x its length)` bytes.
+//!    (test `a_small_frame_does_not_pin_the_read_buffer`)
+//! 2. A buffer is read into only while nobody holds a slice of it: `Bytes::try_into_mut` is the
+//!    only way back. (test `a_sliced_buffer_is_left_alone_until_its_slices_are_gone`)
+
+use bytes::{Bytes, BytesMut};
+
+use crate::counters;
+use crate::message::Frame;
+
+/// Bytes of the shared read buffer, and the most that one read takes.
+pub const READ_BYTES: usize = 64 * 1024;
+/// Frames up to this many bytes share chunks.
+const ARENA_MAX: usize = 512;
+/// Bytes of a chunk for small frames.
+const ARENA_BYTES: usize = 4 * 1024;
+/// Frames from this many bytes on are slices of the read buffer.
+const SLICE_MIN: usize = READ_BYTES / 16;
+/// Buffers kept for later while slices of them are alive.
+const POOL_MAX: usize = 8;
+
+/// The shared read buffer, with the chunk that small frames are copied to.
+#[derive(Debug)]
+pub struct ReadBuffer {
+    current: BytesMut,
+    pool: Vec<Bytes>,
+    cutter: Cutter,
+}
+
+/// What turns bytes of the buffer into frames.
+#[derive(Debug, Default)]
+pub(super) struct Cutter {
+    arena: BytesMut,
+}
+
+impl Default for ReadBuffer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ReadBuffer {
+    /// An empty buffer.
+    ///
+    /// # Allocation
+    ///
+    /// [`READ_BYTES`], at once.
+    pub fn new() -> Self {
+        ReadBuffer {
+            current: BytesMut::zeroed(READ_BYTES),
+            pool: Vec::new(),
+            cutter: Cutter {
+                arena: BytesMut::new(),
+            },
+        }
+    }
+
+    /// The whole buffer, to read into.
+    pub fn space(&mut self) -> &mut [u8] {
+        &mut self.current
+    }
+
+    /// Lends the first `filled` bytes out to be cut into frames, then takes the buffer back, or
+    /// another one where slices of it are still held.
+    pub(super) fn lend<R>(
+        &mut self,
+        filled: usize,
+        cut: impl FnOnce(&Bytes, &mut Cutter) -> R,
+    ) -> R {
+        let whole = std::mem::take(&mut self.current).freeze();
+        let result = cut(&whole.slice(..filled), &mut self.cutter);
+        self.current = match whole.try_into_mut() {
+            Ok(back) => back,
+            Err(held) => {
+                if self.pool.len() < POOL_MAX {
+                    self.pool.push(held);
+                }
+                self.reclaim()
+            }
+        };
+        result
+    }
+
+    fn reclaim(&mut self) -> BytesMut {
+        if let Some(free) = self.pool.iter().position(Bytes::is_unique) {
+            if let Ok(buffer) = self.pool.swap_remove(free).try_into_mut() {
+                return buffer;
+            }
+        }
+        BytesMut::zeroed(READ_BYTES)
+    }
+}
+
+impl Cutter {
+    /// The frame over `whole[start..end]`.
+    pub(super) fn cut(&mut self, whole: &Bytes, start: usize, end: usize) -> Frame {
+        let len = end - start;
+        if len == 0 {
+            return Frame::new();
+        }
+        if len >= SLICE_MIN {
+            return whole.slice(start..end).into();
+        }
+        counters::copied(len);
+        if len > ARENA_MAX {
+            return Frame::copy_from_slice(&whole[start..end]);
+        }
+        if self.arena.capacity() < len {
+            self.arena.reserve(ARENA_BYTES);
+        }
+        self.arena.extend_from_slice(&whole[start..end]);
+        self.arena.split().freeze().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut_one(buffer: &mut ReadBuffer, len: usize) -> Frame {
+        buffer.lend(len, |whole, cutter| cutter.cut(whole, 0, len))
+    }
+
+    #[test]
+    fn a_small_frame_does_not_pin_the_read_buffer() {
+        let mut buffer = ReadBuffer::new();
+        let start = buffer.space().as_ptr();
+        let kept: Vec<Frame> = [1, 64, 512, 513, 4095]
+            .map(|n| cut_one(&mut buffer, n))
+            .into();
+        assert_eq!(buffer.space().as_ptr(), start, "nothing holds the buffer");
+        assert_eq!(
+            kept.iter().map(|f| f.len()).sum::<usize>(),
+            1 + 64 + 512 + 513 + 4095
+        );
+    }
+
+    #[test]
+    fn a_sliced_buffer_is_left_alone_until_its_slices_are_gone() {
+        let mut buffer = ReadBuffer::new();
+        buffer.space().fill(1);
+        let start = buffer.space().as_ptr();
+        let kept = cut_one(&mut buffer, SLICE_MIN);
+        assert_ne!(buffer.space().as_ptr(), start);
+        buffer.space().fill(2);
+        assert!(kept.iter().all(|&byte| byte == 1));
+
+        drop(kept);
+        let second = cut_one(&mut buffer, SLICE_MIN);
+        assert_eq!(
+            buffer.space().as_ptr(),
+            start,
+            "the first buffer comes back"
+        );
+        drop(second);
+    }
+
+    #[test]
+    fn small_frames_share_a_chunk() {
+        let mut buffer = ReadBuffer::new();
+        let first = cut_one(&mut buffer, 64);
+        let second = cut_one(&mut buffer, 64);
+        assert_eq!(first.as_ptr().wrapping_add(64), second.as_ptr());
+    }
+}

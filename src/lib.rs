@@ -1,0 +1,1 @@
+//! Message-bus style RPC over brokerless ZeroMQ sockets.
