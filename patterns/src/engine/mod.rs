@@ -14,6 +14,7 @@
 //! | file | what |
 //! |---|---|
 //! | `wait` | how a thread waits: leading or following |
+//! | `pace` | what a thread's pace says about holding messages back |
 //! | `lead`, `waiter` | the hand-over, free of polling |
 //! | `steward` | who looks after things while nobody waits |
 //! | `driver` | one turn of the leader |
@@ -32,6 +33,7 @@ pub(crate) mod listen;
 mod loom_tests;
 pub(crate) mod outbox;
 pub(crate) mod owner;
+pub(crate) mod pace;
 pub(crate) mod pipe;
 pub(crate) mod poller;
 pub(crate) mod shared;

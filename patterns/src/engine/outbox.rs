@@ -24,13 +24,15 @@
 
 use std::collections::VecDeque;
 
+use super::pace::{CHUNK, Hold, SIP};
 use super::sync::{Mutex, MutexGuard};
 use crate::message::Message;
 use crate::zmtp::encoder::Encoder;
 
-/// A corked queue is written once it holds this many bytes: large enough to spare system calls,
-/// small enough that the peer works on one chunk while the next is made.
-pub(crate) const CORK_BYTES: usize = 4 * 1024;
+/// No thread's number.
+const NOBODY: usize = 0;
+/// Pushes by one thread alone after which it counts as the only one.
+const SHARED_PUSHES: u32 = 64;
 /// Batches that one sender writes for the others before it leaves the rest to the leader.
 const ROUNDS_MAX: usize = 16;
 
@@ -111,6 +113,10 @@ struct State<L> {
     writing: bool,
     blocked: bool,
     corked: bool,
+    /// The thread that pushed last.
+    pusher: usize,
+    /// Pushes for which several threads are taken to be pushing.
+    shared_for: u32,
     starved: bool,
     /// What the one who writes has taken.
     flight: usize,
@@ -177,6 +183,8 @@ impl<L: Link> Outbox<L> {
                 writing: false,
                 blocked: false,
                 corked: false,
+                pusher: NOBODY,
+                shared_for: 0,
                 starved: false,
                 flight: 0,
                 flight_bytes: 0,
@@ -191,9 +199,14 @@ impl<L: Link> Outbox<L> {
         }
     }
 
-    /// Queues a message, and writes it if nobody else does. With `cork` it may be held back for
-    /// a flush that is sure to come.
-    pub(crate) fn push(&self, message: Message, cork: bool) -> Result<After, (Refused, Message)> {
+    /// Queues a message, and writes it if nobody else does. It may be held back for a flush that
+    /// is sure to come, as `hold` has it. `pusher` tells threads apart.
+    pub(crate) fn push(
+        &self,
+        message: Message,
+        hold: Hold,
+        pusher: usize,
+    ) -> Result<After, (Refused, Message)> {
         let mut state = self.state.lock();
         if state.closed {
             return Err((Refused::Gone, message));
@@ -215,10 +228,21 @@ impl<L: Link> Outbox<L> {
             return Ok(After::default());
         }
         state.pending.push(message);
+        match std::mem::replace(&mut state.pusher, pusher) {
+            last if last == pusher || last == NOBODY => {
+                state.shared_for = state.shared_for.saturating_sub(1);
+            }
+            _ => state.shared_for = SHARED_PUSHES,
+        }
         if state.writing || state.blocked {
             return Ok(After::default());
         }
-        if cork && state.pending.len() < CORK_BYTES {
+        let chunk = match hold {
+            Hold::Never => 0,
+            Hold::Sip if state.shared_for == 0 => SIP,
+            Hold::Sip | Hold::Chunk => CHUNK,
+        };
+        if state.pending.len() < chunk {
             let corked = !std::mem::replace(&mut state.corked, true);
             return Ok(After {
                 room: false,
@@ -492,8 +516,11 @@ mod tests {
         }
     }
 
-    fn push(outbox: &Outbox<Memory>, text: &str) -> Result<After, Refused> {
-        outbox.push(text.into(), false).map_err(|(why, _)| why)
+    fn push(outbox: &Outbox<Memory>, text: &str) -> Result<(), Refused> {
+        match outbox.push(text.into(), Hold::Never, 1) {
+            Ok(_) => Ok(()),
+            Err((why, _)) => Err(why),
+        }
     }
 
     #[test]
@@ -511,7 +538,9 @@ mod tests {
     #[test]
     fn bytes_are_limited_but_one_message_always_fits() {
         let outbox = Outbox::<Memory>::new(100, 10, true);
-        outbox.push(Message::from(vec![0; 50]), false).unwrap();
+        let _ = outbox
+            .push(Message::from(vec![0; 50]), Hold::Never, 1)
+            .unwrap();
         assert_eq!(push(&outbox, "x"), Err(Refused::Full));
     }
 
@@ -531,22 +560,42 @@ mod tests {
     }
 
     #[test]
-    fn corked_messages_wait_for_the_flush_or_a_chunk() {
+    fn held_messages_wait_for_the_flush_or_a_chunk() {
         let outbox = Outbox::new(1000, 1 << 20, true);
         let link = Memory::with_room(1 << 20);
         let _ = outbox.attach(link.clone());
-        assert!(outbox.push("a".into(), true).unwrap().corked);
+        assert!(outbox.push("a".into(), Hold::Chunk, 1).unwrap().corked);
         assert!(
-            !outbox.push("b".into(), true).unwrap().corked,
+            !outbox.push("b".into(), Hold::Chunk, 1).unwrap().corked,
             "listed once"
         );
         assert!(link.taken.lock().is_empty());
         let _ = outbox.flush();
         assert_eq!(link.taken.lock().len(), 6);
         let _ = outbox
-            .push(Message::from(vec![0; CORK_BYTES]), true)
+            .push(Message::from(vec![0; CHUNK]), Hold::Chunk, 1)
             .unwrap();
-        assert!(link.taken.lock().len() > CORK_BYTES, "a chunk goes at once");
+        assert!(link.taken.lock().len() > CHUNK, "a chunk goes at once");
+    }
+
+    #[test]
+    fn a_flood_is_gathered_further_where_several_threads_push() {
+        let gathered = |pushers: usize| {
+            let outbox = Outbox::new(1000, 1 << 20, true);
+            let link = Memory::with_room(1 << 20);
+            let _ = outbox.attach(link.clone());
+            let mut pushed = 0;
+            while link.taken.lock().is_empty() {
+                let message = Message::from(vec![0; 64]);
+                let _ = outbox
+                    .push(message, Hold::Sip, 1 + pushed % pushers)
+                    .unwrap();
+                pushed += 1;
+            }
+            pushed
+        };
+        assert_eq!(gathered(1), SIP.div_ceil(66));
+        assert_eq!(gathered(2), CHUNK.div_ceil(66));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::conn::{Conn, ConnLink};
 use super::inproc;
 use super::outbox::{After, Outbox, OutboxCounts, Refused};
 use super::owner::{Owner, Settings};
+use super::pace;
 use super::shared::Shared;
 use crate::message::{Frame, Message};
 
@@ -79,15 +80,11 @@ impl Pipe {
         })
     }
 
-    /// Sends a message, or says why not. With `cork` it may wait for the next flush.
-    pub(crate) fn send(
-        self: &Arc<Self>,
-        message: Message,
-        cork: bool,
-    ) -> Result<(), (Refused, Message)> {
+    /// Sends a message, or says why not. This thread's pace says whether it may be held back.
+    pub(crate) fn send(self: &Arc<Self>, message: Message) -> Result<(), (Refused, Message)> {
         match &self.route {
             Route::Stream { outbox, shared } => {
-                let after = outbox.push(message, cork)?;
+                let after = outbox.push(message, pace::holds(), pace::thread())?;
                 if after.corked {
                     shared.cork(self.clone());
                 }

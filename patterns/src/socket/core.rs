@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use super::error::{Error, RecvError, SendError, SendRefusal};
 use super::fair::FairQueue;
@@ -32,8 +32,9 @@ use crate::engine::inproc;
 use crate::engine::listen::Listening;
 use crate::engine::outbox::{OutboxCounts, Refused};
 use crate::engine::owner::{Census, Flow, Owner, Settings, Verdict};
+use crate::engine::pace;
 use crate::engine::pipe::Pipe;
-use crate::engine::wait::{self, wait};
+use crate::engine::wait::wait;
 use crate::engine::waiter::WaitList;
 use crate::event::{CloseReason, Event};
 use crate::link::Endpoint;
@@ -63,7 +64,6 @@ struct Inbox {
 #[derive(Debug, Default)]
 struct Routes {
     order: Vec<Arc<Pipe>>,
-    next: usize,
     names: HashMap<Bytes, Arc<Pipe>>,
     /// Counts of pipes that have gone.
     gone: OutboxCounts,
@@ -111,7 +111,9 @@ pub(crate) struct Core {
     inbox: Mutex<Inbox>,
     readers: WaitList,
     writers: WaitList,
-    routes: Mutex<Routes>,
+    routes: RwLock<Routes>,
+    /// The place in `routes.order` of the peer to send to next, counted on and on.
+    turn: AtomicUsize,
     endpoints: Mutex<Vec<(Endpoint, Place)>>,
     /// Endpoints that need polling.
     links: AtomicUsize,
@@ -158,7 +160,8 @@ impl Core {
             }),
             readers: WaitList::default(),
             writers: WaitList::default(),
-            routes: Mutex::default(),
+            routes: RwLock::default(),
+            turn: AtomicUsize::new(0),
             endpoints: Mutex::default(),
             links: AtomicUsize::new(0),
             census: Mutex::default(),
@@ -225,7 +228,7 @@ impl Core {
         self.open()?;
         if let Endpoint::Inproc(name) = &endpoint {
             let pipe = Pipe::inproc(self.weak_owner(), &self.settings);
-            self.routes.lock().order.push(pipe.clone());
+            self.routes.write().order.push(pipe.clone());
             self.endpoints
                 .lock()
                 .push((endpoint.clone(), Place::Connected(pipe.clone())));
@@ -238,7 +241,7 @@ impl Core {
             .keeps()
             .then(|| Pipe::stream(self.weak_owner(), &self.settings, shared.clone(), true));
         if let Some(pipe) = &pipe {
-            self.routes.lock().order.push(pipe.clone());
+            self.routes.write().order.push(pipe.clone());
         }
         let dialer = Dialer::new(endpoint.clone(), self.owner(), shared, pipe.clone());
         self.links.fetch_add(1, Ordering::SeqCst);
@@ -340,13 +343,12 @@ impl Core {
 
     /// The next peer in turn, of `count` at the time of the call.
     fn next_pipe(&self) -> Option<(Arc<Pipe>, usize)> {
-        let mut routes = self.routes.lock();
+        let routes = self.routes.read();
         let count = routes.order.len();
         if count == 0 {
             return None;
         }
-        let index = routes.next % count;
-        routes.next = index + 1;
+        let index = self.turn.fetch_add(1, Ordering::Relaxed) % count;
         Some((routes.order[index].clone(), count))
     }
 
@@ -355,7 +357,6 @@ impl Core {
         if self.is_closed() {
             return Err((SendRefusal::Closed, message));
         }
-        let cork = wait::corks();
         let mut tries = 0;
         let mut refusal = SendRefusal::NoPeer;
         loop {
@@ -365,7 +366,7 @@ impl Core {
             if self.immediate && !pipe.is_linked() {
                 tries += 1;
             } else {
-                match pipe.send(message, cork) {
+                match pipe.send(message) {
                     Ok(()) => return Ok(()),
                     Err((Refused::Full, back)) => {
                         message = back;
@@ -387,7 +388,7 @@ impl Core {
         pipe: &Arc<Pipe>,
         message: Message,
     ) -> Result<(), (Refused, Message)> {
-        pipe.send(message, wait::corks())
+        pipe.send(message)
     }
 
     pub(crate) fn wake_writers(&self) {
@@ -473,11 +474,11 @@ impl Core {
     }
 
     pub(crate) fn peer_named(&self, identity: &[u8]) -> Option<Arc<Pipe>> {
-        self.routes.lock().names.get(identity).cloned()
+        self.routes.read().names.get(identity).cloned()
     }
 
     pub(crate) fn pipes(&self) -> Vec<Arc<Pipe>> {
-        self.routes.lock().order.clone()
+        self.routes.read().order.clone()
     }
 
     // Receiving.
@@ -490,7 +491,7 @@ impl Core {
             if resume {
                 pipe.resume();
             }
-            wait::took(more);
+            pace::took(more);
             (pipe, message)
         })
     }
@@ -613,7 +614,7 @@ impl Core {
     fn retire(&self, pipe: &Arc<Pipe>) {
         pipe.close();
         {
-            let mut routes = self.routes.lock();
+            let mut routes = self.routes.write();
             let Some(index) = routes
                 .order
                 .iter()
@@ -622,9 +623,6 @@ impl Core {
                 return;
             };
             routes.order.remove(index);
-            if index < routes.next {
-                routes.next -= 1;
-            }
             let identity: Bytes = pipe.identity().into();
             if routes
                 .names
@@ -731,7 +729,7 @@ impl Core {
     pub(crate) fn stats(&self) -> SocketStats {
         let mut stats = SocketStats::default();
         let (pipes, mut total) = {
-            let mut routes = self.routes.lock();
+            let mut routes = self.routes.write();
             routes.settle();
             let mut total = routes.gone;
             routes
@@ -841,7 +839,7 @@ impl Owner for Core {
             Origin::Accepted { .. } => None,
         };
         let named = self.kind == SocketType::Router && !peer.identity.is_empty();
-        let mut routes = self.routes.lock();
+        let mut routes = self.routes.write();
         if named
             && let Some(holder) = routes.names.get(&peer.identity)
             && !holder.is_closed()
@@ -869,7 +867,7 @@ impl Owner for Core {
         if self.is_closed() {
             return Err(CloseReason::Local);
         }
-        let mut routes = self.routes.lock();
+        let mut routes = self.routes.write();
         let named = self.kind == SocketType::Router && !identity.is_empty();
         if named
             && routes

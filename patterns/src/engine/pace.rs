@@ -1,0 +1,228 @@
+//! What a thread's own pace says about holding its messages back.
+//!
+//! A write is dear beside a message: so messages that would follow each other at once are gathered
+//! and written together. A thread is held to come back for more in two cases only:
+//!
+//! | case | seen by | gathered up to | written at the latest |
+//! |---|---|---|---|
+//! | answering what it receives | more messages are at hand, and it is quick with each | `CHUNK` | when it waits |
+//! | sending without a pause | `FLOOD_SENDS` in a row in little time | `SIP`, or `CHUNK` where several threads send | by the steward's next tick |
+//!
+//! All else is written at once. The steward writes within a tick what was guessed wrong.
+//!
+//! The same figures say whether a thread that waits hands the lead on: one that will be back soon
+//! leaves it free.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+/// A thread busy with each message for less than this is expected back soon.
+const SOON: Duration = Duration::from_micros(50);
+/// Sends in a row, without waiting, after which a thread may be flooding.
+const FLOOD_SENDS: u32 = 32;
+/// The longest that a send of a flood may take on average, its write included.
+const FLOOD_SEND: Duration = Duration::from_micros(10);
+/// The longest pause between two sends of a flood, a write of what was gathered included.
+const FLOOD_PAUSE: Duration = Duration::from_micros(50);
+
+/// Bytes that are written together where many are at hand: enough to spare system calls, and
+/// little enough that the peer works on one chunk while the next is made.
+pub(crate) const CHUNK: usize = 4 * 1024;
+/// Bytes that one thread's flood is gathered up to.
+pub(crate) const SIP: usize = 768;
+
+/// How long a message may be held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// Not at all.
+    Never,
+    /// Until a sip is gathered.
+    Sip,
+    /// Until a chunk is gathered.
+    Chunk,
+}
+
+struct Pace {
+    /// It answers quickly, and more messages are at hand.
+    answering: Cell<bool>,
+    /// Nanoseconds spent on a message between waits, averaged.
+    busy_ns: Cell<u64>,
+    /// When the last wait ended.
+    since: Cell<Option<Instant>>,
+    /// Messages taken since.
+    taken: Cell<u32>,
+    /// Sends since the last wait, counted up to [`FLOOD_SENDS`] and anew.
+    sends: Cell<u32>,
+    /// When the count began; in a flood, the last send.
+    mark: Cell<Option<Instant>>,
+    flooding: Cell<bool>,
+}
+
+thread_local! {
+    static PACE: Pace = const {
+        Pace {
+            answering: Cell::new(false),
+            busy_ns: Cell::new(u64::MAX),
+            since: Cell::new(None),
+            taken: Cell::new(0),
+            sends: Cell::new(0),
+            mark: Cell::new(None),
+            flooding: Cell::new(false),
+        }
+    };
+}
+
+/// How long the message that this thread sends now may be held back.
+pub(crate) fn holds() -> Hold {
+    PACE.with(|pace| {
+        if pace.answering.get() {
+            return Hold::Chunk;
+        }
+        if pace.flooding.get() {
+            pace.still_flooding()
+        } else {
+            pace.begins_flooding()
+        }
+    })
+}
+
+/// A number that tells this thread from others that run.
+pub(crate) fn thread() -> usize {
+    PACE.with(|pace| std::ptr::from_ref(pace).addr())
+}
+
+/// This thread took a message without waiting; `more` are at hand.
+pub(crate) fn took(more: bool) {
+    PACE.with(|pace| {
+        pace.taken.set(pace.taken.get().saturating_add(1));
+        pace.answering.set(more && pace.back_soon());
+    });
+}
+
+/// This thread is about to wait; true if it is expected back soon afterwards.
+pub(crate) fn waits(now: Instant) -> bool {
+    PACE.with(|pace| {
+        pace.answering.set(false);
+        pace.flooding.set(false);
+        pace.sends.set(0);
+        if let Some(since) = pace.since.take() {
+            let taken = u64::from(pace.taken.get().max(1));
+            let busy = now.saturating_duration_since(since).as_nanos() as u64 / taken;
+            let known = pace.busy_ns.get();
+            // A quarter of the way towards what was seen; the first time, all of it.
+            pace.busy_ns.set(if known == u64::MAX {
+                busy
+            } else {
+                known - known / 4 + busy / 4
+            });
+        }
+        pace.back_soon()
+    })
+}
+
+/// This thread's wait is over.
+pub(crate) fn waited(now: Instant) {
+    PACE.with(|pace| {
+        pace.since.set(Some(now));
+        pace.taken.set(0);
+    });
+}
+
+impl Pace {
+    fn back_soon(&self) -> bool {
+        self.busy_ns.get() < SOON.as_nanos() as u64
+    }
+
+    /// Looks at the clock once in [`FLOOD_SENDS`] sends.
+    fn begins_flooding(&self) -> Hold {
+        let sends = self.sends.get();
+        self.sends.set(sends + 1);
+        if sends == 0 {
+            self.mark.set(Some(Instant::now()));
+        } else if sends >= FLOOD_SENDS {
+            let now = Instant::now();
+            let began = self.mark.replace(Some(now));
+            self.sends.set(1);
+            let soon = began.is_some_and(|began| now - began < FLOOD_SEND * FLOOD_SENDS);
+            self.flooding.set(soon);
+        }
+        Hold::Never
+    }
+
+    /// Looks at the clock at each send.
+    fn still_flooding(&self) -> Hold {
+        let now = Instant::now();
+        let last = self.mark.replace(Some(now));
+        if last.is_some_and(|last| now.saturating_duration_since(last) < FLOOD_PAUSE) {
+            return Hold::Sip;
+        }
+        self.flooding.set(false);
+        self.sends.set(0);
+        Hold::Never
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The pace of a thread of its own, so that tests do not see each other's.
+    fn on_a_fresh_thread<R: Send>(run: impl FnOnce() -> R + Send) -> R {
+        std::thread::scope(|scope| scope.spawn(run).join().unwrap())
+    }
+
+    /// Whether any of some hundreds of sends without a pause is held back. More than one try,
+    /// since the machine may take the processor away in the middle.
+    fn floods() -> bool {
+        (0..100).any(|_| (0..10 * FLOOD_SENDS).any(|_| holds() == Hold::Sip))
+    }
+
+    #[test]
+    fn the_first_messages_are_never_held_back() {
+        on_a_fresh_thread(|| {
+            assert!((0..=FLOOD_SENDS).all(|_| holds() == Hold::Never));
+        });
+    }
+
+    #[test]
+    fn a_flood_is_gathered_until_the_thread_waits() {
+        on_a_fresh_thread(|| {
+            assert!(floods());
+            waits(Instant::now());
+            assert_eq!(holds(), Hold::Never);
+        });
+    }
+
+    #[test]
+    fn a_flood_ends_with_a_pause() {
+        on_a_fresh_thread(|| {
+            assert!(floods());
+            let end = Instant::now() + FLOOD_PAUSE;
+            while Instant::now() < end {
+                std::hint::spin_loop();
+            }
+            assert_eq!(holds(), Hold::Never);
+        });
+    }
+
+    #[test]
+    fn answers_are_held_back_while_more_is_at_hand_and_the_thread_is_quick() {
+        on_a_fresh_thread(|| {
+            let begin = Instant::now();
+            took(true);
+            assert_eq!(holds(), Hold::Never, "nothing is known of this thread");
+            waited(begin);
+            took(true);
+            assert!(waits(begin + SOON / 2), "it was quick");
+            took(true);
+            assert_eq!(holds(), Hold::Chunk);
+            took(false);
+            assert_eq!(holds(), Hold::Never, "the last message of all");
+            waited(begin);
+            took(true);
+            assert!(!waits(begin + SOON * 100), "it was slow");
+            took(true);
+            assert_eq!(holds(), Hold::Never);
+        });
+    }
+}
