@@ -67,7 +67,8 @@ impl Stream {
         Stream { fd, kind }
     }
 
-    pub(crate) fn kind(&self) -> LinkKind {
+    #[cfg(test)]
+    pub(super) fn kind(&self) -> LinkKind {
         self.kind
     }
 
@@ -149,11 +150,6 @@ impl Stream {
                 SEND_FLAGS,
             )
         })?)
-    }
-
-    /// Tells the peer that no more will be written; a stream already gone needs no telling.
-    pub(crate) fn shutdown_write(&self) {
-        let _ = shutdown(&self.fd, Shutdown::Write);
     }
 
     /// Ends the stream both ways, whoever else still holds it; one already gone needs no ending.

@@ -121,12 +121,14 @@ macro_rules! common_methods {
 
             /// Closes the socket; says what did not go out within the linger time.
             ///
-            /// Dropping the socket does the same, and logs what is left.
+            /// Threads that wait on it are told so, and whatever is asked of it from now on. A
+            /// second call finds nothing left. Dropping the socket does the same, and logs what is
+            /// left.
             ///
             /// # Blocking
             ///
             /// Until everything queued has gone out, at most for the linger time.
-            pub fn close(self) -> $crate::Unsent {
+            pub fn close(&self) -> $crate::Unsent {
                 self.core.close(self.core.linger())
             }
         }

@@ -19,7 +19,7 @@ impl<'a> WaitsOn<'a> {
 }
 
 /// What [`wait_any`] can wait for: every socket of this package.
-pub trait Waitable {
+pub trait Waitable: Sync {
     #[doc(hidden)]
     fn waits_on(&self) -> WaitsOn<'_>;
 }

@@ -401,7 +401,7 @@ impl WeightedDealer {
     }
 
     /// Closes the socket: as [`Dealer::close`](crate::Dealer::close).
-    pub fn close(self) -> Unsent {
+    pub fn close(&self) -> Unsent {
         self.core.close(self.core.linger())
     }
 }

@@ -362,7 +362,7 @@ fn reading_an_empty_stream_would_block_and_a_closed_one_ends() {
             would_block
         );
 
-        client.shutdown_write();
+        client.shutdown();
         wait(&server, PollFlags::IN);
         assert_eq!(server.recv(&mut [0; 8]).unwrap(), 0);
         assert_eq!(server.recv_spare(&mut spare, 8).unwrap(), 0);
