@@ -19,6 +19,8 @@
 use std::fmt;
 use std::time::Instant;
 
+use crate::counters;
+
 use super::sync::{Arc, AtomicU32, Mutex, Ordering, Thread, current, park};
 
 /// There may be something for the thread: a message, room, or the end.
@@ -60,6 +62,7 @@ impl Waiter {
             return;
         }
         if before & PARKED != 0 {
+            counters::system_call();
             self.thread.unpark();
         } else if before & POLLING != 0 {
             self.alarm.ring();
@@ -80,6 +83,7 @@ impl Waiter {
     pub(crate) fn park(&self, deadline: Option<Instant>) {
         let before = self.state.fetch_or(PARKED, Ordering::SeqCst);
         if before & (READY | LEAD | LEAVE) == 0 {
+            counters::system_call();
             park(deadline);
         }
         self.state.fetch_and(!PARKED, Ordering::SeqCst);

@@ -27,6 +27,8 @@ use rustix::net::{
     sendmsg, shutdown, sockopt,
 };
 
+use crate::counters;
+
 /// Slices that one `sendmsg` takes (`IOV_MAX` on Linux and macOS); the rest wait for the next.
 pub(crate) const SLICES_MAX: usize = 1024;
 
@@ -82,6 +84,7 @@ impl Stream {
         if buffer.is_empty() {
             return Err(no_room());
         }
+        counters::system_call();
         let (count, _) = retry_on_intr(|| recv(&self.fd, &mut *buffer, RecvFlags::DONTWAIT))?;
         Ok(count)
     }
@@ -101,6 +104,7 @@ impl Stream {
     ///
     /// None.
     pub(crate) fn recv_spare(&self, buffer: &mut Vec<u8>, max_bytes: usize) -> io::Result<usize> {
+        counters::system_call();
         let spare = buffer.capacity() - buffer.len();
         if spare.min(max_bytes) == 0 {
             return Err(no_room());
@@ -130,6 +134,7 @@ impl Stream {
     ///
     /// `WouldBlock` where it takes none.
     pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        counters::system_call();
         Ok(retry_on_intr(|| send(&self.fd, bytes, SEND_FLAGS))?)
     }
 
@@ -141,6 +146,7 @@ impl Stream {
     ///
     /// `WouldBlock` where it takes none.
     pub(crate) fn send_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        counters::system_call();
         let slices = &slices[..slices.len().min(SLICES_MAX)];
         Ok(retry_on_intr(|| {
             sendmsg(

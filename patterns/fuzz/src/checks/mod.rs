@@ -21,6 +21,7 @@ mod endpoint;
 pub(crate) mod frames;
 pub(crate) mod greeting;
 mod input;
+mod line;
 mod reference;
 pub(crate) mod session;
 

@@ -15,6 +15,7 @@ pub(crate) struct Walk {
     at: usize,
     /// Where the frames of the message lie; complete after [`Next::Message`].
     pub(crate) frames: Vec<Range<usize>>,
+    bytes: u64,
     complete: bool,
 }
 
@@ -37,6 +38,7 @@ impl Walk {
             limits,
             at,
             frames: Vec::new(),
+            bytes: 0,
             complete: false,
         }
     }
@@ -49,6 +51,7 @@ impl Walk {
     pub(crate) fn next(&mut self, stream: &[u8]) -> Next {
         if std::mem::take(&mut self.complete) {
             self.frames.clear();
+            self.bytes = 0;
         }
         loop {
             let rest = &stream[self.at..];
@@ -81,6 +84,7 @@ impl Walk {
                 return Next::Command(start..self.at);
             }
             self.frames.push(start..self.at);
+            self.bytes += len;
             if !more {
                 self.complete = true;
                 return Next::Message;
@@ -95,7 +99,6 @@ impl Walk {
             message_bytes_max,
             command_bytes_max,
         } = self.limits;
-        let before: u64 = self.frames.iter().map(|frame| frame.len() as u64).sum();
         if len > i64::MAX as u64 {
             return Some(Violation::LengthOutOfRange);
         }
@@ -112,8 +115,9 @@ impl Walk {
         if self.frames.len() == frames_max {
             return Some(Violation::TooManyFrames { max: frames_max });
         }
-        (before + len > message_bytes_max).then_some(Violation::MessageTooLarge {
-            bytes: before + len,
+        let bytes = self.bytes + len;
+        (bytes > message_bytes_max).then_some(Violation::MessageTooLarge {
+            bytes,
             max: message_bytes_max,
         })
     }

@@ -10,6 +10,7 @@ use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 
 use super::{ALARM_TOKEN, EVENTS_MAX, Interest, Ready};
+use crate::counters;
 use crate::engine::waiter::Alarm;
 
 #[derive(Debug)]
@@ -36,6 +37,7 @@ impl Poller {
     }
 
     pub(crate) fn add(&self, fd: BorrowedFd<'_>, token: u64, interest: Interest) -> io::Result<()> {
+        counters::system_call();
         Ok(epoll::add(
             &self.epoll,
             fd,
@@ -50,6 +52,7 @@ impl Poller {
         token: u64,
         interest: Interest,
     ) -> io::Result<()> {
+        counters::system_call();
         Ok(epoll::modify(
             &self.epoll,
             fd,
@@ -59,6 +62,7 @@ impl Poller {
     }
 
     pub(crate) fn delete(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        counters::system_call();
         Ok(epoll::delete(&self.epoll, fd)?)
     }
 
@@ -77,6 +81,7 @@ impl Poller {
         // The kernel's events cannot be kept by a type that changes threads; their room costs
         // nothing on the stack.
         let mut room = [MaybeUninit::<epoll::Event>::uninit(); EVENTS_MAX];
+        counters::system_call();
         match epoll::wait(&self.epoll, &mut room[..], timeout.as_ref()) {
             Ok((events, _)) => ready.extend(events.iter().filter_map(|event| {
                 let (data, flags) = (event.data, event.flags);
@@ -97,6 +102,7 @@ impl Poller {
 impl Alarm for Poller {
     fn ring(&self) {
         // It can fail only by a full counter, after 2^64 rings; the alarm is set then anyway.
+        counters::system_call();
         let _ = rustix::io::write(&self.alarm, &1u64.to_ne_bytes());
     }
 }

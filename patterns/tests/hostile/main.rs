@@ -1,0 +1,92 @@
+//! Hostile peers, over a real ROUTER process with a good client beside them.
+//!
+//! The oracle in all: the good client is answered throughout, its worst round trip takes 100 ms
+//! (without what a watch over the machine saw it stall), the router counts each closed peer under
+//! its reason, writes at most a line a second about them, and the books balance on both sides.
+//!
+//! | file | the peers in it |
+//! |---|---|
+//! | `malformed` | break the protocol, each in another way, or leave in the middle |
+//! | `giants` | announce more than they may, or send byte by byte |
+//! | `descriptors` | hold every descriptor that the process may have |
+//! | `flood` | come in numbers: connections, handshakes |
+//! | `identity` | claim a name that is another's |
+//! | `pings` | ask for answers all the time |
+//! | `silence` | are there, and say nothing |
+//! | `departures` | leave while somebody waits for them |
+//! | `interruptions` | are good, but signals, short writes and resets get in between |
+//! | `crowd` | are 300 of all kinds at once |
+//! | `promises` | what the sockets promise against the hazards, one by one |
+//!
+//! One test runs at a time: they measure latencies. The program is at the same time the other
+//! processes, which it starts with a role for a filter.
+
+#[cfg(target_os = "linux")]
+mod support;
+
+#[cfg(target_os = "linux")]
+mod descriptors;
+#[cfg(target_os = "linux")]
+mod flood;
+#[cfg(target_os = "linux")]
+mod giants;
+#[cfg(target_os = "linux")]
+mod malformed;
+
+/// Names each test by its place.
+#[cfg(target_os = "linux")]
+macro_rules! tests {
+    ($($module:ident { $($name:ident),* $(,)? })*) => {
+        vec![$($(libtest_mimic::Trial::test(
+            concat!(stringify!($module), "::", stringify!($name)),
+            || {
+                $module::$name();
+                Ok(())
+            },
+        )),*),*]
+    };
+}
+
+#[cfg(target_os = "linux")]
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    match arguments.next().as_deref() {
+        Some(support::router::ROLE) => return support::router::run(arguments),
+        Some(support::dealer::ROLE) => return support::dealer::run(arguments),
+        _ => {}
+    }
+    let mut arguments = libtest_mimic::Arguments::from_args();
+    arguments.test_threads.get_or_insert(1);
+    support::canary::begin();
+    let tests = tests! {
+        malformed {
+            each_breach_closes_its_peer_and_is_counted_under_its_name,
+            a_dialogue_cut_at_any_byte_closes_one_peer_and_delivers_no_part,
+        }
+        giants {
+            sixty_four_peers_that_announce_a_gigabyte_are_closed_before_anything_is_allocated,
+            a_hundred_gigabytes_before_ready_are_refused_from_their_length,
+            the_largest_frames_allowed_are_allocated_as_they_arrive,
+            frames_that_come_byte_by_byte_are_whole_in_the_end,
+            a_handshake_that_comes_byte_by_byte_has_no_more_time_than_others,
+        }
+        descriptors {
+            a_newcomer_is_served_within_two_seconds_while_mute_peers_hold_every_descriptor,
+            a_newcomer_is_served_within_two_seconds_while_peers_that_went_silent_hold_every_descriptor,
+        }
+        flood {
+            connections_over_the_limit_are_refused_and_places_given_free_are_taken,
+            one_address_has_its_share_of_connections_and_no_more,
+            handshakes_under_way_never_exceed_their_limit_and_the_oldest_give_place,
+            a_mute_peer_is_closed_when_its_handshake_is_due,
+            a_storm_of_connections_that_come_and_go_disturbs_nobody,
+        }
+    };
+    libtest_mimic::run(&arguments, tests).exit();
+}
+
+/// The tests look at processes by way of `/proc`.
+#[cfg(not(target_os = "linux"))]
+fn main() {
+    eprintln!("skipped: hostile peers are tested on Linux");
+}

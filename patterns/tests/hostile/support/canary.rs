@@ -1,0 +1,84 @@
+//! Sees the machine stall.
+//!
+//! A thread on each core sleeps a millisecond at a time. Where a sleep lasts [`STALL`] longer, the
+//! core was taken away, by the hypervisor or by somebody else's load, and what happened meanwhile
+//! took that much longer for no fault of the library. A few busy threads on the same core do not
+//! make a sleeper that late.
+
+use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+const NAP: Duration = Duration::from_millis(1);
+/// Lateness from which on it is a stall.
+const STALL: Duration = Duration::from_millis(5);
+/// Stalls that are remembered: minutes of a badly loaded machine.
+const STALLS_MAX: usize = 100_000;
+
+type Stalls = Mutex<Vec<(Instant, Instant)>>;
+
+static STALLS: OnceLock<Stalls> = OnceLock::new();
+
+/// Begins to watch; once in a process.
+pub(crate) fn begin() {
+    STALLS.get_or_init(|| {
+        let cores = sched_getaffinity(None).unwrap_or_else(|_| CpuSet::new());
+        for core in (0..CpuSet::MAX_CPU).filter(|core| cores.is_set(*core)) {
+            thread::spawn(move || {
+                let mut own = CpuSet::new();
+                own.set(core);
+                // One that could not be pinned still sees a stall of the whole machine.
+                let _ = sched_setaffinity(None, &own);
+                watch();
+            });
+        }
+        Mutex::default()
+    });
+}
+
+fn watch() {
+    loop {
+        let due = Instant::now() + NAP;
+        thread::sleep(NAP);
+        let now = Instant::now();
+        if now.saturating_duration_since(due) < STALL {
+            continue;
+        }
+        let Some(stalls) = STALLS.get() else { continue };
+        let mut stalls = stalls.lock();
+        if stalls.len() < STALLS_MAX {
+            stalls.push((due, now));
+        }
+    }
+}
+
+/// The time from `begin` to `end` without what the machine stood still.
+pub(crate) fn net(begin: Instant, end: Instant) -> Duration {
+    let whole = end.saturating_duration_since(begin);
+    let Some(stalls) = STALLS.get() else {
+        return whole;
+    };
+    let mut within: Vec<_> = stalls
+        .lock()
+        .iter()
+        .map(|(from, to)| ((*from).max(begin), (*to).min(end)))
+        .filter(|(from, to)| from < to)
+        .collect();
+    within.sort_unstable();
+    let mut stalled = Duration::ZERO;
+    let mut covered = begin;
+    for (from, to) in within {
+        let from = from.max(covered);
+        stalled += to.saturating_duration_since(from);
+        covered = covered.max(to);
+    }
+    whole.saturating_sub(stalled)
+}
+
+/// Whether the machine stood still between the two.
+pub(crate) fn stalled(begin: Instant, end: Instant) -> bool {
+    net(begin, end) < end.saturating_duration_since(begin)
+}

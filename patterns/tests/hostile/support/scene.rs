@@ -1,0 +1,69 @@
+//! A router, a good client beside the hostile peers, and the oracle over both.
+
+use std::time::Duration;
+
+use brokerless_patterns::Options;
+
+use super::client::{GoodClient, Outcome};
+use super::figures::Figures;
+use super::ms;
+use super::process::RouterProcess;
+
+/// The worst round trip that the good client may see.
+pub(crate) const WORST: Duration = ms(100);
+/// Two log lines about misbehaviour may not follow each other faster; the line is written a
+/// moment after the time is taken.
+const LINE_GAP_MS: u64 = 990;
+
+/// Where it happens.
+pub(crate) struct Scene {
+    pub(crate) router: RouterProcess,
+    pub(crate) good: GoodClient,
+}
+
+impl Scene {
+    /// A router with these options, and a good client that has been answered.
+    #[track_caller]
+    pub(crate) fn set(options: &[&str]) -> Self {
+        let router = RouterProcess::start(options);
+        let good = GoodClient::start(&router.endpoint);
+        Scene { router, good }
+    }
+
+    /// As [`set`](Self::set); the good client pauses for longer.
+    #[track_caller]
+    pub(crate) fn set_slow(options: &[&str], pace: Duration) -> Self {
+        let router = RouterProcess::start(options);
+        let good = GoodClient::start_with(&router.endpoint, Options::new(), pace);
+        Scene { router, good }
+    }
+
+    pub(crate) fn address(&self) -> String {
+        self.router.address().to_owned()
+    }
+
+    /// Ends it. The oracle: the good client was answered throughout, the books balance on both
+    /// sides, the log kept quiet, and the process leaves in order.
+    #[track_caller]
+    pub(crate) fn end(self) -> (Outcome, Figures) {
+        let Scene { mut router, good } = self;
+        // What comes last is seen by the client, too.
+        good.until_rounds(5);
+        let outcome = good.finish();
+        outcome.assert_answered_throughout(WORST);
+        let figures = router.figures();
+        figures.assert_balanced("the router");
+        assert_quiet(&figures);
+        assert!(router.process.end(), "the router leaves in order");
+        (outcome, figures)
+    }
+}
+
+/// At most a line a second about misbehaving peers.
+#[track_caller]
+pub(crate) fn assert_quiet(figures: &Figures) {
+    assert!(
+        figures.get("lines_gap_ms") >= LINE_GAP_MS,
+        "more than a line a second: {figures}"
+    );
+}
