@@ -68,12 +68,15 @@ pub(crate) struct Conn {
     pub(crate) origin: Origin,
     pub(crate) owner: Arc<dyn Owner>,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) since: Instant,
     interest: Mutex<Option<Interest>>,
     phase: Mutex<Phase>,
     pipe: OnceLock<Arc<Pipe>>,
     closed: AtomicBool,
     /// The newcomer that waits for this connection's sign of life.
     challenger: Mutex<Option<Arc<Conn>>>,
+    /// Whether there is one.
+    tested: AtomicBool,
 }
 
 enum Phase {
@@ -169,11 +172,13 @@ impl Conn {
             origin,
             owner,
             shared,
+            since: Instant::now(),
             interest: Mutex::new(None),
             phase: Mutex::new(Phase::Connecting),
             pipe: OnceLock::new(),
             closed: AtomicBool::new(false),
             challenger: Mutex::new(None),
+            tested: AtomicBool::new(false),
         }
     }
 
@@ -376,11 +381,17 @@ impl Conn {
             return false;
         }
         *waiting = Some(challenger.clone());
+        self.tested.store(true, Ordering::Release);
         drop(waiting);
         let mut ping = Vec::new();
         command::ping(&mut ping, 0, b"alive?");
         pipe.command(&ping, COMMANDS_BEHIND_MAX);
         true
+    }
+
+    fn take_challenger(&self) -> Option<Arc<Conn>> {
+        self.tested.store(false, Ordering::Release);
+        self.challenger.lock().take()
     }
 
     fn speaks_heartbeats(&self) -> bool {
@@ -491,7 +502,9 @@ impl Conn {
                 Err(error) => return Err(CloseReason::Io(error.kind())),
             };
             traffic.last_heard = bench.now;
-            if let Some(challenger) = self.challenger.lock().take() {
+            if self.tested.load(Ordering::Acquire)
+                && let Some(challenger) = self.take_challenger()
+            {
                 bench.actions.push(Action::Decide {
                     challenger,
                     admitted: false,
@@ -640,7 +653,7 @@ impl Conn {
                 reason: reason.clone(),
             }),
         }
-        if let Some(challenger) = self.challenger.lock().take() {
+        if let Some(challenger) = self.take_challenger() {
             bench.actions.push(Action::Decide {
                 challenger,
                 admitted: true,

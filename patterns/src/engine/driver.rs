@@ -1,7 +1,7 @@
 //! One turn of the leader: run what is due, poll, read, write.
 //!
 //! ```text
-//! flush corked --> condemned --> timers --> poll --> each ready source --> actions --> timers
+//! flush corked --> condemned --> poll --> each ready source, then its actions --> timers
 //! ```
 //!
 //! The driver's buffers belong to whoever leads; its lock is never contended for.
@@ -26,8 +26,6 @@ pub(crate) enum Action {
         challenger: Arc<Conn>,
         admitted: bool,
     },
-    /// A connection shall be closed.
-    Close(Arc<Conn>, CloseReason),
 }
 
 /// What connections work with during a turn.
@@ -79,7 +77,6 @@ impl Workbench<'_> {
                     challenger,
                     admitted,
                 } => challenger.decided(admitted, self),
-                Action::Close(conn, reason) => conn.close(reason, self),
             }
         }
     }
@@ -99,15 +96,21 @@ impl Tools {
 }
 
 impl Shared {
-    /// Leads until the waiter has a signal or the deadline has come.
-    pub(crate) fn drive(self: &Arc<Self>, waiter: &Waiter, deadline: Option<Instant>) {
+    /// Leads until the waiter has a signal or the deadline has come; gives the time then.
+    /// `watched` if the steward is not the one who leads.
+    pub(crate) fn drive(
+        self: &Arc<Self>,
+        waiter: &Waiter,
+        deadline: Option<Instant>,
+        mut now: Instant,
+        watched: bool,
+    ) -> Instant {
         let mut driver = self.driver.lock();
         let tools = driver.tools();
-        let mut now = Instant::now();
         loop {
-            now = self.turn(tools, waiter, deadline, now);
+            now = self.turn(tools, waiter, deadline, now, watched);
             if waiter.has(READY | LEAVE) || deadline.is_some_and(|deadline| deadline <= now) {
-                return;
+                return now;
             }
         }
     }
@@ -131,6 +134,7 @@ impl Shared {
         waiter: &Waiter,
         deadline: Option<Instant>,
         now: Instant,
+        watched: bool,
     ) -> Instant {
         self.flush_corked();
         for token in self.take_condemned() {
@@ -142,14 +146,13 @@ impl Shared {
                 tools.with(now, |bench| conn.close(reason, bench));
             }
         }
-        self.run_timers(tools, now);
-
-        let (until, idle) = self.begin_poll(deadline);
+        // A timer that is due ends the poll at once, and runs after it.
+        let timeout = self.begin_poll(deadline, now, watched);
         let polled = waiter.polling(|may_block| {
-            let timeout = if !may_block || !idle {
-                Some(Duration::ZERO)
+            let timeout = if may_block {
+                timeout
             } else {
-                until.map(|until| until.saturating_duration_since(now))
+                Some(Duration::ZERO)
             };
             self.poller.wait(&mut tools.ready, timeout)
         });

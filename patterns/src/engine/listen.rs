@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use rustix::fd::AsFd;
 
 use super::conn::{Conn, Origin};
-use super::driver::{Action, Workbench};
+use super::driver::Workbench;
 use super::owner::Owner;
 use super::poller::Interest;
 use super::shared::{Shared, Source};
@@ -109,6 +109,7 @@ impl Listening {
                 return;
             }
         };
+        self.make_place(settings.handshakes_max - 1, Duration::ZERO, bench);
         let conn = self.shared.enrol(|token| {
             let conn = Arc::new(Conn::new(
                 token,
@@ -127,18 +128,17 @@ impl Listening {
             remote: conn.remote_name.clone(),
         });
         conn.start(false, bench);
-        self.make_place(settings.handshakes_max, bench);
     }
 
-    /// Lets the oldest handshake under way go, if there are more than `keep`.
-    fn make_place(&self, keep: usize, bench: &mut Workbench<'_>) -> bool {
+    /// Lets the oldest handshake under way go, if there are more than `keep` and it has been
+    /// under way for `age`. At once: the next connection is counted against what is left.
+    fn make_place(&self, keep: usize, age: Duration, bench: &mut Workbench<'_>) -> bool {
         let oldest = self.owner.census().lock().oldest_pending(keep);
-        let Some(conn) = oldest.and_then(|token| self.shared.conn(token)) else {
+        let oldest = oldest.and_then(|token| self.shared.conn(token));
+        let Some(conn) = oldest.filter(|conn| conn.since.elapsed() >= age) else {
             return false;
         };
-        bench
-            .actions
-            .push(Action::Close(conn, CloseReason::Evicted));
+        conn.close(CloseReason::Evicted, bench);
         true
     }
 
@@ -147,8 +147,9 @@ impl Listening {
             endpoint: self.endpoint().clone(),
             error: error.kind(),
         });
-        // Out of descriptors, most likely: a handshake that takes its time gives one back.
-        if !self.make_place(0, bench) {
+        // Out of descriptors, most likely: a handshake that takes its time gives one back. Not
+        // one that has just begun: the system refuses even where nobody waits to be accepted.
+        if !self.make_place(0, REST, bench) {
             self.watch(false);
             self.shared.arm(bench.now + REST, Timer::Accept(self.token));
         }

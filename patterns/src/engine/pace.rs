@@ -6,6 +6,7 @@
 //! | case | seen by | gathered up to | written at the latest |
 //! |---|---|---|---|
 //! | answering what it receives | more messages are at hand, and it is quick with each | `CHUNK` | when it waits |
+//! | sending bursts | between its last two waits it sent `BURST` or more, quickly | `CHUNK` | when it waits |
 //! | sending without a pause | `FLOOD_SENDS` in a row in little time | `SIP`, or `CHUNK` where several threads send | by the steward's next tick |
 //!
 //! All else is written at once. The steward writes within a tick what was guessed wrong.
@@ -18,6 +19,8 @@ use std::time::{Duration, Instant};
 
 /// A thread busy with each message for less than this is expected back soon.
 const SOON: Duration = Duration::from_micros(50);
+/// Sends between two waits that make a burst.
+const BURST: u32 = 8;
 /// Sends in a row, without waiting, after which a thread may be flooding.
 const FLOOD_SENDS: u32 = 32;
 /// The longest that a send of a flood may take on average, its write included.
@@ -51,7 +54,11 @@ struct Pace {
     since: Cell<Option<Instant>>,
     /// Messages taken since.
     taken: Cell<u32>,
-    /// Sends since the last wait, counted up to [`FLOOD_SENDS`] and anew.
+    /// It sent a burst between its last two waits.
+    bursting: Cell<bool>,
+    /// Sends since the last wait.
+    sent: Cell<u32>,
+    /// Sends of these since the clock was looked at.
     sends: Cell<u32>,
     /// When the count began; in a flood, the last send.
     mark: Cell<Option<Instant>>,
@@ -65,6 +72,8 @@ thread_local! {
             busy_ns: Cell::new(u64::MAX),
             since: Cell::new(None),
             taken: Cell::new(0),
+            bursting: Cell::new(false),
+            sent: Cell::new(0),
             sends: Cell::new(0),
             mark: Cell::new(None),
             flooding: Cell::new(false),
@@ -75,7 +84,8 @@ thread_local! {
 /// How long the message that this thread sends now may be held back.
 pub(crate) fn holds() -> Hold {
     PACE.with(|pace| {
-        if pace.answering.get() {
+        pace.sent.set(pace.sent.get().saturating_add(1));
+        if pace.answering.get() || pace.bursting.get() {
             return Hold::Chunk;
         }
         if pace.flooding.get() {
@@ -105,9 +115,13 @@ pub(crate) fn waits(now: Instant) -> bool {
         pace.answering.set(false);
         pace.flooding.set(false);
         pace.sends.set(0);
+        let sent = pace.sent.take();
         if let Some(since) = pace.since.take() {
             let taken = u64::from(pace.taken.get().max(1));
-            let busy = now.saturating_duration_since(since).as_nanos() as u64 / taken;
+            let whole = now.saturating_duration_since(since);
+            let busy = whole.as_nanos() as u64 / taken;
+            pace.bursting
+                .set(sent >= BURST && whole < FLOOD_SEND * sent);
             let known = pace.busy_ns.get();
             // A quarter of the way towards what was seen; the first time, all of it.
             pace.busy_ns.set(if known == u64::MAX {
@@ -202,6 +216,25 @@ mod tests {
                 std::hint::spin_loop();
             }
             assert_eq!(holds(), Hold::Never);
+        });
+    }
+
+    #[test]
+    fn a_thread_that_sent_a_burst_is_expected_to_send_another() {
+        on_a_fresh_thread(|| {
+            let begin = Instant::now();
+            waited(begin);
+            (0..BURST).for_each(|_| assert_eq!(holds(), Hold::Never));
+            waits(begin + FLOOD_SEND);
+            assert_eq!(holds(), Hold::Chunk);
+            waited(begin);
+            assert_eq!(holds(), Hold::Chunk);
+            waits(begin + FLOOD_SEND);
+            assert_eq!(holds(), Hold::Never, "one message is no burst");
+            waited(begin);
+            (0..BURST).for_each(|_| assert_eq!(holds(), Hold::Never));
+            waits(begin + FLOOD_SEND * BURST * 2);
+            assert_eq!(holds(), Hold::Never, "these took their time");
         });
     }
 

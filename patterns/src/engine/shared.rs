@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ use super::listen::Listening;
 use super::owner::Owner;
 use super::pipe::Pipe;
 use super::poller::Poller;
-use super::steward::Steward;
+use super::steward::{self, Steward};
 use super::timers::{Timer, Timers};
 use super::waiter::{Alarm, Waiter};
 
@@ -124,6 +124,11 @@ impl Shared {
         (at.saturating_duration_since(self.origin).as_nanos() as u64).clamp(AWAKE + 1, NEVER - 1)
     }
 
+    /// A time as it is kept in atomics; no time is one that never comes.
+    pub(crate) fn ticks(&self, at: Option<Instant>) -> u64 {
+        at.map_or(NEVER, |at| self.since_origin(at))
+    }
+
     /// A waiter for the calling thread.
     pub(crate) fn waiter(&self) -> Arc<Waiter> {
         Arc::new(Waiter::new(self.poller.clone()))
@@ -207,21 +212,52 @@ impl Shared {
         timer
     }
 
-    /// Notes that the leader is about to poll, at most until `deadline`; gives the time at which
-    /// the poll has to end, and whether it may block at all.
-    pub(crate) fn begin_poll(&self, deadline: Option<Instant>) -> (Option<Instant>, bool) {
-        let deadline = deadline.map_or(NEVER, |deadline| self.since_origin(deadline));
-        let until = deadline.min(self.next_timer.load(Ordering::SeqCst));
+    /// Notes that the leader is about to poll, at most until `deadline`; gives the longest that
+    /// the poll itself may take. `watched` if the steward is not the one who polls: then it ends a
+    /// long poll in time, and the kernel is spared the timer.
+    pub(crate) fn begin_poll(
+        &self,
+        deadline: Option<Instant>,
+        now: Instant,
+        watched: bool,
+    ) -> Option<Duration> {
+        let until = self
+            .ticks(deadline)
+            .min(self.next_timer.load(Ordering::SeqCst));
         self.polling_until.store(until, Ordering::SeqCst);
         // Whoever armed a timer or condemned a connection in between has not rung.
         let until = until.min(self.next_timer.load(Ordering::SeqCst));
-        let idle = !self.any_condemned.load(Ordering::SeqCst);
-        let end = (until != NEVER).then(|| self.origin + std::time::Duration::from_nanos(until));
-        (end, idle)
+        if self.any_condemned.load(Ordering::SeqCst) {
+            return Some(Duration::ZERO);
+        }
+        if until == NEVER {
+            return None;
+        }
+        let left = Duration::from_nanos(until.saturating_sub(self.since_origin(now)));
+        if watched && left > steward::TICK * 3 {
+            self.steward.watch_until(until);
+            return None;
+        }
+        Some(left)
     }
 
     pub(crate) fn end_poll(&self) {
         self.polling_until.store(AWAKE, Ordering::SeqCst);
+    }
+
+    /// The steward's look at the current poll: ends it if it has lasted long enough, else says
+    /// when it will have. Nothing if there is no poll, or it need not end.
+    pub(crate) fn look_at_poll(&self) -> Option<Instant> {
+        let until = self.polling_until.load(Ordering::SeqCst);
+        if until == AWAKE || until == NEVER {
+            return None;
+        }
+        let end = self.origin + Duration::from_nanos(until);
+        if end > Instant::now() {
+            return Some(end);
+        }
+        self.poller.ring();
+        None
     }
 
     // Work left for the leader and the steward.
@@ -237,9 +273,10 @@ impl Shared {
     }
 
     pub(crate) fn take_condemned(&self) -> Vec<u64> {
-        if !self.any_condemned.swap(false, Ordering::SeqCst) {
+        if !self.any_condemned.load(Ordering::SeqCst) {
             return Vec::new();
         }
+        self.any_condemned.store(false, Ordering::SeqCst);
         std::mem::take(&mut self.condemned.lock())
     }
 
@@ -256,7 +293,8 @@ impl Shared {
 
     /// Writes what was corked.
     pub(crate) fn flush_corked(&self) {
-        if !self.any_corked.swap(false, Ordering::SeqCst) {
+        // A look first: to write the flag would cost each wait a shared cache line.
+        if !self.has_corked() || !self.any_corked.swap(false, Ordering::SeqCst) {
             return;
         }
         let mut corked = std::mem::take(&mut *self.corked.lock());

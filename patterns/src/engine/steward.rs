@@ -17,7 +17,7 @@
 //! hands a lead that nobody took to a follower: the watch over threads that said they would soon
 //! be back.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ use super::shared::Shared;
 use super::waiter::{LEAVE, READY, Waiter};
 
 /// The time between two looks.
-const TICK: Duration = Duration::from_millis(1);
+pub(crate) const TICK: Duration = Duration::from_millis(1);
 /// Looks without anything new after which it parks.
 const QUIET_MAX: u32 = 5;
 
@@ -38,6 +38,8 @@ const AWAKE: u32 = 1;
 pub(crate) struct Steward {
     state: AtomicU32,
     waiter: OnceLock<Arc<Waiter>>,
+    /// When it looks next by itself, while it is parked.
+    parked_until: AtomicU64,
 }
 
 impl Steward {
@@ -46,6 +48,7 @@ impl Steward {
         Steward {
             state: AtomicU32::new(AWAKE),
             waiter: OnceLock::new(),
+            parked_until: AtomicU64::new(0),
         }
     }
 
@@ -57,6 +60,38 @@ impl Steward {
         {
             waiter.signal(READY);
         }
+    }
+
+    /// Makes sure that the steward looks by then, counted from the engine's beginning: it looks
+    /// at each tick, or is parked until a time that it has told.
+    pub(crate) fn watch_until(&self, until: u64) {
+        if until < self.parked_until.load(Ordering::SeqCst) {
+            self.nudge();
+        }
+    }
+
+    /// Notes that the steward parks until then; false if there is something to do after all.
+    fn parks(&self, shared: &Shared, until: Option<Instant>) -> bool {
+        self.parked_until
+            .store(shared.ticks(until), Ordering::SeqCst);
+        self.state.store(PARKED, Ordering::SeqCst);
+        // Whoever left work before the stores did not nudge.
+        let sooner = match (shared.look_at_poll(), until) {
+            (Some(now), Some(then)) => now < then,
+            (now, None) => now.is_some(),
+            (None, Some(_)) => false,
+        };
+        let free = shared.lead.is_free() && shared.has_links();
+        let work = sooner || free || shared.has_corked() || shared.is_stopped();
+        if work {
+            self.wakes();
+        }
+        !work
+    }
+
+    fn wakes(&self) {
+        self.state.store(AWAKE, Ordering::SeqCst);
+        self.parked_until.store(0, Ordering::SeqCst);
     }
 
     pub(crate) fn stop(&self) {
@@ -94,7 +129,7 @@ fn run(weak: &Weak<Shared>) {
         let pumping = shared.pump();
         match shared.lead.watch(&waiter, shared.has_links() && !pumping) {
             Watch::Taken => {
-                shared.drive(&waiter, None);
+                shared.drive(&waiter, None, Instant::now(), false);
                 waiter.take(LEAVE);
                 shared.lead.leave(true);
                 quiet = 0;
@@ -103,25 +138,24 @@ fn run(weak: &Weak<Shared>) {
             Watch::Led | Watch::Idle if pumping => quiet = 0,
             Watch::Led | Watch::Idle => quiet += 1,
         }
+        let poll_ends = shared.look_at_poll();
         if quiet < QUIET_MAX {
             drop(shared);
             waiter.park(Some(Instant::now() + TICK));
-            continue;
-        }
-        quiet = 0;
-        shared.steward.state.store(PARKED, Ordering::SeqCst);
-        // Whoever left work before the store did not wake us.
-        let work = shared.has_corked() || (shared.lead.is_free() && shared.has_links());
-        if work || shared.is_stopped() {
-            shared.steward.state.store(AWAKE, Ordering::SeqCst);
-            continue;
-        }
-        drop(shared);
-        while weak
-            .upgrade()
-            .is_some_and(|shared| shared.steward.state.load(Ordering::SeqCst) == PARKED)
-        {
-            waiter.park(None);
+        } else if shared.steward.parks(&shared, poll_ends) {
+            drop(shared);
+            waiter.park(poll_ends);
+            // One look is enough after a poll that was ended; a nudge means that there is more.
+            quiet = if waiter.has(READY | LEAVE) {
+                0
+            } else {
+                QUIET_MAX - 1
+            };
+            if let Some(shared) = weak.upgrade() {
+                shared.steward.wakes();
+            }
+        } else {
+            quiet = 0;
         }
     }
 }

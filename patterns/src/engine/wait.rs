@@ -54,17 +54,17 @@ pub(crate) fn wait<T>(
         if found.is_none() && over && drives {
             // No time to wait, but enough to look what the kernel has.
             if shared.lead.try_enter() {
-                lead(shared, &waiter, deadline, back_soon);
+                now = lead(shared, &waiter, deadline, now, back_soon);
                 found = ready();
             }
         }
         if !over {
-            if drives {
-                drive_or_follow(shared, &waiter, deadline, back_soon);
+            now = if drives {
+                drive_or_follow(shared, &waiter, deadline, now, back_soon)
             } else {
                 waiter.park(deadline);
-            }
-            now = Instant::now();
+                Instant::now()
+            };
             woken = waiter.take(READY) != 0;
             found = ready();
             over = found.is_some() || deadline.is_some_and(|deadline| deadline <= now);
@@ -83,27 +83,36 @@ pub(crate) fn wait<T>(
     result
 }
 
+/// Waits until the waiter has a signal or the deadline has come; gives the time then.
 fn drive_or_follow(
     shared: &Arc<Shared>,
     waiter: &Arc<Waiter>,
     deadline: Option<Instant>,
+    mut now: Instant,
     back_soon: bool,
-) {
-    let mut leads = shared.lead.enter(waiter);
-    if !leads {
+) -> Instant {
+    if !shared.lead.enter(waiter) {
         waiter.park(deadline);
-        leads = shared.lead.withdraw(waiter);
+        now = Instant::now();
+        if !shared.lead.withdraw(waiter) {
+            return now;
+        }
     }
-    if leads {
-        lead(shared, waiter, deadline, back_soon);
-    }
+    lead(shared, waiter, deadline, now, back_soon)
 }
 
-fn lead(shared: &Arc<Shared>, waiter: &Waiter, deadline: Option<Instant>, back_soon: bool) {
+fn lead(
+    shared: &Arc<Shared>,
+    waiter: &Waiter,
+    deadline: Option<Instant>,
+    mut now: Instant,
+    back_soon: bool,
+) -> Instant {
     if !waiter.has(READY) {
-        shared.drive(waiter, deadline);
+        now = shared.drive(waiter, deadline, now, true);
     }
     if shared.lead.leave(!back_soon) {
         shared.steward.nudge();
     }
+    now
 }

@@ -42,6 +42,21 @@ pub struct ReadBuffer {
     cutter: Cutter,
 }
 
+/// Bytes that have been read, and the buffer that they are the front of, where frames may be
+/// slices of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lent<'a> {
+    pub(super) bytes: &'a [u8],
+    whole: Option<&'a Bytes>,
+}
+
+impl<'a> Lent<'a> {
+    /// Bytes of no buffer: frames are copies.
+    pub(super) fn few(bytes: &'a [u8]) -> Self {
+        Lent { bytes, whole: None }
+    }
+}
+
 /// What turns bytes of the buffer into frames.
 #[derive(Debug, Default)]
 pub(super) struct Cutter {
@@ -80,10 +95,22 @@ impl ReadBuffer {
     pub(super) fn lend<R>(
         &mut self,
         filled: usize,
-        cut: impl FnOnce(&Bytes, &mut Cutter) -> R,
+        cut: impl FnOnce(Lent<'_>, &mut Cutter) -> R,
     ) -> R {
+        if filled < SLICE_MIN {
+            // No frame in here is large enough to be a slice.
+            let lent = Lent {
+                bytes: &self.current[..filled],
+                whole: None,
+            };
+            return cut(lent, &mut self.cutter);
+        }
         let whole = std::mem::take(&mut self.current).freeze();
-        let result = cut(&whole.slice(..filled), &mut self.cutter);
+        let lent = Lent {
+            bytes: &whole[..filled],
+            whole: Some(&whole),
+        };
+        let result = cut(lent, &mut self.cutter);
         self.current = match whole.try_into_mut() {
             Ok(back) => back,
             Err(held) => {
@@ -107,23 +134,26 @@ impl ReadBuffer {
 }
 
 impl Cutter {
-    /// The frame over `whole[start..end]`.
-    pub(super) fn cut(&mut self, whole: &Bytes, start: usize, end: usize) -> Frame {
+    /// The frame over `lent.bytes[start..end]`.
+    pub(super) fn cut(&mut self, lent: Lent<'_>, start: usize, end: usize) -> Frame {
         let len = end - start;
         if len == 0 {
             return Frame::new();
         }
-        if len >= SLICE_MIN {
+        if len >= SLICE_MIN
+            && let Some(whole) = lent.whole
+        {
             return whole.slice(start..end).into();
         }
+        let bytes = &lent.bytes[start..end];
         counters::copied(len);
         if len > ARENA_MAX {
-            return Frame::copy_from_slice(&whole[start..end]);
+            return Frame::copy_from_slice(bytes);
         }
         if self.arena.capacity() < len {
             self.arena.reserve(ARENA_BYTES);
         }
-        self.arena.extend_from_slice(&whole[start..end]);
+        self.arena.extend_from_slice(bytes);
         self.arena.split().freeze().into()
     }
 }
@@ -133,7 +163,7 @@ mod tests {
     use super::*;
 
     fn cut_one(buffer: &mut ReadBuffer, len: usize) -> Frame {
-        buffer.lend(len, |whole, cutter| cutter.cut(whole, 0, len))
+        buffer.lend(len, |lent, cutter| cutter.cut(lent, 0, len))
     }
 
     #[test]

@@ -27,11 +27,10 @@
 
 use smallvec::SmallVec;
 
-use super::buffer::{Cutter, READ_BYTES, ReadBuffer};
+use super::buffer::{Cutter, Lent, READ_BYTES, ReadBuffer};
 use super::{FLAG_COMMAND, FLAG_LONG, FLAG_MORE, FLAGS_RESERVED, Violation};
 use crate::counters;
 use crate::message::{Frame, Message};
-use bytes::Bytes;
 
 /// Bytes of the longest frame header.
 pub const HEADER_MAX: usize = 9;
@@ -197,7 +196,7 @@ impl Decoder {
         sink: &mut impl Sink,
     ) -> Result<(), Violation> {
         self.carry.clear();
-        buffer.lend(filled, |bytes, cutter| self.cut(bytes, cutter, sink))
+        buffer.lend(filled, |lent, cutter| self.cut(lent, cutter, sink))
     }
 
     /// Takes what was read into the vector that [`plan`](Self::plan) lent.
@@ -214,17 +213,17 @@ impl Decoder {
         self.frame(large.body.into(), large.more, sink);
         // The bytes after the frame were at most a header and a little; a whole short frame may
         // be among them.
-        let rest = Bytes::from(std::mem::take(&mut self.carry));
-        let mut cutter = Cutter::default();
-        self.cut(&rest, &mut cutter, sink)
+        let rest = std::mem::take(&mut self.carry);
+        self.cut(Lent::few(&rest), &mut Cutter::default(), sink)
     }
 
     fn cut(
         &mut self,
-        bytes: &Bytes,
+        lent: Lent<'_>,
         cutter: &mut Cutter,
         sink: &mut impl Sink,
     ) -> Result<(), Violation> {
+        let bytes = lent.bytes;
         let mut at = 0;
         loop {
             let rest = &bytes[at..];
@@ -243,7 +242,7 @@ impl Decoder {
             if header.flags & FLAG_COMMAND != 0 {
                 sink.command(&bytes[start..end])?;
             } else {
-                let frame = cutter.cut(bytes, start, end);
+                let frame = cutter.cut(lent, start, end);
                 self.frame(frame, header.flags & FLAG_MORE != 0, sink);
             }
             at = end;

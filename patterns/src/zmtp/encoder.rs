@@ -59,6 +59,8 @@ pub struct Encoder {
     written: u64,
     /// Stream place where the first unfinished message begins.
     start: u64,
+    /// Stream place just after the last large frame that was written and let go.
+    let_go: u64,
 }
 
 impl Encoder {
@@ -146,7 +148,7 @@ impl Encoder {
             slices.push(IoSlice::new(&insert.frame[skip..]));
             stream = insert.stream + insert.frame.len() as u64;
         }
-        if at < self.gathered.len() {
+        if at < self.gathered.len() && slices.len() < SLICES_MAX {
             slices.push(IoSlice::new(&self.gathered[at..]));
         }
         slices
@@ -158,9 +160,11 @@ impl Encoder {
         self.written += bytes as u64;
         debug_assert!(self.written <= self.pushed);
         while let Some(insert) = self.inserted.front() {
-            if insert.stream + insert.frame.len() as u64 > self.written {
+            let end = insert.stream + insert.frame.len() as u64;
+            if end > self.written {
                 break;
             }
+            self.let_go = end;
             self.inserted.pop_front();
         }
         let mut whole = 0;
@@ -169,7 +173,7 @@ impl Encoder {
             self.ends.clear();
             self.gathered.clear();
             self.inserted.clear();
-            (self.pushed, self.written, self.start) = (0, 0, 0);
+            (self.pushed, self.written, self.start, self.let_go) = (0, 0, 0, 0);
             self.gathered.shrink_to(KEPT_BYTES);
             self.ends.shrink_to(KEPT_BYTES);
         } else {
@@ -202,7 +206,9 @@ impl Encoder {
         let mut reader = Unsent::new(&old);
         let mut begin = old.start;
         for &end in &old.ends {
-            match reader.message(begin, end) {
+            // Places before a frame that was let go cannot be found any more.
+            let whole = begin >= old.let_go;
+            match whole.then(|| reader.message(begin, end)).flatten() {
                 Some(message) => unsent.push(message),
                 None => lost += 1,
             }
@@ -374,6 +380,27 @@ mod tests {
     }
 
     #[test]
+    fn a_message_cut_behind_a_large_frame_is_lost_and_not_mangled() {
+        // Given enough gathered bytes before it that its own would be looked for among them.
+        let large = vec![7u8; BY_REFERENCE_MIN];
+        let messages = [
+            Message::from([vec![0; 3000], vec![0; 3000]].map(Frame::from)),
+            Message::from([vec![1; 5], large.clone(), vec![2; 5], large].map(Frame::from)),
+            Message::from("last"),
+        ];
+        let first = encoded(&messages[..1]).len();
+        let two = encoded(&messages[..2]).len();
+        for cut in first..two {
+            let mut encoder = encoded(&messages);
+            assert_eq!(encoder.advance(cut), 1);
+            let let_go = cut >= first + 7 + 9 + BY_REFERENCE_MIN;
+            let (unsent, lost) = encoder.take_unsent();
+            assert_eq!(lost, usize::from(let_go), "cut at {cut}");
+            assert_eq!(unsent[..], messages[1 + lost..], "cut at {cut}");
+        }
+    }
+
+    #[test]
     fn commands_between_messages_are_left_out_of_what_comes_back() {
         let mut encoder = encoded(&[Message::from("a")]);
         encoder.push_command(&[4, 1, 9]);
@@ -400,5 +427,20 @@ mod tests {
             written += encoder.advance(bytes);
         }
         assert_eq!(written, 100);
+    }
+
+    #[test]
+    fn a_tail_behind_the_last_slice_waits_for_the_next_write() {
+        let mut encoder = encoded(&vec![
+            Message::from(vec![1; BY_REFERENCE_MIN]);
+            SLICES_MAX / 2
+        ]);
+        encoder.push("tail".into());
+        let slices = encoder.slices();
+        assert_eq!(slices.len(), SLICES_MAX);
+        let bytes = slices.iter().map(|slice| slice.len()).sum();
+        drop(slices);
+        assert_eq!(encoder.advance(bytes), SLICES_MAX / 2);
+        assert_eq!(joined(&encoder), [0, 4, b't', b'a', b'i', b'l']);
     }
 }
