@@ -22,9 +22,13 @@ fn newcomer(endpoint: &str) -> Duration {
     let engine = Engine::new().expect("descriptors are free here");
     let dealer = Dealer::with(Options::new().engine(&engine)).expect("default options");
     let begin = Instant::now();
-    dealer.connect_to(endpoint).expect("an endpoint to connect to");
+    dealer
+        .connect_to(endpoint)
+        .expect("an endpoint to connect to");
     dealer.send("let me in").expect("it waits in the queue");
-    let answer = dealer.recv_timeout(ms(10_000)).expect("an answer in the end");
+    let answer = dealer
+        .recv_timeout(ms(10_000))
+        .expect("an answer in the end");
     assert_eq!(answer[0], "let me in");
     canary::net(begin, Instant::now())
 }
@@ -40,7 +44,10 @@ fn under_siege(scene: &Scene) {
     pass(SIEGE.saturating_sub(begin.elapsed()));
     let used = scene.router.process.cpu_time() - cpu;
     let most = begin.elapsed() / 10;
-    assert!(used <= most, "{used:?} of CPU, more than {most:?}, a tenth of a core");
+    assert!(
+        used <= most,
+        "{used:?} of CPU, more than {most:?}, a tenth of a core"
+    );
 }
 
 pub(crate) fn a_newcomer_is_served_within_two_seconds_while_mute_peers_hold_every_descriptor() {
@@ -53,7 +60,8 @@ pub(crate) fn a_newcomer_is_served_within_two_seconds_while_mute_peers_hold_ever
         figures.closes("evicted") + figures.closes("handshake-timeout") == IDLE as u64
     });
     assert!(figures.closes("evicted") >= IDLE as u64 - 256, "{figures}");
-    idle.iter_mut().for_each(|peer| drop(peer.until_closed(ms(100))));
+    idle.iter_mut()
+        .for_each(|peer| drop(peer.until_closed(ms(100))));
     scene.end();
 }
 

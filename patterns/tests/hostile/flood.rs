@@ -23,7 +23,9 @@ pub(crate) fn connections_over_the_limit_are_refused_and_places_given_free_are_t
 
     drop(inside);
     scene.router.until_closed(49, "peer-closed", ms(500));
-    GoodClient::start(&scene.router.endpoint).finish().assert_answered_throughout(ms(100));
+    GoodClient::start(&scene.router.endpoint)
+        .finish()
+        .assert_answered_throughout(ms(100));
     let (_, figures) = scene.end();
     assert_eq!(figures.closes("connection-limit"), 150);
 }
@@ -55,7 +57,11 @@ pub(crate) fn handshakes_under_way_never_exceed_their_limit_and_the_oldest_give_
     let mut most = 0;
     let mut peers = Vec::new();
     std::thread::scope(|scope| {
-        let flood = scope.spawn(|| (0..PEERS).map(|_| Raw::connect(&address)).collect::<Vec<_>>());
+        let flood = scope.spawn(|| {
+            (0..PEERS)
+                .map(|_| Raw::connect(&address))
+                .collect::<Vec<_>>()
+        });
         while !flood.is_finished() {
             most = most.max(scene.router.figures().get("handshakes"));
         }
@@ -68,7 +74,9 @@ pub(crate) fn handshakes_under_way_never_exceed_their_limit_and_the_oldest_give_
     assert_eq!(figures.closes("evicted"), evicted);
     // The oldest went, the newest stay and can come in still.
     let newest = peers.split_off(evicted as usize);
-    peers.iter_mut().for_each(|peer| drop(peer.until_closed(ms(100))));
+    peers
+        .iter_mut()
+        .for_each(|peer| drop(peer.until_closed(ms(100))));
     for mut peer in newest {
         peer.send(&opening("DEALER", b""));
         peer.skip_greeting();
@@ -99,7 +107,9 @@ pub(crate) fn a_mute_peer_is_closed_when_its_handshake_is_due() {
         assert!(taken < ms(500), "closed after {taken:?}");
     }
     let count = peers.len() as u64;
-    let figures = scene.router.until_closed(count, "handshake-timeout", ms(100));
+    let figures = scene
+        .router
+        .until_closed(count, "handshake-timeout", ms(100));
     assert_eq!(figures.closes("handshake-timeout"), count);
     scene.end();
 }
@@ -137,6 +147,9 @@ pub(crate) fn a_storm_of_connections_that_come_and_go_disturbs_nobody() {
     });
     let ended: u64 = figures.all_closes().values().sum();
     // One that is reset before it was accepted may never be seen.
-    assert!(ended <= made && ended > made / 2, "{ended} of {made}: {figures}");
+    assert!(
+        ended <= made && ended > made / 2,
+        "{ended} of {made}: {figures}"
+    );
     scene.end();
 }

@@ -35,7 +35,9 @@ pub(crate) fn sixty_four_peers_that_announce_a_gigabyte_are_closed_before_anythi
     for peer in &mut peers {
         peer.until_closed(ms(500));
     }
-    scene.router.until_closed(PEERS as u64, "frame-too-large", ms(500));
+    scene
+        .router
+        .until_closed(PEERS as u64, "frame-too-large", ms(500));
     assert_grown(before, scene.router.process.memory(), BOOKS_KIB, BOOKS_KIB);
     scene.end();
 }
@@ -53,8 +55,12 @@ pub(crate) fn a_hundred_gigabytes_before_ready_are_refused_from_their_length() {
         peer.until_closed(ms(500));
     }
     let half = PEERS as u64 / 2;
-    scene.router.until_closed(half, "command-too-large", ms(500));
-    scene.router.until_closed(half, "message-before-ready", ms(500));
+    scene
+        .router
+        .until_closed(half, "command-too-large", ms(500));
+    scene
+        .router
+        .until_closed(half, "message-before-ready", ms(500));
     assert_grown(before, scene.router.process.memory(), BOOKS_KIB, BOOKS_KIB);
     scene.end();
 }
@@ -73,7 +79,9 @@ pub(crate) fn the_largest_frames_allowed_are_allocated_as_they_arrive() {
     for peer in &peers {
         peer.finish();
     }
-    scene.router.until_closed(PEERS as u64, "peer-closed", ms(1000));
+    scene
+        .router
+        .until_closed(PEERS as u64, "peer-closed", ms(1000));
     // A first step of 1 MiB of address space each; resident is what came.
     let (came_kib, steps_kib) = (PEERS as u64 * 24, PEERS as u64 * 1028);
     let after = scene.router.process.memory();

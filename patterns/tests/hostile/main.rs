@@ -31,6 +31,8 @@ mod flood;
 #[cfg(target_os = "linux")]
 mod giants;
 #[cfg(target_os = "linux")]
+mod identity;
+#[cfg(target_os = "linux")]
 mod malformed;
 
 /// Names each test by its place.
@@ -80,6 +82,15 @@ fn main() {
             handshakes_under_way_never_exceed_their_limit_and_the_oldest_give_place,
             a_mute_peer_is_closed_when_its_handshake_is_due,
             a_storm_of_connections_that_come_and_go_disturbs_nobody,
+        }
+        identity {
+            a_second_claimant_is_told_so_and_the_first_goes_on,
+            a_stopped_holder_is_replaced_within_600_ms_and_refused_when_it_comes_back,
+            a_holder_that_answers_no_ping_is_replaced_within_600_ms,
+            a_reply_to_one_who_has_gone_does_not_reach_the_next_of_its_name,
+            a_living_holder_has_its_time_to_answer_each_claimant,
+            a_holder_is_not_judged_while_the_router_does_not_read,
+            fifty_claimants_at_once_never_see_what_is_the_holders,
         }
     };
     libtest_mimic::run(&arguments, tests).exit();

@@ -55,7 +55,9 @@ impl GoodClient {
         let thread = std::thread::spawn(move || {
             let engine = Engine::new().expect("descriptors are free");
             let dealer = Dealer::with(options.engine(&engine)).expect("options within bounds");
-            dealer.connect_to(&endpoint).expect("an endpoint to connect to");
+            dealer
+                .connect_to(&endpoint)
+                .expect("an endpoint to connect to");
             let began = Instant::now();
             let mut outcome = Outcome {
                 rounds: 0,
@@ -120,7 +122,9 @@ fn ask(dealer: &Dealer, number: u64) -> Result<(Instant, Instant), String> {
     let mut question = [b'.'; 64];
     question[..8].copy_from_slice(&number.to_be_bytes());
     let asked = Instant::now();
-    dealer.send(&question[..]).map_err(|error| error.to_string())?;
+    dealer
+        .send(&question[..])
+        .map_err(|error| error.to_string())?;
     let answer = dealer
         .recv_timeout(LOST)
         .map_err(|error| format!("{error}; {}", Figures::of(&dealer.stats())))?;

@@ -27,7 +27,9 @@ pub(crate) fn run(arguments: impl Iterator<Item = String>) {
     }
     let dealer = Arc::new(Dealer::with(options).expect("the options are within bounds"));
     let events = dealer.monitor();
-    dealer.connect_to(&connect).expect("an endpoint to connect to");
+    dealer
+        .connect_to(&connect)
+        .expect("an endpoint to connect to");
     dealer.send("hello").expect("it waits in the queue");
     dealer.recv().expect("the router answers");
     std::thread::spawn(move || {

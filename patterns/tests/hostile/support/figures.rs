@@ -32,7 +32,12 @@ impl Figures {
             ),
             (
                 "recv_queue_peer_max",
-                stats.peers.iter().map(|peer| peer.recv_queue_messages as u64).max().unwrap_or(0),
+                stats
+                    .peers
+                    .iter()
+                    .map(|peer| peer.recv_queue_messages as u64)
+                    .max()
+                    .unwrap_or(0),
             ),
         ] {
             figures.set(name, value);

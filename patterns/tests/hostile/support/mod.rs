@@ -38,7 +38,10 @@ pub(crate) fn eventually<T>(
             return found;
         }
         // The machine's own stalls are no fault of what is awaited.
-        assert!(canary::net(begin, Instant::now()) < within, "not within {within:?}: {what}");
+        assert!(
+            canary::net(begin, Instant::now()) < within,
+            "not within {within:?}: {what}"
+        );
         std::thread::park_timeout(Duration::from_millis(2));
     }
 }

@@ -70,7 +70,10 @@ impl Process {
     pub(crate) fn line(&mut self, word: &str) -> String {
         match self.line_within(word, PATIENCE) {
             Some(rest) => rest,
-            None => panic!("no line `{word}` from the process in {PATIENCE:?}; got {:?}", self.aside),
+            None => panic!(
+                "no line `{word}` from the process in {PATIENCE:?}; got {:?}",
+                self.aside
+            ),
         }
     }
 
@@ -170,7 +173,8 @@ impl Process {
         let field = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
             let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB"));
-            kib.and_then(|kib| kib.trim().parse().ok()).expect("a figure in KiB")
+            kib.and_then(|kib| kib.trim().parse().ok())
+                .expect("a figure in KiB")
         };
         Memory {
             resident_most_kib: field("VmHWM:"),
@@ -220,7 +224,9 @@ impl RouterProcess {
 
     /// `host:port`.
     pub(crate) fn address(&self) -> &str {
-        self.endpoint.strip_prefix("tcp://").expect("it listens on tcp")
+        self.endpoint
+            .strip_prefix("tcp://")
+            .expect("it listens on tcp")
     }
 
     /// Its socket's counts, and its own.
@@ -231,7 +237,11 @@ impl RouterProcess {
 
     /// Waits until its counts are as they shall be, and gives them.
     #[track_caller]
-    pub(crate) fn until(&mut self, within: Duration, as_wanted: impl Fn(&Figures) -> bool) -> Figures {
+    pub(crate) fn until(
+        &mut self,
+        within: Duration,
+        as_wanted: impl Fn(&Figures) -> bool,
+    ) -> Figures {
         let begin = Instant::now();
         loop {
             let figures = self.figures();

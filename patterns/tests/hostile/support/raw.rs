@@ -103,7 +103,9 @@ impl Raw {
 
     pub(crate) fn on(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("an option of every stream");
-        stream.set_read_timeout(Some(PATIENCE)).expect("an option of every stream");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("an option of every stream");
         Raw { stream }
     }
 
@@ -114,7 +116,10 @@ impl Raw {
         raw.send(&opening("DEALER", identity));
         raw.skip_greeting();
         let (flags, body) = raw.frame().expect("the router says READY");
-        assert!(flags & COMMAND != 0 && body.starts_with(b"\x05READY"), "{body:?}");
+        assert!(
+            flags & COMMAND != 0 && body.starts_with(b"\x05READY"),
+            "{body:?}"
+        );
         raw
     }
 
@@ -122,7 +127,9 @@ impl Raw {
     #[track_caller]
     pub(crate) fn skip_greeting(&mut self) {
         let mut greeting = [0; 64];
-        self.stream.read_exact(&mut greeting).expect("the router greets");
+        self.stream
+            .read_exact(&mut greeting)
+            .expect("the router greets");
         assert_eq!((greeting[0], greeting[9], greeting[10]), (0xFF, 0x7F, 3));
     }
 
@@ -184,7 +191,10 @@ impl Raw {
             }
         }
         let taken = canary::net(begin, Instant::now());
-        assert!(taken < within, "closed after {taken:?}, later than {within:?}");
+        assert!(
+            taken < within,
+            "closed after {taken:?}, later than {within:?}"
+        );
         taken
     }
 

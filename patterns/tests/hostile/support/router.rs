@@ -46,7 +46,10 @@ pub(crate) fn run(arguments: impl Iterator<Item = String>) {
             "bind" => bind = value.into(),
             "descriptors" => {
                 let most = value.parse().ok();
-                let limit = Rlimit { current: most, maximum: most };
+                let limit = Rlimit {
+                    current: most,
+                    maximum: most,
+                };
                 setrlimit(Resource::Nofile, limit).expect("the limit can be lowered");
             }
             "signals" => count_signals(&SIGNALS),
