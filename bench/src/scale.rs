@@ -23,13 +23,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::harness::canary::Canary;
+use crate::harness::neighbours::{self, Neighbours};
 use crate::harness::pin::{self, Cores};
 use crate::harness::process::{self, Process};
 use crate::harness::report;
 use crate::harness::roles::Role;
 use crate::harness::rounds::{self, Lane, Settings};
 use crate::harness::scenario::{Limit, SCENARIOS, Workload};
-use crate::harness::slice::stamped;
+use crate::harness::slice::{Refill, stamped};
 use crate::harness::stats::{self, Spread};
 use crate::systems;
 
@@ -40,6 +41,8 @@ const PER_DEALER: usize = 1_000;
 const WAVE: usize = 100;
 /// Descriptors that a process needs for other things.
 const SPARE_DESCRIPTORS: u64 = 100;
+/// Idle, as the bar says, and for more than two heartbeats of everybody.
+const REST: Duration = Duration::from_millis(2_500);
 const CROWD_WITHIN: Duration = Duration::from_secs(120);
 /// With fewer peers than this, memory a peer is lost in what an allocator does anyway.
 const MEMORY_BAR_FROM: usize = 1_000;
@@ -256,6 +259,7 @@ fn run(flags: &Flags, descriptors: u64) -> Result<ExitCode> {
         slice: Duration::from_millis(flags.slice_ms),
         cores: Cores::choose()?,
         free: false,
+        refill: Refill::Each,
     };
     let mut wanted: Vec<usize> = flags.peers.iter().map(|peers| *peers as usize).collect();
     if wanted.is_empty() {
@@ -280,6 +284,7 @@ fn run(flags: &Flags, descriptors: u64) -> Result<ExitCode> {
     crowd.ready(CROWD_WITHIN)?;
 
     let canary = Canary::start(&[settings.cores.client, settings.cores.server])?;
+    let neighbours = Neighbours::watch();
     let mut rows: Vec<Row> = Vec::new();
     let mut remarks = Vec::new();
     for peers in wanted {
@@ -300,8 +305,7 @@ fn run(flags: &Flags, descriptors: u64) -> Result<ExitCode> {
             "a crowd of {} instead of {peers}",
             exchanged.peers
         );
-        // Idle, as the bar says: let the allocators and the kernel's acknowledgements come to rest.
-        thread::sleep(Duration::from_millis(500));
+        thread::sleep(REST);
         let server = lanes[1].server().context("the server has ended")?;
         let resident_bytes = server.resident_bytes()?;
         let bytes_a_peer = rows.first().map(|first| {
@@ -337,6 +341,10 @@ fn run(flags: &Flags, descriptors: u64) -> Result<ExitCode> {
             waiting_share: lanes[1].idle_share(),
         });
     }
+
+    // Its processes have to end to be counted as ours.
+    drop((lanes, crowd));
+    remarks.extend(neighbours.as_ref().and_then(neighbours::remark));
 
     let out = flags
         .out

@@ -12,11 +12,13 @@ use anyhow::{Context, Result};
 use clap::Parser;
 
 use crate::harness::canary::{Canary, STALL};
+use crate::harness::neighbours::{self, Neighbours};
 use crate::harness::pin::Cores;
 use crate::harness::report::{self, Row, Run};
 use crate::harness::roles::{Role, system_named};
 use crate::harness::rounds::{self, Lane, Settings};
 use crate::harness::scenario::{SCENARIOS, Scenario, WORKLOADS};
+use crate::harness::slice::Refill;
 use crate::systems::{self, System};
 
 /// A process that waits should use less of a core than this.
@@ -31,6 +33,7 @@ Examples:
   bench-sockets                                       all scenarios, all systems
   bench-sockets --scenario rtt_64B_p50_us --rounds 31
   bench-sockets --scenario echo_1MiB_MB_per_s --system raw --system brokerless
+  bench-sockets --scenario pipelined_64B_msgs_per_s --refill drained
   bench-sockets --strict                              exit code 1 where a bar is missed
 
 Scenarios:
@@ -61,6 +64,9 @@ struct Flags {
     /// Do not pin the processes in the throughput scenarios
     #[arg(long)]
     free: bool,
+    /// Pipelined: when every system fills its window again
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "each")]
+    refill: Refill,
     /// Exit with 1 where a bar is missed, a message lost or a system failed
     #[arg(long)]
     strict: bool,
@@ -93,6 +99,7 @@ fn run(flags: &Flags) -> Result<ExitCode> {
         slice: Duration::from_millis(flags.slice_ms),
         cores: Cores::choose()?,
         free: flags.free,
+        refill: flags.refill,
     };
     let scenarios: Vec<&'static Scenario> = SCENARIOS
         .iter()
@@ -108,6 +115,7 @@ fn run(flags: &Flags) -> Result<ExitCode> {
 
     let folder = Folder::make()?;
     let canary = Canary::start(&[settings.cores.client, settings.cores.server])?;
+    let neighbours = Neighbours::watch();
     let mut rows = Vec::new();
     let mut remarks = Vec::new();
     let mut failures = 0;
@@ -123,7 +131,14 @@ fn run(flags: &Flags) -> Result<ExitCode> {
             rounds: rounds::run(&mut lanes, &settings, &canary),
             lanes,
         };
-        for lane in &run.lanes {
+        for (place, lane) in run.lanes.iter().enumerate() {
+            let empty = run.empty_turns(place);
+            if empty > 0 {
+                remarks.push(format!(
+                    "{} had no figure in {empty} rounds of {}: too little happened",
+                    lane.system, lane.workload.name
+                ));
+            }
             if let Some(why) = lane.failure() {
                 failures += 1;
                 remarks.push(format!(
@@ -145,6 +160,16 @@ fn run(flags: &Flags) -> Result<ExitCode> {
             .filter(|scenario| scenario.workload().group == group);
         rows.extend(of_group.map(|scenario| Row::read(scenario, &run)));
     }
+
+    for row in rows.iter().filter(|row| row.rounds() < settings.rounds) {
+        remarks.push(format!(
+            "only {} of {} rounds of {} count: the machine stalled in the others; run it again",
+            row.rounds(),
+            settings.rounds,
+            row.scenario.name
+        ));
+    }
+    remarks.extend(neighbours.as_ref().and_then(neighbours::remark));
 
     let out = flags
         .out
@@ -197,8 +222,23 @@ fn print(
         STALL.as_millis(),
         canary.longest().as_secs_f64() * 1e3
     )?;
+    writeln!(
+        text,
+        "pipelined: all systems in the same loop, {}",
+        match settings.refill {
+            Refill::Each => "one is sent for each that comes (--refill drained is the other habit)",
+            Refill::Drained => "the window is filled once all that are there have been taken",
+        }
+    )?;
+    let mut known_as = Vec::new();
     for row in rows {
-        writeln!(text, "raw in {}: {}", row.scenario.name, row.scenario.raw)?;
+        let raw = row.scenario.raw;
+        if !known_as.contains(&raw) {
+            known_as.push(raw);
+            let alike = rows.iter().filter(|other| other.scenario.raw == raw);
+            let names: Vec<&str> = alike.map(|row| row.scenario.name).collect();
+            writeln!(text, "raw is {raw}: {}", names.join(", "))?;
+        }
     }
     for note in systems.iter().flat_map(|system| system.notes()) {
         writeln!(text, "{note}")?;

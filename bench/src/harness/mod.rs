@@ -9,10 +9,12 @@
 //! | `roles` | what they do |
 //! | `pin` | cores |
 //! | `canary` | sees the machine stall |
+//! | `neighbours` | sees other programs at work |
 //! | `stats` | medians, spreads, per-round ratios |
 //! | `report` | tables, bars, JSON |
 
 pub(crate) mod canary;
+pub(crate) mod neighbours;
 pub(crate) mod pin;
 pub(crate) mod process;
 pub(crate) mod report;

@@ -23,6 +23,19 @@ pub(crate) struct Run {
     pub(crate) rounds: Vec<Round>,
 }
 
+impl Run {
+    /// The rounds in which a lane's turn gave no figure, though its system works.
+    pub(crate) fn empty_turns(&self, place: usize) -> usize {
+        let turns = self
+            .rounds
+            .iter()
+            .filter_map(|round| round.outcomes.get(place));
+        turns
+            .filter(|turn| **turn == Some(Outcome::Nothing))
+            .count()
+    }
+}
+
 /// One scenario, evaluated.
 #[derive(Debug)]
 pub(crate) struct Row {
@@ -99,6 +112,11 @@ impl Row {
     /// Messages that never arrived, whoever lost them.
     pub(crate) fn lost(&self) -> u64 {
         self.lost
+    }
+
+    /// Rounds that count.
+    pub(crate) fn rounds(&self) -> usize {
+        self.rounds
     }
 
     fn figure(&self, system: &str) -> Option<f64> {

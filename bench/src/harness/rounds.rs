@@ -18,7 +18,7 @@ use super::canary::Canary;
 use super::pin::Cores;
 use super::process::Process;
 use super::scenario::{Placement, Transport, Workload};
-use super::slice::{Outcome, Plan};
+use super::slice::{Outcome, Plan, Refill};
 use crate::systems::System;
 
 const START_WITHIN: Duration = Duration::from_secs(15);
@@ -33,6 +33,7 @@ pub(crate) struct Settings {
     pub(crate) cores: Cores,
     /// Throughput workloads are not pinned.
     pub(crate) free: bool,
+    pub(crate) refill: Refill,
 }
 
 /// One system under one workload.
@@ -221,7 +222,8 @@ fn one(lanes: &mut [Lane], number: usize, settings: &Settings, canary: &Canary) 
     let stalls_before = canary.stalls();
     let mut outcomes = vec![None; lanes.len()];
     for turn in order(lanes.len(), number) {
-        let plan = Plan::new(u32::try_from(number).unwrap_or(u32::MAX), settings.slice);
+        let slice = u32::try_from(number).unwrap_or(u32::MAX);
+        let plan = Plan::new(slice, settings.slice, settings.refill);
         let before: Vec<_> = lanes.iter().map(Lane::cpu_time).collect();
         let started = Instant::now();
         outcomes[turn] = lanes[turn].slice(&plan);

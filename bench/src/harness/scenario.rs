@@ -161,7 +161,7 @@ pub(crate) static SCENARIOS: [Scenario; 9] = [
         name: "pipelined_64B_msgs_per_s",
         workload: "pipelined",
         figure: Figure::MessagesPerS,
-        raw: "none: a stream has no messages to keep in flight",
+        raw: "left out (a stream has no messages to keep in flight)",
     },
     Scenario {
         name: "echo_1MiB_MB_per_s",
@@ -173,13 +173,13 @@ pub(crate) static SCENARIOS: [Scenario; 9] = [
         name: "senders_1_64B_msgs_per_s",
         workload: "senders_1",
         figure: Figure::MessagesPerS,
-        raw: "none: threads cannot share a stream without a queue",
+        raw: "left out (threads cannot share a stream without a queue)",
     },
     Scenario {
         name: "senders_16_64B_msgs_per_s",
         workload: "senders_16",
         figure: Figure::MessagesPerS,
-        raw: "none: threads cannot share a stream without a queue",
+        raw: "left out (threads cannot share a stream without a queue)",
     },
     Scenario {
         name: "ipc_rtt_64B_p50_us",

@@ -4,13 +4,13 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use brokerless_patterns::{Dealer, Message, Router};
+use brokerless_patterns::{Dealer, Router};
 
 use super::{Driver, System, spawn_server};
 use crate::harness::scenario::{Load, Workload};
 use crate::harness::slice::{
-    LARGE, LARGE_IN_FLIGHT, Laps, Meter, Outcome, Plan, SMALL_IN_FLIGHT, Tally, check_large,
-    check_stamp, end_of, one_way_outcome, pour, stamped,
+    LARGE, LARGE_IN_FLIGHT, Laps, Meter, Outcome, Plan, Refill, SMALL_IN_FLIGHT, Tally,
+    check_large, check_stamp, end_of, one_way_outcome, pour, stamped,
 };
 
 #[derive(Debug)]
@@ -103,10 +103,11 @@ fn round_trips(dealer: &Dealer, number: &mut u64, plan: &Plan) -> Result<Outcome
         check_stamp(&dealer.recv()?[0], *number)?;
         laps.lap();
     }
-    laps.outcome()
+    Ok(laps.outcome())
 }
 
 fn pipelined(dealer: &Dealer, number: &mut u64, plan: &Plan) -> Result<Outcome> {
+    let drains = plan.refill == Refill::Drained;
     let mut answered = *number;
     let mut meter = Meter::start(plan, 64);
     loop {
@@ -115,18 +116,14 @@ fn pipelined(dealer: &Dealer, number: &mut u64, plan: &Plan) -> Result<Outcome> 
             dealer.send(&stamped(*number)[..])?;
         }
         if answered == *number {
-            return meter.outcome();
+            return Ok(meter.outcome());
         }
-        // Wait for one answer, then take all that are there.
         let before = answered;
-        let mut answer: Message = dealer.recv()?;
-        loop {
+        let mut answer = Some(dealer.recv()?);
+        while let Some(message) = answer {
             answered += 1;
-            check_stamp(&answer[0], answered)?;
-            match dealer.try_recv() {
-                Ok(next) => answer = next,
-                Err(_) => break,
-            }
+            check_stamp(&message[0], answered)?;
+            answer = if drains { dealer.try_recv().ok() } else { None };
         }
         meter.add((answered - before) as usize);
     }
@@ -148,7 +145,7 @@ fn large(dealer: &Dealer, plan: &Plan) -> Result<Outcome> {
             in_flight += 1;
         }
     }
-    meter.outcome()
+    Ok(meter.outcome())
 }
 
 fn one_way(dealer: &Dealer, senders: usize, plan: &Plan) -> Result<Outcome> {

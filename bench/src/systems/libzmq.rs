@@ -10,8 +10,8 @@ use zmq::{Context, DEALER, DONTWAIT, Message, ROUTER, SNDMORE, Socket};
 use super::{Driver, System, spawn_server};
 use crate::harness::scenario::{Load, Workload};
 use crate::harness::slice::{
-    LARGE, LARGE_IN_FLIGHT, Laps, Meter, Outcome, Plan, SMALL_IN_FLIGHT, Tally, check_large,
-    check_stamp, end_of, one_way_outcome, pour, stamped,
+    LARGE, LARGE_IN_FLIGHT, Laps, Meter, Outcome, Plan, Refill, SMALL_IN_FLIGHT, Tally,
+    check_large, check_stamp, end_of, one_way_outcome, pour, stamped,
 };
 
 #[derive(Debug)]
@@ -133,7 +133,7 @@ impl Driver for Small {
             check_stamp(&answer, self.number)?;
             laps.lap();
         }
-        laps.outcome()
+        Ok(laps.outcome())
     }
 }
 
@@ -144,6 +144,7 @@ struct Pipelined {
 
 impl Driver for Pipelined {
     fn slice(&mut self, plan: &Plan) -> Result<Outcome> {
+        let drains = plan.refill == Refill::Drained;
         let mut answer = Message::new();
         let mut answered = self.number;
         let mut meter = Meter::start(plan, 64);
@@ -153,14 +154,16 @@ impl Driver for Pipelined {
                 self.dealer.send(&stamped(self.number)[..], 0)?;
             }
             if answered == self.number {
-                return meter.outcome();
+                return Ok(meter.outcome());
             }
-            // Wait for one answer, then take all that are there.
             let before = answered;
             self.dealer.recv(&mut answer, 0)?;
             loop {
                 answered += 1;
                 check_stamp(&answer, answered)?;
+                if !drains {
+                    break;
+                }
                 match self.dealer.recv(&mut answer, DONTWAIT) {
                     Ok(()) => {}
                     Err(zmq::Error::EAGAIN) => break,
@@ -193,7 +196,7 @@ impl Driver for Large {
                 in_flight += 1;
             }
         }
-        meter.outcome()
+        Ok(meter.outcome())
     }
 }
 

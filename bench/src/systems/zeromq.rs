@@ -14,8 +14,8 @@ use zeromq::{DealerSocket, RouterSocket, Socket, SocketRecv, SocketSend, ZmqMess
 use super::{Driver, System};
 use crate::harness::scenario::{Load, Transport, Workload};
 use crate::harness::slice::{
-    LARGE, LARGE_IN_FLIGHT, Laps, Meter, Outcome, Plan, SMALL, SMALL_IN_FLIGHT, Tally, check_large,
-    check_stamp, end_of, one_way_outcome, pour, stamped,
+    LARGE, LARGE_IN_FLIGHT, Laps, Meter, Outcome, Plan, Refill, SMALL, SMALL_IN_FLIGHT, Tally,
+    check_large, check_stamp, end_of, one_way_outcome, pour, stamped,
 };
 
 /// Messages that wait between the sending threads and the task that owns the socket.
@@ -128,10 +128,11 @@ async fn round_trips(dealer: &mut DealerSocket, number: &mut u64, plan: &Plan) -
         check_stamp(body(&dealer.recv().await?)?, *number)?;
         laps.lap();
     }
-    laps.outcome()
+    Ok(laps.outcome())
 }
 
 async fn pipelined(dealer: &mut DealerSocket, number: &mut u64, plan: &Plan) -> Result<Outcome> {
+    let drains = plan.refill == Refill::Drained;
     let mut answered = *number;
     let mut meter = Meter::start(plan, 64);
     loop {
@@ -140,18 +141,18 @@ async fn pipelined(dealer: &mut DealerSocket, number: &mut u64, plan: &Plan) -> 
             dealer.send(stamped(*number).to_vec().into()).await?;
         }
         if answered == *number {
-            return meter.outcome();
+            return Ok(meter.outcome());
         }
-        // Wait for one answer, then take all that are there.
         let before = answered;
-        let mut answer = dealer.recv().await?;
-        loop {
+        let mut answer = Some(dealer.recv().await?);
+        while let Some(message) = answer {
             answered += 1;
-            check_stamp(body(&answer)?, answered)?;
-            match if_ready(dealer.recv()).await {
-                Some(next) => answer = next?,
-                None => break,
-            }
+            check_stamp(body(&message)?, answered)?;
+            answer = if drains {
+                if_ready(dealer.recv()).await.transpose()?
+            } else {
+                None
+            };
         }
         meter.add((answered - before) as usize);
     }
@@ -173,7 +174,7 @@ async fn large(dealer: &mut DealerSocket, plan: &Plan) -> Result<Outcome> {
             in_flight += 1;
         }
     }
-    meter.outcome()
+    Ok(meter.outcome())
 }
 
 fn one_way(
