@@ -420,6 +420,25 @@ fn one_full_peer_does_not_keep_the_others_waiting() {
 }
 
 #[test]
+fn what_a_peer_sent_before_it_left_is_received_behind_a_full_inbox_too() {
+    for endpoint in transports() {
+        let router = Router::with(Options::new().recv_messages_max(10)).unwrap();
+        router.bind_to(&endpoint).unwrap();
+        let dealer = Dealer::connect(&bound(&router)).unwrap();
+        // More than one read takes, and little enough for the kernel's buffers.
+        let count = 40;
+        for n in 0..count {
+            dealer.send([n.to_string(), "x".repeat(4000)]).unwrap();
+        }
+        assert!(dealer.close().is_empty());
+        for n in 0..count {
+            let (_, message) = router.recv_timeout(LIMIT).expect("one more");
+            assert_eq!(message[0], n.to_string().as_str(), "{endpoint}");
+        }
+    }
+}
+
+#[test]
 fn closing_wakes_everybody_who_waits() {
     for endpoint in transports() {
         let router = std::sync::Arc::new(Router::bind(&endpoint).unwrap());

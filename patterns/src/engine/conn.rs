@@ -69,14 +69,24 @@ pub(crate) struct Conn {
     pub(crate) owner: Arc<dyn Owner>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) since: Instant,
-    interest: Mutex<Option<Interest>>,
+    watched: Mutex<Watched>,
     phase: Mutex<Phase>,
     pipe: OnceLock<Arc<Pipe>>,
     closed: AtomicBool,
     /// The newcomer that waits for this connection's sign of life.
-    challenger: Mutex<Option<Arc<Conn>>>,
+    challenger: Mutex<Option<(Arc<Conn>, Instant)>>,
     /// Whether there is one.
     tested: AtomicBool,
+}
+
+/// What the poller has been told of the connection.
+#[derive(Debug, Default)]
+struct Watched {
+    interest: Interest,
+    /// Whether it is on the poller.
+    on: bool,
+    /// Whether it is to be on the poller whenever there is something to watch for.
+    wanted: bool,
 }
 
 enum Phase {
@@ -173,7 +183,7 @@ impl Conn {
             owner,
             shared,
             since: Instant::now(),
-            interest: Mutex::new(None),
+            watched: Mutex::new(Watched::default()),
             phase: Mutex::new(Phase::Connecting),
             pipe: OnceLock::new(),
             closed: AtomicBool::new(false),
@@ -192,8 +202,12 @@ impl Conn {
             write: connecting,
         };
         let added = {
-            let mut current = self.interest.lock();
-            *current = Some(interest);
+            let mut watched = self.watched.lock();
+            *watched = Watched {
+                interest,
+                on: true,
+                wanted: true,
+            };
             self.shared
                 .poller
                 .add(self.stream.as_fd(), self.token, interest)
@@ -205,26 +219,41 @@ impl Conn {
         }
     }
 
-    /// Changes what the connection is watched for, unless it is off the poller.
+    /// Changes what the connection is watched for, unless it is closed.
     fn watch_for(&self, change: impl FnOnce(&mut Interest)) {
-        let mut current = self.interest.lock();
-        let Some(interest) = current.as_mut() else {
+        let mut watched = self.watched.lock();
+        let before = watched.interest;
+        change(&mut watched.interest);
+        let interest = watched.interest;
+        if interest == before || !watched.wanted {
             return;
-        };
-        let before = *interest;
-        change(interest);
-        if *interest != before {
-            let changed = self
-                .shared
-                .poller
-                .modify(self.stream.as_fd(), self.token, *interest);
-            if let Err(error) = changed {
-                log::error!(
-                    "cannot watch the connection to {}: {error}",
-                    self.remote_name
-                );
-            }
         }
+        let (fd, poller) = (self.stream.as_fd(), &self.shared.poller);
+        let told = if std::mem::replace(&mut watched.on, true) {
+            poller.modify(fd, self.token, interest)
+        } else {
+            poller.add(fd, self.token, interest)
+        };
+        if let Err(error) = told {
+            log::error!(
+                "cannot watch the connection to {}: {error}",
+                self.remote_name
+            );
+        }
+    }
+
+    /// The peer has gone, but what it sent is still to be read once there is room: until then the
+    /// poller would report the end again and again. False if reading is not paused.
+    fn rest_until_resumed(&self) -> bool {
+        let mut watched = self.watched.lock();
+        if watched.interest.read {
+            return false;
+        }
+        if std::mem::replace(&mut watched.on, false) {
+            // The descriptor is open, so the poller knows it; a failure changes nothing.
+            let _ = self.shared.poller.delete(self.stream.as_fd());
+        }
+        true
     }
 
     /// Pauses reading, or takes it up again. Any thread may call this.
@@ -299,6 +328,7 @@ impl Conn {
                     }
                 }
                 Phase::Traffic(traffic) if ready.readable => self.read(traffic, bench).err(),
+                Phase::Traffic(_) if ready.hung_up && self.rest_until_resumed() => None,
                 // Nothing more can be read, and nothing was.
                 Phase::Traffic(_) | Phase::Contested(_) if ready.hung_up => Some(self.stream_end()),
                 _ => None,
@@ -358,29 +388,34 @@ impl Conn {
             Verdict::Refused(reason) => self.turn_away(handshake, reason, bench),
             Verdict::Contested(holder) => {
                 // Commands from a peer of version 3.0 cannot be asked for: it counts as alive.
+                let due = bench.now + PROBE_TIMEOUT;
                 let asked = holder
                     .pipe
                     .get()
-                    .is_some_and(|pipe| holder.test(pipe, self));
+                    .is_some_and(|pipe| holder.test(pipe, self, due));
                 if !asked {
                     self.turn_away(handshake, CloseReason::IdentityInUse, bench);
                     return;
                 }
                 self.set_reading(false);
                 *self.phase.lock() = Phase::Contested(Box::new((handshake, peer)));
-                self.shared
-                    .arm(bench.now + PROBE_TIMEOUT, Timer::Probe(holder.token));
+                self.shared.arm(due, Timer::Probe(holder.token));
             }
         }
     }
 
     /// Sends a PING whose answer, or any other sign of life, turns the challenger away.
-    fn test(&self, pipe: &Arc<Pipe>, challenger: &Arc<Conn>) -> bool {
+    /// False if it cannot be tested: while its reading is paused the silence would be ours.
+    fn test(&self, pipe: &Arc<Pipe>, challenger: &Arc<Conn>, due: Instant) -> bool {
         let mut waiting = self.challenger.lock();
-        if waiting.is_some() || !self.speaks_heartbeats() {
+        let paused = {
+            let watched = self.watched.lock();
+            watched.on && !watched.interest.read
+        };
+        if waiting.is_some() || paused || !self.speaks_heartbeats() {
             return false;
         }
-        *waiting = Some(challenger.clone());
+        *waiting = Some((challenger.clone(), due));
         self.tested.store(true, Ordering::Release);
         drop(waiting);
         let mut ping = Vec::new();
@@ -391,7 +426,10 @@ impl Conn {
 
     fn take_challenger(&self) -> Option<Arc<Conn>> {
         self.tested.store(false, Ordering::Release);
-        self.challenger.lock().take()
+        self.challenger
+            .lock()
+            .take()
+            .map(|(challenger, _)| challenger)
     }
 
     fn speaks_heartbeats(&self) -> bool {
@@ -542,6 +580,19 @@ impl Conn {
         }
     }
 
+    /// Nothing more can be written. What the peer sent before is read first.
+    pub(crate) fn failed_to_write(self: &Arc<Self>, bench: &mut Workbench<'_>) {
+        let ended = match &mut *self.phase.lock() {
+            Phase::Traffic(traffic) => match self.read(traffic, bench) {
+                Ok(()) if self.rest_until_resumed() => return,
+                Ok(()) => self.stream_end(),
+                Err(reason) => reason,
+            },
+            _ => self.stream_end(),
+        };
+        self.close(ended, bench);
+    }
+
     fn arm_heartbeat(&self, at: Instant) {
         self.shared.arm(
             grained(at, self.shared.origin),
@@ -561,7 +612,7 @@ impl Conn {
             let Phase::Traffic(traffic) = &mut *phase else {
                 return;
             };
-            let paused = self.interest.lock().is_some_and(|interest| !interest.read);
+            let paused = !self.watched.lock().interest.read;
             if paused {
                 traffic.last_heard = now;
             }
@@ -607,7 +658,9 @@ impl Conn {
 
     /// The holder of a contested identity did not answer in time.
     pub(crate) fn probe_due(self: &Arc<Self>, bench: &mut Workbench<'_>) {
-        if self.challenger.lock().is_some() {
+        let due = self.challenger.lock().as_ref().map(|(_, due)| *due);
+        // The timer of a challenger that was turned away says nothing about the next one.
+        if due.is_some_and(|due| due <= bench.now) {
             self.close(CloseReason::Superseded, bench);
         }
     }
@@ -618,9 +671,13 @@ impl Conn {
             return;
         }
         let before = std::mem::replace(&mut *self.phase.lock(), Phase::Closed);
-        if self.interest.lock().take().is_some() {
-            // The descriptor is still open, so the poller knows it; a failure changes nothing.
-            let _ = self.shared.poller.delete(self.stream.as_fd());
+        {
+            let mut watched = self.watched.lock();
+            watched.wanted = false;
+            if std::mem::replace(&mut watched.on, false) {
+                // The descriptor is open, so the poller knows it; a failure changes nothing.
+                let _ = self.shared.poller.delete(self.stream.as_fd());
+            }
         }
         self.shared.forget(self.token);
         self.stream.shutdown();

@@ -139,11 +139,7 @@ impl Shared {
         self.flush_corked();
         for token in self.take_condemned() {
             if let Some(conn) = self.conn(token) {
-                let reason = match conn.stream.take_error() {
-                    Err(error) => CloseReason::Io(error.kind()),
-                    Ok(()) => CloseReason::PeerClosed,
-                };
-                tools.with(now, |bench| conn.close(reason, bench));
+                tools.with(now, |bench| conn.failed_to_write(bench));
             }
         }
         // A timer that is due ends the poll at once, and runs after it.

@@ -124,10 +124,10 @@ impl ReadBuffer {
     }
 
     fn reclaim(&mut self) -> BytesMut {
-        if let Some(free) = self.pool.iter().position(Bytes::is_unique) {
-            if let Ok(buffer) = self.pool.swap_remove(free).try_into_mut() {
-                return buffer;
-            }
+        if let Some(free) = self.pool.iter().position(Bytes::is_unique)
+            && let Ok(buffer) = self.pool.swap_remove(free).try_into_mut()
+        {
+            return buffer;
         }
         BytesMut::zeroed(READ_BYTES)
     }

@@ -29,7 +29,7 @@ use crate::message::{Frame, Message};
 
 /// Frames from this many bytes on are written from where they lie.
 pub const BY_REFERENCE_MIN: usize = 4 * 1024;
-/// Capacity that an emptied encoder keeps.
+/// Capacity that each buffer of an emptied encoder keeps.
 const KEPT_BYTES: usize = 16 * 1024;
 /// Slices that one vectored write takes at most.
 const SLICES_MAX: usize = 64;
@@ -175,7 +175,8 @@ impl Encoder {
             self.inserted.clear();
             (self.pushed, self.written, self.start, self.let_go) = (0, 0, 0, 0);
             self.gathered.shrink_to(KEPT_BYTES);
-            self.ends.shrink_to(KEPT_BYTES);
+            self.ends.shrink_to(KEPT_BYTES / size_of::<u64>());
+            self.inserted.shrink_to(KEPT_BYTES / size_of::<Insert>());
         } else {
             while let Some(&end) = self.ends.front() {
                 if end > self.written {
@@ -406,6 +407,21 @@ mod tests {
         encoder.push_command(&[4, 1, 9]);
         encoder.push("b".into());
         assert_eq!(encoder.take_unsent(), (vec!["a".into(), "b".into()], 0));
+    }
+
+    #[test]
+    fn an_emptied_encoder_keeps_little() {
+        let mut encoder = Encoder::default();
+        for _ in 0..KEPT_BYTES {
+            encoder.push("small".into());
+        }
+        for _ in 0..1000 {
+            encoder.push(Message::from(vec![1; BY_REFERENCE_MIN]));
+        }
+        encoder.advance(encoder.len());
+        assert!(encoder.gathered.capacity() <= KEPT_BYTES);
+        assert!(encoder.ends.capacity() * size_of::<u64>() <= KEPT_BYTES);
+        assert!(encoder.inserted.capacity() * size_of::<Insert>() <= KEPT_BYTES);
     }
 
     #[test]
