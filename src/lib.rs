@@ -1,1 +1,7 @@
-//! Message-bus style RPC over brokerless ZeroMQ sockets.
+//! Message-bus style RPC over brokerless ZeroMQ sockets, with synchronous threads.
+//!
+//! What there is: [`patterns`], the sockets, with their engine, options and monitor. It is the
+//! package `brokerless-patterns`, which can be used by itself.
+
+#[doc(inline)]
+pub use brokerless_patterns as patterns;

@@ -622,7 +622,9 @@ impl Conn {
             } else if traffic.ttl.is_some_and(|ttl| silent >= ttl) {
                 Err(CloseReason::TtlExpired)
             } else {
-                let ping = traffic.pings && silent + beat.interval / 2 >= beat.interval;
+                // While reading is paused the peer's PINGs go unanswered: ours are the sign of life.
+                let due = paused || silent + beat.interval / 2 >= beat.interval;
+                let ping = traffic.pings && due;
                 let mut next = now + beat.interval;
                 if traffic.pings {
                     next = next.min(traffic.last_heard + beat.timeout);

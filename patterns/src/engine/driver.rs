@@ -14,7 +14,6 @@ use super::poller::Ready;
 use super::shared::{Shared, Source};
 use super::timers::Timer;
 use super::waiter::{LEAVE, READY, Waiter};
-use crate::event::CloseReason;
 use crate::message::Message;
 use crate::zmtp::buffer::ReadBuffer;
 

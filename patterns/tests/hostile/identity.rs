@@ -67,11 +67,9 @@ pub(crate) fn a_second_claimant_is_told_so_and_the_first_goes_on() {
     let claimant = dealer_named("alice");
     let events = claimant.monitor();
     claimant
-        .send("for alice's eyes")
-        .expect("it waits in the queue");
-    claimant
         .connect_to(&scene.router.endpoint)
         .expect("an endpoint to connect to");
+    claimant.send("from alice").expect("it waits in the queue");
     let given_up = |event: Event| matches!(event, Event::GivenUp { .. }).then_some(());
     eventually("the claimant gives up", ms(1000), || {
         events.try_iter().find_map(given_up)

@@ -22,6 +22,14 @@
 //! processes, which it starts with a role for a filter.
 
 #[cfg(target_os = "linux")]
+mod crowd;
+#[cfg(target_os = "linux")]
+mod departures;
+#[cfg(target_os = "linux")]
+mod pings;
+#[cfg(target_os = "linux")]
+mod silence;
+#[cfg(target_os = "linux")]
 mod support;
 
 #[cfg(target_os = "linux")]
@@ -91,6 +99,25 @@ fn main() {
             a_living_holder_has_its_time_to_answer_each_claimant,
             a_holder_is_not_judged_while_the_router_does_not_read,
             fifty_claimants_at_once_never_see_what_is_the_holders,
+        }
+        pings {
+            ten_thousand_pings_a_second_are_answered_at_a_hundred_and_all_are_counted,
+            a_flood_of_pings_costs_the_others_at_most_a_tenth,
+        }
+        silence {
+            a_router_notices_a_stopped_peer_within_half_a_second,
+            a_dealer_notices_a_stopped_router_within_half_a_second_and_comes_back,
+            a_peer_is_given_up_after_the_time_to_live_that_it_announced,
+            a_peer_that_does_not_receive_for_a_while_is_not_taken_for_dead,
+        }
+        departures {
+            senders_blocked_on_a_full_peer_return_by_their_deadlines_though_it_leaves,
+            a_sender_without_deadline_goes_on_when_the_peer_is_back,
+            a_sender_without_deadline_goes_on_when_another_peer_comes,
+            a_sender_without_deadline_goes_on_when_the_peer_reads,
+        }
+        crowd {
+            three_hundred_broken_mute_and_pinging_peers_do_not_keep_a_good_one_waiting,
         }
     };
     libtest_mimic::run(&arguments, tests).exit();

@@ -72,7 +72,7 @@ fn raw(bytes: &[u8]) -> Vec<u8> {
     run
 }
 
-/// `8 * count` bytes of 0x55.
+/// `8 * count` bytes of 0x5D.
 fn fill(count: u16) -> Vec<u8> {
     let [high, low] = count.to_be_bytes();
     vec![0x55, high, low]
@@ -326,6 +326,8 @@ fn greetings(seeds: &mut Vec<Seed>) {
 
 fn frames(seeds: &mut Vec<Seed>) {
     const STRICT: u8 = 0x80;
+    const LARGE: u8 = 3;
+    const UNLIMITED: u8 = 7;
     let mut add = |name, settings: u8, pieces: &[u8], runs: &[Vec<u8>], refused, taken| {
         seeds.push(Seed {
             target: Target::Frames,
@@ -408,6 +410,7 @@ fn frames(seeds: &mut Vec<Seed>) {
         ("frame-over-a-mib", 1_100_000, &[1, 0xFF, 0xFF]),
     ] {
         let rest = (size % 8) as usize;
+        let limits = if size > 100_000 { LARGE } else { UNLIMITED };
         let mut runs = vec![raw(&[&long(1, size)[..], &vec![9; rest]].concat())];
         runs.extend(
             (0..size / 8)
@@ -415,20 +418,28 @@ fn frames(seeds: &mut Vec<Seed>) {
                 .map(|from| fill((size / 8 - from).min(60_000) as u16)),
         );
         runs.push(raw(b"\0\x01z\0\x02yy"));
-        add(name, 4, pieces, &runs, None, 2);
+        add(name, limits, pieces, &runs, None, 2);
     }
     let slices = [long(0, 4096), vec![9; 4096]].concat();
     add(
         "slices-of-the-read-buffer",
-        4,
+        UNLIMITED,
         &[1, 0x80, 0],
         &[raw(b"\0\0"), raw(&slices.repeat(15))],
         None,
         16,
     );
     add(
+        "announced-at-the-limit-and-not-sent",
+        2,
+        &[0],
+        &[raw(&[&long(0, 64 << 20)[..], b"abc"].concat())],
+        None,
+        0,
+    );
+    add(
         "announced-and-not-sent",
-        4,
+        UNLIMITED,
         &[0],
         &[raw(&long(0, (1 << 62) - 1)), raw(b"abc")],
         None,
@@ -463,7 +474,7 @@ fn frames(seeds: &mut Vec<Seed>) {
     );
     refused(
         "length-of-all-ones",
-        4,
+        UNLIMITED,
         &long(1, u64::MAX),
         "length-out-of-range",
         0,
@@ -505,7 +516,7 @@ fn frames(seeds: &mut Vec<Seed>) {
     );
     refused(
         "command-over-the-carry",
-        4,
+        UNLIMITED,
         &long(4, 16_376),
         "command-too-large",
         0,

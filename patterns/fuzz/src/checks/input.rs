@@ -33,13 +33,13 @@ impl<'a> Input<'a> {
     }
 
     /// All that is left, as runs: an even byte, a length of two bytes and that many bytes as they are; an odd byte,
-    /// a length of two bytes, and eight times that many bytes, each of the odd byte.
+    /// a length of two bytes, and eight times that many bytes, which can be payload but no header.
     pub(crate) fn wire(&mut self, bytes_max: usize) -> Cow<'a, [u8]> {
         let mut made: Cow<'a, [u8]> = Cow::Borrowed(&[]);
         while !self.is_empty() {
             let kind = self.byte();
             let n = usize::from(self.number());
-            if kind % 2 == 0 {
+            if kind.is_multiple_of(2) {
                 let room = bytes_max - made.len();
                 let run = self.take(n.min(room));
                 match &mut made {
@@ -48,7 +48,8 @@ impl<'a> Input<'a> {
                 }
             } else {
                 let until = (made.len() + 8 * n).min(bytes_max);
-                made.to_mut().resize(until, kind);
+                // Bit 3 of a frame's flags must be zero.
+                made.to_mut().resize(until, kind | 8);
             }
             if made.len() == bytes_max {
                 break;
@@ -58,7 +59,8 @@ impl<'a> Input<'a> {
     }
 }
 
-/// The pieces that a stream arrives in: some lengths, over and over; none is all at once.
+/// The pieces that a stream arrives in: some lengths, over and over; none is all at once. After [`Pieces::COUNT_MAX`]
+/// of them the rest of a stream that is not short comes in one: many in single bytes would take all the time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pieces {
     lens: [u16; Pieces::MAX],
@@ -68,6 +70,8 @@ pub(crate) struct Pieces {
 
 impl Pieces {
     const MAX: usize = 16;
+    const COUNT_MAX: usize = 100;
+    const SHORT: usize = 1024;
 
     /// A count, then that many lengths of two bytes.
     pub(crate) fn take(input: &mut Input<'_>) -> Self {
@@ -97,7 +101,7 @@ impl Pieces {
 
     /// Where the piece ends that begins at `at`, of `whole` bytes in all.
     pub(crate) fn end(&mut self, at: usize, whole: usize) -> usize {
-        if self.count == 0 {
+        if self.count == 0 || (self.next >= Self::COUNT_MAX && whole > Self::SHORT) {
             return whole;
         }
         let len = usize::from(self.lens[self.next % self.count]).max(1);

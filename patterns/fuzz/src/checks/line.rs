@@ -254,6 +254,11 @@ impl Line {
         }
     }
 
+    /// From now on what is read is not what was sent.
+    pub(super) fn taint(&mut self) {
+        self.foul = true;
+    }
+
     pub(super) fn is_foul(&self) -> bool {
         self.foul
     }

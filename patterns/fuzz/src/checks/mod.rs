@@ -50,7 +50,7 @@ pub(crate) struct Seen {
 
 impl Seen {
     /// Ends the count of memory, which is to be within `allowed_bytes`.
-    fn measured(mut self, allowed_bytes: usize) -> Self {
+    pub(crate) fn measured(mut self, allowed_bytes: usize) -> Self {
         self.peak_bytes = alloc::peak_bytes();
         assert!(
             self.peak_bytes <= allowed_bytes,

@@ -199,6 +199,8 @@ struct World {
     limits: Limits,
     legal: bool,
     hold: bool,
+    /// The accepting side's READY has gone out before the dialing side's came.
+    admitted_early: bool,
     refused: bool,
     /// No write and no read takes more.
     most: usize,
@@ -233,6 +235,7 @@ impl World {
             legal: legal.contains(&types),
             limits,
             hold: false,
+            admitted_early: false,
             refused: false,
             most,
             sent: 0,
@@ -247,6 +250,7 @@ impl World {
     /// A new connection.
     fn open(&mut self) {
         self.refused = false;
+        self.admitted_early = false;
         for (index, side) in self.sides.iter_mut().enumerate() {
             let local = Local {
                 socket_type: side.socket_type,
@@ -337,7 +341,10 @@ impl World {
     /// Queues commands as one piece, unless there is no connection or much is waiting.
     fn command(&mut self, side: usize, items: &[Item]) {
         let Side { phase, encoder, .. } = &mut self.sides[side];
-        if !matches!(phase, Phase::Traffic(_)) || encoder.len() >= COMMANDS_BEHIND_MAX {
+        if items.is_empty()
+            || !matches!(phase, Phase::Traffic(_))
+            || encoder.len() >= COMMANDS_BEHIND_MAX
+        {
             return;
         }
         let mut piece = Vec::new();
@@ -453,8 +460,7 @@ impl World {
                 let output = counted(|| handshake.take_output());
                 self.lines[side].plain(&output);
                 counted(|| drop((output, violation)));
-                self.refused = true;
-                self.close(side);
+                self.turned_away(side);
             }
         }
         read
@@ -493,6 +499,7 @@ impl World {
         self.hold = false;
         match &mut self.sides[1].phase {
             Phase::Handshake(handshake) => {
+                self.admitted_early = true;
                 counted(|| handshake.admit());
                 let output = counted(|| handshake.take_output());
                 self.lines[1].plain(&output);
@@ -509,9 +516,17 @@ impl World {
             let output = counted(|| handshake.take_output());
             self.lines[1].plain(&output);
             counted(|| drop(output));
-            self.refused = true;
-            self.close(1);
+            self.turned_away(1);
         }
+    }
+
+    /// ERROR has gone out from this side; behind a READY it is out of place.
+    fn turned_away(&mut self, side: usize) {
+        self.refused = true;
+        if side == 0 || self.admitted_early {
+            self.lines[side].taint();
+        }
+        self.close(side);
     }
 
     fn close(&mut self, side: usize) {
@@ -582,8 +597,7 @@ impl World {
         let foul = self.lines.iter().any(Line::is_foul);
         if !foul {
             let open = self.sides.iter().filter(|side| through(side)).count();
-            let limits_kept = self.violations.is_empty();
-            if self.legal && !self.refused && limits_kept {
+            if self.legal && !self.refused {
                 assert_eq!(open, 2, "a clean connection of a legal pair");
             }
             if !self.legal {

@@ -198,6 +198,30 @@ impl Raw {
         taken
     }
 
+    /// Whether the router has closed the connection; what it had to say is thrown away.
+    pub(crate) fn is_closed(&self) -> bool {
+        let mut sink = [0; 4096];
+        self.stream
+            .set_nonblocking(true)
+            .expect("an option of every stream");
+        let closed = loop {
+            match (&self.stream).read(&mut sink) {
+                Ok(0) => break true,
+                Ok(_) => {}
+                Err(error) => break error.kind() != io::ErrorKind::WouldBlock,
+            }
+        };
+        self.stream
+            .set_nonblocking(false)
+            .expect("an option of every stream");
+        closed
+    }
+
+    /// Throws away what has come.
+    pub(crate) fn drain(&self) {
+        self.is_closed();
+    }
+
     /// Says that it sends no more; goes on listening.
     pub(crate) fn finish(&self) {
         // A connection that the router has closed has ended anyway.
