@@ -26,7 +26,11 @@ mod crowd;
 #[cfg(target_os = "linux")]
 mod departures;
 #[cfg(target_os = "linux")]
+mod interruptions;
+#[cfg(target_os = "linux")]
 mod pings;
+#[cfg(target_os = "linux")]
+mod promises;
 #[cfg(target_os = "linux")]
 mod silence;
 #[cfg(target_os = "linux")]
@@ -115,6 +119,28 @@ fn main() {
             a_sender_without_deadline_goes_on_when_the_peer_is_back,
             a_sender_without_deadline_goes_on_when_another_peer_comes,
             a_sender_without_deadline_goes_on_when_the_peer_reads,
+        }
+        interruptions {
+            a_storm_of_signals_and_short_writes_change_nothing_for_the_caller,
+            resets_cost_a_counted_reconnect_each_and_nothing_else,
+            resets_while_the_router_writes_are_counted_and_so_is_what_they_took,
+        }
+        promises {
+            sockets_are_synchronous_and_shared_between_threads,
+            an_oversized_frame_before_login_closes_the_peer_before_anything_is_allocated,
+            frames_and_messages_are_limited_before_they_are_read,
+            what_waits_to_be_received_is_limited_in_messages_and_in_bytes,
+            what_waits_to_be_sent_is_limited_in_messages_and_in_bytes,
+            heartbeats_are_on_by_default_answered_and_limited,
+            reconnects_are_spread_by_jitter,
+            a_handshake_has_two_seconds_by_default,
+            handshakes_under_way_are_256_by_default,
+            a_listener_out_of_descriptors_rests_between_attempts,
+            an_identity_clash_is_refused_visibly_and_replies_go_by_connection,
+            one_full_peer_only_waits_itself,
+            a_close_lets_two_thousand_messages_arrive,
+            a_close_loses_nothing_though_the_peer_goes_on_sending,
+            a_close_waits_no_longer_than_linger_and_reports_what_is_left,
         }
         crowd {
             three_hundred_broken_mute_and_pinging_peers_do_not_keep_a_good_one_waiting,

@@ -1,0 +1,106 @@
+# The one entry point. `make` alone lists the targets: a line that says `##` is shown.
+#
+# Written for GNU make 3.81 and later, which is what macOS has.
+
+SHELL := /bin/sh
+CARGO ?= cargo
+PYTHON ?= python3
+CARGO_TARGET_DIR ?= target
+# More for the program that a target runs: make demo ARGS="--help"
+ARGS ?=
+# How long each fuzz target runs: so many inputs, or so many seconds, whichever comes first; 0
+# seconds are without end.
+RUNS ?= 10000000
+FUZZ_SECONDS ?= 3600
+
+# Nobody's build but ours has to fail for a lock file that does not fit.
+LOCKED := $(if $(CI),--locked)
+FEATURES := --features bin
+VENV := $(CARGO_TARGET_DIR)/venv
+
+.DEFAULT_GOAL := help
+.PHONY: help check fmt test costs demo interop fuzz bench-sockets bench-scale loom deny doc install clean
+.PHONY: check-format check-lints check-docs check-style check-licences test-all
+
+help: ## This list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+check: check-format check-lints check-docs check-style check-licences ## Formatting, lints, documentation, house style; licences, where cargo-deny is there.
+
+check-format:
+	$(CARGO) fmt --all --check
+
+check-lints:
+	$(CARGO) clippy $(LOCKED) --all-targets --features bin,counters -- -D warnings
+
+check-docs:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --no-deps $(FEATURES)
+
+check-style:
+	$(CARGO) test $(LOCKED) --quiet --test tidy
+
+check-licences:
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+	  $(CARGO) deny --workspace check --hide-inclusion-graph -A duplicate \
+	    bans licenses sources; \
+	else echo "cargo-deny is not there: licences not checked (cargo install --locked cargo-deny)"; fi
+
+fmt: ## Formats everything.
+	$(CARGO) fmt --all
+
+test: test-all costs ## All tests of the library, its examples and the demo; what the fuzzer has found is replayed.
+
+test-all:
+	$(CARGO) test $(LOCKED) --no-fail-fast $(FEATURES)
+
+costs: ## What a message costs: copies, allocations, system calls; instructions, where valgrind is.
+	$(CARGO) test $(LOCKED) --release -p brokerless-patterns --features counters --test costs -- --nocapture
+	$(CARGO) test $(LOCKED) --release -p brokerless-patterns --test instructions -- --nocapture
+
+demo: ## Counts the words of real text with three worker processes, one of which dies on the way.
+	$(CARGO) run $(LOCKED) --release $(FEATURES) --bin bl-wordcount -- demo $(ARGS)
+
+interop: $(VENV)/pyzmq ## Talks to libzmq (by pyzmq) and to the zeromq crate, both ways, a line a case.
+	$(VENV)/bin/python tests/interop/run.py $(ARGS)
+
+$(VENV)/pyzmq:
+	$(PYTHON) -m venv $(VENV) || { \
+	  echo "python's venv is missing; on Debian: apt install python3-venv"; exit 1; }
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check 'pyzmq==27.*'
+	touch $@
+
+fuzz: ## Fuzzes every parser and a whole session: RUNS inputs or FUZZ_SECONDS seconds a target.
+	@rustc +nightly --version >/dev/null 2>&1 || { \
+	  echo "fuzzing needs a nightly compiler: rustup toolchain install nightly"; exit 1; }
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
+	RUNS=$(RUNS) FUZZ_SECONDS=$(FUZZ_SECONDS) patterns/fuzz/run.sh $(ARGS)
+
+bench-sockets: ## Round trips and throughput beside raw TCP, libzmq and the zeromq crate, as ratios.
+	$(call bench,bench-sockets)
+
+bench-scale: ## Memory, answers and round trips of one ROUTER with 1 to 10,000 peers.
+	$(call bench,bench-scale)
+
+# libzmq is built from the C++ that its package brings along.
+bench = @if command -v $(CXX) >/dev/null 2>&1; then features=""; else \
+	  echo "no C++ compiler ($(CXX)): without libzmq; on Debian: apt install g++"; \
+	  features="--no-default-features --features brokerless,zeromq"; fi; \
+	set -x; $(CARGO) run $(LOCKED) --release -p brokerless-bench $$features --bin $(1) -- $(ARGS)
+
+loom: ## Every interleaving of the hand-over of the lead and of the write combiner.
+	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/loom \
+	  $(CARGO) test $(LOCKED) --release -p brokerless-patterns --lib loom $(ARGS)
+
+deny: ## Licences, sources and known flaws of every dependency; installs cargo-deny.
+	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
+	$(CARGO) deny --workspace check --hide-inclusion-graph
+
+doc: ## The library's documentation, into target/doc.
+	$(CARGO) doc $(LOCKED) --no-deps $(FEATURES)
+
+install: ## Installs bl-wordcount with cargo install.
+	$(CARGO) install --locked --path . $(FEATURES) $(ARGS)
+
+clean: ## Removes everything that was built.
+	$(CARGO) clean
+	rm -rf $(VENV) patterns/fuzz/target

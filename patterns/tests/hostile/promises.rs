@@ -1,0 +1,506 @@
+//! What the sockets promise against the hazards, one by one.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use brokerless_patterns::{
+    CloseReason, Dealer, Engine, Event, Options, Rep, Req, Router, SendRefusal, WeightedDealer,
+};
+
+use crate::support::figures::Figures;
+use crate::support::process::RouterProcess;
+use crate::support::raw::{COMMAND, Raw, announce, frame, greeting, opening, ping};
+use crate::support::scene::Scene;
+use crate::support::{canary, eventually, ms, pass};
+
+/// Options of a socket with an engine of its own.
+fn apart() -> Options {
+    let engine = Engine::new().expect("descriptors are free");
+    Options::new().engine(&engine)
+}
+
+fn router_with(options: Options) -> (Router, String) {
+    let router = Router::with(options).expect("options within bounds");
+    let endpoint = router
+        .bind_to("tcp://127.0.0.1:*")
+        .expect("a free port")
+        .to_string();
+    (router, endpoint)
+}
+
+fn dealer_with(options: Options, endpoint: &str) -> Dealer {
+    let dealer = Dealer::with(options).expect("options within bounds");
+    dealer
+        .connect_to(endpoint)
+        .expect("an endpoint to connect to");
+    dealer
+}
+
+fn address(endpoint: &str) -> &str {
+    endpoint.strip_prefix("tcp://").expect("it listens on tcp")
+}
+
+const fn shared_between_threads<T: Send + Sync + 'static>() {}
+const _: () = {
+    shared_between_threads::<Dealer>();
+    shared_between_threads::<Router>();
+    shared_between_threads::<Req>();
+    shared_between_threads::<Rep>();
+    shared_between_threads::<WeightedDealer>();
+    shared_between_threads::<Engine>();
+};
+
+pub(crate) fn sockets_are_synchronous_and_shared_between_threads() {
+    const THREADS: usize = 4;
+    const EACH: usize = 250;
+    let (router, endpoint) = router_with(apart());
+    let dealer = dealer_with(apart(), &endpoint);
+    let answered = parking_lot::Mutex::new(HashSet::new());
+    std::thread::scope(|scope| {
+        let (router, dealer, answered) = (&router, &dealer, &answered);
+        for thread in 0..THREADS {
+            // Each receives its share on either side, whoever sent it.
+            scope.spawn(move || {
+                for _ in 0..EACH {
+                    let (peer, message) = router.recv().expect("it is open");
+                    router.send(&peer, message).expect("the dealer reads");
+                }
+            });
+            scope.spawn(move || {
+                for number in 0..EACH {
+                    dealer
+                        .send(format!("{thread}-{number}"))
+                        .expect("it is open");
+                }
+            });
+            scope.spawn(move || {
+                for _ in 0..EACH {
+                    let message = dealer.recv().expect("it is open");
+                    answered.lock().insert(message[0].to_vec());
+                }
+            });
+        }
+    });
+    assert_eq!(answered.lock().len(), THREADS * EACH, "each once");
+}
+
+pub(crate) fn an_oversized_frame_before_login_closes_the_peer_before_anything_is_allocated() {
+    let mut scene = Scene::set(&[]);
+    let address = scene.address();
+    let mut peer = Raw::connect(&address);
+    let before = scene.router.process.memory();
+    peer.send(&greeting());
+    peer.send(&announce(COMMAND, 100_000_000_000));
+    peer.until_closed(ms(500));
+    scene.router.until_closed(1, "command-too-large", ms(100));
+    let after = scene.router.process.memory();
+    assert!(after.virtual_most_kib - before.virtual_most_kib <= 256);
+    scene.end();
+}
+
+pub(crate) fn frames_and_messages_are_limited_before_they_are_read() {
+    let options = apart()
+        .frame_bytes_max(1000)
+        .frames_max(3)
+        .message_bytes_max(1500);
+    let (router, endpoint) = router_with(options);
+    // At the limit.
+    let mut good = Raw::dealer(address(&endpoint), b"");
+    let at_the_limit = [frame(1, &[1; 1000]), frame(1, &[2; 500]), frame(0, b"")].concat();
+    good.send(&at_the_limit);
+    assert_eq!(
+        router.recv_timeout(ms(1000)).expect("a message").1.bytes(),
+        1500
+    );
+    // Over it, each way; nothing but the length has come.
+    for (bytes, name) in [
+        (announce(0, 1001), "frame-too-large"),
+        (
+            [frame(1, &[1; 1000]), announce(0, 501)].concat(),
+            "message-too-large",
+        ),
+        (
+            [frame(1, b"").repeat(3), announce(0, 300)].concat(),
+            "too-many-frames",
+        ),
+    ] {
+        let mut peer = Raw::dealer(address(&endpoint), b"");
+        peer.send(&bytes);
+        peer.until_closed(ms(500));
+        assert_eq!(
+            router.stats().closes.get(name),
+            Some(&1),
+            "{:?}",
+            router.stats()
+        );
+    }
+    assert_eq!(router.stats().arrived_messages, 1);
+}
+
+pub(crate) fn what_waits_to_be_received_is_limited_in_messages_and_in_bytes() {
+    // One read of 64 KiB may go over either.
+    const READ: u64 = 64 * 1024;
+    let cases = [
+        (apart().recv_messages_max(10), 1000, 10 + READ / 1002),
+        (
+            apart().recv_bytes_max(100_000),
+            1000,
+            (100_000 + READ) / 1000 + 1,
+        ),
+    ];
+    for (options, size, most) in cases {
+        let (router, endpoint) = router_with(options);
+        let mut peer = Raw::dealer(address(&endpoint), b"");
+        let mut other = Raw::dealer(address(&endpoint), b"");
+        let message = frame(0, &vec![b'x'; size]);
+        let count = 2000;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..count {
+                    peer.send(&message);
+                }
+            });
+            let waits = || router.stats().arrived_messages;
+            // It comes to rest: the same count for a while.
+            let mut last = (0, Instant::now());
+            eventually("it comes to rest", ms(3000), || {
+                if waits() != last.0 {
+                    last = (waits(), Instant::now());
+                }
+                (last.0 > 0 && last.1.elapsed() > ms(100)).then_some(())
+            });
+            assert!(waits() <= most, "{} wait, {most} may", waits());
+            // Another peer has a limit of its own.
+            other.send(&frame(0, b"other"));
+            let before = last.0;
+            eventually("the other is heard", ms(500), || {
+                (waits() == before + 1).then_some(())
+            });
+            for _ in 0..count + 1 {
+                router.recv_timeout(ms(1000)).expect("all of it in the end");
+            }
+        });
+        Figures::of(&router.stats()).assert_balanced("the router");
+    }
+}
+
+pub(crate) fn what_waits_to_be_sent_is_limited_in_messages_and_in_bytes() {
+    let (router, endpoint) = router_with(apart().send_messages_max(10));
+    // It reads nothing but its first answer.
+    let mut peer = Raw::dealer(address(&endpoint), b"");
+    peer.send(&frame(0, b"hello"));
+    let (to, _) = router.recv_timeout(ms(1000)).expect("a message");
+    let refusal = |router: &Router, to, size: usize| {
+        (0..10_000)
+            .find_map(|_| router.send(to, vec![b'x'; size]).err())
+            .expect("a full queue")
+    };
+    let error = refusal(&router, &to, 100_000);
+    assert_eq!(error.reason(), SendRefusal::Full);
+    assert_eq!(error.message().bytes(), 100_000, "the message comes back");
+    assert_eq!(router.stats().send_queue_messages, 10);
+    assert_eq!(router.stats().refused["full"], 1);
+
+    const BYTES: usize = 300_000;
+    let (router, endpoint) = router_with(apart().send_bytes_max(BYTES));
+    let mut peer = Raw::dealer(address(&endpoint), b"");
+    peer.send(&frame(0, b"hello"));
+    let (to, _) = router.recv_timeout(ms(1000)).expect("a message");
+    let error = refusal(&router, &to, 50_000);
+    assert_eq!(error.reason(), SendRefusal::Full);
+    let stats = router.stats();
+    assert!(
+        stats.send_queue_bytes <= BYTES && stats.send_queue_messages > 1,
+        "{stats:?}"
+    );
+    Figures::of(&stats).assert_balanced("the router");
+}
+
+pub(crate) fn heartbeats_are_on_by_default_answered_and_limited() {
+    let (router, endpoint) = router_with(apart());
+    let mut peer = Raw::dealer(address(&endpoint), b"");
+    // Answered, with what they carried.
+    peer.send(&ping(0, b"context"));
+    assert_eq!(
+        peer.frame().expect("an answer"),
+        (COMMAND, b"\x04PONGcontext".to_vec())
+    );
+    // Limited, and counted beyond that.
+    peer.send(&ping(0, b"").repeat(1000));
+    eventually("they are counted", ms(1000), || {
+        let over = router.stats().peers[0].pings_unanswered;
+        (over >= 1000 - 200).then_some(())
+    });
+    // Sent, when nothing else is: by default after a second, with three to live.
+    let begin = Instant::now();
+    let (_, body) = loop {
+        let (flags, body) = peer.frame().expect("a command");
+        if body.starts_with(b"\x04PING") {
+            break (flags, body);
+        }
+    };
+    let taken = canary::net(begin, Instant::now());
+    assert!(taken <= ms(1600), "sent after {taken:?}");
+    assert_eq!(body[5..7], 30u16.to_be_bytes(), "3 s, in tenths");
+}
+
+pub(crate) fn reconnects_are_spread_by_jitter() {
+    const DEALERS: usize = 24;
+    let mut router = RouterProcess::start(&[]);
+    let engine = Engine::new().expect("descriptors are free");
+    let options = || {
+        let (first, most) = (ms(100), ms(400));
+        let options = Options::new()
+            .reconnect_interval(first)
+            .reconnect_interval_max(most);
+        options.engine(&engine)
+    };
+    let dealers: Vec<_> = (0..DEALERS)
+        .map(|_| {
+            let dealer = Dealer::with(options()).expect("options within bounds");
+            let events = dealer.monitor();
+            dealer
+                .connect_to(&router.endpoint)
+                .expect("an endpoint to connect to");
+            (dealer, events)
+        })
+        .collect();
+    router.until(ms(2000), |figures| figures.get("peers") == DEALERS as u64);
+    router.process.kill();
+    let mut delays = Vec::new();
+    for (_, events) in &dealers {
+        let mut attempts = 0;
+        while attempts < 3 {
+            let event = events.recv_timeout(ms(3000)).expect("it tries again");
+            if let Event::Retried { attempt, delay, .. } = event {
+                attempts = attempt;
+                let plain = ms(100) * 2u32.pow(attempt - 1);
+                let within = plain.mul_f64(0.5)..=plain.mul_f64(1.5);
+                assert!(within.contains(&delay), "attempt {attempt} in {delay:?}");
+                delays.push(delay.as_secs_f64() / plain.as_secs_f64());
+            }
+        }
+    }
+    // Spread over the whole range, not in one place.
+    let quarter = |from: f64| {
+        delays
+            .iter()
+            .filter(|d| (from..from + 0.25).contains(*d))
+            .count()
+    };
+    let counts = [0.5, 0.75, 1.0, 1.25].map(quarter);
+    assert!(
+        counts.iter().all(|count| *count >= delays.len() / 16),
+        "{counts:?} of {delays:.2?}"
+    );
+
+    // And all of them come back.
+    let bind = format!("bind={}", router.endpoint);
+    let mut next = RouterProcess::start(&[&bind]);
+    next.until(ms(2500), |figures| figures.get("peers") == DEALERS as u64);
+}
+
+pub(crate) fn a_handshake_has_two_seconds_by_default() {
+    let scene = Scene::set(&[]);
+    let mut peer = Raw::connect(&scene.address());
+    peer.send(&greeting());
+    let taken = peer.until_closed(ms(2200));
+    assert!(taken >= ms(1900), "closed after {taken:?}");
+    scene.end();
+}
+
+pub(crate) fn handshakes_under_way_are_256_by_default() {
+    let mut scene = Scene::set(&[]);
+    let address = scene.address();
+    let peers: Vec<_> = (0..300).map(|_| Raw::connect(&address)).collect();
+    let figures = scene.router.until_closed(300 - 256, "evicted", ms(1000));
+    assert_eq!(
+        (figures.get("handshakes"), figures.closes("evicted")),
+        (256, 44)
+    );
+    drop(peers);
+    scene.end();
+}
+
+pub(crate) fn an_identity_clash_is_refused_visibly_and_replies_go_by_connection() {
+    let (router, endpoint) = router_with(apart());
+    let first = dealer_with(apart().identity("name"), &endpoint);
+    first.send("first").expect("it waits in the queue");
+    let (peer, _) = router.recv_timeout(ms(1000)).expect("a message");
+
+    let second = Dealer::with(apart().identity("name")).expect("options within bounds");
+    let events = second.monitor();
+    second
+        .connect_to(&endpoint)
+        .expect("an endpoint to connect to");
+    eventually("the second is told", ms(1000), || {
+        events.try_iter().find(|event| match event {
+            Event::HandshakeFailed {
+                reason: CloseReason::Violation(violation),
+                ..
+            } => violation.to_string().contains("identity-in-use"),
+            _ => false,
+        })
+    });
+    eventually("and gives up", ms(1000), || {
+        events
+            .try_iter()
+            .find(|event| matches!(event, Event::GivenUp { .. }))
+    });
+    router.send(&peer, "yours").expect("the first is connected");
+    assert_eq!(first.recv_timeout(ms(1000)).expect("a message")[0], "yours");
+
+    // The first goes, a third takes the name: the reply to the first is nobody's.
+    let _ = first.close();
+    let third = dealer_with(apart().identity("name"), &endpoint);
+    third.send("third").expect("it waits in the queue");
+    let (newer, _) = router.recv_timeout(ms(1000)).expect("a message");
+    assert_eq!(newer.identity(), peer.identity());
+    let error = router.send(&peer, "not yours").expect_err("it has gone");
+    assert_eq!(error.reason(), SendRefusal::Gone);
+    router.send(&newer, "yours").expect("it is connected");
+    assert_eq!(third.recv_timeout(ms(1000)).expect("a message")[0], "yours");
+}
+
+pub(crate) fn one_full_peer_only_waits_itself() {
+    let mut scene = Scene::set(&["send_messages_max=10", "recv_messages_max=10"]);
+    // It asks and never reads: its answers fill every buffer on the way.
+    let mut full = Raw::dealer(&scene.address(), b"full");
+    let mut asking = full.clone();
+    let asker = std::thread::spawn(move || {
+        let question = frame(0, &vec![b'x'; 1 << 20]);
+        for _ in 0..40 {
+            asking.send(&question);
+        }
+    });
+    scene
+        .router
+        .until(ms(3000), |figures| figures.get("refused.full") > 0);
+    scene.good.until_rounds(100);
+    // What it would not take was refused, each counted; the rest is there once it reads.
+    asker.join().expect("the router reads on");
+    let figures = scene.router.until(ms(3000), |figures| {
+        figures.get("arrived") - figures.get("received") == 0
+            && figures.get("arrived_bytes") >= 40 << 20
+    });
+    let refused = figures.get("refused.full");
+    assert_eq!(refused, figures.get("unanswered"));
+    for _ in 0..40 - refused {
+        assert_eq!(full.message().expect("an answer").len(), 1 << 20);
+    }
+    scene.end();
+}
+
+const MESSAGES: usize = 2000;
+
+pub(crate) fn a_close_lets_two_thousand_messages_arrive() {
+    let (router, endpoint) = router_with(apart());
+    let dealer = dealer_with(apart().send_messages_max(MESSAGES), &endpoint);
+    for number in 0..MESSAGES {
+        dealer
+            .send(number.to_be_bytes().as_slice())
+            .expect("it waits in the queue");
+    }
+    let unsent = dealer.close();
+    assert!(unsent.is_empty(), "{unsent:?}");
+    for number in 0..MESSAGES {
+        let (_, message) = router.recv_timeout(ms(1000)).expect("all of them arrive");
+        assert_eq!(message[0], &number.to_be_bytes());
+    }
+}
+
+pub(crate) fn a_close_loses_nothing_though_the_peer_goes_on_sending() {
+    let (router, endpoint) = router_with(apart());
+    for round in 0..10 {
+        let dealer = dealer_with(apart().send_messages_max(MESSAGES), &endpoint);
+        dealer.send("first").expect("it waits in the queue");
+        let (peer, _) = router.recv_timeout(ms(1000)).expect("a message");
+        std::thread::scope(|scope| {
+            // Answers that nobody will read are on their way all the time.
+            let sending = scope.spawn(|| while router.send(&peer, "unasked").is_ok() {});
+            for number in 0..MESSAGES {
+                dealer
+                    .send(number.to_be_bytes().as_slice())
+                    .expect("it waits in the queue");
+            }
+            let unsent = dealer.close();
+            assert!(unsent.is_empty(), "{unsent:?}");
+            for number in 0..MESSAGES {
+                let (_, message) = router.recv_timeout(ms(1000)).unwrap_or_else(|error| {
+                    panic!(
+                        "round {round}: message {number}: {error}; {:?}",
+                        router.stats()
+                    )
+                });
+                assert_eq!(message[0], &number.to_be_bytes());
+            }
+            sending.join().expect("it ends with the peer");
+        });
+    }
+}
+
+pub(crate) fn a_close_waits_no_longer_than_linger_and_reports_what_is_left() {
+    let mut scene = Scene::set(&[]);
+    let mut router = RouterProcess::start(&["recv_messages_max=1"]);
+    router.process.ask("pause");
+    for linger in [ms(0), ms(200)] {
+        let options = apart().linger(Some(linger)).send_messages_max(MESSAGES);
+        let dealer = dealer_with(options, &router.endpoint);
+        for _ in 0..100 {
+            dealer
+                .send(vec![b'x'; 1 << 20])
+                .expect("it waits in the queue");
+        }
+        let left = eventually("the system takes no more", ms(3000), || {
+            let before = dealer.stats().written_messages;
+            pass(ms(50));
+            let stats = dealer.stats();
+            (before > 0 && stats.written_messages == before).then_some(stats)
+        });
+        let begin = Instant::now();
+        let unsent = dealer.close();
+        let taken = canary::net(begin, Instant::now());
+        assert!(
+            taken >= linger && taken <= linger + ms(50),
+            "{taken:?} for {linger:?}"
+        );
+        assert_eq!(unsent.messages, left.send_queue_messages);
+        assert!(unsent.bytes >= (unsent.messages - 1) << 20, "{unsent:?}");
+    }
+    // Nobody there at all.
+    let dealer = dealer_with(apart().linger(Some(ms(100))), "tcp://127.0.0.1:9");
+    dealer.send("nobody").expect("it waits in the queue");
+    assert_eq!(dealer.close().messages, 1);
+    scene.router.figures().assert_balanced("the router");
+    scene.end();
+}
+
+pub(crate) fn a_listener_out_of_descriptors_rests_between_attempts() {
+    // A few are left for connections; two peers that stay hold them all.
+    let mut scene = Scene::set_slow(&["descriptors=24"], ms(20));
+    let address = scene.address();
+    let mut inside = Vec::new();
+    while scene.router.figures().closes("evicted") == 0 && inside.len() < 24 {
+        let mut peer = Raw::connect(&address);
+        peer.send(&opening("DEALER", b""));
+        inside.push(peer);
+        pass(ms(5));
+    }
+    let (begin, cpu) = (Instant::now(), scene.router.process.cpu_time());
+    pass(ms(700));
+    let used = scene.router.process.cpu_time() - cpu;
+    assert!(
+        used <= begin.elapsed() / 10,
+        "{used:?} of CPU in {:?}",
+        begin.elapsed()
+    );
+    // Places that are given free are taken.
+    drop(inside);
+    let peers = |figures: &Figures| figures.get("peers");
+    scene.router.until(ms(1000), |figures| peers(figures) == 1);
+    let mut late = Raw::dealer(&address, b"");
+    late.send(&frame(0, b"late"));
+    assert_eq!(late.message().expect("an answer"), b"late");
+    let _ = Duration::ZERO;
+    scene.end();
+}

@@ -1,0 +1,130 @@
+//! Peers that are there, and say nothing.
+
+use std::time::{Duration, Instant};
+
+use brokerless_patterns::{CloseReason, Dealer, Engine, Event, Options};
+
+use crate::support::canary;
+use crate::support::dealer::ROLE;
+use crate::support::ms;
+use crate::support::process::Process;
+use crate::support::raw::{Raw, ping};
+use crate::support::scene::Scene;
+
+/// In which a half-open connection is noticed, with these heartbeats.
+const NOTICED: Duration = ms(500);
+const HEARTBEATS: [&str; 2] = ["heartbeat_interval=100", "heartbeat_timeout=300"];
+
+fn same_heartbeats() -> Options {
+    Options::new()
+        .heartbeat_interval(Some(ms(100)))
+        .heartbeat_timeout(ms(300))
+}
+
+pub(crate) fn a_router_notices_a_stopped_peer_within_half_a_second() {
+    let mut scene = Scene::set(&HEARTBEATS);
+    let connect = format!("connect={}", scene.router.endpoint);
+    let peer = Process::start(ROLE, &[&connect]);
+    for round in 1..=3 {
+        let begin = Instant::now();
+        peer.stop();
+        scene
+            .router
+            .until_closed(round, "heartbeat-timeout", NOTICED);
+        let taken = canary::net(begin, Instant::now());
+        assert!(taken <= NOTICED, "noticed after {taken:?}");
+        // It comes back by itself.
+        peer.go_on();
+        scene
+            .router
+            .until(ms(2000), |figures| figures.get("peers") == 2);
+    }
+    scene.end();
+}
+
+pub(crate) fn a_dealer_notices_a_stopped_router_within_half_a_second_and_comes_back() {
+    let mut scene = Scene::set(&HEARTBEATS);
+    let engine = Engine::new().expect("descriptors are free");
+    let dealer = Dealer::with(same_heartbeats().engine(&engine)).expect("options within bounds");
+    let events = dealer.monitor();
+    dealer
+        .connect_to(&scene.router.endpoint)
+        .expect("an endpoint to connect to");
+    dealer.send("before").expect("it waits in the queue");
+    assert_eq!(
+        dealer.recv_timeout(ms(1000)).expect("an answer")[0],
+        "before"
+    );
+    let good = scene.good;
+    good.finish().assert_answered_throughout(ms(100));
+
+    let begin = Instant::now();
+    scene.router.process.stop();
+    let reason = loop {
+        match events.recv_timeout(ms(3000)).expect("the end is reported") {
+            Event::Disconnected { reason, .. } => break reason,
+            _ => {}
+        }
+    };
+    let taken = canary::net(begin, Instant::now());
+    assert_eq!(reason, CloseReason::HeartbeatTimeout);
+    assert!(taken <= NOTICED, "noticed after {taken:?}");
+
+    // What is sent now waits for the connection.
+    dealer.send("after").expect("it waits in the queue");
+    scene.router.process.go_on();
+    let begin = Instant::now();
+    assert_eq!(
+        dealer.recv_timeout(ms(5000)).expect("an answer")[0],
+        "after"
+    );
+    let taken = canary::net(begin, Instant::now());
+    assert!(taken <= ms(1000), "back after {taken:?}");
+    let stats = dealer.stats();
+    assert_eq!(stats.closes.get("heartbeat-timeout"), Some(&1), "{stats:?}");
+}
+
+pub(crate) fn a_peer_is_given_up_after_the_time_to_live_that_it_announced() {
+    let mut scene = Scene::set(&["heartbeat_interval=100", "heartbeat_timeout=10000"]);
+    let mut peer = Raw::dealer(&scene.address(), b"");
+    peer.send(&ping(3, b""));
+    let taken = peer.until_closed(NOTICED);
+    assert!(taken >= ms(290), "given up after {taken:?}");
+    scene.router.until_closed(1, "ttl-expired", ms(100));
+    scene.end();
+}
+
+pub(crate) fn a_peer_that_does_not_receive_for_a_while_is_not_taken_for_dead() {
+    let mut scene = Scene::set(&HEARTBEATS);
+    let engine = Engine::new().expect("descriptors are free");
+    let options = same_heartbeats().recv_messages_max(4).engine(&engine);
+    let dealer = Dealer::with(options).expect("options within bounds");
+    dealer
+        .connect_to(&scene.router.endpoint)
+        .expect("an endpoint to connect to");
+    // More than the system takes off the router's hands.
+    let large = vec![b'x'; 1 << 20];
+    const MESSAGES: u64 = 40;
+    for _ in 0..MESSAGES {
+        dealer.send(&large[..]).expect("it waits in the queue");
+    }
+    scene.router.until(ms(3000), |figures| {
+        figures.get("arrived_bytes") >= MESSAGES << 20 && figures.get("send_queue") > 0
+    });
+    // Three times as long as it takes to be taken for dead.
+    crate::support::pass(ms(900));
+    for number in 0..MESSAGES {
+        let answer = dealer.recv_timeout(ms(2000));
+        let answer = answer.unwrap_or_else(|error| {
+            panic!(
+                "answer {number}: {error}; {:?}; {}",
+                dealer.stats(),
+                scene.router.figures()
+            )
+        });
+        assert_eq!(answer.bytes(), 1 << 20);
+    }
+    assert!(dealer.stats().closes.is_empty(), "{:?}", dealer.stats());
+    let (_, figures) = scene.end();
+    assert_eq!(figures.closes("heartbeat-timeout"), 0, "{figures}");
+}

@@ -1,0 +1,1 @@
+"""What the cases are made with: programs and sockets to talk to, raw peers, a tap, a runner."""
