@@ -5,3 +5,8 @@
 
 #[doc(inline)]
 pub use brokerless_patterns as patterns;
+
+/// The examples in README.md.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

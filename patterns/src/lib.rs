@@ -48,3 +48,8 @@ pub use socket::{
     SendRefusal, Server, ServerStats, SocketStats, TcpKeepalive, Unsent, Waitable, WeightedDealer,
     wait_any, wait_any_timeout,
 };
+
+/// The examples in README.md.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

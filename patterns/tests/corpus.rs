@@ -1,7 +1,7 @@
 //! Replays what the fuzzer has found, and seeds made by hand, with the checks of the fuzz targets.
 //!
 //! ```text
-//! tests/support/seeds.rs  seeds, with how they must end   -- UPDATE_SEEDS=1 --> fuzz/seeds/TARGET/name
+//! tests/support/seeds/    seeds, with how they must end   -- UPDATE_SEEDS=1 --> fuzz/seeds/TARGET/name
 //! fuzz/corpus/TARGET/     what `fuzz/run.sh minimise` has kept
 //! fuzz/src/checks/        what is checked, of either
 //! ```
@@ -15,7 +15,7 @@
 
 #[path = "../fuzz/src/checks/mod.rs"]
 mod checks;
-#[path = "support/seeds.rs"]
+#[path = "support/seeds/mod.rs"]
 mod seeds;
 
 use std::collections::BTreeSet;
@@ -117,6 +117,15 @@ fn every_seed_ends_as_it_must() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_result_depends_on_the_input_alone() {
+    let all = seeds::all();
+    let check = |seed: &seeds::Seed| checks::check(seed.target, &seed.bytes);
+    let forwards: Vec<Seen> = all.iter().map(check).collect();
+    let backwards: Vec<Seen> = all.iter().rev().map(check).collect();
+    assert!(forwards.iter().eq(backwards.iter().rev()));
 }
 
 #[test]

@@ -12,9 +12,14 @@
 //!
 //! # Invariants
 //!
-//! 1. Nothing that a peer sends is acted on before it is admitted.
+//! 1. Nothing that a peer sends is acted on before it is admitted. (held by `Phase`: only
+//!    `Traffic` has a decoder)
 //! 2. A connection that is closed is off the poller and off its pipe before anybody hears of it.
+//!    (held by the order in `Conn::close`)
 //! 3. Silence is not judged while reading is paused, since then it is ours.
+//!    (held by `Conn::heartbeat`; shown in `tests/hostile/silence.rs`)
+//! 4. What a peer sent before it left is read, behind a pause too.
+//!    (test `what_a_peer_sent_before_it_left_is_received_behind_a_full_inbox_too`)
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -387,6 +392,11 @@ impl Conn {
             Verdict::Admitted(pipe) => self.let_in(handshake, &peer, pipe, bench),
             Verdict::Refused(reason) => self.turn_away(handshake, reason, bench),
             Verdict::Contested(holder) => {
+                if holder.challenger.lock().is_some() {
+                    // Another one is before it, and nothing is decided: it may come back.
+                    self.close(CloseReason::IdentityInUse, bench);
+                    return;
+                }
                 // Commands from a peer of version 3.0 cannot be asked for: it counts as alive.
                 let due = bench.now + PROBE_TIMEOUT;
                 let asked = holder
@@ -407,12 +417,15 @@ impl Conn {
     /// Sends a PING whose answer, or any other sign of life, turns the challenger away.
     /// False if it cannot be tested: while its reading is paused the silence would be ours.
     fn test(&self, pipe: &Arc<Pipe>, challenger: &Arc<Conn>, due: Instant) -> bool {
-        let mut waiting = self.challenger.lock();
         let paused = {
             let watched = self.watched.lock();
             watched.on && !watched.interest.read
         };
-        if waiting.is_some() || paused || !self.speaks_heartbeats() {
+        if paused || !self.speaks_heartbeats() {
+            return false;
+        }
+        let mut waiting = self.challenger.lock();
+        if waiting.is_some() {
             return false;
         }
         *waiting = Some((challenger.clone(), due));

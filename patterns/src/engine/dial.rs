@@ -8,7 +8,8 @@
 //!
 //! # Invariants
 //!
-//! 1. A dialer has at most one connection at a time.
+//! 1. A dialer has at most one connection at a time. (held by `Dialer::lost`: the end of one
+//!    attempt is all that arms the next)
 //! 2. After an ERROR from the peer it does not come back: the same credentials would be refused
 //!    again. (test `a_refused_identity_is_not_announced_again`)
 

@@ -6,9 +6,10 @@
 //!
 //! # Invariants
 //!
-//! 1. Lock order: an end, then the other socket's inbox. Never the other way.
+//! 1. Lock order: an end, then the other socket's inbox. Never the other way. (held by
+//!    `Core::try_receive`, which resumes a pipe after it has let the inbox go)
 //! 2. A message is either in the backlog of its end or in the other socket's inbox; the counts
-//!    follow it. (test `messages_before_the_bind_are_delivered_after_it` in `socket/tests`)
+//!    follow it. (test `connecting_may_come_before_binding`)
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;

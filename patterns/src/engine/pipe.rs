@@ -22,6 +22,7 @@ const NO_SLOT: u32 = u32::MAX;
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
+#[allow(clippy::large_enum_variant)] // nearly every pipe is a stream's
 enum Route {
     Stream {
         outbox: Outbox<ConnLink>,

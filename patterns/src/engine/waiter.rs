@@ -149,3 +149,55 @@ impl WaitList {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+
+    #[derive(Default)]
+    struct Rings(AtomicUsize);
+
+    impl Alarm for Rings {
+        fn ring(&self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_second_signal_costs_nothing() {
+        let rings = Arc::new(Rings::default());
+        let waiter = Waiter::new(rings.clone());
+        waiter.polling(|may_block| {
+            assert!(may_block);
+            waiter.signal(READY);
+            waiter.signal(READY);
+        });
+        assert_eq!(rings.0.load(Ordering::SeqCst), 1);
+        assert_eq!(waiter.take(READY), READY);
+        waiter.signal(READY);
+        assert_eq!(
+            rings.0.load(Ordering::SeqCst),
+            1,
+            "a running thread is not rung"
+        );
+    }
+
+    #[test]
+    fn a_poll_after_a_signal_may_not_block() {
+        let waiter = Waiter::new(Arc::new(Rings::default()));
+        waiter.signal(READY);
+        waiter.polling(|may_block| assert!(!may_block));
+    }
+
+    #[test]
+    fn one_wake_is_one_thread_the_last_that_came() {
+        let list = WaitList::default();
+        let waiters = [1, 2].map(|_| Arc::new(Waiter::new(Arc::new(Rings::default()))));
+        waiters.iter().for_each(|waiter| list.join(waiter));
+        list.wake(1);
+        assert!(!waiters[0].has(READY) && waiters[1].has(READY));
+        assert!(list.leave(&waiters[0]), "still on the list");
+        assert!(!list.leave(&waiters[1]), "off the list since it was woken");
+    }
+}

@@ -19,7 +19,8 @@
 //! 2. The result does not depend on where reads are split. (test `every_split_gives_the_same`)
 //! 3. For a large frame at most as much again as has come of it is allocated, or [`GROWTH_BYTES`]
 //!    at first. (test `an_announced_frame_is_allocated_as_it_arrives`)
-//! 4. After a violation the decoder is not fed again; the connection is closed.
+//! 4. After a violation the decoder is not fed again; the connection is closed. (held by
+//!    `Conn::read`, which ends with it)
 //!
 //! # Not here
 //!

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use brokerless_patterns::{Dealer, Engine, Options, SendRefusal};
 
-use crate::support::canary;
+use crate::support::canary::Lasted;
 use crate::support::figures::Figures;
 use crate::support::process::RouterProcess;
 use crate::support::raw::{Raw, opening};
@@ -53,7 +53,7 @@ pub(crate) fn senders_blocked_on_a_full_peer_return_by_their_deadlines_though_it
                 scope.spawn(move || {
                     let begin = Instant::now();
                     let outcome = dealer.send_timeout(large(), timeout);
-                    (timeout, canary::net(begin, Instant::now()), outcome)
+                    (timeout, Lasted::since(begin), outcome)
                 })
             })
             .collect();
@@ -68,10 +68,7 @@ pub(crate) fn senders_blocked_on_a_full_peer_return_by_their_deadlines_though_it
                 large().len(),
                 "the message comes back"
             );
-            assert!(
-                taken <= timeout + LATE,
-                "{taken:?} for a deadline of {timeout:?}"
-            );
+            taken.assert_between(timeout, timeout + LATE, "returned after");
         }
     });
     Figures::of(&dealer.stats()).assert_balanced("the dealer");

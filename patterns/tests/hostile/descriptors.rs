@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use brokerless_patterns::{Dealer, Engine, Options};
 
-use crate::support::canary;
+use crate::support::canary::Lasted;
 use crate::support::raw::Raw;
 use crate::support::scene::Scene;
 use crate::support::{ms, pass};
@@ -18,7 +18,7 @@ const SIEGE: Duration = ms(2000);
 
 /// Connects, and gives the time until the first answer.
 #[track_caller]
-fn newcomer(endpoint: &str) -> Duration {
+fn newcomer(endpoint: &str) -> Lasted {
     let engine = Engine::new().expect("descriptors are free here");
     let dealer = Dealer::with(Options::new().engine(&engine)).expect("default options");
     let begin = Instant::now();
@@ -30,7 +30,7 @@ fn newcomer(endpoint: &str) -> Duration {
         .recv_timeout(ms(10_000))
         .expect("an answer in the end");
     assert_eq!(answer[0], "let me in");
-    canary::net(begin, Instant::now())
+    Lasted::since(begin)
 }
 
 /// Serves three newcomers and then watches on; checks what they wait and what it costs.
@@ -38,8 +38,7 @@ fn newcomer(endpoint: &str) -> Duration {
 fn under_siege(scene: &Scene) {
     let (begin, cpu) = (Instant::now(), scene.router.process.cpu_time());
     for _ in 0..3 {
-        let waited = newcomer(&scene.router.endpoint);
-        assert!(waited <= WAIT, "a newcomer waited {waited:?}");
+        newcomer(&scene.router.endpoint).assert_within(WAIT, "a newcomer waited");
     }
     pass(SIEGE.saturating_sub(begin.elapsed()));
     let used = scene.router.process.cpu_time() - cpu;
@@ -60,8 +59,9 @@ pub(crate) fn a_newcomer_is_served_within_two_seconds_while_mute_peers_hold_ever
         figures.closes("evicted") + figures.closes("handshake-timeout") == IDLE as u64
     });
     assert!(figures.closes("evicted") >= IDLE as u64 - 256, "{figures}");
-    idle.iter_mut()
-        .for_each(|peer| drop(peer.until_closed(ms(100))));
+    for peer in &mut idle {
+        peer.until_closed(ms(100));
+    }
     scene.end();
 }
 

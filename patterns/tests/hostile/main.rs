@@ -54,6 +54,7 @@ macro_rules! tests {
         vec![$($(libtest_mimic::Trial::test(
             concat!(stringify!($module), "::", stringify!($name)),
             || {
+                let _watch = support::Watch::over(stringify!($name));
                 $module::$name();
                 Ok(())
             },
@@ -103,6 +104,7 @@ fn main() {
             a_living_holder_has_its_time_to_answer_each_claimant,
             a_holder_is_not_judged_while_the_router_does_not_read,
             fifty_claimants_at_once_never_see_what_is_the_holders,
+            a_claimant_that_gave_up_does_not_stand_in_the_way_of_the_next,
         }
         pings {
             ten_thousand_pings_a_second_are_answered_at_a_hundred_and_all_are_counted,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use brokerless_patterns::{CloseReason, Dealer, Engine, Event, Options};
 
-use crate::support::canary;
+use crate::support::canary::Lasted;
 use crate::support::dealer::ROLE;
 use crate::support::ms;
 use crate::support::process::Process;
@@ -31,8 +31,7 @@ pub(crate) fn a_router_notices_a_stopped_peer_within_half_a_second() {
         scene
             .router
             .until_closed(round, "heartbeat-timeout", NOTICED);
-        let taken = canary::net(begin, Instant::now());
-        assert!(taken <= NOTICED, "noticed after {taken:?}");
+        Lasted::since(begin).assert_within(NOTICED, "noticed after");
         // It comes back by itself.
         peer.go_on();
         scene
@@ -43,7 +42,7 @@ pub(crate) fn a_router_notices_a_stopped_peer_within_half_a_second() {
 }
 
 pub(crate) fn a_dealer_notices_a_stopped_router_within_half_a_second_and_comes_back() {
-    let mut scene = Scene::set(&HEARTBEATS);
+    let scene = Scene::set(&HEARTBEATS);
     let engine = Engine::new().expect("descriptors are free");
     let dealer = Dealer::with(same_heartbeats().engine(&engine)).expect("options within bounds");
     let events = dealer.monitor();
@@ -61,14 +60,13 @@ pub(crate) fn a_dealer_notices_a_stopped_router_within_half_a_second_and_comes_b
     let begin = Instant::now();
     scene.router.process.stop();
     let reason = loop {
-        match events.recv_timeout(ms(3000)).expect("the end is reported") {
-            Event::Disconnected { reason, .. } => break reason,
-            _ => {}
+        let event = events.recv_timeout(ms(3000)).expect("the end is reported");
+        if let Event::Disconnected { reason, .. } = event {
+            break reason;
         }
     };
-    let taken = canary::net(begin, Instant::now());
+    Lasted::since(begin).assert_within(NOTICED, "noticed after");
     assert_eq!(reason, CloseReason::HeartbeatTimeout);
-    assert!(taken <= NOTICED, "noticed after {taken:?}");
 
     // What is sent now waits for the connection.
     dealer.send("after").expect("it waits in the queue");
@@ -78,8 +76,7 @@ pub(crate) fn a_dealer_notices_a_stopped_router_within_half_a_second_and_comes_b
         dealer.recv_timeout(ms(5000)).expect("an answer")[0],
         "after"
     );
-    let taken = canary::net(begin, Instant::now());
-    assert!(taken <= ms(1000), "back after {taken:?}");
+    Lasted::since(begin).assert_within(ms(1000), "back after");
     let stats = dealer.stats();
     assert_eq!(stats.closes.get("heartbeat-timeout"), Some(&1), "{stats:?}");
 }
@@ -88,8 +85,8 @@ pub(crate) fn a_peer_is_given_up_after_the_time_to_live_that_it_announced() {
     let mut scene = Scene::set(&["heartbeat_interval=100", "heartbeat_timeout=10000"]);
     let mut peer = Raw::dealer(&scene.address(), b"");
     peer.send(&ping(3, b""));
-    let taken = peer.until_closed(NOTICED);
-    assert!(taken >= ms(290), "given up after {taken:?}");
+    let open = peer.until_closed(NOTICED);
+    open.assert_between(ms(290), NOTICED, "given up after");
     scene.router.until_closed(1, "ttl-expired", ms(100));
     scene.end();
 }

@@ -71,7 +71,8 @@ class Bench:
         if self.context is None:
             self.context = zmq.Context()
             self.stack.callback(self.context.destroy, linger=0)
-        return LibSocket(self.context, kind, **options)
+        # Kept: one that nobody refers to would be closed by Python, its monitor first.
+        return self.keep(LibSocket(self.context, kind, **options))
 
     def keep(self, thing):
         """Closes it with the case."""

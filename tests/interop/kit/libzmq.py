@@ -108,6 +108,8 @@ class LibSocket:
 
     def close(self):
         """Closes it at once."""
-        self.socket.disable_monitor()
-        self.monitor.close(linger=0)
-        self.socket.close(linger=0)
+        if not self.socket.closed:
+            # In this order: libzmq's own thread waits for room in a monitor that nobody holds.
+            self.socket.disable_monitor()
+            self.monitor.close(linger=0)
+            self.socket.close(linger=0)

@@ -102,6 +102,11 @@ fn switch(on: bool) -> bool {
     count.on
 }
 
+/// The bytes held now.
+pub(crate) fn held_bytes() -> usize {
+    usize::try_from(COUNT.get().held).expect("nothing is dropped that was not counted")
+}
+
 /// The most bytes held at once since [`start`].
 pub(crate) fn peak_bytes() -> usize {
     COUNT.get().peak as usize

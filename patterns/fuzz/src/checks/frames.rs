@@ -20,7 +20,7 @@ pub(crate) const LIMITS: [Limits; 5] = [
     limits(100, 3, 250, 32),
     // What a socket has by default.
     limits(64 << 20, 1024, 64 << 20, 8 * 1024),
-    limits(1_200_000, 64, 1_200_000, 100_000),
+    limits(8 << 20, 64, 8 << 20, 100_000),
     // No limit at all, but for commands.
     limits(u64::MAX, usize::MAX, u64::MAX, u64::MAX),
 ];
@@ -79,6 +79,7 @@ pub(super) fn check(data: &[u8]) -> Seen {
 struct Expected {
     items: Vec<Item>,
     frames: Vec<Range<usize>>,
+    announced_most: u64,
     end: Result<(), Violation>,
 }
 
@@ -96,16 +97,28 @@ enum What {
     Refused(Range<usize>),
 }
 
+impl Expected {
+    /// Whether the stream ends with a message.
+    fn ends_whole(&self, len: usize) -> bool {
+        self.items
+            .last()
+            .is_some_and(|item| item.end == len && matches!(item.what, What::Message(_)))
+    }
+}
+
 fn expected(stream: &Stream<'_>) -> Expected {
     let wire = &stream.wire[..];
     let mut walk = Walk::new(stream.limits.clone(), 0);
     let mut all = Expected {
         items: Vec::new(),
         frames: Vec::new(),
+        announced_most: 0,
         end: Ok(()),
     };
     loop {
-        let what = match walk.next(wire) {
+        let next = walk.next(wire);
+        all.announced_most = walk.announced_most();
+        let what = match next {
             Next::Wait => return all,
             Next::Violation(violation) => {
                 all.end = Err(violation);
@@ -211,7 +224,15 @@ pub(crate) fn run(mut stream: Stream<'_>) -> Seen {
             assert_eq!(given, complete, "items after {at} bytes");
         }
     }
-    counted(|| drop((decoder, buffer)));
+    let at_rest = end.is_ok() && expected.ends_whole(wire.len());
+    if at_rest {
+        assert!(alloc::held_bytes() <= BUFFER_BYTES_AT_REST + DECODER_BYTES_AT_REST);
+    }
+    counted(|| drop(buffer));
+    if at_rest {
+        assert!(alloc::held_bytes() <= DECODER_BYTES_AT_REST);
+    }
+    counted(|| drop(decoder));
     assert_eq!(end, expected.end);
     assert_eq!(sink.next, expected.items.len());
     Seen {
@@ -219,7 +240,11 @@ pub(crate) fn run(mut stream: Stream<'_>) -> Seen {
         refused: end.err().map(|violation| violation.name().into()).into_iter().collect(),
         ..Seen::default()
     }
-    .measured(bytes_allowed(&stream.limits, wire.len()))
+    .measured(bytes_allowed(
+        &stream.limits,
+        wire.len(),
+        expected.announced_most,
+    ))
 }
 
 /// One read of what has arrived, as a connection does it: how much was taken, and what came of it.
@@ -237,7 +262,9 @@ pub(crate) fn read(
             (read, decoder.feed(buffer, offset + read, sink))
         }
         Plan::Own(body) => {
-            let read = (body.capacity() - body.len()).min(arrived.len());
+            let room = body.capacity() - body.len();
+            assert!(room <= body.len().max(GROWTH_BYTES) + HEADER_MAX, "{room}");
+            let read = room.min(arrived.len());
             assert!(read > 0, "a read of nothing would look like the end");
             body.extend_from_slice(&arrived[..read]);
             (read, decoder.fed_own(sink))
@@ -245,17 +272,23 @@ pub(crate) fn read(
     }
 }
 
-/// What a read buffer and a decoder may hold at most, given so many bytes from the peer, while messages are not kept.
+/// What a decoder keeps between two messages.
+const DECODER_BYTES_AT_REST: usize = 1024;
+/// What a read buffer keeps when no frame is: one at hand, eight for later, and a chunk for small frames.
+const BUFFER_BYTES_AT_REST: usize = 9 * READ_BYTES + 8 * 1024;
+
+/// What a read buffer and a decoder may hold at most, given so many bytes from the peer, the largest frame of them
+/// announced with `announced`, while messages are not kept.
 ///
 /// A frame pins at most 16 times its bytes; the buffer keeps eight buffers that were once pinned, and has two at hand;
 /// a frame under way takes what it announces, but no more than it has sent, or [`GROWTH_BYTES`].
-pub(crate) fn bytes_allowed(limits: &Limits, received: usize) -> usize {
+pub(crate) fn bytes_allowed(limits: &Limits, received: usize, announced: u64) -> usize {
     const FIXED: usize = 16 * 1024;
     let cap = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX).min(received);
     let message = 16 * cap(limits.message_bytes_max);
     let pool = (9 * READ_BYTES).min(16 * received);
-    let under_way = limits
-        .frame_bytes_max
+    let under_way = announced
+        .min(limits.frame_bytes_max)
         .min((received + received.max(GROWTH_BYTES)) as u64) as usize
         + HEADER_MAX;
     let carry = (32 * 1024).min(2 * received);

@@ -126,6 +126,7 @@ pub(super) struct Line {
     walk: Walk,
     /// For the limits of memory.
     received_most: usize,
+    announced_most: u64,
     gathered: usize,
     gathered_most: usize,
     items_most: usize,
@@ -145,6 +146,7 @@ impl Line {
             due: VecDeque::new(),
             walk: Walk::new(limits.clone(), 0),
             received_most: 0,
+            announced_most: 0,
             gathered: 0,
             gathered_most: 0,
             items_most: 0,
@@ -277,6 +279,7 @@ impl Line {
 
     /// What is read from here on is frames.
     pub(super) fn traffic_begins(&mut self, limits: &Limits) {
+        self.announced_most = self.announced_most();
         self.walk = Walk::new(limits.clone(), self.read);
     }
 
@@ -286,6 +289,10 @@ impl Line {
 
     pub(super) fn received_most(&self) -> usize {
         self.received_most
+    }
+
+    pub(super) fn announced_most(&self) -> u64 {
+        self.announced_most.max(self.walk.announced_most())
     }
 
     /// What an encoder may hold: what was gathered, in a vector that doubles; where messages end and large frames

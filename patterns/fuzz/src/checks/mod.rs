@@ -8,12 +8,13 @@
 //! | `endpoint` | text | what its own display parses to |
 //! | `session` | operations | what was sent, in order; the parser of `frames` once bytes were tampered with |
 //!
+//! A check panics if the code under test is wrong, and for nothing else.
+//!
 //! # Invariants
 //!
-//! 1. A check panics if, and only if, the code under test is wrong.
-//! 2. The result depends on the input alone.
-//! 3. Only what the code under test allocates is counted, and it is held to the limits in force
-//!    (see `alloc`, and `*_bytes_allowed` in each check).
+//! 1. The result depends on the input alone. (`the_result_depends_on_the_input_alone`)
+//! 2. Only what the code under test allocates is counted, and it is held to the limits in force: see `alloc`, and
+//!    `bytes_allowed` in each check. (`memory_over_the_limit_is_noticed`)
 
 pub(crate) mod alloc;
 mod command;

@@ -17,6 +17,7 @@ pub(crate) struct Walk {
     pub(crate) frames: Vec<Range<usize>>,
     bytes: u64,
     complete: bool,
+    announced_most: u64,
 }
 
 /// What comes next in a stream.
@@ -40,12 +41,18 @@ impl Walk {
             frames: Vec::new(),
             bytes: 0,
             complete: false,
+            announced_most: 0,
         }
     }
 
     /// Where the last whole frame ended.
     pub(crate) fn at(&self) -> usize {
         self.at
+    }
+
+    /// The longest frame announced within the limits.
+    pub(crate) fn announced_most(&self) -> u64 {
+        self.announced_most
     }
 
     pub(crate) fn next(&mut self, stream: &[u8]) -> Next {
@@ -75,6 +82,7 @@ impl Walk {
             if let Some(violation) = self.judge(command, len) {
                 return Next::Violation(violation);
             }
+            self.announced_most = self.announced_most.max(len);
             if ((rest.len() - header) as u64) < len {
                 return Next::Wait;
             }

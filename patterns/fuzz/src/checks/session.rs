@@ -635,7 +635,7 @@ impl World {
         let each = self.lines.iter().map(|line| {
             let received = line.received_most();
             greeting::bytes_allowed(HandshakeLimits::default(), received)
-                + frames::bytes_allowed(&self.limits, received)
+                + frames::bytes_allowed(&self.limits, received, line.announced_most())
                 + line.encoder_bytes_allowed()
         });
         each.sum::<usize>() - READ_BYTES

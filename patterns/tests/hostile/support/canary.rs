@@ -82,3 +82,38 @@ pub(crate) fn net(begin: Instant, end: Instant) -> Duration {
 pub(crate) fn stalled(begin: Instant, end: Instant) -> bool {
     net(begin, end) < end.saturating_duration_since(begin)
 }
+
+/// How long something lasted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lasted {
+    whole: Duration,
+    net: Duration,
+}
+
+impl Lasted {
+    /// From `begin` until now.
+    pub(crate) fn since(begin: Instant) -> Self {
+        let end = Instant::now();
+        Lasted {
+            whole: end - begin,
+            net: net(begin, end),
+        }
+    }
+
+    /// It lasted for `least`, and, without the machine's stalls, no longer than `most`.
+    #[track_caller]
+    pub(crate) fn assert_between(self, least: Duration, most: Duration, what: &str) {
+        assert!(
+            self.whole >= least && self.net <= most,
+            "{what} {:?} ({:?} with the machine's stalls), not {least:?} to {most:?}",
+            self.net,
+            self.whole
+        );
+    }
+
+    /// Without the machine's stalls it lasted no longer than `most`.
+    #[track_caller]
+    pub(crate) fn assert_within(self, most: Duration, what: &str) {
+        self.assert_between(Duration::ZERO, most, what);
+    }
+}

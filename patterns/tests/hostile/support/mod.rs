@@ -58,3 +58,25 @@ pub(crate) fn pass(time: Duration) {
 pub(crate) const fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
 }
+
+/// The longest that a test may run: one that hangs would hang the rest.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// Ends the program if it is not dropped in time.
+pub(crate) struct Watch {
+    _alive: crossbeam_channel::Sender<()>,
+}
+
+impl Watch {
+    pub(crate) fn over(test: &'static str) -> Self {
+        let (alive, over) = crossbeam_channel::bounded(0);
+        std::thread::spawn(move || {
+            let timeout = crossbeam_channel::RecvTimeoutError::Timeout;
+            if over.recv_timeout(LONGEST) == Err(timeout) {
+                eprintln!("{test} hangs: over after {LONGEST:?}");
+                std::process::abort();
+            }
+        });
+        Watch { _alive: alive }
+    }
+}

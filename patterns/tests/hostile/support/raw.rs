@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_linger;
 
-use super::canary;
+use super::canary::Lasted;
 
 pub(crate) const MORE: u8 = 1;
 pub(crate) const LONG: u8 = 2;
@@ -179,7 +179,7 @@ impl Raw {
 
     /// Reads until the router has closed the connection; gives the time that took.
     #[track_caller]
-    pub(crate) fn until_closed(&mut self, within: Duration) -> Duration {
+    pub(crate) fn until_closed(&mut self, within: Duration) -> Lasted {
         let begin = Instant::now();
         let mut sink = [0; 4096];
         loop {
@@ -190,12 +190,9 @@ impl Raw {
                 Err(error) => panic!("still open after {PATIENCE:?}: {error}"),
             }
         }
-        let taken = canary::net(begin, Instant::now());
-        assert!(
-            taken < within,
-            "closed after {taken:?}, later than {within:?}"
-        );
-        taken
+        let lasted = Lasted::since(begin);
+        lasted.assert_within(within, "the connection was open for");
+        lasted
     }
 
     /// Whether the router has closed the connection; what it had to say is thrown away.

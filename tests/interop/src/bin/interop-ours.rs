@@ -161,9 +161,7 @@ impl Open {
                         let frames = show(message.iter().map(|frame| &frame[..]));
                         Answer::Ok(format!("@{} {identity} {frames}", peer.id()))
                     }
-                    Ok((None, message)) => {
-                        Answer::Ok(show(message.iter().map(|frame| &frame[..])))
-                    }
+                    Ok((None, message)) => Answer::Ok(show(message.iter().map(|frame| &frame[..]))),
                     Err(error) => Answer::No(format!("{error:?}")),
                 })
             }

@@ -1,0 +1,348 @@
+//! What every socket type is made of: peers, an inbox, endpoints, counts.
+//!
+//! ```text
+//!  engine: deliver --> inbox (fair queue) --> receive --> program
+//!  program --> send_any / send_to --> pipe --> engine
+//! ```
+//!
+//! | file | what |
+//! |---|---|
+//! | `places` | endpoints, and the end |
+//! | `sending` | which peer takes a message |
+//! | `owner` | what the engine asks and delivers |
+//! | `watching` | events and counts |
+//!
+//! # Lock order
+//!
+//! `endpoints`, then `routes`, then a pipe's outbox or `inbox`. Nothing is woken, written or
+//! called back under `inbox` or `routes`, but for two things that end at once: reading is paused
+//! under `inbox`, so that the pause cannot overtake the resumption; and a receiver's channel is
+//! filled under it, so that nobody else takes the room that was seen.
+
+mod owner;
+mod places;
+mod sending;
+mod watching;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, Sender};
+use parking_lot::{Mutex, RwLock};
+
+use crate::engine::Engine;
+use crate::engine::dial::Dialer;
+use crate::engine::listen::Listening;
+use crate::engine::outbox::OutboxCounts;
+use crate::engine::owner::{Census, Owner, Settings};
+use crate::engine::pace;
+use crate::engine::pipe::Pipe;
+use crate::engine::wait::wait;
+use crate::engine::waiter::WaitList;
+use crate::event::Event;
+use crate::link::Endpoint;
+use crate::message::Message;
+use crate::socket::error::{Error, RecvError, SendRefusal};
+use crate::socket::fair::FairQueue;
+use crate::socket::options::Options;
+use crate::socket::peer::Peer;
+use crate::zmtp::SocketType;
+
+/// Events that a monitor's channel holds.
+const EVENTS_MAX: usize = 1024;
+/// Messages that a receiver's channel holds.
+const CHANNEL_MAX: usize = 256;
+/// At most one line about misbehaving peers in this time.
+const LOG_PAUSE: Duration = Duration::from_secs(1);
+
+/// What a new message finds in the way.
+pub(crate) type Sent = Result<(), (SendRefusal, Message)>;
+
+#[derive(Debug)]
+struct Inbox {
+    queue: FairQueue<Arc<Pipe>, Message>,
+    arrived: u64,
+    arrived_bytes: u64,
+    received: u64,
+    dropped_closed: u64,
+    misfits: u64,
+}
+
+#[derive(Debug, Default)]
+struct Routes {
+    order: Vec<Arc<Pipe>>,
+    names: HashMap<Bytes, Arc<Pipe>>,
+    /// Counts of pipes that have gone.
+    gone: OutboxCounts,
+    /// Pipes that have gone while somebody was writing to them: not counted yet.
+    fading: Vec<Arc<Pipe>>,
+}
+
+impl Routes {
+    /// Counts the pipes that have gone and that nobody writes to any more.
+    fn settle(&mut self) {
+        let gone = &mut self.gone;
+        self.fading.retain(|pipe| {
+            let counts = pipe.counts();
+            if counts.queued == 0 {
+                gone.add(&counts);
+            }
+            counts.queued > 0
+        });
+    }
+}
+
+#[derive(Debug)]
+enum Place {
+    Listening(Arc<Listening>),
+    Dialing(Arc<Dialer>),
+    Bound(Box<str>),
+    Connected(Arc<Pipe>),
+}
+
+#[derive(Debug, Default)]
+struct LogGate {
+    last: Option<Instant>,
+    held_back: u64,
+}
+
+/// The common part of all socket types.
+pub(crate) struct Core {
+    me: Weak<Core>,
+    pub(crate) kind: SocketType,
+    engine: Engine,
+    settings: Settings,
+    linger: Option<Duration>,
+    identity: Bytes,
+    immediate: bool,
+    inbox: Mutex<Inbox>,
+    readers: WaitList,
+    writers: WaitList,
+    routes: RwLock<Routes>,
+    /// The place in `routes.order` of the peer to send to next, counted on and on.
+    turn: AtomicUsize,
+    endpoints: Mutex<Vec<(Endpoint, Place)>>,
+    /// Endpoints that need polling.
+    links: AtomicUsize,
+    census: Mutex<Census>,
+    monitor: Mutex<Option<Sender<Event>>>,
+    events_missed: AtomicU64,
+    closes: Mutex<BTreeMap<&'static str, u64>>,
+    refused: [AtomicU64; 5],
+    log_gate: Mutex<LogGate>,
+    channel: OnceLock<Sender<(Peer, Message)>>,
+    closed: AtomicBool,
+}
+
+const REFUSALS: [(SendRefusal, &str); 5] = [
+    (SendRefusal::Full, "full"),
+    (SendRefusal::NoPeer, "no-peer"),
+    (SendRefusal::Gone, "peer-gone"),
+    (SendRefusal::Timeout, "timeout"),
+    (SendRefusal::OutOfTurn, "out-of-turn"),
+];
+
+impl Core {
+    pub(crate) fn new(kind: SocketType, options: &Options) -> Result<Arc<Self>, Error> {
+        options.check()?;
+        let engine = match &options.engine {
+            Some(engine) => engine.clone(),
+            None => Engine::global().map_err(Error::System)?,
+        };
+        Ok(Arc::new_cyclic(|me| Core {
+            me: me.clone(),
+            kind,
+            engine,
+            settings: options.settings(),
+            linger: options.linger,
+            identity: options.identity.clone().into(),
+            immediate: options.immediate,
+            inbox: Mutex::new(Inbox {
+                queue: FairQueue::new(),
+                arrived: 0,
+                arrived_bytes: 0,
+                received: 0,
+                dropped_closed: 0,
+                misfits: 0,
+            }),
+            readers: WaitList::default(),
+            writers: WaitList::default(),
+            routes: RwLock::default(),
+            turn: AtomicUsize::new(0),
+            endpoints: Mutex::default(),
+            links: AtomicUsize::new(0),
+            census: Mutex::default(),
+            monitor: Mutex::default(),
+            events_missed: AtomicU64::new(0),
+            closes: Mutex::default(),
+            refused: Default::default(),
+            log_gate: Mutex::default(),
+            channel: OnceLock::new(),
+            closed: AtomicBool::new(false),
+        }))
+    }
+
+    fn owner(&self) -> Arc<dyn Owner> {
+        match self.me.upgrade() {
+            Some(core) => core,
+            None => unreachable!("a core is only ever used through its Arc"),
+        }
+    }
+
+    fn weak_owner(&self) -> Weak<dyn Owner> {
+        self.me.clone()
+    }
+
+    /// Whether messages queued for an endpoint wait for its connection.
+    fn keeps(&self) -> bool {
+        self.kind != SocketType::Router
+    }
+
+    // Receiving.
+
+    /// Takes the next message, if there is one.
+    pub(crate) fn try_receive(&self) -> Option<(Arc<Pipe>, Message)> {
+        let mut inbox = self.inbox.lock();
+        self.pop(&mut inbox).map(|(pipe, message, resume, more)| {
+            drop(inbox);
+            if resume {
+                pipe.resume();
+            }
+            pace::took(more);
+            (pipe, message)
+        })
+    }
+
+    fn pop(&self, inbox: &mut Inbox) -> Option<(Arc<Pipe>, Message, bool, bool)> {
+        let before = inbox.queue.next_slot()?;
+        let pipe = inbox.queue.key(before)?.clone();
+        let popped = inbox.queue.pop()?;
+        inbox.received += 1;
+        let mut resume = false;
+        if inbox.queue.is_paused(popped.slot) {
+            let (messages, bytes) = inbox.queue.load(popped.slot);
+            resume = messages <= self.settings.recv_messages_max / 2
+                && bytes <= self.settings.recv_bytes_max as u64 / 2;
+            if resume {
+                inbox.queue.set_paused(popped.slot, false);
+            }
+        }
+        let more = inbox.queue.len() > 0;
+        Some((pipe, popped.item, resume, more))
+    }
+
+    /// Takes the next message, waiting for it until the deadline.
+    pub(crate) fn receive(
+        &self,
+        deadline: Option<Instant>,
+    ) -> Result<(Arc<Pipe>, Message), RecvError> {
+        self.receive_with(deadline, || self.try_receive())
+    }
+
+    /// Takes what `attempt` makes of the messages, waiting for them until the deadline.
+    pub(crate) fn receive_with<T>(
+        &self,
+        deadline: Option<Instant>,
+        mut attempt: impl FnMut() -> Option<T>,
+    ) -> Result<T, RecvError> {
+        if self.channel.get().is_some() {
+            return Err(RecvError::Closed);
+        }
+        if let Some(found) = attempt() {
+            return Ok(found);
+        }
+        let found = wait(
+            self.engine.shared(),
+            &[&self.readers],
+            self.drives(),
+            deadline,
+            || match attempt() {
+                Some(found) => Some(Ok(found)),
+                None if self.is_closed() => Some(Err(RecvError::Closed)),
+                None => None,
+            },
+        );
+        found.unwrap_or(Err(RecvError::Timeout))
+    }
+
+    /// Whether a message can be received at once.
+    pub(crate) fn has_message(&self) -> bool {
+        self.inbox.lock().queue.len() > 0
+    }
+
+    pub(crate) fn readers(&self) -> &WaitList {
+        &self.readers
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(crate) fn needs_driving(&self) -> bool {
+        self.drives()
+    }
+
+    /// Counts a message that the pattern could not use.
+    pub(crate) fn misfit(&self, pipe: &Pipe) {
+        let mut inbox = self.inbox.lock();
+        inbox.received -= 1;
+        inbox.misfits += 1;
+        drop(inbox);
+        log::debug!(
+            "a message of peer {} did not fit the pattern of a {}",
+            pipe.id,
+            self.kind
+        );
+    }
+
+    pub(crate) fn set_weight(&self, pipe: &Pipe, weight: u32) {
+        pipe.set_weight(weight);
+        if let Some(slot) = pipe.slot() {
+            self.inbox.lock().queue.set_weight(slot, weight);
+        }
+    }
+
+    /// A channel that takes the place of receiving.
+    pub(crate) fn receiver(&self) -> Receiver<(Peer, Message)> {
+        let (sender, receiver) = crossbeam_channel::bounded(CHANNEL_MAX);
+        if self.channel.set(sender).is_err() {
+            // One receiver takes all; another one gets an end at once, not half of the messages.
+            return crossbeam_channel::bounded(0).1;
+        }
+        self.readers.wake(usize::MAX);
+        if self.pump() {
+            self.engine.shared().pump_later(self.weak_owner());
+        }
+        self.engine.shared().steward.nudge();
+        receiver
+    }
+
+    fn slot_of(inbox: &mut Inbox, pipe: &Arc<Pipe>) -> u32 {
+        pipe.slot().unwrap_or_else(|| {
+            let slot = inbox.queue.add(pipe.clone(), pipe.weight());
+            pipe.set_slot(Some(slot));
+            slot
+        })
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(self.kind.name())
+            .field(
+                "endpoints",
+                &self
+                    .endpoints
+                    .lock()
+                    .iter()
+                    .map(|(e, _)| e.to_string())
+                    .collect::<Vec<_>>(),
+            )
+            .field("closed", &self.is_closed())
+            .finish()
+    }
+}

@@ -1,0 +1,218 @@
+//! The socket as the engine sees it: who comes in, what arrives, who has gone.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use crossbeam_channel::TrySendError;
+use parking_lot::Mutex;
+
+use super::Core;
+use crate::engine::conn::{Conn, Origin};
+use crate::engine::owner::{Census, Flow, Owner, Settings, Verdict};
+use crate::engine::pipe::Pipe;
+use crate::event::{CloseReason, Event};
+use crate::message::Message;
+use crate::socket::peer::Peer;
+use crate::zmtp::{PeerInfo, SocketType};
+
+impl Owner for Core {
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn local(&self) -> (SocketType, Bytes) {
+        (self.kind, self.identity.clone())
+    }
+
+    fn census(&self) -> &Mutex<Census> {
+        &self.census
+    }
+
+    fn admit(&self, conn: &Arc<Conn>, peer: &PeerInfo) -> Verdict {
+        if self.is_closed() && matches!(conn.origin, Origin::Accepted { .. }) {
+            return Verdict::Refused(CloseReason::Local);
+        }
+        let kept = match &conn.origin {
+            Origin::Dialed(dialer) => dialer.pipe.clone(),
+            Origin::Accepted { .. } => None,
+        };
+        let named = self.kind == SocketType::Router && !peer.identity.is_empty();
+        let mut routes = self.routes.write();
+        if named
+            && let Some(holder) = routes.names.get(&peer.identity)
+            && !holder.is_closed()
+        {
+            return match holder.conn() {
+                Some(conn) => Verdict::Contested(conn),
+                // A peer of this process is there as long as its pipe is.
+                None => Verdict::Refused(CloseReason::IdentityInUse),
+            };
+        }
+        let pipe = kept.unwrap_or_else(|| {
+            let shared = self.engine.shared().clone();
+            let pipe = Pipe::stream(self.weak_owner(), &self.settings, shared, false);
+            routes.order.push(pipe.clone());
+            pipe
+        });
+        pipe.set_identity(peer.identity.clone().into());
+        if named {
+            routes.names.insert(peer.identity.clone(), pipe.clone());
+        }
+        Verdict::Admitted(pipe)
+    }
+
+    fn admit_inproc(&self, identity: Bytes) -> Result<Arc<Pipe>, CloseReason> {
+        if self.is_closed() {
+            return Err(CloseReason::Local);
+        }
+        let mut routes = self.routes.write();
+        let named = self.kind == SocketType::Router && !identity.is_empty();
+        if named
+            && routes
+                .names
+                .get(&identity)
+                .is_some_and(|holder| !holder.is_closed())
+        {
+            return Err(CloseReason::IdentityInUse);
+        }
+        let pipe = Pipe::inproc(self.weak_owner(), &self.settings);
+        pipe.set_identity(identity.clone().into());
+        routes.order.push(pipe.clone());
+        if named {
+            routes.names.insert(identity, pipe.clone());
+        }
+        Ok(pipe)
+    }
+
+    fn deliver(&self, pipe: &Arc<Pipe>, batch: &mut Vec<Message>) -> Flow {
+        let count = batch.len();
+        let paused = {
+            let mut inbox = self.inbox.lock();
+            inbox.arrived += count as u64;
+            if self.is_closed() {
+                inbox.dropped_closed += count as u64;
+                batch.clear();
+                return Flow::On;
+            }
+            let slot = Self::slot_of(&mut inbox, pipe);
+            for message in batch.drain(..) {
+                let bytes = message.bytes();
+                inbox.arrived_bytes += bytes as u64;
+                inbox.queue.push(slot, message, bytes);
+            }
+            let (messages, bytes) = inbox.queue.load(slot);
+            let full = messages >= self.settings.recv_messages_max
+                || bytes >= self.settings.recv_bytes_max as u64;
+            if full {
+                inbox.queue.set_paused(slot, true);
+                // Under the lock, so that it cannot come after the resumption.
+                pipe.pause();
+            }
+            full
+        };
+        if self.channel.get().is_some() {
+            if self.pump() {
+                self.engine.shared().pump_later(self.weak_owner());
+            }
+        } else {
+            self.readers.wake(count);
+        }
+        if paused { Flow::Paused } else { Flow::On }
+    }
+
+    fn take(
+        &self,
+        pipe: &Arc<Pipe>,
+        message: Message,
+        messages_max: usize,
+        bytes_max: usize,
+    ) -> Result<(), Message> {
+        {
+            let mut inbox = self.inbox.lock();
+            let bytes = message.bytes();
+            let slot = Self::slot_of(&mut inbox, pipe);
+            let (queued, queued_bytes) = inbox.queue.load(slot);
+            let full = queued >= self.settings.recv_messages_max.saturating_add(messages_max)
+                || (queued > 0
+                    && queued_bytes as usize + bytes
+                        > self.settings.recv_bytes_max.saturating_add(bytes_max));
+            if full || self.is_closed() {
+                inbox.queue.set_paused(slot, true);
+                return Err(message);
+            }
+            inbox.arrived += 1;
+            inbox.arrived_bytes += bytes as u64;
+            inbox.queue.push(slot, message, bytes);
+        }
+        if self.channel.get().is_some() {
+            if self.pump() {
+                self.engine.shared().pump_later(self.weak_owner());
+            }
+        } else {
+            self.readers.wake(1);
+        }
+        Ok(())
+    }
+
+    fn room(&self) {
+        self.writers.wake(usize::MAX);
+    }
+
+    fn gone(&self, pipe: &Arc<Pipe>, _reason: &CloseReason) {
+        if pipe.keeps() {
+            return; // it waits for the next connection
+        }
+        self.retire(pipe);
+    }
+
+    fn report(&self, event: Event) {
+        log::debug!("{} socket: {event:?}", self.kind);
+        match &event {
+            Event::HandshakeFailed { reason, remote, .. }
+            | Event::Disconnected { reason, remote, .. } => self.count_close(reason, remote),
+            _ => {}
+        }
+        let mut monitor = self.monitor.lock();
+        let Some(sender) = monitor.as_ref() else {
+            return;
+        };
+        match sender.try_send(event) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                self.events_missed.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(TrySendError::Disconnected(_)) => *monitor = None,
+        }
+    }
+
+    fn pump(&self) -> bool {
+        let Some(channel) = self.channel.get() else {
+            return false;
+        };
+        loop {
+            let (pipe, resume) = {
+                let mut inbox = self.inbox.lock();
+                // Only senders under this lock fill the channel, so room stays room.
+                if channel.is_full() {
+                    return inbox.queue.len() > 0;
+                }
+                let Some((pipe, message, resume, _)) = self.pop(&mut inbox) else {
+                    return false;
+                };
+                if channel
+                    .try_send((Peer::new(pipe.clone()), message))
+                    .is_err()
+                {
+                    // The receiver has been dropped: nobody will ask for these.
+                    inbox.received -= 1;
+                    inbox.dropped_closed += 1;
+                }
+                (pipe, resume)
+            };
+            if resume {
+                pipe.resume();
+            }
+        }
+    }
+}

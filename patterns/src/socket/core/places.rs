@@ -1,0 +1,270 @@
+//! Where a socket is bound and connected, and how it ends.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::{Core, Place};
+use crate::engine::dial::Dialer;
+use crate::engine::inproc;
+use crate::engine::listen::Listening;
+use crate::engine::owner::Owner;
+use crate::engine::pipe::Pipe;
+use crate::engine::wait::wait;
+use crate::event::{CloseReason, Event};
+use crate::link::Endpoint;
+use crate::socket::error::Error;
+use crate::socket::stats::Unsent;
+
+impl Core {
+    pub(crate) fn bind(&self, endpoint: &str) -> Result<Endpoint, Error> {
+        let endpoint: Endpoint = endpoint.parse()?;
+        endpoint.check_bind()?;
+        self.open()?;
+        if let Endpoint::Inproc(name) = &endpoint {
+            if !inproc::bind(name, &self.owner()) {
+                return Err(Error::NameInUse { endpoint });
+            }
+            self.endpoints
+                .lock()
+                .push((endpoint.clone(), Place::Bound(name.clone())));
+            self.report(Event::Listening {
+                endpoint: endpoint.clone(),
+            });
+            return Ok(endpoint);
+        }
+        self.engine.employ_steward().map_err(Error::System)?;
+        let listening = Listening::bind(&endpoint, self.owner(), self.engine.shared().clone())?;
+        let bound = listening.endpoint().clone();
+        self.links.fetch_add(1, Ordering::SeqCst);
+        self.endpoints
+            .lock()
+            .push((bound.clone(), Place::Listening(listening)));
+        self.report(Event::Listening {
+            endpoint: bound.clone(),
+        });
+        Ok(bound)
+    }
+
+    pub(crate) fn connect(&self, endpoint: &str) -> Result<(Endpoint, Option<Arc<Pipe>>), Error> {
+        let endpoint: Endpoint = endpoint.parse()?;
+        endpoint.check_connect()?;
+        self.open()?;
+        if let Endpoint::Inproc(name) = &endpoint {
+            let pipe = Pipe::inproc(self.weak_owner(), &self.settings);
+            self.routes.write().order.push(pipe.clone());
+            self.endpoints
+                .lock()
+                .push((endpoint.clone(), Place::Connected(pipe.clone())));
+            inproc::connect(name, &self.owner(), &pipe);
+            return Ok((endpoint, Some(pipe)));
+        }
+        self.engine.employ_steward().map_err(Error::System)?;
+        let shared = self.engine.shared();
+        let pipe = self
+            .keeps()
+            .then(|| Pipe::stream(self.weak_owner(), &self.settings, shared.clone(), true));
+        if let Some(pipe) = &pipe {
+            self.routes.write().order.push(pipe.clone());
+        }
+        let dialer = Dialer::new(endpoint.clone(), self.owner(), shared, pipe.clone());
+        self.links.fetch_add(1, Ordering::SeqCst);
+        self.endpoints
+            .lock()
+            .push((endpoint.clone(), Place::Dialing(dialer.clone())));
+        shared.with_workbench(|bench| dialer.dial(bench));
+        shared.steward.nudge();
+        self.writers.wake(usize::MAX);
+        Ok((endpoint, pipe))
+    }
+
+    pub(crate) fn unbind(&self, endpoint: &Endpoint) -> Result<(), Error> {
+        let place = self.take_place(endpoint, |place| {
+            matches!(place, Place::Listening(_) | Place::Bound(_))
+        })?;
+        self.leave(endpoint, place);
+        Ok(())
+    }
+
+    pub(crate) fn disconnect(&self, endpoint: &Endpoint) -> Result<(), Error> {
+        let place = self.take_place(endpoint, |place| {
+            matches!(place, Place::Dialing(_) | Place::Connected(_))
+        })?;
+        self.leave(endpoint, place);
+        Ok(())
+    }
+
+    fn take_place(
+        &self,
+        endpoint: &Endpoint,
+        wanted: impl Fn(&Place) -> bool,
+    ) -> Result<Place, Error> {
+        self.open()?;
+        let mut endpoints = self.endpoints.lock();
+        match endpoints
+            .iter()
+            .position(|(name, place)| name == endpoint && wanted(place))
+        {
+            Some(index) => Ok(endpoints.remove(index).1),
+            None => Err(Error::NotFound {
+                endpoint: endpoint.clone(),
+            }),
+        }
+    }
+
+    pub(super) fn leave(&self, endpoint: &Endpoint, place: Place) {
+        match place {
+            Place::Listening(listening) => {
+                listening.close();
+                self.links.fetch_sub(1, Ordering::SeqCst);
+                self.report(Event::Unbound {
+                    endpoint: endpoint.clone(),
+                });
+            }
+            Place::Bound(name) => {
+                inproc::unbind(&name, &self.owner());
+                self.report(Event::Unbound {
+                    endpoint: endpoint.clone(),
+                });
+            }
+            Place::Dialing(dialer) => {
+                if let Some(pipe) = &dialer.pipe {
+                    self.retire(pipe);
+                }
+                dialer.end();
+                self.links.fetch_sub(1, Ordering::SeqCst);
+            }
+            Place::Connected(pipe) => self.retire(&pipe),
+        }
+    }
+
+    pub(crate) fn local_endpoints(&self) -> Vec<Endpoint> {
+        let endpoints = self.endpoints.lock();
+        let bound = endpoints
+            .iter()
+            .filter(|(_, place)| matches!(place, Place::Listening(_) | Place::Bound(_)));
+        bound.map(|(endpoint, _)| endpoint.clone()).collect()
+    }
+
+    pub(super) fn open(&self) -> Result<(), Error> {
+        if self.is_closed() {
+            Err(Error::Closed)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// A pipe is no longer sent to; what it has queued is dropped and counted.
+    pub(super) fn retire(&self, pipe: &Arc<Pipe>) {
+        pipe.close();
+        {
+            let mut routes = self.routes.write();
+            let Some(index) = routes
+                .order
+                .iter()
+                .position(|other| Arc::ptr_eq(other, pipe))
+            else {
+                return;
+            };
+            routes.order.remove(index);
+            let identity: Bytes = pipe.identity().into();
+            if routes
+                .names
+                .get(&identity)
+                .is_some_and(|named| Arc::ptr_eq(named, pipe))
+            {
+                routes.names.remove(&identity);
+            }
+            routes.fading.push(pipe.clone());
+            routes.settle();
+        }
+        let mut inbox = self.inbox.lock();
+        if let Some(slot) = pipe.slot() {
+            inbox.queue.end(slot);
+            pipe.set_slot(None);
+        }
+        drop(inbox);
+        self.writers.wake(usize::MAX);
+    }
+
+    fn unsent(&self) -> Unsent {
+        let mut unsent = Unsent::default();
+        for pipe in self.pipes() {
+            let counts = pipe.counts();
+            unsent.messages += counts.queued;
+            unsent.bytes += counts.queued_bytes;
+        }
+        unsent
+    }
+
+    /// Closes the socket: waits for what is queued to go out, ends every connection, wakes
+    /// everybody who waits.
+    pub(crate) fn close(&self, linger: Option<Duration>) -> Unsent {
+        if self.closed.swap(true, Ordering::SeqCst) {
+            return Unsent::default();
+        }
+        self.readers.wake(usize::MAX);
+        self.writers.wake(usize::MAX);
+        let shared = self.engine.shared();
+        shared.flush_corked();
+        let places = std::mem::take(&mut *self.endpoints.lock());
+        let (dialing, listening): (Vec<_>, Vec<_>) = places
+            .into_iter()
+            .partition(|(_, place)| matches!(place, Place::Dialing(_)));
+        for (endpoint, place) in listening {
+            if !matches!(place, Place::Connected(_)) {
+                self.leave(&endpoint, place);
+            }
+        }
+        // What is queued for a connection goes out; what waits for one that does not exist yet
+        // is given the same time.
+        let drained = || self.pipes().iter().all(|pipe| pipe.is_drained());
+        if linger != Some(Duration::ZERO) && !drained() {
+            let deadline = linger.map(|linger| Instant::now() + linger);
+            let drives = !dialing.is_empty() || self.drives();
+            wait(shared, &[&self.writers], drives, deadline, || {
+                drained().then_some(())
+            });
+        }
+        let unsent = self.unsent();
+        for (endpoint, place) in dialing {
+            self.leave(&endpoint, place);
+        }
+        for pipe in self.pipes() {
+            let conn = pipe.conn();
+            self.retire(&pipe);
+            if let Some(conn) = conn {
+                shared.with_workbench(|bench| conn.close(CloseReason::Local, bench));
+            }
+        }
+        let pending = self.census.lock().pending();
+        for conn in pending.into_iter().filter_map(|token| shared.conn(token)) {
+            shared.with_workbench(|bench| conn.close(CloseReason::Local, bench));
+        }
+        let mut inbox = self.inbox.lock();
+        while inbox.queue.pop().is_some() {
+            inbox.dropped_closed += 1;
+        }
+        drop(inbox);
+        *self.monitor.lock() = None;
+        if !unsent.is_empty() {
+            log::warn!(
+                "a {} socket was closed with {} messages, {} bytes unsent",
+                self.kind,
+                unsent.messages,
+                unsent.bytes
+            );
+        }
+        unsent
+    }
+
+    pub(crate) fn linger(&self) -> Option<Duration> {
+        self.linger
+    }
+}

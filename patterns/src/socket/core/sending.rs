@@ -1,0 +1,159 @@
+//! Which peer a message goes to, and what is done while none takes it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::{Core, Place, REFUSALS, Sent};
+use crate::engine::outbox::Refused;
+use crate::engine::pipe::Pipe;
+use crate::engine::wait::wait;
+use crate::message::Message;
+use crate::socket::error::{Error, SendError, SendRefusal};
+
+impl Core {
+    pub(super) fn drives(&self) -> bool {
+        // Connections that came in keep the socket driven after its listener has gone.
+        self.links.load(Ordering::Relaxed) > 0 || self.census.lock().counts().0 > 0
+    }
+
+    /// The next peer in turn, of `count` at the time of the call.
+    fn next_pipe(&self) -> Option<(Arc<Pipe>, usize)> {
+        let routes = self.routes.read();
+        let count = routes.order.len();
+        if count == 0 {
+            return None;
+        }
+        let index = self.turn.fetch_add(1, Ordering::Relaxed) % count;
+        Some((routes.order[index].clone(), count))
+    }
+
+    /// Sends to the next peer that takes the message.
+    pub(crate) fn try_send_any(&self, mut message: Message) -> Sent {
+        if self.is_closed() {
+            return Err((SendRefusal::Closed, message));
+        }
+        let mut tries = 0;
+        let mut refusal = SendRefusal::NoPeer;
+        loop {
+            let Some((pipe, count)) = self.next_pipe() else {
+                return Err((refusal, message));
+            };
+            if self.immediate && !pipe.is_linked() {
+                tries += 1;
+            } else {
+                match pipe.send(message) {
+                    Ok(()) => return Ok(()),
+                    Err((Refused::Full, back)) => {
+                        message = back;
+                        refusal = SendRefusal::Full;
+                    }
+                    Err((Refused::Gone, back)) => message = back,
+                }
+                tries += 1;
+            }
+            if tries >= count {
+                return Err((refusal, message));
+            }
+        }
+    }
+
+    /// Gives the message to this peer, if it takes it now.
+    pub(crate) fn push_to(
+        &self,
+        pipe: &Arc<Pipe>,
+        message: Message,
+    ) -> Result<(), (Refused, Message)> {
+        pipe.send(message)
+    }
+
+    pub(crate) fn wake_writers(&self) {
+        self.writers.wake(usize::MAX);
+    }
+
+    /// Ends the connection that this pipe belongs to.
+    pub(crate) fn disconnect_pipe(&self, pipe: &Arc<Pipe>) -> Result<(), Error> {
+        self.open()?;
+        let mut endpoints = self.endpoints.lock();
+        let index = endpoints.iter().position(|(_, place)| match place {
+            Place::Dialing(dialer) => dialer
+                .pipe
+                .as_ref()
+                .is_some_and(|own| Arc::ptr_eq(own, pipe)),
+            Place::Connected(own) => Arc::ptr_eq(own, pipe),
+            Place::Listening(_) | Place::Bound(_) => false,
+        });
+        let Some(index) = index else { return Ok(()) };
+        let (endpoint, place) = endpoints.remove(index);
+        drop(endpoints);
+        self.leave(&endpoint, place);
+        Ok(())
+    }
+
+    /// Sends to this peer, if it takes the message now.
+    pub(crate) fn try_send_to(&self, pipe: &Arc<Pipe>, message: Message) -> Result<(), SendError> {
+        let refused = if self.is_closed() {
+            Err((SendRefusal::Closed, message))
+        } else {
+            self.push_to(pipe, message)
+                .map_err(|(refused, message)| match refused {
+                    Refused::Full => (SendRefusal::Full, message),
+                    Refused::Gone => (SendRefusal::Gone, message),
+                })
+        };
+        refused.map_err(|refused| self.refuse(refused))
+    }
+
+    /// Sends with `attempt` until it succeeds or the deadline has come.
+    pub(crate) fn send_until(
+        &self,
+        deadline: Option<Instant>,
+        message: Message,
+        attempt: impl Fn(Message) -> Sent,
+    ) -> Result<(), SendError> {
+        let (first, message) = match attempt(message) {
+            Ok(()) => return Ok(()),
+            Err(refused) => refused,
+        };
+        if !matches!(first, SendRefusal::Full | SendRefusal::NoPeer) {
+            return Err(self.refuse((first, message)));
+        }
+        let mut kept = Some(message);
+        let outcome = wait(
+            self.engine.shared(),
+            &[&self.writers],
+            self.drives(),
+            deadline,
+            || match attempt(kept.take()?) {
+                Ok(()) => Some(Ok(())),
+                Err((SendRefusal::Full | SendRefusal::NoPeer, back)) => {
+                    kept = Some(back);
+                    None
+                }
+                Err(refused) => Some(Err(refused)),
+            },
+        );
+        match (outcome, kept) {
+            (Some(Ok(())), _) => Ok(()),
+            (Some(Err(refused)), _) => Err(self.refuse(refused)),
+            (None, Some(message)) => Err(self.refuse((SendRefusal::Timeout, message))),
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// Counts a refusal.
+    pub(crate) fn refuse(&self, (reason, message): (SendRefusal, Message)) -> SendError {
+        if let Some(index) = REFUSALS.iter().position(|(refusal, _)| *refusal == reason) {
+            self.refused[index].fetch_add(1, Ordering::Relaxed);
+        }
+        SendError::new(reason, message)
+    }
+
+    pub(crate) fn peer_named(&self, identity: &[u8]) -> Option<Arc<Pipe>> {
+        self.routes.read().names.get(identity).cloned()
+    }
+
+    pub(crate) fn pipes(&self) -> Vec<Arc<Pipe>> {
+        self.routes.read().order.clone()
+    }
+}

@@ -1,0 +1,9 @@
+//! What the sockets promise, each promise over tcp, ipc and inproc where it makes sense.
+
+mod endpoints;
+mod exchange;
+mod identity;
+mod limits;
+mod patterns;
+mod support;
+mod watching;

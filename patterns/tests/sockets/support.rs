@@ -1,0 +1,48 @@
+//! What the tests of this folder share.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use brokerless_patterns::{Event, Router};
+
+/// No test waits longer than this for what has to come.
+pub(crate) const LIMIT: Duration = Duration::from_secs(10);
+
+static NAMES: AtomicUsize = AtomicUsize::new(0);
+
+/// A fresh endpoint to bind for each transport.
+pub(crate) fn transports() -> [String; 3] {
+    let number = NAMES.fetch_add(1, Ordering::Relaxed);
+    let id = std::process::id();
+    let path = std::env::temp_dir().join(format!("brokerless-{id}-{number}.ipc"));
+    [
+        "tcp://127.0.0.1:*".to_string(),
+        format!("ipc://{}", path.display()),
+        format!("inproc://sockets-{number}"),
+    ]
+}
+
+pub(crate) fn bound(router: &Router) -> String {
+    router.local_endpoints()[0].to_string()
+}
+
+pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + LIMIT;
+    while !done() {
+        assert!(Instant::now() < deadline, "{what}: not within {LIMIT:?}");
+        std::thread::yield_now();
+    }
+}
+
+pub(crate) fn event(
+    events: &crossbeam_channel::Receiver<Event>,
+    wanted: impl Fn(&Event) -> bool,
+) -> Event {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let event = events.recv_deadline(deadline).expect("the event, in time");
+        if wanted(&event) {
+            return event;
+        }
+    }
+}
