@@ -206,8 +206,16 @@ impl Conn {
             read: !connecting,
             write: connecting,
         };
+        if !connecting {
+            // Before it is watched: another thread may lead, and would take it for one that has
+            // just been connected, and greet a second time.
+            self.greet(bench);
+        }
         let added = {
             let mut watched = self.watched.lock();
+            if self.closed.load(Ordering::Acquire) {
+                return;
+            }
             *watched = Watched {
                 interest,
                 on: true,
@@ -219,8 +227,6 @@ impl Conn {
         };
         if let Err(error) = added {
             self.close(CloseReason::Io(error.kind()), bench);
-        } else if !connecting {
-            self.greet(bench);
         }
     }
 
@@ -759,7 +765,10 @@ impl Link for ConnLink {
             match n {
                 Ok(n) => {
                     whole += batch.advance(n);
-                    if n < asked && !batch.is_empty() {
+                    if batch.is_empty() {
+                        return (whole, Wrote::All);
+                    }
+                    if n < asked {
                         // The socket's buffer is full: the poller says when it is not.
                         return (whole, Wrote::Blocked);
                     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::conn::Conn;
+use super::pace::Outlook;
 use super::poller::Ready;
 use super::shared::{Shared, Source};
 use super::timers::Timer;
@@ -42,8 +43,36 @@ pub(crate) struct Driver {
     tools: Option<Box<Tools>>,
 }
 
+/// The longest that a leader looks again and again before it sleeps.
+const LINGER: Duration = Duration::from_micros(24);
+/// The pause between two such looks.
+const LOOK_PAUSE: Duration = Duration::from_micros(2);
+
+/// Whether lingering has paid lately. Where both sides share a core it never does.
+#[derive(Debug, Default)]
+struct Patience {
+    failures: u32,
+    /// Waits to let pass before the next try.
+    skips: u32,
+}
+
+impl Patience {
+    fn tries(&mut self) -> bool {
+        let tries = self.skips == 0;
+        self.skips = self.skips.saturating_sub(1);
+        tries
+    }
+
+    /// After each failure twice as many waits pass, up to 1,024.
+    fn learns(&mut self, came: bool) {
+        self.failures = if came { 0 } else { (self.failures + 1).min(10) };
+        self.skips = if came { 0 } else { 1 << self.failures };
+    }
+}
+
 #[derive(Debug)]
 struct Tools {
+    patience: Patience,
     ready: Vec<Ready>,
     buffer: ReadBuffer,
     batch: Vec<Message>,
@@ -58,6 +87,7 @@ impl Driver {
     fn tools(&mut self) -> &mut Tools {
         self.tools.get_or_insert_with(|| {
             Box::new(Tools {
+                patience: Patience::default(),
                 ready: Vec::new(),
                 buffer: ReadBuffer::new(),
                 batch: Vec::new(),
@@ -96,18 +126,18 @@ impl Tools {
 
 impl Shared {
     /// Leads until the waiter has a signal or the deadline has come; gives the time then.
-    /// `watched` if the steward is not the one who leads.
+    /// `outlook` is that of a user's thread; the steward has none.
     pub(crate) fn drive(
         self: &Arc<Self>,
         waiter: &Waiter,
         deadline: Option<Instant>,
         mut now: Instant,
-        watched: bool,
+        outlook: Option<Outlook>,
     ) -> Instant {
         let mut driver = self.driver.lock();
         let tools = driver.tools();
         loop {
-            now = self.turn(tools, waiter, deadline, now, watched);
+            now = self.turn(tools, waiter, deadline, now, outlook);
             if waiter.has(READY | LEAVE) || deadline.is_some_and(|deadline| deadline <= now) {
                 return now;
             }
@@ -133,7 +163,7 @@ impl Shared {
         waiter: &Waiter,
         deadline: Option<Instant>,
         now: Instant,
-        watched: bool,
+        outlook: Option<Outlook>,
     ) -> Instant {
         self.flush_corked();
         for token in self.take_condemned() {
@@ -142,13 +172,17 @@ impl Shared {
             }
         }
         // A timer that is due ends the poll at once, and runs after it.
-        let timeout = self.begin_poll(deadline, now, watched);
+        let timeout = self.begin_poll(deadline, now, outlook.is_some());
+        let lingers = outlook.is_some_and(|outlook| outlook.streaming) && tools.patience.tries();
         let polled = waiter.polling(|may_block| {
             let timeout = if may_block {
                 timeout
             } else {
                 Some(Duration::ZERO)
             };
+            if lingers && may_block && self.linger(tools, waiter)? {
+                return Ok(());
+            }
             self.poller.wait(&mut tools.ready, timeout)
         });
         self.end_poll();
@@ -169,6 +203,26 @@ impl Shared {
         tools.ready = ready;
         self.run_timers(tools, now);
         now
+    }
+
+    /// Looks a few times before it sleeps: true if something came. In the middle of a stream the
+    /// next chunk is a few microseconds away, and to fall asleep and be woken takes both sides as
+    /// long.
+    fn linger(&self, tools: &mut Tools, waiter: &Waiter) -> std::io::Result<bool> {
+        let end = Instant::now() + LINGER;
+        let mut next = Instant::now();
+        loop {
+            self.poller.wait(&mut tools.ready, Some(Duration::ZERO))?;
+            let came = !tools.ready.is_empty() || waiter.has(READY | LEAVE);
+            if came || next >= end {
+                tools.patience.learns(came);
+                return Ok(came);
+            }
+            next += LOOK_PAUSE;
+            while Instant::now() < next {
+                std::hint::spin_loop();
+            }
+        }
     }
 
     fn run_timers(self: &Arc<Self>, tools: &mut Tools, now: Instant) {

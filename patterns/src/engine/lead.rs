@@ -17,6 +17,7 @@
 //! 2. A lead that was handed to a follower is led by it or handed on by it: whoever is off the
 //!    list of followers without having withdrawn holds the lead. (loom test
 //!    `a_lead_handed_over_is_never_dropped`)
+//! 3. What is left of an earlier hand-over does not keep a follower from parking. (same test)
 
 use std::collections::VecDeque;
 
@@ -80,6 +81,8 @@ impl Lead {
             state.terms += 1;
             return true;
         }
+        // The signal of an earlier hand-over may have come after the lead itself had been taken.
+        waiter.take(LEAD);
         state.followers.push_back(waiter.clone());
         if let (Holder::Steward, Some(steward)) = (state.holder, state.steward.clone()) {
             drop(state);

@@ -21,8 +21,10 @@
 //! | `conn`, `listen`, `dial` | connections, and where they come from |
 //! | `pipe`, `outbox`, `inproc` | what goes out to a peer |
 //! | `owner` | what a socket is to the engine |
+//! | `alarm` | until when a poll may sleep, and who has to end it |
 //! | `timers`, `poller`, `sync` | tools |
 
+pub(crate) mod alarm;
 pub(crate) mod conn;
 pub(crate) mod dial;
 pub(crate) mod driver;

@@ -30,7 +30,7 @@ const FLOOD_PAUSE: Duration = Duration::from_micros(50);
 
 /// Bytes that are written together where many are at hand: enough to spare system calls, and
 /// little enough that the peer works on one chunk while the next is made.
-pub(crate) const CHUNK: usize = 4 * 1024;
+pub(crate) const CHUNK: usize = 8 * 1024;
 /// Bytes that one thread's flood is gathered up to.
 pub(crate) const SIP: usize = 768;
 
@@ -109,9 +109,19 @@ pub(crate) fn took(more: bool) {
     });
 }
 
-/// This thread is about to wait; true if it is expected back soon afterwards.
-pub(crate) fn waits(now: Instant) -> bool {
+/// What is expected of a thread that is about to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Outlook {
+    /// It will be back soon afterwards.
+    pub(crate) back_soon: bool,
+    /// It is in the middle of a stream of messages: the next ones are all but here.
+    pub(crate) streaming: bool,
+}
+
+/// This thread is about to wait.
+pub(crate) fn waits(now: Instant) -> Outlook {
     PACE.with(|pace| {
+        let streaming = pace.taken.get() >= BURST;
         pace.answering.set(false);
         pace.flooding.set(false);
         pace.sends.set(0);
@@ -130,7 +140,11 @@ pub(crate) fn waits(now: Instant) -> bool {
                 known - known / 4 + busy / 4
             });
         }
-        pace.back_soon()
+        let back_soon = pace.back_soon();
+        Outlook {
+            back_soon,
+            streaming: streaming && back_soon,
+        }
     })
 }
 
@@ -246,14 +260,14 @@ mod tests {
             assert_eq!(holds(), Hold::Never, "nothing is known of this thread");
             waited(begin);
             took(true);
-            assert!(waits(begin + SOON / 2), "it was quick");
+            assert!(waits(begin + SOON / 2).back_soon, "it was quick");
             took(true);
             assert_eq!(holds(), Hold::Chunk);
             took(false);
             assert_eq!(holds(), Hold::Never, "the last message of all");
             waited(begin);
             took(true);
-            assert!(!waits(begin + SOON * 100), "it was slow");
+            assert!(!waits(begin + SOON * 100).back_soon, "it was slow");
             took(true);
             assert_eq!(holds(), Hold::Never);
         });

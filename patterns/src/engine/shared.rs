@@ -5,13 +5,14 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use std::collections::HashMap;
 
 use parking_lot::Mutex;
 
+use super::alarm::{NEVER, Nap};
 use super::conn::Conn;
 use super::dial::Dialer;
 use super::driver::Driver;
@@ -23,11 +24,6 @@ use super::poller::Poller;
 use super::steward::{self, Steward};
 use super::timers::{Timer, Timers};
 use super::waiter::{Alarm, Waiter};
-
-/// Not polling.
-const AWAKE: u64 = 0;
-/// No timer is armed; polling without end.
-const NEVER: u64 = u64::MAX;
 
 /// What a token stands for.
 #[derive(Debug, Clone)]
@@ -79,12 +75,10 @@ pub(crate) struct Shared {
     table: Mutex<Table>,
     links: AtomicUsize,
     timers: Mutex<Timers>,
-    next_timer: AtomicU64,
-    /// When the current poll ends by itself.
-    polling_until: AtomicU64,
+    nap: Nap,
     dialers: Mutex<HashMap<u64, Arc<Dialer>>>,
+    /// The work that `nap` knows of.
     condemned: Mutex<Vec<u64>>,
-    any_condemned: AtomicBool,
     corked: Mutex<Vec<Arc<Pipe>>>,
     any_corked: AtomicBool,
     pumps: Mutex<Vec<std::sync::Weak<dyn Owner>>>,
@@ -108,11 +102,9 @@ impl Shared {
             table: Mutex::default(),
             links: AtomicUsize::new(0),
             timers: Mutex::default(),
-            next_timer: AtomicU64::new(NEVER),
-            polling_until: AtomicU64::new(AWAKE),
+            nap: Nap::new(),
             dialers: Mutex::default(),
             condemned: Mutex::default(),
-            any_condemned: AtomicBool::new(false),
             corked: Mutex::default(),
             any_corked: AtomicBool::new(false),
             pumps: Mutex::default(),
@@ -121,12 +113,17 @@ impl Shared {
     }
 
     fn since_origin(&self, at: Instant) -> u64 {
-        (at.saturating_duration_since(self.origin).as_nanos() as u64).clamp(AWAKE + 1, NEVER - 1)
+        (at.saturating_duration_since(self.origin).as_nanos() as u64).clamp(1, NEVER - 1)
     }
 
     /// A time as it is kept in atomics; no time is one that never comes.
-    pub(crate) fn ticks(&self, at: Option<Instant>) -> u64 {
+    fn ticks(&self, at: Option<Instant>) -> u64 {
         at.map_or(NEVER, |at| self.since_origin(at))
+    }
+
+    /// The time that was kept so.
+    pub(crate) fn instant(&self, ticks: u64) -> Option<Instant> {
+        (ticks != NEVER).then(|| self.origin + Duration::from_nanos(ticks))
     }
 
     /// A waiter for the calling thread.
@@ -143,7 +140,7 @@ impl Shared {
         if let Some(slot) = self.table.lock().slot(token) {
             *slot = Some(source);
         }
-        self.links.fetch_add(1, Ordering::Relaxed);
+        self.links.fetch_add(1, Ordering::SeqCst);
         made
     }
 
@@ -168,7 +165,12 @@ impl Shared {
 
     /// Whether there is anything to poll for.
     pub(crate) fn has_links(&self) -> bool {
-        self.links.load(Ordering::Relaxed) > 0 || self.next_timer.load(Ordering::SeqCst) != NEVER
+        self.links.load(Ordering::SeqCst) > 0 || self.nap.next_timer() != NEVER
+    }
+
+    /// Whether something is left that only the steward would do.
+    pub(crate) fn has_work(&self) -> bool {
+        self.has_corked() || self.is_stopped() || (self.lead.is_free() && self.has_links())
     }
 
     pub(crate) fn add_dialer(&self, dialer: &Arc<Dialer>) {
@@ -192,9 +194,9 @@ impl Shared {
             return;
         }
         let due = self.since_origin(at);
-        self.next_timer.store(due, Ordering::SeqCst);
+        self.nap.set_next_timer(due);
         drop(timers);
-        if due < self.polling_until.load(Ordering::SeqCst) {
+        if self.nap.sleeps_past(due) {
             self.poller.ring();
         }
         self.steward.nudge();
@@ -202,13 +204,13 @@ impl Shared {
 
     /// Takes a timer that is due.
     pub(crate) fn pop_timer(&self, now: Instant) -> Option<Timer> {
-        if self.since_origin(now) < self.next_timer.load(Ordering::SeqCst) {
+        if self.since_origin(now) < self.nap.next_timer() {
             return None;
         }
         let mut timers = self.timers.lock();
         let timer = timers.pop(now);
         let next = timers.next().map_or(NEVER, |next| self.since_origin(next));
-        self.next_timer.store(next, Ordering::SeqCst);
+        self.nap.set_next_timer(next);
         timer
     }
 
@@ -221,15 +223,9 @@ impl Shared {
         now: Instant,
         watched: bool,
     ) -> Option<Duration> {
-        let until = self
-            .ticks(deadline)
-            .min(self.next_timer.load(Ordering::SeqCst));
-        self.polling_until.store(until, Ordering::SeqCst);
-        // Whoever armed a timer or condemned a connection in between has not rung.
-        let until = until.min(self.next_timer.load(Ordering::SeqCst));
-        if self.any_condemned.load(Ordering::SeqCst) {
+        let Some(until) = self.nap.begin(self.ticks(deadline)) else {
             return Some(Duration::ZERO);
-        }
+        };
         if until == NEVER {
             return None;
         }
@@ -242,22 +238,18 @@ impl Shared {
     }
 
     pub(crate) fn end_poll(&self) {
-        self.polling_until.store(AWAKE, Ordering::SeqCst);
+        self.nap.end();
     }
 
     /// The steward's look at the current poll: ends it if it has lasted long enough, else says
-    /// when it will have. Nothing if there is no poll, or it need not end.
-    pub(crate) fn look_at_poll(&self) -> Option<Instant> {
-        let until = self.polling_until.load(Ordering::SeqCst);
-        if until == AWAKE || until == NEVER {
-            return None;
-        }
-        let end = self.origin + Duration::from_nanos(until);
-        if end > Instant::now() {
-            return Some(end);
+    /// when it will have: never, if there is no poll, or it need not end.
+    pub(crate) fn look_at_poll(&self) -> u64 {
+        let ends = self.nap.ends();
+        if ends == NEVER || ends > self.since_origin(Instant::now()) {
+            return ends;
         }
         self.poller.ring();
-        None
+        NEVER
     }
 
     // Work left for the leader and the steward.
@@ -265,18 +257,16 @@ impl Shared {
     /// The connection has failed while it was written to; the leader takes it down.
     pub(crate) fn condemn(&self, token: u64) {
         self.condemned.lock().push(token);
-        self.any_condemned.store(true, Ordering::SeqCst);
-        if self.polling_until.load(Ordering::SeqCst) != AWAKE {
+        if self.nap.leave_work() {
             self.poller.ring();
         }
         self.steward.nudge();
     }
 
     pub(crate) fn take_condemned(&self) -> Vec<u64> {
-        if !self.any_condemned.load(Ordering::SeqCst) {
+        if !self.nap.take_work() {
             return Vec::new();
         }
-        self.any_condemned.store(false, Ordering::SeqCst);
         std::mem::take(&mut self.condemned.lock())
     }
 

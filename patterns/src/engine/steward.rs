@@ -16,13 +16,22 @@
 //! At each tick it writes what was corked and forgotten, fills channels that have room again, and
 //! hands a lead that nobody took to a follower: the watch over threads that said they would soon
 //! be back.
+//!
+//! # Invariants
+//!
+//! 1. What was there to do before a nudge is seen before it parks, or it is woken. (loom test
+//!    `a_nudge_is_never_lost`)
+//! 2. A poll that is left to it is ended when its time has come. (loom test
+//!    `a_watched_poll_is_ended_in_time`)
+//! 3. A signal that came late does not keep it from parking. (test
+//!    `what_was_signalled_late_is_forgotten`)
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use super::lead::Watch;
 use super::shared::Shared;
+use super::sync::{Arc, AtomicU32, AtomicU64, Ordering};
 use super::waiter::{LEAVE, READY, Waiter};
 
 /// The time between two looks.
@@ -70,26 +79,30 @@ impl Steward {
         }
     }
 
-    /// Notes that the steward parks until then; false if there is something to do after all.
-    fn parks(&self, shared: &Shared, until: Option<Instant>) -> bool {
-        self.parked_until
-            .store(shared.ticks(until), Ordering::SeqCst);
+    /// Notes that the steward parks until then; false if there is something to do after all: a
+    /// poll that ends sooner, or work.
+    pub(super) fn parks(
+        &self,
+        until: u64,
+        poll_ends: impl FnOnce() -> u64,
+        work: impl FnOnce() -> bool,
+    ) -> bool {
+        self.parked_until.store(until, Ordering::SeqCst);
         self.state.store(PARKED, Ordering::SeqCst);
         // Whoever left work before the stores did not nudge.
-        let sooner = match (shared.look_at_poll(), until) {
-            (Some(now), Some(then)) => now < then,
-            (now, None) => now.is_some(),
-            (None, Some(_)) => false,
-        };
-        let free = shared.lead.is_free() && shared.has_links();
-        let work = sooner || free || shared.has_corked() || shared.is_stopped();
-        if work {
+        let parks = poll_ends() >= until && !work();
+        if !parks {
             self.wakes();
         }
-        !work
+        parks
     }
 
-    fn wakes(&self) {
+    /// The waiter that nudges go to.
+    pub(super) fn employ(&self, waiter: Arc<Waiter>) -> Arc<Waiter> {
+        self.waiter.get_or_init(|| waiter).clone()
+    }
+
+    pub(super) fn wakes(&self) {
         self.state.store(AWAKE, Ordering::SeqCst);
         self.parked_until.store(0, Ordering::SeqCst);
     }
@@ -112,25 +125,25 @@ pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<()> {
 }
 
 fn run(weak: &Weak<Shared>) {
-    let Some(waiter) = weak.upgrade().map(|shared| {
-        let waiter = shared.waiter();
-        shared.steward.waiter.get_or_init(|| waiter).clone()
-    }) else {
+    let Some(waiter) = weak
+        .upgrade()
+        .map(|shared| shared.steward.employ(shared.waiter()))
+    else {
         return;
     };
     let mut quiet = 0;
     loop {
         let Some(shared) = weak.upgrade() else { return };
+        // Late ones too: left set, they would keep it from parking. Then look what they were for.
+        waiter.take(READY | LEAVE);
         if shared.is_stopped() {
             return;
         }
-        waiter.take(READY);
         shared.flush_corked();
         let pumping = shared.pump();
         match shared.lead.watch(&waiter, shared.has_links() && !pumping) {
             Watch::Taken => {
-                shared.drive(&waiter, None, Instant::now(), false);
-                waiter.take(LEAVE);
+                shared.drive(&waiter, None, Instant::now(), None);
                 shared.lead.leave(true);
                 quiet = 0;
             }
@@ -142,9 +155,13 @@ fn run(weak: &Weak<Shared>) {
         if quiet < QUIET_MAX {
             drop(shared);
             waiter.park(Some(Instant::now() + TICK));
-        } else if shared.steward.parks(&shared, poll_ends) {
+        } else if shared
+            .steward
+            .parks(poll_ends, || shared.look_at_poll(), || shared.has_work())
+        {
+            let until = shared.instant(poll_ends);
             drop(shared);
-            waiter.park(poll_ends);
+            waiter.park(until);
             // One look is enough after a poll that was ended; a nudge means that there is more.
             quiet = if waiter.has(READY | LEAVE) {
                 0
@@ -157,5 +174,31 @@ fn run(weak: &Weak<Shared>) {
         } else {
             quiet = 0;
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_signalled_late_is_forgotten() {
+        let shared = Shared::new().unwrap();
+        start(&shared).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let until = |done: &dyn Fn() -> bool| {
+            while !done() {
+                assert!(Instant::now() < deadline);
+                std::thread::yield_now();
+            }
+        };
+        let parked = || shared.steward.state.load(Ordering::SeqCst) == PARKED;
+        until(&parked);
+        // As by a thread that wanted the lead, and has got it meanwhile.
+        let waiter = shared.steward.waiter.get().unwrap();
+        waiter.signal(LEAVE);
+        until(&|| !waiter.has(LEAVE));
+        until(&parked);
+        shared.stop();
     }
 }

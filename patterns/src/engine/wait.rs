@@ -1,11 +1,18 @@
 //! How a thread waits for a socket: leading or following.
 //!
 //! What the thread did between waits, and how it paces itself, is learned in `pace.rs`.
+//!
+//! # Invariants
+//!
+//! 1. A wake is used by the thread that it reaches, or passed on: as long as there is something
+//!    to take and somebody waits for it, one who waits is on the way. (loom test
+//!    `a_wake_is_used_or_passed_on`)
 
 use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use super::lead::Lead;
 use super::pace;
 use super::shared::Shared;
 use super::waiter::{READY, WaitList, Waiter};
@@ -37,82 +44,108 @@ pub(crate) fn wait<T>(
     lists: &[&WaitList],
     drives: bool,
     deadline: Option<Instant>,
-    mut ready: impl FnMut() -> Option<T>,
+    ready: impl FnMut() -> Option<T>,
 ) -> Option<T> {
     let mut now = Instant::now();
-    let back_soon = pace::waits(now);
+    let outlook = pace::waits(now);
+    let hand_on = !outlook.back_soon;
     shared.flush_corked();
     let waiter = waiter(shared);
-    let result = loop {
-        waiter.take(READY);
-        for list in lists {
-            list.join(&waiter);
-        }
-        let mut woken = false;
-        let mut found = ready();
-        let mut over = found.is_some() || deadline.is_some_and(|deadline| deadline <= now);
-        if found.is_none() && over && drives {
+    let over = |now| deadline.is_some_and(|deadline| deadline <= now);
+    let result = until(&waiter, lists, over(now), ready, |is_over| {
+        let drive = |now| shared.drive(&waiter, deadline, now, Some(outlook));
+        let free;
+        (now, free) = if !is_over && drives {
+            lead_or_follow(&shared.lead, &waiter, deadline, hand_on, now, drive)
+        } else if !is_over {
+            waiter.park(deadline);
+            (Instant::now(), false)
+        } else if drives && shared.lead.try_enter() {
             // No time to wait, but enough to look what the kernel has.
-            if shared.lead.try_enter() {
-                now = lead(shared, &waiter, deadline, now, back_soon);
-                found = ready();
-            }
+            lead(&shared.lead, &waiter, hand_on, now, drive)
+        } else {
+            (now, false)
+        };
+        if free {
+            shared.steward.nudge();
         }
-        if !over {
-            now = if drives {
-                drive_or_follow(shared, &waiter, deadline, now, back_soon)
-            } else {
-                waiter.park(deadline);
-                Instant::now()
-            };
-            woken = waiter.take(READY) != 0;
-            found = ready();
-            over = found.is_some() || deadline.is_some_and(|deadline| deadline <= now);
-        }
-        for list in lists {
-            // A signal that came after the last look, or for another list, is another's.
-            if !list.leave(&waiter) && over && (!woken || lists.len() > 1) {
-                list.wake(1);
-            }
-        }
-        if over {
-            break found;
-        }
-    };
+        over(now)
+    });
     pace::waited(now);
     result
 }
 
-/// Waits until the waiter has a signal or the deadline has come; gives the time then.
-fn drive_or_follow(
-    shared: &Arc<Shared>,
+/// Looks, and pauses, until `ready` gives something or the time is `over`. `pause` is told
+/// whether it is, and says so afterwards.
+pub(super) fn until<T>(
     waiter: &Arc<Waiter>,
-    deadline: Option<Instant>,
-    mut now: Instant,
-    back_soon: bool,
-) -> Instant {
-    if !shared.lead.enter(waiter) {
-        waiter.park(deadline);
-        now = Instant::now();
-        if !shared.lead.withdraw(waiter) {
-            return now;
+    lists: &[&WaitList],
+    mut over: bool,
+    mut ready: impl FnMut() -> Option<T>,
+    mut pause: impl FnMut(bool) -> bool,
+) -> Option<T> {
+    loop {
+        waiter.take(READY);
+        for list in lists {
+            list.join(waiter);
+        }
+        let mut found = ready();
+        if found.is_none() {
+            over = pause(over);
+            if let [list] = lists {
+                // Off the list before the last look: a wake that came until now is used by it,
+                // and none comes after.
+                list.leave(waiter);
+                found = ready();
+                if over || found.is_some() {
+                    return found;
+                }
+                continue;
+            }
+            found = ready();
+        }
+        let done = over || found.is_some();
+        for list in lists {
+            // A wake that came after the last look, or for another list, is another's.
+            if !list.leave(waiter) && done {
+                list.wake(1);
+            }
+        }
+        if done {
+            return found;
         }
     }
-    lead(shared, waiter, deadline, now, back_soon)
+}
+
+/// Leads if nobody does, else waits to be woken or handed the lead. Gives the time afterwards,
+/// and whether nobody leads.
+pub(super) fn lead_or_follow(
+    state: &Lead,
+    waiter: &Arc<Waiter>,
+    deadline: Option<Instant>,
+    hand_on: bool,
+    mut now: Instant,
+    drive: impl FnOnce(Instant) -> Instant,
+) -> (Instant, bool) {
+    if !state.enter(waiter) {
+        waiter.park(deadline);
+        now = Instant::now();
+        if !state.withdraw(waiter) {
+            return (now, false);
+        }
+    }
+    lead(state, waiter, hand_on, now, drive)
 }
 
 fn lead(
-    shared: &Arc<Shared>,
+    state: &Lead,
     waiter: &Waiter,
-    deadline: Option<Instant>,
+    hand_on: bool,
     mut now: Instant,
-    back_soon: bool,
-) -> Instant {
+    drive: impl FnOnce(Instant) -> Instant,
+) -> (Instant, bool) {
     if !waiter.has(READY) {
-        now = shared.drive(waiter, deadline, now, true);
+        now = drive(now);
     }
-    if shared.lead.leave(!back_soon) {
-        shared.steward.nudge();
-    }
-    now
+    (now, state.leave(hand_on))
 }

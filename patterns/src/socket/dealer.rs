@@ -36,7 +36,7 @@ impl Dealer {
     }
 
     fn attempt(&self, message: Message) -> Sent {
-        self.core.try_send_any(message)
+        self.core.try_send_any(message).map(drop)
     }
 
     fn send_by(&self, deadline: Option<Instant>, message: Message) -> Result<(), SendError> {

@@ -49,9 +49,13 @@ struct Slot<K> {
 
 /// What one pop gives.
 #[derive(Debug)]
-pub(crate) struct Popped<T> {
-    /// The slot that it came from.
+pub(crate) struct Popped<K, T> {
+    /// The slot that it came from; free again, if its peer has ended.
     pub(crate) slot: u32,
+    /// The peer that it came from.
+    pub(crate) key: K,
+    /// Whether that slot is paused.
+    pub(crate) paused: bool,
     /// The message.
     pub(crate) item: T,
 }
@@ -69,7 +73,7 @@ pub(crate) struct FairQueue<K, T> {
     len: usize,
 }
 
-impl<K, T> FairQueue<K, T> {
+impl<K: Clone, T> FairQueue<K, T> {
     pub(crate) fn new() -> Self {
         FairQueue {
             slots: Vec::new(),
@@ -121,6 +125,7 @@ impl<K, T> FairQueue<K, T> {
     }
 
     /// The peer of a slot.
+    #[cfg(test)]
     pub(crate) fn key(&self, slot: u32) -> Option<&K> {
         self.slot(slot).map(|slot| &slot.key)
     }
@@ -141,10 +146,6 @@ impl<K, T> FairQueue<K, T> {
     pub(crate) fn set_paused(&mut self, slot: u32, paused: bool) -> bool {
         self.slot_mut(slot)
             .is_some_and(|slot| std::mem::replace(&mut slot.paused, paused))
-    }
-
-    pub(crate) fn is_paused(&self, slot: u32) -> bool {
-        self.slot(slot).is_some_and(|slot| slot.paused)
     }
 
     /// No more will come from this peer; true if its slot is gone now.
@@ -192,15 +193,11 @@ impl<K, T> FairQueue<K, T> {
         self.len += 1;
     }
 
-    /// The slot that the next message comes from.
-    pub(crate) fn next_slot(&mut self) -> Option<u32> {
-        self.choose()
-    }
-
     /// Takes the next message, from the peer whose turn it is.
-    pub(crate) fn pop(&mut self) -> Option<Popped<T>> {
+    pub(crate) fn pop(&mut self) -> Option<Popped<K, T>> {
         let slot = self.choose()?;
         let state = self.slots[slot as usize].as_mut()?;
+        let (key, paused) = (state.key.clone(), state.paused);
         let index = state.head;
         let node = &mut self.nodes[index as usize];
         let item = node.item.take()?;
@@ -226,7 +223,12 @@ impl<K, T> FairQueue<K, T> {
                 self.free_nodes = NONE;
             }
         }
-        Some(Popped { slot, item })
+        Some(Popped {
+            slot,
+            key,
+            paused,
+            item,
+        })
     }
 
     /// The peer whose turn it is, at the front of the ring.
@@ -299,7 +301,7 @@ mod tests {
         let mut taken = vec![0u64; peers.len()];
         while taken.iter().sum::<u64>() < total {
             let popped = queue.pop().unwrap();
-            let &n = queue.key(popped.slot).unwrap();
+            let n = popped.key;
             taken[n] += peers[n].1 as u64;
             queue.push(slots[n], (), peers[n].1);
         }

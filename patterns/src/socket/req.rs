@@ -39,6 +39,8 @@ pub struct Req {
 #[derive(Debug, Default)]
 struct State {
     number: u32,
+    /// The connection that it went to: only from there its answer may come.
+    peer: u64,
     waiting: bool,
 }
 
@@ -62,9 +64,10 @@ impl Req {
         frames.insert(0, Frame::new());
         frames.insert(0, Frame::copy_from_slice(&number.to_be_bytes()));
         match self.core.try_send_any(Message::from_parts(frames)) {
-            Ok(()) => {
+            Ok(pipe) => {
                 *asked = State {
                     number,
+                    peer: pipe.id,
                     waiting: true,
                 };
                 Ok(())
@@ -83,17 +86,17 @@ impl Req {
     }
 
     fn receive(&self, deadline: Option<Instant>) -> Result<Message, RecvError> {
-        let number = {
+        let (number, peer) = {
             let asked = self.asked.lock();
             if !asked.waiting {
                 return Err(RecvError::OutOfTurn);
             }
-            asked.number
+            (asked.number, asked.peer)
         };
         let answer = self.core.receive_with(deadline, || {
             loop {
                 let (pipe, message) = self.core.try_receive()?;
-                if let Some(answer) = self.answer(&pipe, message, number) {
+                if let Some(answer) = self.answer(&pipe, message, number, peer) {
                     return Some(answer);
                 }
             }
@@ -105,10 +108,14 @@ impl Req {
         Ok(answer)
     }
 
-    /// The answer without its envelope, if it is one to the request of this number.
-    fn answer(&self, pipe: &Pipe, message: Message, number: u32) -> Option<Message> {
+    /// The answer without its envelope, if it is one to the request of this number, from the peer
+    /// that was asked.
+    fn answer(&self, pipe: &Pipe, message: Message, number: u32, peer: u64) -> Option<Message> {
         let mut frames = message.into_parts();
-        let fits = frames.len() >= 3 && frames[0] == &number.to_be_bytes() && frames[1].is_empty();
+        let fits = pipe.id == peer
+            && frames.len() >= 3
+            && frames[0] == &number.to_be_bytes()
+            && frames[1].is_empty();
         if !fits {
             // Late, or from a peer that does not keep to the pattern.
             self.core.misfit(pipe);

@@ -81,15 +81,18 @@ impl Encoder {
 
     /// Encodes a message at the end.
     pub fn push(&mut self, message: Message) {
-        let last = message.len() - 1;
-        for (index, frame) in message.into_iter().enumerate() {
-            let more = if index < last { FLAG_MORE } else { 0 };
-            self.push_frame(more, frame);
+        let (last, before) = match message.frames().split_last() {
+            Some(split) => split,
+            None => return, // a message has a frame
+        };
+        for frame in before {
+            self.push_frame(FLAG_MORE, frame);
         }
+        self.push_frame(0, last);
         self.ends.push_back(self.pushed);
     }
 
-    fn push_frame(&mut self, more: u8, frame: Frame) {
+    fn push_frame(&mut self, more: u8, frame: &Frame) {
         let len = frame.len();
         let before = self.gathered.len();
         if len <= 255 {
@@ -101,7 +104,7 @@ impl Encoder {
         }
         if len < BY_REFERENCE_MIN {
             counters::copied(len);
-            self.gathered.extend_from_slice(&frame);
+            self.gathered.extend_from_slice(frame);
             self.pushed += (self.gathered.len() - before) as u64;
         } else {
             let at = self.gathered.len();
@@ -109,7 +112,7 @@ impl Encoder {
             self.inserted.push_back(Insert {
                 at,
                 stream: self.pushed,
-                frame,
+                frame: frame.clone(),
             });
             self.pushed += len as u64;
         }

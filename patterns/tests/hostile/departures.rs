@@ -29,17 +29,18 @@ fn large() -> Vec<u8> {
     [b"drop".to_vec(), vec![b'x'; 1 << 20]].concat()
 }
 
-/// Sends until nobody takes more.
+/// Sends until nobody takes more, for a while.
 #[track_caller]
 fn fill(dealer: &Dealer) {
-    let full = eventually("every queue is full", ms(5000), || {
-        dealer.send_timeout(large(), ms(100)).err()
+    eventually("every queue is full", ms(5000), || {
+        let full = dealer.send_timeout(large(), ms(200)).err()?;
+        assert_eq!(full.reason(), SendRefusal::Timeout);
+        Some(())
     });
-    assert_eq!(full.reason(), SendRefusal::Timeout);
 }
 
 pub(crate) fn senders_blocked_on_a_full_peer_return_by_their_deadlines_though_it_leaves() {
-    let mut router = RouterProcess::start(&[]);
+    let mut router = RouterProcess::start(&["recv_messages_max=2"]);
     router.process.ask("pause");
     let dealer = dealer();
     dealer
@@ -75,7 +76,7 @@ pub(crate) fn senders_blocked_on_a_full_peer_return_by_their_deadlines_though_it
 }
 
 pub(crate) fn a_sender_without_deadline_goes_on_when_the_peer_is_back() {
-    let mut router = RouterProcess::start(&[]);
+    let mut router = RouterProcess::start(&["recv_messages_max=2"]);
     router.process.ask("pause");
     let dealer = dealer();
     dealer
@@ -97,10 +98,9 @@ pub(crate) fn a_sender_without_deadline_goes_on_when_the_peer_is_back() {
             .join()
             .expect("it returns")
             .expect("the message is taken");
-        // What waited for the connection has arrived, and the last message behind it.
-        let stats = dealer.stats();
-        assert_eq!(stats.closes.values().sum::<u64>(), 1, "{stats:?}");
-        next.until(ms(2000), |figures| figures.get("received") >= 1);
+        // What waited for the connection arrives, and the last message behind it.
+        assert!(dealer.stats().closes.values().sum::<u64>() >= 1);
+        next.until(ms(2000), |figures| figures.get("received") > 4);
         next.figures().assert_balanced("the router");
     });
     eventually("all is written", ms(2000), || {

@@ -287,11 +287,14 @@ pub(crate) fn a_claimant_that_gave_up_does_not_stand_in_the_way_of_the_next() {
     let _holder = Raw::dealer(&address, b"alice");
     // It asks to come in, and is gone before that is decided.
     drop(claim(&address, "alice"));
-    let newcomer = dealer_named("alice");
+    let engine = Engine::new().expect("descriptors are free");
+    let options = Options::new().identity("alice").engine(&engine);
+    let newcomer = Dealer::with(options.reconnect_interval_max(ms(100)));
+    let newcomer = newcomer.expect("options within bounds");
     let events = newcomer.monitor();
     let waited = first_answer(&newcomer, &scene.router.endpoint);
-    // Until the contest is decided and it tries again: 100 ms, doubled, spread.
-    waited.assert_within(ms(500 + 300 + 100), "let in after");
+    // Until the contest is decided and it tries again, after 50 to 150 ms.
+    waited.assert_within(ms(500 + 150 + 100), "let in after");
     let refused = |event: Event| matches!(event, Event::GivenUp { .. });
     assert!(
         !events.try_iter().any(refused),

@@ -407,8 +407,9 @@ pub(crate) fn a_close_lets_two_thousand_messages_arrive() {
 
 pub(crate) fn a_close_loses_nothing_though_the_peer_goes_on_sending() {
     let (router, endpoint) = router_with(apart());
-    for round in 0..10 {
-        let dealer = dealer_with(apart().send_messages_max(MESSAGES), &endpoint);
+    for round in 0..5 {
+        let options = apart().send_messages_max(MESSAGES).linger(Some(ms(300)));
+        let dealer = dealer_with(options, &endpoint);
         dealer.send("first").expect("it waits in the queue");
         let (peer, _) = router.recv_timeout(ms(1000)).expect("a message");
         std::thread::scope(|scope| {
@@ -473,18 +474,19 @@ pub(crate) fn a_close_waits_no_longer_than_linger_and_reports_what_is_left() {
 }
 
 pub(crate) fn a_listener_out_of_descriptors_rests_between_attempts() {
-    // A few are left for connections; two peers that stay hold them all.
+    const PEERS: u64 = 24;
     let mut scene = Scene::set_slow(&["descriptors=24"], ms(20));
     let address = scene.address();
-    let mut inside = Vec::new();
-    while scene.router.figures().closes("evicted") == 0 && inside.len() < 24 {
-        let mut peer = Raw::connect(&address);
+    let mut peers: Vec<_> = (0..PEERS).map(|_| Raw::connect(&address)).collect();
+    for peer in &mut peers {
         peer.send(&opening("DEALER", b""));
-        inside.push(peer);
-        pass(ms(5));
     }
-    let figures = scene.router.figures();
-    assert!(figures.get("connections") < 24, "none are left: {figures}");
+    // Those who found a descriptor are in and stay; the others wait to be accepted.
+    let figures = scene.router.until(ms(1000), |figures| {
+        figures.get("peers") > 4 && figures.get("handshakes") == 0
+    });
+    let inside = figures.get("connections") - 1;
+    assert!(inside < PEERS, "none wait: {figures}");
     let (begin, cpu) = (Instant::now(), scene.router.process.cpu_time());
     pass(ms(700));
     let used = scene.router.process.cpu_time() - cpu;
@@ -493,12 +495,23 @@ pub(crate) fn a_listener_out_of_descriptors_rests_between_attempts() {
         "{used:?} of CPU in {:?}",
         begin.elapsed()
     );
-    // Places that are given free are taken.
-    drop(inside);
-    let peers = |figures: &Figures| figures.get("peers");
-    scene.router.until(ms(1000), |figures| peers(figures) == 1);
-    let mut late = Raw::dealer(&address, b"");
-    late.send(&frame(0, b"late"));
-    assert_eq!(late.message().expect("an answer"), b"late");
+
+    // One goes, one comes, and is given the time to say who it is.
+    for peer in peers {
+        peer.finish();
+        let mut peer = peer;
+        peer.skip_greeting();
+        let (flags, body) = peer.frame().expect("the router says READY");
+        assert!(
+            flags & COMMAND != 0 && body.starts_with(b"\x05READY"),
+            "{body:?}"
+        );
+    }
+    let figures = scene.router.until_closed(PEERS, "peer-closed", ms(1000));
+    assert_eq!(
+        figures.all_closes().values().sum::<u64>(),
+        PEERS,
+        "{figures}"
+    );
     scene.end();
 }

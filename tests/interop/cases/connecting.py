@@ -183,3 +183,18 @@ def several(bench):
         ours.connect(waiting.bind(bench.any(transport)))
         talk(ours, coming)
         talk(ours, waiting)
+
+
+@case("libzmq ipc 200 connections, each good at the first attempt")
+def first_attempt(bench):
+    """Made by a program's thread while the engine's own watches for what comes."""
+    theirs = bench.theirs("router")
+    endpoint = theirs.bind(bench.any("ipc"))
+    for number in range(200):
+        ours = bench.ours("dealer")
+        ours.connect(endpoint)
+        ours.event("Connected")
+        ours.send([b"%d" % number])
+        same(theirs.recv()[1], [b"%d" % number], "the message")
+        same(list(ours.events), [], "what came before the connection")
+        ours.close()

@@ -59,6 +59,10 @@ def pair(bench, kinds, transport, heartbeats, binds):
         else:
             same(tap.counts[way]["PING"], 0, f"PINGs of {who}, whose heartbeats are off")
     talk(ours, theirs, identities=identities)
+    for way, counts in tap.counts.items():
+        same(counts["READY"], 1, f"READYs that went {way}")
+        strange = set(counts) - {"READY", "PING", "PONG", "messages"}
+        check(not strange, f"what else went {way}: {strange}")
 
 
 for _kinds, _transport, _binds, _heartbeats in itertools.product(

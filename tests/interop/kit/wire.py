@@ -109,7 +109,8 @@ def command_of(flags, body):
     """The name and the rest of a command; (None, None) of a message's frame."""
     if not flags & COMMAND:
         return None, None
-    end = 1 + body[0]
+    # One without a name is none that anybody knows.
+    end = 1 + (body[0] if body else 0)
     return body[1:end].decode("latin-1"), body[end:]
 
 
@@ -306,7 +307,6 @@ class Tap:
         self.forward = forward
         self.counts = {"up": collections.Counter(), "down": collections.Counter()}
         self.changed = threading.Condition()
-        self.tail = {w: collections.deque(maxlen=8) for w in ("up", "down")}
         self.wake, self.stop = socket.socketpair()
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
@@ -357,11 +357,7 @@ class Tap:
                 end.close()
             return
         with self.changed:
-            self.tail[way].append(data)
             for flags, body in splitter.feed(data):
-                if flags & COMMAND and not body:
-                    print("EMPTY COMMAND", way, [d.hex() for d in self.tail[way]], [d.hex() for d in self.tail["up" if way == "down" else "down"]], flush=True)
-                    continue
                 name, _ = command_of(flags, body)
                 if name is not None:
                     self.counts[way][name] += 1

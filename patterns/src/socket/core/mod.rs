@@ -218,12 +218,10 @@ impl Core {
     }
 
     fn pop(&self, inbox: &mut Inbox) -> Option<(Arc<Pipe>, Message, bool, bool)> {
-        let before = inbox.queue.next_slot()?;
-        let pipe = inbox.queue.key(before)?.clone();
         let popped = inbox.queue.pop()?;
         inbox.received += 1;
         let mut resume = false;
-        if inbox.queue.is_paused(popped.slot) {
+        if popped.paused {
             let (messages, bytes) = inbox.queue.load(popped.slot);
             resume = messages <= self.settings.recv_messages_max / 2
                 && bytes <= self.settings.recv_bytes_max as u64 / 2;
@@ -232,7 +230,7 @@ impl Core {
             }
         }
         let more = inbox.queue.len() > 0;
-        Some((pipe, popped.item, resume, more))
+        Some((popped.key, popped.item, resume, more))
     }
 
     /// Takes the next message, waiting for it until the deadline.

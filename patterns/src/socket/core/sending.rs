@@ -29,7 +29,10 @@ impl Core {
     }
 
     /// Sends to the next peer that takes the message.
-    pub(crate) fn try_send_any(&self, mut message: Message) -> Sent {
+    pub(crate) fn try_send_any(
+        &self,
+        mut message: Message,
+    ) -> Result<Arc<Pipe>, (SendRefusal, Message)> {
         if self.is_closed() {
             return Err((SendRefusal::Closed, message));
         }
@@ -43,7 +46,7 @@ impl Core {
                 tries += 1;
             } else {
                 match pipe.send(message) {
-                    Ok(()) => return Ok(()),
+                    Ok(()) => return Ok(pipe),
                     Err((Refused::Full, back)) => {
                         message = back;
                         refusal = SendRefusal::Full;
