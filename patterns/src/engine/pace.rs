@@ -32,7 +32,7 @@ const FLOOD_PAUSE: Duration = Duration::from_micros(50);
 /// little enough that the peer works on one chunk while the next is made.
 pub(crate) const CHUNK: usize = 8 * 1024;
 /// Bytes that one thread's flood is gathered up to.
-pub(crate) const SIP: usize = 768;
+pub(crate) const SIP: usize = 1024;
 
 /// How long a message may be held back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

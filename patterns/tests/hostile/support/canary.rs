@@ -14,7 +14,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 const NAP: Duration = Duration::from_millis(1);
 /// Lateness from which on it is a stall.
-const STALL: Duration = Duration::from_millis(5);
+const STALL: Duration = Duration::from_millis(2);
 /// Stalls that are remembered: minutes of a badly loaded machine.
 const STALLS_MAX: usize = 100_000;
 
