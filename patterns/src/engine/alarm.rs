@@ -10,6 +10,8 @@
 //! 2. look at the timers again            2. the poll goes on for longer: ring
 //! ```
 //!
+//! Between [`Nap::begin`] and [`Nap::end`] the kernel is asked once: each time uses up the alarm.
+//!
 //! Times are nanoseconds since the engine's beginning.
 //!
 //! # Invariants

@@ -31,7 +31,6 @@ use rustix::fd::AsFd;
 
 use super::dial::Dialer;
 use super::driver::{Action, Workbench};
-use super::outbox::{Link, Wrote};
 use super::owner::{Flow, Owner, Verdict};
 use super::pipe::Pipe;
 use super::poller::{Interest, Ready};
@@ -42,7 +41,6 @@ use crate::link::{Endpoint, RemoteAddr, Stream};
 use crate::message::Message;
 use crate::zmtp::command::{self, Command};
 use crate::zmtp::decoder::{Decoder, Plan, Sink};
-use crate::zmtp::encoder::Encoder;
 use crate::zmtp::{Handshake, Local, PeerInfo, Progress, Violation};
 
 /// Bytes read from one connection before the others have their turn.
@@ -231,7 +229,7 @@ impl Conn {
     }
 
     /// Changes what the connection is watched for, unless it is closed.
-    fn watch_for(&self, change: impl FnOnce(&mut Interest)) {
+    pub(super) fn watch_for(&self, change: impl FnOnce(&mut Interest)) {
         let mut watched = self.watched.lock();
         let before = watched.interest;
         change(&mut watched.interest);
@@ -740,57 +738,6 @@ impl Conn {
         if let Origin::Dialed(dialer) = &self.origin {
             dialer.lost(self, &reason);
         }
-    }
-}
-
-/// A connection as its pipe writes to it.
-#[derive(Clone)]
-pub(crate) struct ConnLink(pub(crate) Arc<Conn>);
-
-impl Link for ConnLink {
-    fn write(&self, batch: &mut Encoder) -> (usize, Wrote) {
-        let mut whole = 0;
-        loop {
-            let (n, asked) = {
-                let slices = batch.slices();
-                match &slices[..] {
-                    [] => return (whole, Wrote::All),
-                    [one] => (self.0.stream.send(one), one.len()),
-                    many => (
-                        self.0.stream.send_vectored(many),
-                        many.iter().map(|slice| slice.len()).sum(),
-                    ),
-                }
-            };
-            match n {
-                Ok(n) => {
-                    whole += batch.advance(n);
-                    if batch.is_empty() {
-                        return (whole, Wrote::All);
-                    }
-                    if n < asked {
-                        // The socket's buffer is full: the poller says when it is not.
-                        return (whole, Wrote::Blocked);
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return (whole, Wrote::Blocked);
-                }
-                Err(_) => return (whole, Wrote::Failed),
-            }
-        }
-    }
-
-    fn watch(&self, blocked: bool) {
-        self.0.watch_for(|interest| interest.write = blocked);
-    }
-
-    fn condemn(&self) {
-        self.0.shared.condemn(self.0.token);
-    }
-
-    fn same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 

@@ -171,21 +171,14 @@ impl Shared {
                 tools.with(now, |bench| conn.failed_to_write(bench));
             }
         }
-        // A timer that is due ends the poll at once, and runs after it.
-        let timeout = self.begin_poll(deadline, now, outlook.is_some());
-        let lingers = outlook.is_some_and(|outlook| outlook.streaming) && tools.patience.tries();
-        let polled = waiter.polling(|may_block| {
-            let timeout = if may_block {
-                timeout
-            } else {
-                Some(Duration::ZERO)
-            };
-            if lingers && may_block && self.linger(tools, waiter)? {
-                return Ok(());
-            }
-            self.poller.wait(&mut tools.ready, timeout)
-        });
-        self.end_poll();
+        let lingers = outlook.is_some_and(|outlook| outlook.streaming)
+            && !waiter.has(READY | LEAVE)
+            && tools.patience.tries();
+        let polled = match lingers.then(|| self.linger(tools, waiter)) {
+            Some(Ok(true)) => Ok(()),
+            Some(Err(error)) => Err(error),
+            Some(Ok(false)) | None => self.poll(tools, waiter, deadline, now, outlook.is_some()),
+        };
         if let Err(error) = polled {
             log::error!("the poller failed: {error}");
         }
@@ -205,9 +198,35 @@ impl Shared {
         now
     }
 
+    /// Sleeps in the kernel until something comes, by the alarm at the latest.
+    fn poll(
+        &self,
+        tools: &mut Tools,
+        waiter: &Waiter,
+        deadline: Option<Instant>,
+        now: Instant,
+        watched: bool,
+    ) -> std::io::Result<()> {
+        // A timer that is due ends the poll at once, and runs after it.
+        let timeout = self.begin_poll(deadline, now, watched);
+        let polled = waiter.polling(|may_block| {
+            let timeout = if may_block {
+                timeout
+            } else {
+                Some(Duration::ZERO)
+            };
+            self.poller.wait(&mut tools.ready, timeout)
+        });
+        self.end_poll();
+        polled
+    }
+
     /// Looks a few times before it sleeps: true if something came. In the middle of a stream the
     /// next chunk is a few microseconds away, and to fall asleep and be woken takes both sides as
     /// long.
+    ///
+    /// A look uses up the alarm. So this comes before the poll has begun: nobody rings yet, and
+    /// what would have been rung for is seen when it begins.
     fn linger(&self, tools: &mut Tools, waiter: &Waiter) -> std::io::Result<bool> {
         let end = Instant::now() + LINGER;
         let mut next = Instant::now();

@@ -18,7 +18,7 @@
 //! | `lead`, `waiter` | the hand-over, free of polling |
 //! | `steward` | who looks after things while nobody waits |
 //! | `driver` | one turn of the leader |
-//! | `conn`, `listen`, `dial` | connections, and where they come from |
+//! | `conn`, `conn_link`, `listen`, `dial` | connections, and where they come from |
 //! | `pipe`, `outbox`, `inproc` | what goes out to a peer |
 //! | `owner` | what a socket is to the engine |
 //! | `alarm` | until when a poll may sleep, and who has to end it |
@@ -26,6 +26,7 @@
 
 pub(crate) mod alarm;
 pub(crate) mod conn;
+pub(crate) mod conn_link;
 pub(crate) mod dial;
 pub(crate) mod driver;
 pub(crate) mod inproc;

@@ -9,7 +9,8 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-use super::conn::{Conn, ConnLink};
+use super::conn::Conn;
+use super::conn_link::ConnLink;
 use super::inproc;
 use super::outbox::{After, Outbox, OutboxCounts, Refused};
 use super::owner::{Owner, Settings};

@@ -9,7 +9,7 @@ import itertools
 from kit.cases import case
 from kit.exchange import SHAPES, ask, asking_ways, pipeline, talk
 from kit.programs import Refused
-from kit.waiting import WATCH_S, check, same
+from kit.waiting import WATCH_S, Failed, check, same
 from kit.wire import pattern
 
 from .pairs import INTERVAL_MS, PAIRS, our_heartbeats
@@ -137,7 +137,7 @@ def cannot_come_back(bench):
     second.event("Listening")
     try:
         words = second.event("Accepted", seconds=0.5)
-    except Exception:
+    except Failed:
         return
     check(False, f"it has come back: {words}")
 

@@ -1,8 +1,11 @@
 """Limits of queues: who has to wait, what is taken, and that nothing of it is lost."""
 
+import zmq
+
 from kit.cases import case
 from kit.exchange import expect_refusal, fill_up
-from kit.waiting import check, same, until
+from kit.programs import ms
+from kit.waiting import Failed, check, same, until
 from kit.wire import pattern
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -14,6 +17,17 @@ BODY = pattern(16 * KIB)
 def slack(size):
     """Messages of that size that may be anywhere between two full queues."""
     return SLACK_BYTES // size
+
+
+def until_held_back(theirs, seconds):
+    """Sends numbered messages until libzmq takes none for that time; how many it took."""
+    theirs.set(sndtimeo=ms(seconds))
+    for number in range(1000):
+        try:
+            theirs.send([b"%d" % number, BODY])
+        except zmq.Again:
+            return number
+    raise Failed("libzmq was never held back")
 
 
 @case("libzmq hwm: ours stops at its send limit, in messages")
@@ -67,15 +81,7 @@ def receive(bench):
     theirs = bench.theirs("dealer", sndhwm=20, sndbuf=8192)
     theirs.connect(ours.bind(bench.any("tcp")))
     theirs.connected()
-    sent = 0
-    while True:
-        theirs.set(sndtimeo=300)
-        try:
-            theirs.send([b"%d" % sent, BODY])
-        except Exception:
-            break
-        sent += 1
-        check(sent < 10_000, "libzmq was never held back")
+    sent = until_held_back(theirs, 0.3)
     waiting = ours.stats()["recv_queue"]
     check(20 <= waiting <= 20 + 64 * KIB // len(BODY) + 16, f"{waiting} messages wait in ours")
     check(sent <= 40 + 16 + slack(len(BODY)), f"libzmq got rid of {sent} messages")
@@ -93,14 +99,7 @@ def held_back_and_alive(bench):
     theirs = bench.theirs("dealer", sndhwm=5, sndbuf=8192)
     theirs.connect(ours.bind(bench.any("tcp")))
     theirs.connected()
-    sent = 0
-    theirs.set(sndtimeo=600)
-    while True:
-        try:
-            theirs.send([b"%d" % sent, BODY])
-        except Exception:
-            break
-        sent += 1
+    sent = until_held_back(theirs, 0.6)
     ours.no_event("Disconnected")
     for number in range(sent):
         same(ours.recv()[1], [b"%d" % number, BODY], "the messages in their order")

@@ -6,7 +6,6 @@ import random
 import shutil
 import socket
 import tempfile
-import threading
 import time
 import traceback
 
@@ -153,26 +152,3 @@ def one(programs, name, function, verbose):
         for entry in traceback.extract_tb(error.__traceback__)[1:]:
             print(f"    {os.path.basename(entry.filename)}:{entry.lineno} {entry.line}")
     return error is None
-
-
-def in_background(function, *arguments):
-    """Runs it beside the case; gives a function that waits for its end and what it gave."""
-    outcome = []
-
-    def body():
-        try:
-            outcome.append((function(*arguments), None))
-        except Exception as error:  # handed over to whoever waits
-            outcome.append((None, error))
-
-    thread = threading.Thread(target=body, daemon=True)
-    thread.start()
-
-    def wait():
-        thread.join()
-        value, error = outcome[0]
-        if error is not None:
-            raise error
-        return value
-
-    return wait
