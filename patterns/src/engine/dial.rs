@@ -247,6 +247,11 @@ impl Dialer {
         }
     }
 
+    /// No further attempt; the connection stays.
+    pub(crate) fn rest(&self) {
+        self.state.lock().ended = true;
+    }
+
     /// Ends the dialer and its connection.
     pub(crate) fn end(&self) {
         let conn = {

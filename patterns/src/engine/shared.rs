@@ -300,7 +300,7 @@ impl Shared {
     /// The socket's channel is full; the steward tries again.
     pub(crate) fn pump_later(&self, owner: std::sync::Weak<dyn Owner>) {
         self.pumps.lock().push(owner);
-        self.steward.nudge();
+        self.steward.recall();
     }
 
     /// Moves messages on to the channels that had been full; true if some still are.
@@ -319,7 +319,7 @@ impl Shared {
 
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
-        self.steward.stop();
+        self.steward.recall();
     }
 
     pub(crate) fn is_stopped(&self) -> bool {

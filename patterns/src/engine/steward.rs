@@ -107,7 +107,8 @@ impl Steward {
         self.parked_until.store(0, Ordering::SeqCst);
     }
 
-    pub(crate) fn stop(&self) {
+    /// Has the steward look soon, even if it leads: while it leads it only sleeps.
+    pub(crate) fn recall(&self) {
         self.nudge();
         if let Some(waiter) = self.waiter.get() {
             waiter.signal(LEAVE);

@@ -158,6 +158,11 @@ impl Stream {
         })?)
     }
 
+    /// Tells the peer that no more will be written; a stream already gone needs no telling.
+    pub(crate) fn finish_writing(&self) {
+        let _ = shutdown(&self.fd, Shutdown::Write);
+    }
+
     /// Ends the stream both ways, whoever else still holds it; one already gone needs no ending.
     pub(crate) fn shutdown(&self) {
         let _ = shutdown(&self.fd, Shutdown::Both);

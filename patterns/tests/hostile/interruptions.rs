@@ -122,19 +122,22 @@ struct Relay {
     endpoint: String,
     /// Connections are of a generation; a reset begins the next one.
     generation: Arc<AtomicUsize>,
-    /// Streams that are open.
-    open: Arc<AtomicUsize>,
+    /// Threads that have begun to copy, and those that have ceased.
+    begun: Arc<AtomicUsize>,
+    ceased: Arc<AtomicUsize>,
 }
 
 impl Relay {
     fn to(address: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let endpoint = format!("tcp://{}", listener.local_addr().expect("it is bound"));
-        let (generation, open) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let generation = Arc::<AtomicUsize>::default();
+        let (begun, ceased) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
         let relay = Relay {
             endpoint,
             generation: generation.clone(),
-            open: open.clone(),
+            begun: begun.clone(),
+            ceased: ceased.clone(),
         };
         let address = address.to_owned();
         std::thread::spawn(move || {
@@ -146,8 +149,9 @@ impl Relay {
                 let born = generation.load(Ordering::SeqCst);
                 let pair = Arc::new((client, server));
                 for back in [false, true] {
-                    let (pair, generation, open) = (pair.clone(), generation.clone(), open.clone());
-                    open.fetch_add(1, Ordering::SeqCst);
+                    let (pair, generation, ceased) =
+                        (pair.clone(), generation.clone(), ceased.clone());
+                    begun.fetch_add(1, Ordering::SeqCst);
                     std::thread::spawn(move || {
                         let (from, to) = if back {
                             (&pair.1, &pair.0)
@@ -156,7 +160,7 @@ impl Relay {
                         };
                         copy(from, to, || generation.load(Ordering::SeqCst) == born);
                         drop(pair);
-                        open.fetch_sub(1, Ordering::SeqCst);
+                        ceased.fetch_add(1, Ordering::SeqCst);
                     });
                 }
             }
@@ -167,8 +171,9 @@ impl Relay {
     /// Resets every connection, and waits until it is done.
     fn reset(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);
+        let begun = self.begun.load(Ordering::SeqCst);
         eventually("what was open is reset", ms(1000), || {
-            (self.open.load(Ordering::SeqCst) == 0).then_some(())
+            (self.ceased.load(Ordering::SeqCst) >= begun).then_some(())
         });
     }
 }

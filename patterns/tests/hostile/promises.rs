@@ -407,7 +407,7 @@ pub(crate) fn a_close_lets_two_thousand_messages_arrive() {
 
 pub(crate) fn a_close_loses_nothing_though_the_peer_goes_on_sending() {
     let (router, endpoint) = router_with(apart());
-    for round in 0..5 {
+    for round in 0..10 {
         let options = apart().send_messages_max(MESSAGES).linger(Some(ms(300)));
         let dealer = dealer_with(options, &endpoint);
         dealer.send("first").expect("it waits in the queue");

@@ -94,12 +94,12 @@ def receive(bench):
 @case("libzmq hwm: heartbeats do not cut a peer whose messages nobody receives")
 def held_back_and_alive(bench):
     """Reading is paused for many times the timeout: that silence is ours, not the peer's."""
-    beat = {"heartbeat_interval": 30, "heartbeat_timeout": 60, "heartbeat_ttl": 5000}
+    beat = {"heartbeat_interval": 50, "heartbeat_timeout": 300, "heartbeat_ttl": 5000}
     ours = bench.ours("dealer", recv_messages_max=5, recv_buffer_bytes=8192, **beat)
     theirs = bench.theirs("dealer", sndhwm=5, sndbuf=8192)
     theirs.connect(ours.bind(bench.any("tcp")))
     theirs.connected()
-    sent = until_held_back(theirs, 0.6)
+    sent = until_held_back(theirs, 0.9)
     ours.no_event("Disconnected")
     for number in range(sent):
         same(ours.recv()[1], [b"%d" % number, BODY], "the messages in their order")

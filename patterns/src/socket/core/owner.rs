@@ -161,7 +161,11 @@ impl Owner for Core {
 
     fn gone(&self, pipe: &Arc<Pipe>, _reason: &CloseReason) {
         if pipe.keeps() {
-            return; // it waits for the next connection
+            // It waits for the next connection, unless the socket is closing and waits for this.
+            if self.is_closed() {
+                self.writers.wake(usize::MAX);
+            }
+            return;
         }
         self.retire(pipe);
     }

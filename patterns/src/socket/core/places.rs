@@ -18,6 +18,9 @@ use crate::link::Endpoint;
 use crate::socket::error::Error;
 use crate::socket::stats::Unsent;
 
+/// The longest that a closing socket waits for its peers to see that it has gone.
+const PARTING: Duration = Duration::from_millis(100);
+
 impl Core {
     pub(crate) fn bind(&self, endpoint: &str) -> Result<Endpoint, Error> {
         let endpoint: Endpoint = endpoint.parse()?;
@@ -203,6 +206,26 @@ impl Core {
         unsent
     }
 
+    /// Tells every peer that no more will come, and reads on until it has gone too: to close on
+    /// what a peer has sent would reset the connection, and what is under way to it with it.
+    fn part(&self, dialing: &[(Endpoint, Place)]) {
+        for (_, place) in dialing {
+            if let Place::Dialing(dialer) = place {
+                dialer.rest();
+            }
+        }
+        let pipes = self.pipes();
+        for pipe in &pipes {
+            if let Some(conn) = pipe.conn() {
+                conn.stream.finish_writing();
+                conn.set_reading(true);
+            }
+        }
+        let gone = || pipes.iter().all(|pipe| pipe.conn().is_none()).then_some(());
+        let deadline = Instant::now().checked_add(PARTING);
+        wait(self.engine.shared(), &[&self.writers], true, deadline, gone);
+    }
+
     /// Closes the socket: waits for what is queued to go out, ends every connection, wakes
     /// everybody who waits.
     pub(crate) fn close(&self, linger: Option<Duration>) -> Unsent {
@@ -233,6 +256,9 @@ impl Core {
             });
         }
         let unsent = self.unsent();
+        if linger != Some(Duration::ZERO) {
+            self.part(&dialing);
+        }
         for (endpoint, place) in dialing {
             self.leave(&endpoint, place);
         }

@@ -2,8 +2,9 @@
 //!
 //! A thread on each core sleeps a millisecond at a time. Where a sleep lasts [`STALL`] longer, the
 //! core was taken away, by the hypervisor or by somebody else's load, and what happened meanwhile
-//! took that much longer for no fault of the library. A few busy threads on the same core do not
-//! make a sleeper that late.
+//! took that much longer for no fault of the library. A busy thread of the library's own makes a
+//! sleeper late now and then, not all the time: what it keeps waiting still shows in the worst of
+//! many round trips.
 
 use std::sync::OnceLock;
 use std::thread;
