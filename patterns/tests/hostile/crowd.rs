@@ -22,7 +22,7 @@ fn broken(address: &str, over: &AtomicBool) -> u64 {
     ];
     let mut peers: Vec<Option<Raw>> = (0..EACH).map(|_| None).collect();
     let mut made = 0;
-    // Ten of them each 10 ms: a thousand connections a second.
+    // Ten of them each 20 ms: 500 connections a second.
     for round in 0.. {
         if over.load(Ordering::Relaxed) {
             break;
@@ -36,7 +36,7 @@ fn broken(address: &str, over: &AtomicBool) -> u64 {
             }
             made += 1;
         }
-        pass(ms(10));
+        pass(ms(20));
     }
     made
 }
@@ -60,7 +60,7 @@ fn mute(address: &str, over: &AtomicBool) {
     }
 }
 
-/// Pinging ones: a hundred each second, answered or not; half of them never read an answer.
+/// Pinging ones: fifty times a second, answered or not; half of them never read an answer.
 fn pinging(address: &str, over: &AtomicBool, sent: &AtomicU64) {
     let mut peers: Vec<_> = (0..EACH).map(|_| Raw::dealer(address, b"")).collect();
     let ping = ping(0, b"are you there?");
@@ -72,7 +72,7 @@ fn pinging(address: &str, over: &AtomicBool, sent: &AtomicU64) {
             }
         }
         sent.fetch_add(EACH as u64, Ordering::Relaxed);
-        pass(ms(10));
+        pass(ms(20));
     }
 }
 

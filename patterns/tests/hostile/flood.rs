@@ -24,7 +24,7 @@ pub(crate) fn connections_over_the_limit_are_refused_and_places_given_free_are_t
 
     drop(inside);
     scene.router.until_closed(49, "peer-closed", ms(500));
-    GoodClient::start(&scene.router.endpoint)
+    GoodClient::start(&scene.router)
         .finish()
         .assert_answered_throughout(ms(100));
     let (_, figures) = scene.end();

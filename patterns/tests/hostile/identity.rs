@@ -208,7 +208,7 @@ pub(crate) fn a_living_holder_has_its_time_to_answer_each_claimant() {
 }
 
 pub(crate) fn a_holder_is_not_judged_while_the_router_does_not_read() {
-    let mut scene = Scene::set_slow(&["recv_messages_max=10"], ms(2));
+    let mut scene = Scene::set(&["recv_messages_max=10"]);
     let address = scene.address();
     // Nobody receives: the good client would wait, too.
     let good = scene.good;

@@ -224,7 +224,7 @@ fn a_watched_poll_is_ended_in_time() {
                     poll(NEVER);
                 }
                 stopped.store(true, Ordering::SeqCst);
-                steward.stop();
+                steward.recall();
             })
         };
         let look = || match nap.ends() {

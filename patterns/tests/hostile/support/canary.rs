@@ -6,12 +6,16 @@
 //! sleeper late now and then, not all the time: what it keeps waiting still shows in the worst of
 //! many round trips.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::thread::{CpuSet, gettid, sched_getaffinity, sched_setaffinity};
+
+use super::process::tasks;
 
 const NAP: Duration = Duration::from_millis(1);
 /// Lateness from which on it is a stall.
@@ -82,6 +86,39 @@ pub(crate) fn net(begin: Instant, end: Instant) -> Duration {
 /// Whether the machine stood still between the two.
 pub(crate) fn stalled(begin: Instant, end: Instant) -> bool {
     net(begin, end) < end.saturating_duration_since(begin)
+}
+
+/// How long some threads have waited for a core, all together.
+///
+/// A round trip takes that much longer where others want the cores, too.
+#[derive(Debug)]
+pub(crate) struct Delays(Vec<File>);
+
+impl Delays {
+    /// Of the calling thread, and of all threads that `process` has now.
+    pub(crate) fn of(process: u32) -> Self {
+        let own = (std::process::id(), gettid().as_raw_nonzero().get());
+        let theirs = tasks(process).into_iter().map(|task| (process, task));
+        let files = std::iter::once(own)
+            .chain(theirs)
+            .filter_map(|(process, task)| {
+                File::open(format!("/proc/{process}/task/{task}/schedstat")).ok()
+            });
+        Delays(files.collect())
+    }
+
+    pub(crate) fn total(&self) -> Duration {
+        let mut text = [0; 64];
+        let mut ns = 0;
+        for file in &self.0 {
+            // A thread that has ended waits for nothing.
+            let count = file.read_at(&mut text, 0).unwrap_or(0);
+            let text = std::str::from_utf8(&text[..count]).unwrap_or_default();
+            let waited = text.split_whitespace().nth(1).map(str::parse::<u64>);
+            ns += waited.and_then(Result::ok).unwrap_or(0);
+        }
+        Duration::from_nanos(ns)
+    }
 }
 
 /// How long something lasted.

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use brokerless_patterns::Options;
-
 use super::client::{GoodClient, Outcome};
 use super::figures::Figures;
 use super::ms;
@@ -26,7 +24,7 @@ impl Scene {
     #[track_caller]
     pub(crate) fn set(options: &[&str]) -> Self {
         let router = RouterProcess::start(options);
-        let good = GoodClient::start(&router.endpoint);
+        let good = GoodClient::start(&router);
         Scene { router, good }
     }
 
@@ -34,7 +32,7 @@ impl Scene {
     #[track_caller]
     pub(crate) fn set_slow(options: &[&str], pace: Duration) -> Self {
         let router = RouterProcess::start(options);
-        let good = GoodClient::start_with(&router.endpoint, Options::new(), pace);
+        let good = GoodClient::start_slow(&router, pace);
         Scene { router, good }
     }
 
