@@ -87,7 +87,7 @@ pub(crate) struct Conn {
 pub(super) struct Watched {
     pub(super) interest: Interest,
     /// Whether it is on the poller.
-    on: bool,
+    pub(super) on: bool,
     /// Whether it is to be on the poller whenever there is something to watch for.
     wanted: bool,
 }
@@ -101,7 +101,7 @@ pub(super) enum Phase {
 }
 
 pub(super) struct Traffic {
-    decoder: Decoder,
+    pub(super) decoder: Decoder,
     pub(super) last_heard: Instant,
     /// Whether the peer speaks a version that has heartbeats.
     pub(super) pings: bool,
@@ -535,11 +535,33 @@ impl Conn {
         }
     }
 
+    /// Reads what has come.
     fn read(&self, traffic: &mut Traffic, bench: &mut Workbench<'_>) -> Result<(), CloseReason> {
-        let Some(pipe) = self.pipe.get() else {
-            return Ok(());
-        };
-        let mut budget = READ_BUDGET;
+        self.read_within(READ_BUDGET, traffic, bench)
+    }
+
+    /// Takes `n` bytes that were read into the shared buffer, where there was room for `max`, and
+    /// reads what else has come.
+    pub(super) fn read_on(
+        &self,
+        traffic: &mut Traffic,
+        bench: &mut Workbench<'_>,
+        offset: usize,
+        n: usize,
+        max: usize,
+    ) -> Result<(), CloseReason> {
+        match self.take_in(traffic, bench, n, Some(offset))? {
+            Flow::On if n == max => self.read_within(READ_BUDGET - n, traffic, bench),
+            Flow::On | Flow::Paused => Ok(()),
+        }
+    }
+
+    fn read_within(
+        &self,
+        mut budget: usize,
+        traffic: &mut Traffic,
+        bench: &mut Workbench<'_>,
+    ) -> Result<(), CloseReason> {
         loop {
             let (n, room, filled) = {
                 match traffic.decoder.plan(bench.buffer) {
@@ -559,49 +581,65 @@ impl Conn {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(CloseReason::Io(error.kind())),
             };
-            traffic.last_heard = bench.now;
-            if self.tested.load(Ordering::Acquire)
-                && let Some(challenger) = self.take_challenger()
-            {
-                bench.actions.push(Action::Decide {
-                    challenger,
-                    admitted: false,
-                });
-            }
-            let mut intake = Intake {
-                batch: bench.batch,
-                replies: Vec::new(),
-                now: bench.now,
-                ttl: &mut traffic.ttl,
-                pongs: &mut traffic.pongs,
-                unanswered: 0,
-            };
-            let fed = match filled {
-                Some(offset) => traffic.decoder.feed(bench.buffer, offset + n, &mut intake),
-                None => traffic.decoder.fed_own(&mut intake),
-            };
-            let (replies, unanswered) = (intake.replies, intake.unanswered);
-            let pinged = !replies.is_empty() || unanswered > 0;
-            if !replies.is_empty() {
-                pipe.command(&replies, COMMANDS_BEHIND_MAX);
-            }
-            if unanswered > 0 {
-                pipe.pings_unanswered(unanswered);
-            }
-            if pinged {
-                self.watch_ttl(traffic, bench.now);
-            }
-            let flow = if bench.batch.is_empty() {
-                Flow::On
-            } else {
-                self.owner.deliver(pipe, bench.batch)
-            };
-            fed.map_err(CloseReason::Violation)?;
+            let flow = self.take_in(traffic, bench, n, filled)?;
             budget = budget.saturating_sub(n);
             if n < room || budget == 0 || flow == Flow::Paused {
                 return Ok(());
             }
         }
+    }
+
+    /// Takes `n` bytes that were read: `filled` is where to in the shared buffer, or nothing where
+    /// they went into a large frame.
+    fn take_in(
+        &self,
+        traffic: &mut Traffic,
+        bench: &mut Workbench<'_>,
+        n: usize,
+        filled: Option<usize>,
+    ) -> Result<Flow, CloseReason> {
+        let Some(pipe) = self.pipe.get() else {
+            return Ok(Flow::On); // there is no traffic without one
+        };
+        traffic.last_heard = bench.now;
+        if self.tested.load(Ordering::Acquire)
+            && let Some(challenger) = self.take_challenger()
+        {
+            bench.actions.push(Action::Decide {
+                challenger,
+                admitted: false,
+            });
+        }
+        let mut intake = Intake {
+            batch: bench.batch,
+            replies: Vec::new(),
+            now: bench.now,
+            ttl: &mut traffic.ttl,
+            pongs: &mut traffic.pongs,
+            unanswered: 0,
+        };
+        let fed = match filled {
+            Some(offset) => traffic.decoder.feed(bench.buffer, offset + n, &mut intake),
+            None => traffic.decoder.fed_own(&mut intake),
+        };
+        let (replies, unanswered) = (intake.replies, intake.unanswered);
+        let pinged = !replies.is_empty() || unanswered > 0;
+        if !replies.is_empty() {
+            pipe.command(&replies, COMMANDS_BEHIND_MAX);
+        }
+        if unanswered > 0 {
+            pipe.pings_unanswered(unanswered);
+        }
+        if pinged {
+            self.watch_ttl(traffic, bench.now);
+        }
+        let flow = if bench.batch.is_empty() {
+            Flow::On
+        } else {
+            self.owner.deliver(pipe, bench.batch)
+        };
+        fed.map_err(CloseReason::Violation)?;
+        Ok(flow)
     }
 
     /// Nothing more can be written. What the peer sent before is read first.

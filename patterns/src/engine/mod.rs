@@ -18,6 +18,7 @@
 //! | `lead`, `waiter` | the hand-over, free of polling |
 //! | `steward` | who looks after things while nobody waits |
 //! | `driver` | one turn of the leader |
+//! | `alone` | the same, where there is a single connection |
 //! | `conn`, `conn_link`, `listen`, `dial` | connections, and where they come from |
 //! | `heartbeat` | signs of life |
 //! | `pipe`, `outbox`, `inproc` | what goes out to a peer |
@@ -26,6 +27,7 @@
 //! | `timers`, `poller`, `sync` | tools |
 
 pub(crate) mod alarm;
+mod alone;
 pub(crate) mod conn;
 pub(crate) mod conn_link;
 pub(crate) mod dial;

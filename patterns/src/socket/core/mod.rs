@@ -26,7 +26,7 @@ mod watching;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -41,7 +41,7 @@ use crate::engine::outbox::OutboxCounts;
 use crate::engine::owner::{Census, Owner, Settings};
 use crate::engine::pace;
 use crate::engine::pipe::Pipe;
-use crate::engine::wait::wait;
+use crate::engine::wait::{Drives, wait};
 use crate::engine::waiter::WaitList;
 use crate::event::Event;
 use crate::link::Endpoint;
@@ -128,6 +128,8 @@ pub(crate) struct Core {
     endpoints: Mutex<Vec<(Endpoint, Place)>>,
     /// Endpoints that need polling.
     links: AtomicUsize,
+    /// Whether it was ever bound or connected within the process.
+    has_inproc: AtomicBool,
     census: Mutex<Census>,
     monitor: Mutex<Option<Sender<Event>>>,
     events_missed: AtomicU64,
@@ -175,6 +177,7 @@ impl Core {
             turn: AtomicUsize::new(0),
             endpoints: Mutex::default(),
             links: AtomicUsize::new(0),
+            has_inproc: AtomicBool::new(false),
             census: Mutex::default(),
             monitor: Mutex::default(),
             events_missed: AtomicU64::new(0),
@@ -253,10 +256,14 @@ impl Core {
         if let Some(found) = attempt() {
             return Ok(found);
         }
+        let drives = match self.drives() {
+            Drives::Engine if !self.has_inproc.load(Ordering::Relaxed) => Drives::Connections,
+            drives => drives,
+        };
         let found = wait(
             self.engine.shared(),
             &[&self.readers],
-            self.drives(),
+            drives,
             deadline,
             || match attempt() {
                 Some(found) => Some(Ok(found)),
@@ -281,7 +288,7 @@ impl Core {
     }
 
     pub(crate) fn needs_driving(&self) -> bool {
-        self.drives()
+        self.drives() != Drives::Nothing
     }
 
     /// Counts a message that the pattern could not use.

@@ -7,14 +7,18 @@ use std::time::Instant;
 use super::{Core, Place, REFUSALS, Sent};
 use crate::engine::outbox::Refused;
 use crate::engine::pipe::Pipe;
-use crate::engine::wait::wait;
+use crate::engine::wait::{Drives, wait};
 use crate::message::Message;
 use crate::socket::error::{Error, SendError, SendRefusal};
 
 impl Core {
-    pub(super) fn drives(&self) -> bool {
+    pub(super) fn drives(&self) -> Drives {
         // Connections that came in keep the socket driven after its listener has gone.
-        self.links.load(Ordering::Relaxed) > 0 || self.census.lock().counts().0 > 0
+        if self.links.load(Ordering::Relaxed) > 0 || self.census.lock().counts().0 > 0 {
+            Drives::Engine
+        } else {
+            Drives::Nothing
+        }
     }
 
     /// The next peer in turn, of `count` at the time of the call.
