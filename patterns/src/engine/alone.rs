@@ -26,8 +26,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::conn::{Conn, Phase};
-use super::driver::{LINGER, LOOK_PAUSE, Tools, Workbench};
+use super::driver::{Tools, Workbench};
 use super::pace::Outlook;
+use super::patience::{LINGER, LOOK_PAUSE};
 use super::shared::Shared;
 use super::waiter::{LEAVE, READY, Waiter};
 use crate::event::CloseReason;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::alone::Solitude;
 use super::conn::Conn;
 use super::pace::Outlook;
+use super::patience::{LINGER, LOOK_PAUSE, Patience};
 use super::poller::Ready;
 use super::shared::{Shared, Source};
 use super::timers::Timer;
@@ -42,33 +43,6 @@ pub(crate) struct Workbench<'a> {
 pub(crate) struct Driver {
     /// Made by the first leader: an engine without links needs none of this.
     tools: Option<Box<Tools>>,
-}
-
-/// The longest that a leader looks again and again before it sleeps.
-pub(super) const LINGER: Duration = Duration::from_micros(24);
-/// The pause between two such looks.
-pub(super) const LOOK_PAUSE: Duration = Duration::from_micros(2);
-
-/// Whether lingering has paid lately. Where both sides share a core it never does.
-#[derive(Debug, Default)]
-pub(super) struct Patience {
-    failures: u32,
-    /// Waits to let pass before the next try.
-    skips: u32,
-}
-
-impl Patience {
-    pub(super) fn tries(&mut self) -> bool {
-        let tries = self.skips == 0;
-        self.skips = self.skips.saturating_sub(1);
-        tries
-    }
-
-    /// After each failure twice as many waits pass, up to 1,024.
-    pub(super) fn learns(&mut self, came: bool) {
-        self.failures = if came { 0 } else { (self.failures + 1).min(10) };
-        self.skips = if came { 0 } else { 1 << self.failures };
-    }
 }
 
 #[derive(Debug)]

@@ -15,6 +15,7 @@
 //! |---|---|
 //! | `wait` | how a thread waits: leading or following |
 //! | `pace` | what a thread's pace says about holding messages back |
+//! | `patience` | looking before sleeping, where it pays |
 //! | `lead`, `waiter` | the hand-over, free of polling |
 //! | `steward` | who looks after things while nobody waits |
 //! | `driver` | one turn of the leader |
@@ -41,6 +42,7 @@ mod loom_tests;
 pub(crate) mod outbox;
 pub(crate) mod owner;
 pub(crate) mod pace;
+mod patience;
 pub(crate) mod pipe;
 pub(crate) mod poller;
 pub(crate) mod shared;

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use super::lead::Lead;
 use super::pace;
+use super::patience;
 use super::shared::Shared;
 use super::waiter::{READY, WaitList, Waiter};
 
@@ -71,7 +72,9 @@ pub(crate) fn wait<T>(
         (now, free) = if !is_over && leads {
             lead_or_follow(&shared.lead, &waiter, deadline, hand_on, now, drive)
         } else if !is_over {
-            waiter.park(deadline);
+            if !patience::linger_within(&waiter, READY, now, deadline) {
+                waiter.park(deadline);
+            }
             (Instant::now(), false)
         } else if leads && shared.lead.try_enter() {
             // No time to wait, but enough to look what the kernel has.

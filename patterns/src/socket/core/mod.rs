@@ -47,7 +47,7 @@ use crate::event::Event;
 use crate::link::Endpoint;
 use crate::message::Message;
 use crate::socket::error::{Error, RecvError, SendRefusal};
-use crate::socket::fair::FairQueue;
+use crate::socket::fair::{FairQueue, Popped};
 use crate::socket::options::Options;
 use crate::socket::peer::Peer;
 use crate::zmtp::SocketType;
@@ -70,6 +70,33 @@ struct Inbox {
     received: u64,
     dropped_closed: u64,
     misfits: u64,
+}
+
+impl Inbox {
+    /// Takes the next message off the queue, which `queue.take` has to follow; and a peer whose
+    /// reading is to be taken up again, once the inbox is let go of.
+    #[inline]
+    fn pop<R>(
+        &mut self,
+        keep: impl FnOnce(&Arc<Pipe>) -> R,
+        settings: &Settings,
+    ) -> Option<Popped<(R, Option<Arc<Pipe>>)>> {
+        let mut popped = self
+            .queue
+            .pop_with(|pipe, paused| (keep(pipe), paused.then(|| pipe.clone())))?;
+        self.received += 1;
+        if popped.key.1.is_some() {
+            let (messages, bytes) = self.queue.load(popped.slot);
+            if messages <= settings.recv_messages_max / 2
+                && bytes <= settings.recv_bytes_max as u64 / 2
+            {
+                self.queue.set_paused(popped.slot, false);
+            } else {
+                popped.key.1 = None;
+            }
+        }
+        Some(popped)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -123,6 +150,8 @@ pub(crate) struct Core {
     readers: WaitList,
     writers: WaitList,
     routes: RwLock<Routes>,
+    /// Another number whenever the order of `routes` changes; no other socket has it.
+    routes_version: AtomicU64,
     /// The place in `routes.order` of the peer to send to next, counted on and on.
     turn: AtomicUsize,
     endpoints: Mutex<Vec<(Endpoint, Place)>>,
@@ -174,6 +203,7 @@ impl Core {
             readers: WaitList::default(),
             writers: WaitList::default(),
             routes: RwLock::default(),
+            routes_version: AtomicU64::new(sending::new_version()),
             turn: AtomicUsize::new(0),
             endpoints: Mutex::default(),
             links: AtomicUsize::new(0),
@@ -209,31 +239,23 @@ impl Core {
 
     /// Takes the next message, if there is one.
     pub(crate) fn try_receive(&self) -> Option<(Arc<Pipe>, Message)> {
-        let mut inbox = self.inbox.lock();
-        self.pop(&mut inbox).map(|(pipe, message, resume, more)| {
-            drop(inbox);
-            if resume {
-                pipe.resume();
-            }
-            pace::took(more);
-            (pipe, message)
-        })
+        self.try_receive_with(Arc::clone)
     }
 
-    fn pop(&self, inbox: &mut Inbox) -> Option<(Arc<Pipe>, Message, bool, bool)> {
-        let popped = inbox.queue.pop()?;
-        inbox.received += 1;
-        let mut resume = false;
-        if popped.paused {
-            let (messages, bytes) = inbox.queue.load(popped.slot);
-            resume = messages <= self.settings.recv_messages_max / 2
-                && bytes <= self.settings.recv_bytes_max as u64 / 2;
-            if resume {
-                inbox.queue.set_paused(popped.slot, false);
-            }
-        }
+    /// Takes the next message, if there is one, and what `keep` makes of its peer.
+    #[inline]
+    fn try_receive_with<R>(&self, keep: impl FnOnce(&Arc<Pipe>) -> R) -> Option<(R, Message)> {
+        let mut inbox = self.inbox.lock();
+        let popped = inbox.pop(keep, &self.settings)?;
+        let message = inbox.queue.take(&popped);
         let more = inbox.queue.len() > 0;
-        Some((popped.key, popped.item, resume, more))
+        drop(inbox);
+        pace::took(more);
+        let (kept, resume) = popped.key;
+        if let Some(pipe) = resume {
+            pipe.resume();
+        }
+        Some((kept, message?))
     }
 
     /// Takes the next message, waiting for it until the deadline.
@@ -242,6 +264,13 @@ impl Core {
         deadline: Option<Instant>,
     ) -> Result<(Arc<Pipe>, Message), RecvError> {
         self.receive_with(deadline, || self.try_receive())
+    }
+
+    /// As [`receive`](Self::receive), where nobody asks from whom.
+    pub(crate) fn receive_message(&self, deadline: Option<Instant>) -> Result<Message, RecvError> {
+        self.receive_with(deadline, || {
+            self.try_receive_with(|_| ()).map(|((), message)| message)
+        })
     }
 
     /// Takes what `attempt` makes of the messages, waiting for them until the deadline.

@@ -38,7 +38,7 @@ impl Owner for Core {
             Origin::Accepted { .. } => None,
         };
         let named = self.kind == SocketType::Router && !peer.identity.is_empty();
-        let mut routes = self.routes.write();
+        let mut routes = self.routes_mut();
         if named
             && let Some(holder) = routes.names.get(&peer.identity)
             && !holder.is_closed()
@@ -66,7 +66,7 @@ impl Owner for Core {
         if self.is_closed() {
             return Err(CloseReason::Local);
         }
-        let mut routes = self.routes.write();
+        let mut routes = self.routes_mut();
         let named = self.kind == SocketType::Router && !identity.is_empty();
         if named
             && routes
@@ -195,26 +195,27 @@ impl Owner for Core {
             return false;
         };
         loop {
-            let (pipe, resume) = {
+            let resume = {
                 let mut inbox = self.inbox.lock();
                 // Only senders under this lock fill the channel, so room stays room.
                 if channel.is_full() {
                     return inbox.queue.len() > 0;
                 }
-                let Some((pipe, message, resume, _)) = self.pop(&mut inbox) else {
+                let Some(popped) = inbox.pop(Arc::clone, &self.settings) else {
                     return false;
                 };
-                if channel
-                    .try_send((Peer::new(pipe.clone()), message))
-                    .is_err()
-                {
+                let Some(message) = inbox.queue.take(&popped) else {
+                    return false;
+                };
+                let (pipe, resume) = popped.key;
+                if channel.try_send((Peer::new(pipe), message)).is_err() {
                     // The receiver has been dropped: nobody will ask for these.
                     inbox.received -= 1;
                     inbox.dropped_closed += 1;
                 }
-                (pipe, resume)
+                resume
             };
-            if resume {
+            if let Some(pipe) = resume {
                 pipe.resume();
             }
         }

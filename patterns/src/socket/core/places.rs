@@ -59,7 +59,7 @@ impl Core {
         if let Endpoint::Inproc(name) = &endpoint {
             self.has_inproc.store(true, Ordering::SeqCst);
             let pipe = Pipe::inproc(self.weak_owner(), &self.settings);
-            self.routes.write().order.push(pipe.clone());
+            self.routes_mut().order.push(pipe.clone());
             self.endpoints
                 .lock()
                 .push((endpoint.clone(), Place::Connected(pipe.clone())));
@@ -72,7 +72,7 @@ impl Core {
             .keeps()
             .then(|| Pipe::stream(self.weak_owner(), &self.settings, shared.clone(), true));
         if let Some(pipe) = &pipe {
-            self.routes.write().order.push(pipe.clone());
+            self.routes_mut().order.push(pipe.clone());
         }
         let dialer = Dialer::new(endpoint.clone(), self.owner(), shared, pipe.clone());
         self.links.fetch_add(1, Ordering::SeqCst);
@@ -169,7 +169,7 @@ impl Core {
     pub(super) fn retire(&self, pipe: &Arc<Pipe>) {
         pipe.close();
         {
-            let mut routes = self.routes.write();
+            let mut routes = self.routes_mut();
             let Some(index) = routes
                 .order
                 .iter()
