@@ -112,6 +112,15 @@ pub(super) struct Traffic {
     pongs: Rate,
 }
 
+/// What reading has left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    /// Nothing that was there.
+    Nothing,
+    /// Perhaps something: reading was paused, or others have their turn.
+    Perhaps,
+}
+
 /// At most so many in a second.
 struct Rate {
     since: Instant,
@@ -340,8 +349,10 @@ impl Conn {
                 }
                 Phase::Traffic(traffic) if ready.readable => self.read(traffic, bench).err(),
                 Phase::Traffic(_) if ready.hung_up && self.rest_until_resumed() => None,
-                // Nothing more can be read, and nothing was.
-                Phase::Traffic(_) | Phase::Contested(_) if ready.hung_up => Some(self.stream_end()),
+                // What is left to read comes first: the end may have been reported while reading
+                // was paused, and it is not any more.
+                Phase::Traffic(traffic) if ready.hung_up => self.read(traffic, bench).err(),
+                Phase::Contested(_) if ready.hung_up => Some(self.stream_end()),
                 _ => None,
             }
         };
@@ -490,12 +501,13 @@ impl Conn {
         if let Origin::Dialed(dialer) = &self.origin {
             dialer.succeeded();
         }
+        // Before anybody hears of it: who asks then finds it connected.
+        pipe.attach(self);
         self.owner.report(Event::Connected {
             endpoint: self.endpoint.clone(),
             remote: self.remote_name.clone(),
             peer: pipe.id,
         });
-        pipe.attach(self);
         self.owner.room();
         self.set_reading(true);
     }
@@ -535,8 +547,8 @@ impl Conn {
         }
     }
 
-    /// Reads what has come.
-    fn read(&self, traffic: &mut Traffic, bench: &mut Workbench<'_>) -> Result<(), CloseReason> {
+    /// Reads what has come, or a part of it.
+    fn read(&self, traffic: &mut Traffic, bench: &mut Workbench<'_>) -> Result<Left, CloseReason> {
         self.read_within(READ_BUDGET, traffic, bench)
     }
 
@@ -549,10 +561,11 @@ impl Conn {
         offset: usize,
         n: usize,
         max: usize,
-    ) -> Result<(), CloseReason> {
+    ) -> Result<Left, CloseReason> {
         match self.take_in(traffic, bench, n, Some(offset))? {
             Flow::On if n == max => self.read_within(READ_BUDGET - n, traffic, bench),
-            Flow::On | Flow::Paused => Ok(()),
+            Flow::On => Ok(Left::Nothing),
+            Flow::Paused => Ok(Left::Perhaps),
         }
     }
 
@@ -561,7 +574,7 @@ impl Conn {
         mut budget: usize,
         traffic: &mut Traffic,
         bench: &mut Workbench<'_>,
-    ) -> Result<(), CloseReason> {
+    ) -> Result<Left, CloseReason> {
         loop {
             let (n, room, filled) = {
                 match traffic.decoder.plan(bench.buffer) {
@@ -578,13 +591,18 @@ impl Conn {
             let n = match n {
                 Ok(0) => return Err(CloseReason::PeerClosed),
                 Ok(n) => n,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Left::Nothing);
+                }
                 Err(error) => return Err(CloseReason::Io(error.kind())),
             };
             let flow = self.take_in(traffic, bench, n, filled)?;
             budget = budget.saturating_sub(n);
-            if n < room || budget == 0 || flow == Flow::Paused {
-                return Ok(());
+            if budget == 0 || flow == Flow::Paused {
+                return Ok(Left::Perhaps);
+            }
+            if n < room {
+                return Ok(Left::Nothing);
             }
         }
     }
@@ -645,10 +663,13 @@ impl Conn {
     /// Nothing more can be written. What the peer sent before is read first.
     pub(crate) fn failed_to_write(self: &Arc<Self>, bench: &mut Workbench<'_>) {
         let ended = match &mut *self.phase.lock() {
-            Phase::Traffic(traffic) => match self.read(traffic, bench) {
-                Ok(()) if self.rest_until_resumed() => return,
-                Ok(()) => self.stream_end(),
-                Err(reason) => reason,
+            Phase::Traffic(traffic) => loop {
+                match self.read(traffic, bench) {
+                    Ok(Left::Perhaps) if self.rest_until_resumed() => return,
+                    Ok(Left::Perhaps) => {}
+                    Ok(Left::Nothing) => break self.stream_end(),
+                    Err(reason) => break reason,
+                }
             },
             _ => self.stream_end(),
         };
