@@ -208,6 +208,13 @@ impl<K: Clone, T> FairQueue<K, T> {
         Ok(())
     }
 
+    /// Whether the peer whose turn it is has been paused.
+    pub(crate) fn next_is_paused(&mut self) -> bool {
+        let next = self.choose();
+        next.and_then(|slot| self.slot(slot))
+            .is_some_and(|slot| slot.paused)
+    }
+
     /// Takes the next message, from the peer whose turn it is.
     pub(crate) fn pop(&mut self) -> Option<Popped<K, T>> {
         let slot = self.choose()?;

@@ -387,6 +387,11 @@ impl Core {
             // One receiver takes all; another one gets an end at once, not half of the messages.
             return crossbeam_channel::bounded(0).1;
         }
+        // Who else would go on when the channel has been full? A socket that knows this process
+        // only has none yet.
+        if let Err(error) = self.engine.employ_steward() {
+            log::error!("no thread for a receiver's channel, which may stop when full: {error}");
+        }
         self.readers.wake(usize::MAX);
         if self.pump() {
             self.engine.shared().pump_later(self.weak_owner());
