@@ -31,6 +31,7 @@ use rustix::fd::AsFd;
 
 use super::dial::Dialer;
 use super::driver::{Action, Workbench};
+use super::intake::{Intake, Rate};
 use super::owner::{Flow, Owner, Verdict};
 use super::pipe::Pipe;
 use super::poller::{Interest, Ready};
@@ -38,15 +39,12 @@ use super::shared::Shared;
 use super::timers::Timer;
 use crate::event::{CloseReason, Event};
 use crate::link::{Endpoint, RemoteAddr, Stream};
-use crate::message::Message;
-use crate::zmtp::command::{self, Command};
-use crate::zmtp::decoder::{Decoder, Plan, Sink};
-use crate::zmtp::{Handshake, Local, PeerInfo, Progress, Violation};
+use crate::zmtp::command;
+use crate::zmtp::decoder::{Decoder, Plan};
+use crate::zmtp::{Handshake, Local, PeerInfo, Progress, SocketType};
 
 /// Bytes read from one connection before the others have their turn.
 const READ_BUDGET: usize = 256 * 1024;
-/// PINGs answered to one peer in a second; more are counted, not answered.
-const PONGS_A_SECOND: u32 = 100;
 /// Commands are not queued behind this many bytes: the peer is not reading.
 pub(super) const COMMANDS_BEHIND_MAX: usize = 64 * 1024;
 /// How long the holder of a contested identity has to answer.
@@ -110,6 +108,8 @@ pub(super) struct Traffic {
     /// When the timer that watches over it is due.
     pub(super) ttl_due: Option<Instant>,
     pongs: Rate,
+    /// Whether subscriptions may come.
+    subscribable: bool,
 }
 
 /// What reading has left behind.
@@ -119,61 +119,6 @@ pub(super) enum Left {
     Nothing,
     /// Perhaps something: reading was paused, or others have their turn.
     Perhaps,
-}
-
-/// At most so many in a second.
-struct Rate {
-    since: Instant,
-    count: u32,
-}
-
-impl Rate {
-    fn allows(&mut self, now: Instant, max: u32) -> bool {
-        if now.duration_since(self.since) >= Duration::from_secs(1) {
-            *self = Rate {
-                since: now,
-                count: 0,
-            };
-        }
-        self.count += 1;
-        self.count <= max
-    }
-}
-
-/// Takes what one read has brought.
-struct Intake<'a> {
-    batch: &'a mut Vec<Message>,
-    replies: Vec<u8>,
-    now: Instant,
-    ttl: &'a mut Option<Duration>,
-    pongs: &'a mut Rate,
-    unanswered: u64,
-}
-
-impl Sink for Intake<'_> {
-    fn message(&mut self, message: Message) {
-        self.batch.push(message);
-    }
-
-    fn command(&mut self, body: &[u8]) -> Result<(), Violation> {
-        match command::parse(body)? {
-            Command::Ping {
-                ttl_deciseconds,
-                context,
-            } => {
-                let ttl = Duration::from_millis(u64::from(ttl_deciseconds) * 100);
-                *self.ttl = (!ttl.is_zero()).then_some(ttl);
-                if self.pongs.allows(self.now, PONGS_A_SECOND) {
-                    command::pong(&mut self.replies, context);
-                } else {
-                    self.unanswered += 1;
-                }
-                Ok(())
-            }
-            Command::Pong { .. } => Ok(()),
-            other => Err(other.unexpected()),
-        }
-    }
 }
 
 impl Conn {
@@ -486,10 +431,8 @@ impl Conn {
             pings,
             ttl: None,
             ttl_due: None,
-            pongs: Rate {
-                since: bench.now,
-                count: 0,
-            },
+            pongs: Rate::new(bench.now),
+            subscribable: matches!(self.owner.local().0, SocketType::Pub | SocketType::XPub),
         }));
         if self.pipe.set(pipe.clone()).is_err() {
             return; // admitted before: cannot be
@@ -502,7 +445,8 @@ impl Conn {
             dialer.succeeded();
         }
         // Before anybody hears of it: who asks then finds it connected.
-        pipe.attach(self);
+        pipe.set_peer(peer.socket_type, pings);
+        self.owner.attach(&pipe, self);
         self.owner.report(Event::Connected {
             endpoint: self.endpoint.clone(),
             remote: self.remote_name.clone(),
@@ -565,7 +509,7 @@ impl Conn {
         match self.take_in(traffic, bench, n, Some(offset))? {
             Flow::On if n == max => self.read_within(READ_BUDGET - n, traffic, bench),
             Flow::On => Ok(Left::Nothing),
-            Flow::Paused => Ok(Left::Perhaps),
+            Flow::Paused | Flow::Broken(_) => Ok(Left::Perhaps),
         }
     }
 
@@ -635,6 +579,7 @@ impl Conn {
             ttl: &mut traffic.ttl,
             pongs: &mut traffic.pongs,
             unanswered: 0,
+            subscribable: traffic.subscribable,
         };
         let fed = match filled {
             Some(offset) => traffic.decoder.feed(bench.buffer, offset + n, &mut intake),
@@ -657,7 +602,10 @@ impl Conn {
             self.owner.deliver(pipe, bench.batch)
         };
         fed.map_err(CloseReason::Violation)?;
-        Ok(flow)
+        match flow {
+            Flow::Broken(violation) => Err(CloseReason::Violation(violation)),
+            Flow::On | Flow::Paused => Ok(flow),
+        }
     }
 
     /// Nothing more can be written. What the peer sent before is read first.

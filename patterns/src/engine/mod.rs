@@ -20,7 +20,7 @@
 //! | `steward` | who looks after things while nobody waits |
 //! | `driver` | one turn of the leader |
 //! | `alone` | the same, where there is a single connection |
-//! | `conn`, `conn_link`, `listen`, `dial` | connections, and where they come from |
+//! | `conn`, `intake`, `conn_link`, `listen`, `dial` | connections, and where they come from |
 //! | `heartbeat` | signs of life |
 //! | `pipe`, `outbox`, `inproc` | what goes out to a peer |
 //! | `owner` | what a socket is to the engine |
@@ -35,6 +35,7 @@ pub(crate) mod dial;
 pub(crate) mod driver;
 mod heartbeat;
 pub(crate) mod inproc;
+mod intake;
 pub(crate) mod lead;
 pub(crate) mod listen;
 #[cfg(all(test, loom))]

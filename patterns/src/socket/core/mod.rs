@@ -10,6 +10,8 @@
 //! | `places` | endpoints, and the end |
 //! | `sending` | which peer takes a message |
 //! | `owner` | what the engine asks and delivers |
+//! | `publishing` | to whom a PUB or XPUB sends |
+//! | `subscribing` | what a SUB or XSUB wants |
 //! | `watching` | events and counts |
 //!
 //! # Lock order
@@ -21,7 +23,9 @@
 
 mod owner;
 mod places;
+mod publishing;
 mod sending;
+mod subscribing;
 mod watching;
 
 use std::collections::{BTreeMap, HashMap};
@@ -51,6 +55,8 @@ use crate::socket::fair::{FairQueue, Popped};
 use crate::socket::options::Options;
 use crate::socket::peer::Peer;
 use crate::zmtp::SocketType;
+use publishing::Publisher;
+use subscribing::Subscriber;
 
 /// Events that a monitor's channel holds.
 const EVENTS_MAX: usize = 1024;
@@ -70,6 +76,22 @@ struct Inbox {
     received: u64,
     dropped_closed: u64,
     misfits: u64,
+    /// Messages to a socket that takes none.
+    unexpected: u64,
+    /// Messages that nobody has subscribed to.
+    filtered: u64,
+    /// Messages that gave place to a later one.
+    conflated: u64,
+    /// What is queued may be of a topic that is no longer subscribed to.
+    recheck: bool,
+}
+
+/// What the type of socket has beside the common part.
+#[derive(Debug)]
+enum Part {
+    Plain,
+    Publisher(Box<Publisher>),
+    Subscriber(Box<Subscriber>),
 }
 
 impl Inbox {
@@ -167,6 +189,7 @@ pub(crate) struct Core {
     log_gate: Mutex<LogGate>,
     channel: OnceLock<Sender<(Peer, Message)>>,
     closed: AtomicBool,
+    part: Part,
 }
 
 const REFUSALS: [(SendRefusal, &str); 5] = [
@@ -179,7 +202,7 @@ const REFUSALS: [(SendRefusal, &str); 5] = [
 
 impl Core {
     pub(crate) fn new(kind: SocketType, options: &Options) -> Result<Arc<Self>, Error> {
-        options.check()?;
+        options.check_for(kind)?;
         let engine = match &options.engine {
             Some(engine) => engine.clone(),
             None => Engine::global().map_err(Error::System)?,
@@ -188,7 +211,7 @@ impl Core {
             me: me.clone(),
             kind,
             engine,
-            settings: options.settings(),
+            settings: options.settings(kind),
             linger: options.linger,
             identity: options.identity.clone().into(),
             immediate: options.immediate,
@@ -199,6 +222,10 @@ impl Core {
                 received: 0,
                 dropped_closed: 0,
                 misfits: 0,
+                unexpected: 0,
+                filtered: 0,
+                conflated: 0,
+                recheck: false,
             }),
             readers: WaitList::default(),
             writers: WaitList::default(),
@@ -216,6 +243,15 @@ impl Core {
             log_gate: Mutex::default(),
             channel: OnceLock::new(),
             closed: AtomicBool::new(false),
+            part: match kind {
+                SocketType::Pub | SocketType::XPub => {
+                    Part::Publisher(Box::new(Publisher::new(kind, options)))
+                }
+                SocketType::Sub | SocketType::XSub => {
+                    Part::Subscriber(Box::new(Subscriber::new(kind)))
+                }
+                _ => Part::Plain,
+            },
         }))
     }
 
@@ -228,6 +264,12 @@ impl Core {
 
     fn weak_owner(&self) -> Weak<dyn Owner> {
         self.me.clone()
+    }
+
+    /// Whether this is a PAIR that has a peer other than `own`, or waits for one.
+    fn is_taken(&self, routes: &Routes, own: Option<&Arc<Pipe>>) -> bool {
+        let other = |pipe: &Arc<Pipe>| own.is_none_or(|own| !Arc::ptr_eq(own, pipe));
+        self.kind == SocketType::Pair && routes.order.iter().any(other)
     }
 
     /// Whether messages queued for an endpoint wait for its connection.
@@ -244,18 +286,40 @@ impl Core {
 
     /// Takes the next message, if there is one, and what `keep` makes of its peer.
     #[inline]
-    fn try_receive_with<R>(&self, keep: impl FnOnce(&Arc<Pipe>) -> R) -> Option<(R, Message)> {
-        let mut inbox = self.inbox.lock();
-        let popped = inbox.pop(keep, &self.settings)?;
-        let message = inbox.queue.take(&popped);
-        let more = inbox.queue.len() > 0;
-        drop(inbox);
-        pace::took(more);
-        let (kept, resume) = popped.key;
-        if let Some(pipe) = resume {
-            pipe.resume();
+    fn try_receive_with<R>(&self, keep: impl Fn(&Arc<Pipe>) -> R) -> Option<(R, Message)> {
+        loop {
+            let mut inbox = self.inbox.lock();
+            let popped = inbox.pop(&keep, &self.settings)?;
+            let message = inbox.queue.take(&popped)?;
+            let unwanted = inbox.recheck && self.filter(&mut inbox, &message);
+            let more = inbox.queue.len() > 0;
+            drop(inbox);
+            let (kept, resume) = popped.key;
+            if let Some(pipe) = resume {
+                pipe.resume();
+            }
+            if !unwanted {
+                pace::took(more);
+                return Some((kept, message));
+            }
         }
-        Some((kept, message?))
+    }
+
+    /// Whether a message that was taken is not wanted any more; counts it then.
+    fn filter(&self, inbox: &mut Inbox, message: &Message) -> bool {
+        let unwanted = !self.wants(message);
+        if unwanted {
+            inbox.received -= 1;
+            inbox.filtered += 1;
+        }
+        inbox.recheck = inbox.queue.len() > 0;
+        unwanted
+    }
+
+    /// Whether the socket's type lets this message in.
+    fn wants(&self, message: &Message) -> bool {
+        self.subscriber()
+            .is_none_or(|subscriber| subscriber.wants(message))
     }
 
     /// Takes the next message, waiting for it until the deadline.
@@ -306,6 +370,9 @@ impl Core {
     /// Whether a message can be received at once.
     pub(crate) fn has_message(&self) -> bool {
         self.inbox.lock().queue.len() > 0
+            || self
+                .publisher()
+                .is_some_and(|publisher| publisher.has_news())
     }
 
     pub(crate) fn readers(&self) -> &WaitList {
@@ -346,6 +413,11 @@ impl Core {
         if self.channel.set(sender).is_err() {
             // One receiver takes all; another one gets an end at once, not half of the messages.
             return crossbeam_channel::bounded(0).1;
+        }
+        // Who else would go on when the channel has been full? A socket that knows this process
+        // only has none yet.
+        if let Err(error) = self.engine.employ_steward() {
+            log::error!("no thread for a receiver's channel, which may stop when full: {error}");
         }
         self.readers.wake(usize::MAX);
         if self.pump() {

@@ -7,14 +7,16 @@ use bytes::Bytes;
 use crossbeam_channel::TrySendError;
 use parking_lot::Mutex;
 
-use super::Core;
+use super::publishing::subscription;
+use super::{Core, Inbox};
 use crate::engine::conn::{Conn, Origin};
+use crate::engine::inproc::Allowance;
 use crate::engine::owner::{Census, Flow, Owner, Settings, Verdict};
 use crate::engine::pipe::Pipe;
 use crate::event::{CloseReason, Event};
 use crate::message::Message;
 use crate::socket::peer::Peer;
-use crate::zmtp::{PeerInfo, SocketType};
+use crate::zmtp::{PeerInfo, SocketType, Violation};
 
 impl Owner for Core {
     fn settings(&self) -> &Settings {
@@ -49,6 +51,9 @@ impl Owner for Core {
                 None => Verdict::Refused(CloseReason::IdentityInUse),
             };
         }
+        if self.is_taken(&routes, kept.as_ref()) {
+            return Verdict::Refused(CloseReason::PairTaken);
+        }
         let pipe = kept.unwrap_or_else(|| {
             let shared = self.engine.shared().clone();
             let pipe = Pipe::stream(self.weak_owner(), &self.settings, shared, false);
@@ -76,6 +81,9 @@ impl Owner for Core {
         {
             return Err(CloseReason::IdentityInUse);
         }
+        if self.is_taken(&routes, None) {
+            return Err(CloseReason::PairTaken);
+        }
         let pipe = Pipe::inproc(self.weak_owner(), &self.settings);
         pipe.set_identity(identity.clone().into());
         routes.order.push(pipe.clone());
@@ -86,73 +94,88 @@ impl Owner for Core {
     }
 
     fn deliver(&self, pipe: &Arc<Pipe>, batch: &mut Vec<Message>) -> Flow {
-        let count = batch.len();
-        let paused = {
-            let mut inbox = self.inbox.lock();
-            inbox.arrived += count as u64;
-            if self.is_closed() {
-                inbox.dropped_closed += count as u64;
-                batch.clear();
-                return Flow::On;
+        if let Some(publisher) = self.publisher()
+            && !self.is_closed()
+        {
+            let flow = self.hear(publisher, pipe, batch);
+            if batch.is_empty() {
+                return flow;
             }
-            let slot = Self::slot_of(&mut inbox, pipe);
-            for message in batch.drain(..) {
-                let bytes = message.bytes();
-                inbox.arrived_bytes += bytes as u64;
-                inbox.queue.push(slot, message, bytes);
+            if flow != Flow::On {
+                self.queue(pipe, batch);
+                return flow;
             }
-            let (messages, bytes) = inbox.queue.load(slot);
-            let full = messages >= self.settings.recv_messages_max
-                || bytes >= self.settings.recv_bytes_max as u64;
-            if full {
-                inbox.queue.set_paused(slot, true);
-                // Under the lock, so that it cannot come after the resumption.
-                pipe.pause();
-            }
-            full
-        };
-        if self.channel.get().is_some() {
-            if self.pump() {
-                self.engine.shared().pump_later(self.weak_owner());
-            }
-        } else {
-            self.readers.wake(count);
         }
-        if paused { Flow::Paused } else { Flow::On }
+        self.queue(pipe, batch)
     }
 
     fn take(
         &self,
         pipe: &Arc<Pipe>,
         message: Message,
-        messages_max: usize,
-        bytes_max: usize,
+        allowance: Allowance,
     ) -> Result<(), Message> {
+        if let Some(publisher) = self.publisher()
+            && let Some((begins, topic)) = subscription(&message)
+        {
+            if let Err(violation) = self.subscribed(publisher, pipe, begins, topic) {
+                // The other side is told by its message coming back, and parts.
+                self.count_close(&CloseReason::Violation(violation), "inproc");
+                return Err(message);
+            }
+            if publisher.has_news() {
+                self.readers.wake(usize::MAX);
+            }
+            return Ok(());
+        }
         {
             let mut inbox = self.inbox.lock();
             let bytes = message.bytes();
             let slot = Self::slot_of(&mut inbox, pipe);
             let (queued, queued_bytes) = inbox.queue.load(slot);
-            let full = queued >= self.settings.recv_messages_max.saturating_add(messages_max)
-                || (queued > 0
-                    && queued_bytes as usize + bytes
-                        > self.settings.recv_bytes_max.saturating_add(bytes_max));
+            let conflates = allowance.conflates || self.settings.conflate;
+            let messages_max = self.settings.recv_messages_max;
+            let bytes_max = self.settings.recv_bytes_max;
+            let full = !conflates
+                && (queued >= messages_max.saturating_add(allowance.messages_max)
+                    || (queued > 0
+                        && queued_bytes as usize + bytes
+                            > bytes_max.saturating_add(allowance.bytes_max)));
             if full || self.is_closed() {
                 inbox.queue.set_paused(slot, true);
                 return Err(message);
             }
             inbox.arrived += 1;
             inbox.arrived_bytes += bytes as u64;
-            inbox.queue.push(slot, message, bytes);
-        }
-        if self.channel.get().is_some() {
-            if self.pump() {
-                self.engine.shared().pump_later(self.weak_owner());
+            if self.kind == SocketType::Push || self.kind == SocketType::Pub {
+                inbox.unexpected += 1;
+                return Ok(());
             }
-        } else {
-            self.readers.wake(1);
+            if !self.wants(&message) {
+                inbox.filtered += 1;
+                return Ok(());
+            }
+            inbox.put(slot, message, bytes, conflates);
         }
+        // The sender's end is locked: nobody may be told of room, whose end may be, too.
+        self.arrived(1, false);
         Ok(())
+    }
+
+    fn attach(&self, pipe: &Arc<Pipe>, conn: &Arc<Conn>) {
+        match self.subscriber() {
+            Some(subscriber) => self.attach_subscriber(subscriber, pipe, conn),
+            None => {
+                pipe.place(conn, Vec::new());
+                pipe.flush();
+            }
+        }
+    }
+
+    fn joined(&self, pipe: &Arc<Pipe>) {
+        if let Some(subscriber) = self.subscriber() {
+            self.join_publisher(subscriber, pipe);
+        }
     }
 
     fn room(&self) {
@@ -160,6 +183,7 @@ impl Owner for Core {
     }
 
     fn gone(&self, pipe: &Arc<Pipe>, _reason: &CloseReason) {
+        self.gone_from(pipe);
         if pipe.keeps() {
             // It waits for the next connection, unless the socket is closing and waits for this.
             if self.is_closed() {
@@ -191,6 +215,90 @@ impl Owner for Core {
     }
 
     fn pump(&self) -> bool {
+        self.fill_channel(true)
+    }
+}
+
+impl Inbox {
+    /// Queues a message; where one `conflates`, in the place of the peer's last one.
+    fn put(&mut self, slot: u32, message: Message, bytes: usize, conflates: bool) {
+        let message = if conflates {
+            match self.queue.replace_last(slot, message, bytes) {
+                Ok(()) => {
+                    self.conflated += 1;
+                    return;
+                }
+                Err(message) => message,
+            }
+        } else {
+            message
+        };
+        self.queue.push(slot, message, bytes);
+    }
+}
+
+impl Core {
+    /// Queues messages that came in, and leaves `batch` empty.
+    fn queue(&self, pipe: &Arc<Pipe>, batch: &mut Vec<Message>) -> Flow {
+        let count = batch.len();
+        let mut queued = 0;
+        let paused = {
+            let mut inbox = self.inbox.lock();
+            inbox.arrived += count as u64;
+            if self.is_closed() {
+                inbox.dropped_closed += count as u64;
+                batch.clear();
+                return Flow::On;
+            }
+            if self.kind == SocketType::Push {
+                inbox.unexpected += count as u64;
+                batch.clear();
+                return Flow::Broken(Violation::UnexpectedMessage { ours: self.kind });
+            }
+            let slot = Self::slot_of(&mut inbox, pipe);
+            for message in batch.drain(..) {
+                let bytes = message.bytes();
+                inbox.arrived_bytes += bytes as u64;
+                if !self.wants(&message) {
+                    inbox.filtered += 1;
+                    continue;
+                }
+                inbox.put(slot, message, bytes, self.settings.conflate);
+                queued += 1;
+            }
+            let (messages, bytes) = inbox.queue.load(slot);
+            let full = messages >= self.settings.recv_messages_max
+                || bytes >= self.settings.recv_bytes_max as u64;
+            // One message is all that a conflating socket keeps, whatever its size.
+            let full = full && !self.settings.conflate;
+            if full {
+                inbox.queue.set_paused(slot, true);
+                // Under the lock, so that it cannot come after the resumption.
+                pipe.pause();
+            }
+            full
+        };
+        self.arrived(queued, true);
+        if paused { Flow::Paused } else { Flow::On }
+    }
+
+    /// Tells those who receive that so many messages have been queued. `may_resume` if peers that
+    /// had to pause may be told that they need not.
+    fn arrived(&self, count: usize, may_resume: bool) {
+        if count == 0 {
+            return;
+        }
+        if self.channel.get().is_some() {
+            if self.fill_channel(may_resume) {
+                self.engine.shared().pump_later(self.weak_owner());
+            }
+        } else {
+            self.readers.wake(count);
+        }
+    }
+
+    /// Moves messages on to the channel that `receiver()` gave out; true if some are left.
+    fn fill_channel(&self, may_resume: bool) -> bool {
         let Some(channel) = self.channel.get() else {
             return false;
         };
@@ -201,14 +309,18 @@ impl Owner for Core {
                 if channel.is_full() {
                     return inbox.queue.len() > 0;
                 }
+                if !may_resume && inbox.queue.next_is_paused() {
+                    return true;
+                }
                 let Some(popped) = inbox.pop(Arc::clone, &self.settings) else {
                     return false;
                 };
                 let Some(message) = inbox.queue.take(&popped) else {
                     return false;
                 };
+                let unwanted = inbox.recheck && self.filter(&mut inbox, &message);
                 let (pipe, resume) = popped.key;
-                if channel.try_send((Peer::new(pipe), message)).is_err() {
+                if !unwanted && channel.try_send((Peer::new(pipe), message)).is_err() {
                     // The receiver has been dropped: nobody will ask for these.
                     inbox.received -= 1;
                     inbox.dropped_closed += 1;

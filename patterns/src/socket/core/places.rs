@@ -59,7 +59,7 @@ impl Core {
         if let Endpoint::Inproc(name) = &endpoint {
             self.has_inproc.store(true, Ordering::SeqCst);
             let pipe = Pipe::inproc(self.weak_owner(), &self.settings);
-            self.routes_mut().order.push(pipe.clone());
+            self.enlist(&pipe, &endpoint)?;
             self.endpoints
                 .lock()
                 .push((endpoint.clone(), Place::Connected(pipe.clone())));
@@ -72,7 +72,7 @@ impl Core {
             .keeps()
             .then(|| Pipe::stream(self.weak_owner(), &self.settings, shared.clone(), true));
         if let Some(pipe) = &pipe {
-            self.routes_mut().order.push(pipe.clone());
+            self.enlist(pipe, &endpoint)?;
         }
         let dialer = Dialer::new(endpoint.clone(), self.owner(), shared, pipe.clone());
         self.links.fetch_add(1, Ordering::SeqCst);
@@ -83,6 +83,17 @@ impl Core {
         shared.steward.nudge();
         self.writers.wake(usize::MAX);
         Ok((endpoint, pipe))
+    }
+
+    /// A pipe to an endpoint: messages may be queued for it from now on.
+    fn enlist(&self, pipe: &Arc<Pipe>, endpoint: &Endpoint) -> Result<(), Error> {
+        let mut routes = self.routes_mut();
+        if self.is_taken(&routes, None) {
+            let endpoint = endpoint.clone();
+            return Err(Error::PairTaken { endpoint });
+        }
+        routes.order.push(pipe.clone());
+        Ok(())
     }
 
     pub(crate) fn unbind(&self, endpoint: &Endpoint) -> Result<(), Error> {
@@ -168,6 +179,7 @@ impl Core {
     /// A pipe is no longer sent to; what it has queued is dropped and counted.
     pub(super) fn retire(&self, pipe: &Arc<Pipe>) {
         pipe.close();
+        self.gone_from(pipe);
         {
             let mut routes = self.routes_mut();
             let Some(index) = routes
