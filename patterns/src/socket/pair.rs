@@ -45,7 +45,7 @@ impl Pair {
     }
 
     fn receive(&self, deadline: Option<Instant>) -> Result<Message, RecvError> {
-        self.core.receive(deadline).map(|(_, message)| message)
+        self.core.receive_message(deadline)
     }
 }
 

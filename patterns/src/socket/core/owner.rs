@@ -40,7 +40,7 @@ impl Owner for Core {
             Origin::Accepted { .. } => None,
         };
         let named = self.kind == SocketType::Router && !peer.identity.is_empty();
-        let mut routes = self.routes.write();
+        let mut routes = self.routes_mut();
         if named
             && let Some(holder) = routes.names.get(&peer.identity)
             && !holder.is_closed()
@@ -71,7 +71,7 @@ impl Owner for Core {
         if self.is_closed() {
             return Err(CloseReason::Local);
         }
-        let mut routes = self.routes.write();
+        let mut routes = self.routes_mut();
         let named = self.kind == SocketType::Router && !identity.is_empty();
         if named
             && routes
@@ -303,7 +303,7 @@ impl Core {
             return false;
         };
         loop {
-            let popped = {
+            let resume = {
                 let mut inbox = self.inbox.lock();
                 // Only senders under this lock fill the channel, so room stays room.
                 if channel.is_full() {
@@ -312,19 +312,23 @@ impl Core {
                 if !may_resume && inbox.queue.next_is_paused() {
                     return true;
                 }
-                let Some(popped) = self.pop(&mut inbox) else {
+                let Some(popped) = inbox.pop(Arc::clone, &self.settings) else {
                     return false;
                 };
-                let peer = Peer::new(popped.pipe.clone());
-                if !popped.unwanted && channel.try_send((peer, popped.message)).is_err() {
+                let Some(message) = inbox.queue.take(&popped) else {
+                    return false;
+                };
+                let (pipe, resume) = popped.key;
+                if inbox.recheck && self.rejects(&mut inbox, &message) {
+                    // Counted, and for nobody.
+                } else if channel.try_send((Peer::new(pipe), message)).is_err() {
                     // The receiver has been dropped: nobody will ask for these.
                     inbox.received -= 1;
                     inbox.dropped_closed += 1;
                 }
-                (popped.pipe, popped.resume)
+                resume
             };
-            let (pipe, resume) = popped;
-            if resume {
+            if let Some(pipe) = resume {
                 pipe.resume();
             }
         }
