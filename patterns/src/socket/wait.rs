@@ -16,6 +16,10 @@ impl<'a> WaitsOn<'a> {
     pub(crate) fn new(core: &'a Core) -> Self {
         WaitsOn { core }
     }
+
+    pub(crate) fn core(&self) -> &'a Core {
+        self.core
+    }
 }
 
 /// What [`wait_any`] can wait for: every socket of this package.
