@@ -33,6 +33,12 @@ pub enum CloseReason {
     AddressLimit,
     /// Too many handshakes under way: this was the oldest.
     Evicted,
+    /// The socket is a PAIR, and has its peer.
+    PairTaken,
+    /// It does not read what is published, and the socket is to part from such peers.
+    SlowSubscriber,
+    /// It does not read which topics are subscribed to: it is told anew when it comes back.
+    SubscriptionsUnread,
     /// The socket itself connected to itself, by an ephemeral port.
     SelfConnect,
     /// This side closed it.
@@ -54,6 +60,9 @@ impl CloseReason {
             CloseReason::ConnectionLimit => "connection-limit",
             CloseReason::AddressLimit => "address-limit",
             CloseReason::Evicted => "evicted",
+            CloseReason::PairTaken => "pair-taken",
+            CloseReason::SlowSubscriber => "slow-subscriber",
+            CloseReason::SubscriptionsUnread => "subscriptions-unread",
             CloseReason::SelfConnect => "self-connect",
             CloseReason::Local => "local",
         }
@@ -93,6 +102,15 @@ impl fmt::Display for CloseReason {
             }
             CloseReason::Evicted => {
                 f.write_str("too many handshakes under way; the oldest gave place")
+            }
+            CloseReason::PairTaken => {
+                f.write_str("the socket is a PAIR and has a peer; it takes one at a time")
+            }
+            CloseReason::SlowSubscriber => {
+                f.write_str("the subscriber does not read what is published, and its queue is full")
+            }
+            CloseReason::SubscriptionsUnread => {
+                f.write_str("the publisher does not read what is subscribed to")
             }
             CloseReason::SelfConnect => f.write_str("the connection led back to itself"),
             CloseReason::Local => f.write_str("closed by this side"),

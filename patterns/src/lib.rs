@@ -20,7 +20,9 @@
 //! | room | what |
 //! |---|---|
 //! | [`Message`], [`Frame`] | what is sent |
-//! | [`Dealer`], [`Router`], [`Req`], [`Rep`] | the sockets |
+//! | [`Dealer`], [`Router`], [`Req`], [`Rep`] | requests and answers |
+//! | [`Push`], [`Pull`] | work down a pipeline |
+//! | [`Pair`] | one peer |
 //! | [`WeightedDealer`] | many servers, by weight |
 //! | [`Options`] | every limit and time |
 //! | [`Engine`] | who does the polling |
@@ -46,9 +48,9 @@ pub use event::{CloseReason, Event};
 pub use link::{BindError, Endpoint, EndpointError, IpcEndpoint, TcpAddress, TcpEndpoint, TcpHost};
 pub use message::{Frame, Message};
 pub use socket::{
-    Dealer, Error, OptionError, Options, Peer, PeerStats, RecvError, Rep, Req, Router, SendError,
-    SendRefusal, Server, ServerStats, SocketStats, TcpKeepalive, Unsent, Waitable, WeightedDealer,
-    wait_any, wait_any_timeout,
+    Dealer, Error, OptionError, Options, Pair, Peer, PeerStats, Pull, Push, RecvError, Rep, Req,
+    Router, SendError, SendRefusal, Server, ServerStats, SocketStats, TcpKeepalive, Unsent,
+    Waitable, WeightedDealer, wait_any, wait_any_timeout,
 };
 
 /// The examples in README.md.

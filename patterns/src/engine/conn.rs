@@ -17,7 +17,7 @@
 //! 2. A connection that is closed is off the poller and off its pipe before anybody hears of it.
 //!    (held by the order in `Conn::close`)
 //! 3. Silence is not judged while reading is paused, since then it is ours.
-//!    (held by `Conn::heartbeat`; shown in `tests/hostile/silence.rs`)
+//!    (held by `heartbeat.rs`; shown in `tests/hostile/silence.rs`)
 //! 4. What a peer sent before it left is read, behind a pause too.
 //!    (test `what_a_peer_sent_before_it_left_is_received_behind_a_full_inbox_too`)
 
@@ -31,24 +31,22 @@ use rustix::fd::AsFd;
 
 use super::dial::Dialer;
 use super::driver::{Action, Workbench};
+use super::intake::{Intake, Rate};
 use super::owner::{Flow, Owner, Verdict};
 use super::pipe::Pipe;
 use super::poller::{Interest, Ready};
 use super::shared::Shared;
-use super::timers::{Timer, grained};
+use super::timers::Timer;
 use crate::event::{CloseReason, Event};
 use crate::link::{Endpoint, RemoteAddr, Stream};
-use crate::message::Message;
-use crate::zmtp::command::{self, Command};
-use crate::zmtp::decoder::{Decoder, Plan, Sink};
-use crate::zmtp::{Handshake, Local, PeerInfo, Progress, Violation};
+use crate::zmtp::command;
+use crate::zmtp::decoder::{Decoder, Plan};
+use crate::zmtp::{Handshake, Local, PeerInfo, Progress, SocketType};
 
 /// Bytes read from one connection before the others have their turn.
 const READ_BUDGET: usize = 256 * 1024;
-/// PINGs answered to one peer in a second; more are counted, not answered.
-const PONGS_A_SECOND: u32 = 100;
 /// Commands are not queued behind this many bytes: the peer is not reading.
-const COMMANDS_BEHIND_MAX: usize = 64 * 1024;
+pub(super) const COMMANDS_BEHIND_MAX: usize = 64 * 1024;
 /// How long the holder of a contested identity has to answer.
 pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -72,9 +70,9 @@ pub(crate) struct Conn {
     pub(crate) owner: Arc<dyn Owner>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) since: Instant,
-    watched: Mutex<Watched>,
-    phase: Mutex<Phase>,
-    pipe: OnceLock<Arc<Pipe>>,
+    pub(super) watched: Mutex<Watched>,
+    pub(super) phase: Mutex<Phase>,
+    pub(super) pipe: OnceLock<Arc<Pipe>>,
     closed: AtomicBool,
     /// The newcomer that waits for this connection's sign of life.
     challenger: Mutex<Option<(Arc<Conn>, Instant)>>,
@@ -84,15 +82,15 @@ pub(crate) struct Conn {
 
 /// What the poller has been told of the connection.
 #[derive(Debug, Default)]
-struct Watched {
-    interest: Interest,
+pub(super) struct Watched {
+    pub(super) interest: Interest,
     /// Whether it is on the poller.
     on: bool,
     /// Whether it is to be on the poller whenever there is something to watch for.
     wanted: bool,
 }
 
-enum Phase {
+pub(super) enum Phase {
     Connecting,
     Handshake(Box<Handshake>),
     Contested(Box<(Handshake, PeerInfo)>),
@@ -100,69 +98,18 @@ enum Phase {
     Closed,
 }
 
-struct Traffic {
+pub(super) struct Traffic {
     decoder: Decoder,
-    last_heard: Instant,
+    pub(super) last_heard: Instant,
     /// Whether the peer speaks a version that has heartbeats.
-    pings: bool,
+    pub(super) pings: bool,
     /// The time to live that the peer announced.
-    ttl: Option<Duration>,
+    pub(super) ttl: Option<Duration>,
+    /// When the timer that watches over it is due.
+    pub(super) ttl_due: Option<Instant>,
     pongs: Rate,
-}
-
-/// At most so many in a second.
-struct Rate {
-    since: Instant,
-    count: u32,
-}
-
-impl Rate {
-    fn allows(&mut self, now: Instant, max: u32) -> bool {
-        if now.duration_since(self.since) >= Duration::from_secs(1) {
-            *self = Rate {
-                since: now,
-                count: 0,
-            };
-        }
-        self.count += 1;
-        self.count <= max
-    }
-}
-
-/// Takes what one read has brought.
-struct Intake<'a> {
-    batch: &'a mut Vec<Message>,
-    replies: Vec<u8>,
-    now: Instant,
-    ttl: &'a mut Option<Duration>,
-    pongs: &'a mut Rate,
-    unanswered: u64,
-}
-
-impl Sink for Intake<'_> {
-    fn message(&mut self, message: Message) {
-        self.batch.push(message);
-    }
-
-    fn command(&mut self, body: &[u8]) -> Result<(), Violation> {
-        match command::parse(body)? {
-            Command::Ping {
-                ttl_deciseconds,
-                context,
-            } => {
-                let ttl = Duration::from_millis(u64::from(ttl_deciseconds) * 100);
-                *self.ttl = (!ttl.is_zero()).then_some(ttl);
-                if self.pongs.allows(self.now, PONGS_A_SECOND) {
-                    command::pong(&mut self.replies, context);
-                } else {
-                    self.unanswered += 1;
-                }
-                Ok(())
-            }
-            Command::Pong { .. } => Ok(()),
-            other => Err(other.unexpected()),
-        }
-    }
+    /// Whether subscriptions may come.
+    subscribable: bool,
 }
 
 impl Conn {
@@ -472,10 +419,9 @@ impl Conn {
             last_heard: bench.now,
             pings,
             ttl: None,
-            pongs: Rate {
-                since: bench.now,
-                count: 0,
-            },
+            ttl_due: None,
+            pongs: Rate::new(bench.now),
+            subscribable: matches!(self.owner.local().0, SocketType::Pub | SocketType::XPub),
         }));
         if self.pipe.set(pipe.clone()).is_err() {
             return; // admitted before: cannot be
@@ -572,17 +518,22 @@ impl Conn {
                 ttl: &mut traffic.ttl,
                 pongs: &mut traffic.pongs,
                 unanswered: 0,
+                subscribable: traffic.subscribable,
             };
             let fed = match filled {
                 Some(offset) => traffic.decoder.feed(bench.buffer, offset + n, &mut intake),
                 None => traffic.decoder.fed_own(&mut intake),
             };
             let (replies, unanswered) = (intake.replies, intake.unanswered);
+            let pinged = !replies.is_empty() || unanswered > 0;
             if !replies.is_empty() {
                 pipe.command(&replies, COMMANDS_BEHIND_MAX);
             }
             if unanswered > 0 {
                 pipe.pings_unanswered(unanswered);
+            }
+            if pinged {
+                self.watch_ttl(traffic, bench.now);
             }
             let flow = if bench.batch.is_empty() {
                 Flow::On
@@ -590,6 +541,9 @@ impl Conn {
                 self.owner.deliver(pipe, bench.batch)
             };
             fed.map_err(CloseReason::Violation)?;
+            if let Flow::Broken(violation) = flow {
+                return Err(CloseReason::Violation(violation));
+            }
             budget = budget.saturating_sub(n);
             if n < room || budget == 0 || flow == Flow::Paused {
                 return Ok(());
@@ -608,63 +562,6 @@ impl Conn {
             _ => self.stream_end(),
         };
         self.close(ended, bench);
-    }
-
-    fn arm_heartbeat(&self, at: Instant) {
-        self.shared.arm(
-            grained(at, self.shared.origin),
-            Timer::Heartbeat(self.token),
-        );
-    }
-
-    /// Judges the peer's silence; sends a PING where nothing was heard lately.
-    pub(crate) fn heartbeat(self: &Arc<Self>, bench: &mut Workbench<'_>) {
-        let Some(beat) = self.owner.settings().heartbeat else {
-            return;
-        };
-        let Some(pipe) = self.pipe.get() else { return };
-        let now = bench.now;
-        let verdict = {
-            let mut phase = self.phase.lock();
-            let Phase::Traffic(traffic) = &mut *phase else {
-                return;
-            };
-            let paused = !self.watched.lock().interest.read;
-            if paused {
-                traffic.last_heard = now;
-            }
-            let silent = now.duration_since(traffic.last_heard);
-            if traffic.pings && silent >= beat.timeout {
-                Err(CloseReason::HeartbeatTimeout)
-            } else if traffic.ttl.is_some_and(|ttl| silent >= ttl) {
-                Err(CloseReason::TtlExpired)
-            } else {
-                // While reading is paused the peer's PINGs go unanswered: ours are the sign of life.
-                let due = paused || silent + beat.interval / 2 >= beat.interval;
-                let ping = traffic.pings && due;
-                let mut next = now + beat.interval;
-                if traffic.pings {
-                    next = next.min(traffic.last_heard + beat.timeout);
-                }
-                if let Some(ttl) = traffic.ttl {
-                    next = next.min(traffic.last_heard + ttl);
-                }
-                Ok((ping, next.max(now + Duration::from_millis(1))))
-            }
-        };
-        match verdict {
-            Err(reason) => self.close(reason, bench),
-            Ok((ping, next)) => {
-                if ping {
-                    let mut frame = Vec::with_capacity(16);
-                    let ttl = beat.ttl.as_millis().div_ceil(100).min(u16::MAX.into()) as u16;
-                    command::ping(&mut frame, ttl, b"");
-                    pipe.command(&frame, COMMANDS_BEHIND_MAX);
-                    pipe.release();
-                }
-                self.arm_heartbeat(next);
-            }
-        }
     }
 
     /// The handshake's time is over.

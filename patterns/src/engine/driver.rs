@@ -257,6 +257,11 @@ impl Shared {
                         conn.heartbeat(bench);
                     }
                 }
+                Timer::Ttl(token) => {
+                    if let Some(conn) = self.conn(token) {
+                        conn.ttl_due(bench);
+                    }
+                }
                 Timer::Probe(token) => {
                     if let Some(conn) = self.conn(token) {
                         conn.probe_due(bench);

@@ -20,8 +20,10 @@ use parking_lot::Mutex;
 use super::outbox::{OutboxCounts, Refused};
 use super::owner::Owner;
 use super::pipe::Pipe;
-use crate::event::CloseReason;
+use crate::event::{CloseReason, Event};
+use crate::link::Endpoint;
 use crate::message::Message;
+use crate::zmtp::Violation;
 
 /// One end of a connection within the process.
 pub(crate) struct End {
@@ -197,7 +199,7 @@ pub(crate) fn bind(name: &str, owner: &Arc<dyn Owner>) -> bool {
     };
     for (dialing, pipe) in waiting {
         if let (Some(dialing), Some(pipe)) = (dialing.upgrade(), pipe.upgrade()) {
-            introduce(&dialing, &pipe, owner);
+            introduce(name, &dialing, &pipe, owner);
         }
     }
     true
@@ -231,16 +233,20 @@ pub(crate) fn connect(name: &str, owner: &Arc<dyn Owner>, pipe: &Arc<Pipe>) {
         bound
     };
     if let Some(bound) = bound {
-        introduce(owner, pipe, &bound);
+        introduce(name, owner, pipe, &bound);
     }
 }
 
-fn introduce(dialing: &Arc<dyn Owner>, pipe: &Arc<Pipe>, bound: &Arc<dyn Owner>) {
+fn introduce(name: &str, dialing: &Arc<dyn Owner>, pipe: &Arc<Pipe>, bound: &Arc<dyn Owner>) {
     let (dialing_type, identity) = dialing.local();
     let (bound_type, bound_identity) = bound.local();
+    let misfit =
+        |ours, theirs| CloseReason::Violation(Violation::IncompatibleSockets { ours, theirs });
     if !bound_type.accepts(dialing_type) {
-        log::warn!("inproc: a {dialing_type} socket does not go with a {bound_type} socket");
-        dialing.gone(pipe, &CloseReason::Local);
+        refused(name, bound, misfit(bound_type, dialing_type));
+        let reason = misfit(dialing_type, bound_type);
+        dialing.gone(pipe, &reason);
+        refused(name, dialing, reason);
         return;
     }
     match bound.admit_inproc(identity) {
@@ -253,8 +259,18 @@ fn introduce(dialing: &Arc<dyn Owner>, pipe: &Arc<Pipe>, bound: &Arc<dyn Owner>)
             bound.room();
         }
         Err(reason) => {
-            log::warn!("inproc: {reason}");
             dialing.gone(pipe, &reason);
+            refused(name, bound, reason.clone());
+            refused(name, dialing, reason);
         }
     }
+}
+
+/// Tells a socket that a connection within the process did not come to be.
+fn refused(name: &str, owner: &Arc<dyn Owner>, reason: CloseReason) {
+    owner.report(Event::HandshakeFailed {
+        endpoint: Endpoint::Inproc(name.into()),
+        remote: "inproc".into(),
+        reason,
+    });
 }

@@ -18,7 +18,8 @@
 //! | `lead`, `waiter` | the hand-over, free of polling |
 //! | `steward` | who looks after things while nobody waits |
 //! | `driver` | one turn of the leader |
-//! | `conn`, `conn_link`, `listen`, `dial` | connections, and where they come from |
+//! | `conn`, `intake`, `conn_link`, `listen`, `dial` | connections, and where they come from |
+//! | `heartbeat` | signs of life |
 //! | `pipe`, `outbox`, `inproc` | what goes out to a peer |
 //! | `owner` | what a socket is to the engine |
 //! | `alarm` | until when a poll may sleep, and who has to end it |
@@ -29,7 +30,9 @@ pub(crate) mod conn;
 pub(crate) mod conn_link;
 pub(crate) mod dial;
 pub(crate) mod driver;
+mod heartbeat;
 pub(crate) mod inproc;
+mod intake;
 pub(crate) mod lead;
 pub(crate) mod listen;
 #[cfg(all(test, loom))]

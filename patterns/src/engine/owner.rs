@@ -14,7 +14,7 @@ use crate::event::{CloseReason, Event};
 use crate::link::{LinkOptions, RemoteAddr};
 use crate::message::Message;
 use crate::zmtp::decoder::Limits;
-use crate::zmtp::{HandshakeLimits, PeerInfo, SocketType};
+use crate::zmtp::{HandshakeLimits, PeerInfo, SocketType, Violation};
 
 /// Heartbeats of a socket's connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) send_bytes_max: usize,
     pub(crate) recv_messages_max: usize,
     pub(crate) recv_bytes_max: usize,
+    /// Nothing comes back for what is sent: a flood of it may be gathered further.
+    pub(crate) one_way: bool,
 }
 
 /// What becomes of a peer that is ready.
@@ -54,11 +56,13 @@ pub(crate) enum Verdict {
 }
 
 /// Whether a connection's peer may go on sending.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Flow {
     On,
     /// The receive limit is reached: reading has been paused.
     Paused,
+    /// It sent what the socket's pattern does not allow.
+    Broken(Violation),
 }
 
 /// A socket, as the engine sees it.

@@ -45,6 +45,17 @@ pub(crate) enum Hold {
     Chunk,
 }
 
+impl Hold {
+    /// What is sent one way may be gathered further: nobody waits for an answer to it.
+    pub(crate) fn on(self, one_way: bool) -> Hold {
+        if one_way && self == Hold::Sip {
+            Hold::Chunk
+        } else {
+            self
+        }
+    }
+}
+
 struct Pace {
     /// It answers quickly, and more messages are at hand.
     answering: Cell<bool>,

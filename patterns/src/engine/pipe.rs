@@ -28,6 +28,7 @@ enum Route {
     Stream {
         outbox: Outbox<ConnLink>,
         shared: Arc<Shared>,
+        one_way: bool,
     },
     Inproc(inproc::End),
 }
@@ -58,7 +59,13 @@ impl Pipe {
         keeps: bool,
     ) -> Arc<Self> {
         let outbox = Outbox::new(settings.send_messages_max, settings.send_bytes_max, keeps);
-        Self::with(owner, Route::Stream { outbox, shared }, keeps)
+        let one_way = settings.one_way;
+        let route = Route::Stream {
+            outbox,
+            shared,
+            one_way,
+        };
+        Self::with(owner, route, keeps)
     }
 
     /// A pipe to a socket of this process.
@@ -85,8 +92,13 @@ impl Pipe {
     /// Sends a message, or says why not. This thread's pace says whether it may be held back.
     pub(crate) fn send(self: &Arc<Self>, message: Message) -> Result<(), (Refused, Message)> {
         match &self.route {
-            Route::Stream { outbox, shared } => {
-                let after = outbox.push(message, pace::holds(), pace::thread())?;
+            Route::Stream {
+                outbox,
+                shared,
+                one_way,
+            } => {
+                let hold = pace::holds().on(*one_way);
+                let after = outbox.push(message, hold, pace::thread())?;
                 if after.corked {
                     shared.cork(self.clone());
                 }

@@ -18,6 +18,8 @@ pub(crate) enum Timer {
     Handshake(u64),
     /// A connection's silence is judged, and a PING is sent where it is due.
     Heartbeat(u64),
+    /// A connection's silence is judged by the time to live that its peer announced.
+    Ttl(u64),
     /// The holder of a contested identity has not answered the PING that tests it.
     Probe(u64),
     /// A dialer tries again.

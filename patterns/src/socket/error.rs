@@ -27,6 +27,11 @@ pub enum Error {
         /// The endpoint given.
         endpoint: Endpoint,
     },
+    /// The socket is a PAIR, and has a peer or waits for one.
+    PairTaken {
+        /// The endpoint given.
+        endpoint: Endpoint,
+    },
     /// The socket has been closed.
     Closed,
     /// The system gave no poller or no thread.
@@ -48,6 +53,11 @@ impl fmt::Display for Error {
                 "the socket is not bound or connected to {endpoint}; \
                  `local_endpoints` lists where it is bound"
             ),
+            Error::PairTaken { endpoint } => write!(
+                f,
+                "not connected to {endpoint}: a pair has one peer at a time, and this one has its; \
+                 disconnect from it first"
+            ),
             Error::Closed => f.write_str("the socket has been closed"),
             Error::System(error) => write!(f, "the system gave no poller or thread: {error}"),
         }
@@ -61,7 +71,10 @@ impl std::error::Error for Error {
             Error::Bind(error) => Some(error),
             Error::Option(error) => Some(error),
             Error::System(error) => Some(error),
-            Error::NameInUse { .. } | Error::NotFound { .. } | Error::Closed => None,
+            Error::NameInUse { .. }
+            | Error::NotFound { .. }
+            | Error::PairTaken { .. }
+            | Error::Closed => None,
         }
     }
 }

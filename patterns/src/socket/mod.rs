@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `dealer`, `router`, `req`, `rep` | the socket types |
+//! | `dealer`, `router`, `req`, `rep`, `push`, `pull`, `pair` | the socket types |
 //! | `weighted` | one DEALER over many servers, by weight |
 //! | `wait` | waiting for several sockets at once |
 //! | `options` | every limit and time |
@@ -16,7 +16,10 @@ mod dealer;
 mod error;
 mod fair;
 mod options;
+mod pair;
 mod peer;
+mod pull;
+mod push;
 mod rep;
 mod req;
 mod router;
@@ -27,7 +30,10 @@ mod weighted;
 pub use dealer::Dealer;
 pub use error::{Error, RecvError, SendError, SendRefusal};
 pub use options::{OptionError, Options, TcpKeepalive};
+pub use pair::Pair;
 pub use peer::Peer;
+pub use pull::Pull;
+pub use push::Push;
 pub use rep::Rep;
 pub use req::Req;
 pub use router::Router;

@@ -7,9 +7,9 @@ use crate::engine::Engine;
 use crate::engine::owner::{Heartbeat, Settings};
 use crate::link::{Keepalive, LinkOptions};
 use crate::message::Frame;
-use crate::zmtp::HandshakeLimits;
 use crate::zmtp::decoder::Limits;
 use crate::zmtp::handshake::check_identity;
+use crate::zmtp::{HandshakeLimits, SocketType};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -387,7 +387,7 @@ impl Options {
         within("backlog", self.backlog, 1, 65_535, "1 to 65,535")
     }
 
-    pub(crate) fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self, kind: SocketType) -> Settings {
         Settings {
             limits: Limits {
                 frame_bytes_max: self.frame_bytes_max,
@@ -422,6 +422,7 @@ impl Options {
             send_bytes_max: self.send_bytes_max,
             recv_messages_max: self.recv_messages_max,
             recv_bytes_max: self.recv_bytes_max,
+            one_way: matches!(kind, SocketType::Push | SocketType::Pub | SocketType::XPub),
         }
     }
 }

@@ -39,7 +39,8 @@ pub struct PeerStats {
 /// The books balance at every moment, peers that have gone included:
 ///
 /// - `sent_messages = written_messages + send_queue_messages + dropped["peer-gone"]`
-/// - `arrived_messages = received_messages + recv_queue_messages + dropped["closed"] + dropped["misfit"]`
+/// - `arrived_messages = received_messages + recv_queue_messages + dropped["closed"] + dropped["misfit"]
+///   + dropped["unexpected"]`
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SocketStats {

@@ -151,6 +151,30 @@ pub enum Violation {
     },
     /// The top bit of an eight-byte length is set.
     LengthOutOfRange,
+    /// A message came where the pattern has none: to a PUSH, or other than a subscription to a PUB.
+    UnexpectedMessage {
+        /// Our type.
+        ours: SocketType,
+    },
+    /// More topics subscribed to than the limit.
+    TooManySubscriptions {
+        /// The limit.
+        max: usize,
+    },
+    /// A topic subscribed to that is over the limit.
+    TopicTooLong {
+        /// What came.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The topics subscribed to are together over the limit.
+    TopicsTooLarge {
+        /// What they come to.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
     /// Bytes were given to the handshake past its end. The driver fed more than
     /// [`wants`](super::Handshake::wants) allowed; the peer did nothing wrong.
     SurplusBytes {
@@ -188,6 +212,10 @@ impl Violation {
             Violation::CommandTooLarge { .. } => "command-too-large",
             Violation::PingContextTooLong { .. } => "ping-context-too-long",
             Violation::LengthOutOfRange => "length-out-of-range",
+            Violation::UnexpectedMessage { .. } => "unexpected-message",
+            Violation::TooManySubscriptions { .. } => "too-many-subscriptions",
+            Violation::TopicTooLong { .. } => "topic-too-long",
+            Violation::TopicsTooLarge { .. } => "topics-too-large",
             Violation::SurplusBytes { .. } => "surplus-bytes",
         }
     }
@@ -224,6 +252,10 @@ impl Violation {
             | Violation::CommandTooLarge { .. }
             | Violation::PingContextTooLong { .. }
             | Violation::LengthOutOfRange
+            | Violation::UnexpectedMessage { .. }
+            | Violation::TooManySubscriptions { .. }
+            | Violation::TopicTooLong { .. }
+            | Violation::TopicsTooLarge { .. }
             | Violation::SurplusBytes { .. } => false,
         }
     }
@@ -324,6 +356,20 @@ impl fmt::Display for Violation {
             Violation::LengthOutOfRange => {
                 f.write_str("frame length has its top bit set; lengths end at 2^63 - 1")
             }
+            Violation::UnexpectedMessage { ours } => {
+                write!(f, "peer sent a message that a {ours} socket does not take")
+            }
+            Violation::TooManySubscriptions { max } => {
+                write!(f, "peer subscribed to more than {max} topics, the limit")
+            }
+            Violation::TopicTooLong { bytes, max } => write!(
+                f,
+                "peer subscribed to a topic of {bytes} bytes, over the limit of {max}"
+            ),
+            Violation::TopicsTooLarge { bytes, max } => write!(
+                f,
+                "peer subscribed to topics of {bytes} bytes together, over the limit of {max}"
+            ),
             Violation::SurplusBytes { bytes } => {
                 write!(f, "{bytes} bytes were fed past the end of the handshake")
             }
@@ -392,6 +438,12 @@ mod tests {
             Violation::CommandTooLarge { bytes: 2, max: 1 },
             Violation::PingContextTooLong { bytes: 17 },
             Violation::LengthOutOfRange,
+            Violation::UnexpectedMessage {
+                ours: SocketType::Push,
+            },
+            Violation::TooManySubscriptions { max: 1 },
+            Violation::TopicTooLong { bytes: 2, max: 1 },
+            Violation::TopicsTooLarge { bytes: 2, max: 1 },
             Violation::SurplusBytes { bytes: 1 },
         ]
     }

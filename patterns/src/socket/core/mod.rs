@@ -70,6 +70,8 @@ struct Inbox {
     received: u64,
     dropped_closed: u64,
     misfits: u64,
+    /// Messages to a socket that takes none.
+    unexpected: u64,
 }
 
 #[derive(Debug, Default)]
@@ -157,7 +159,7 @@ impl Core {
             me: me.clone(),
             kind,
             engine,
-            settings: options.settings(),
+            settings: options.settings(kind),
             linger: options.linger,
             identity: options.identity.clone().into(),
             immediate: options.immediate,
@@ -168,6 +170,7 @@ impl Core {
                 received: 0,
                 dropped_closed: 0,
                 misfits: 0,
+                unexpected: 0,
             }),
             readers: WaitList::default(),
             writers: WaitList::default(),
@@ -195,6 +198,12 @@ impl Core {
 
     fn weak_owner(&self) -> Weak<dyn Owner> {
         self.me.clone()
+    }
+
+    /// Whether this is a PAIR that has a peer other than `own`, or waits for one.
+    fn is_taken(&self, routes: &Routes, own: Option<&Arc<Pipe>>) -> bool {
+        let other = |pipe: &Arc<Pipe>| own.is_none_or(|own| !Arc::ptr_eq(own, pipe));
+        self.kind == SocketType::Pair && routes.order.iter().any(other)
     }
 
     /// Whether messages queued for an endpoint wait for its connection.

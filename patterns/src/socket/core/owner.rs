@@ -14,7 +14,7 @@ use crate::engine::pipe::Pipe;
 use crate::event::{CloseReason, Event};
 use crate::message::Message;
 use crate::socket::peer::Peer;
-use crate::zmtp::{PeerInfo, SocketType};
+use crate::zmtp::{PeerInfo, SocketType, Violation};
 
 impl Owner for Core {
     fn settings(&self) -> &Settings {
@@ -49,6 +49,9 @@ impl Owner for Core {
                 None => Verdict::Refused(CloseReason::IdentityInUse),
             };
         }
+        if self.is_taken(&routes, kept.as_ref()) {
+            return Verdict::Refused(CloseReason::PairTaken);
+        }
         let pipe = kept.unwrap_or_else(|| {
             let shared = self.engine.shared().clone();
             let pipe = Pipe::stream(self.weak_owner(), &self.settings, shared, false);
@@ -76,6 +79,9 @@ impl Owner for Core {
         {
             return Err(CloseReason::IdentityInUse);
         }
+        if self.is_taken(&routes, None) {
+            return Err(CloseReason::PairTaken);
+        }
         let pipe = Pipe::inproc(self.weak_owner(), &self.settings);
         pipe.set_identity(identity.clone().into());
         routes.order.push(pipe.clone());
@@ -94,6 +100,11 @@ impl Owner for Core {
                 inbox.dropped_closed += count as u64;
                 batch.clear();
                 return Flow::On;
+            }
+            if self.kind == SocketType::Push {
+                inbox.unexpected += count as u64;
+                batch.clear();
+                return Flow::Broken(Violation::UnexpectedMessage { ours: self.kind });
             }
             let slot = Self::slot_of(&mut inbox, pipe);
             for message in batch.drain(..) {

@@ -57,7 +57,7 @@ impl Core {
         self.open()?;
         if let Endpoint::Inproc(name) = &endpoint {
             let pipe = Pipe::inproc(self.weak_owner(), &self.settings);
-            self.routes.write().order.push(pipe.clone());
+            self.enlist(&pipe, &endpoint)?;
             self.endpoints
                 .lock()
                 .push((endpoint.clone(), Place::Connected(pipe.clone())));
@@ -70,7 +70,7 @@ impl Core {
             .keeps()
             .then(|| Pipe::stream(self.weak_owner(), &self.settings, shared.clone(), true));
         if let Some(pipe) = &pipe {
-            self.routes.write().order.push(pipe.clone());
+            self.enlist(pipe, &endpoint)?;
         }
         let dialer = Dialer::new(endpoint.clone(), self.owner(), shared, pipe.clone());
         self.links.fetch_add(1, Ordering::SeqCst);
@@ -81,6 +81,17 @@ impl Core {
         shared.steward.nudge();
         self.writers.wake(usize::MAX);
         Ok((endpoint, pipe))
+    }
+
+    /// A pipe to an endpoint: messages may be queued for it from now on.
+    fn enlist(&self, pipe: &Arc<Pipe>, endpoint: &Endpoint) -> Result<(), Error> {
+        let mut routes = self.routes.write();
+        if self.is_taken(&routes, None) {
+            let endpoint = endpoint.clone();
+            return Err(Error::PairTaken { endpoint });
+        }
+        routes.order.push(pipe.clone());
+        Ok(())
     }
 
     pub(crate) fn unbind(&self, endpoint: &Endpoint) -> Result<(), Error> {

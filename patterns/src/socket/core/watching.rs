@@ -64,6 +64,7 @@ impl Core {
                 ("peer-gone", total.dropped),
                 ("closed", inbox.dropped_closed),
                 ("misfit", inbox.misfits),
+                ("unexpected", inbox.unexpected),
             ] {
                 if count > 0 {
                     stats.dropped.insert(reason, count);

@@ -1,0 +1,53 @@
+//! PULL: takes work from its peers, fairly.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::common::{Handle, common_methods, receive_methods};
+use super::core::Core;
+use super::error::RecvError;
+use crate::message::Message;
+use crate::zmtp::SocketType;
+
+/// The lower end of a pipeline: receives from its PUSH peers, fairly by bytes.
+///
+/// ```
+/// use brokerless_patterns::{Pull, Push};
+///
+/// let pull = Pull::bind("inproc://pull-example")?;
+/// let (north, south) = (
+///     Push::connect("inproc://pull-example")?,
+///     Push::connect("inproc://pull-example")?,
+/// );
+/// north.send("from the north")?;
+/// south.send("from the south")?;
+/// let both = [pull.recv()?, pull.recv()?];
+/// assert!(both.iter().any(|message| message[0] == "from the south"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Pull {
+    core: Handle,
+}
+
+impl Pull {
+    fn on(core: Arc<Core>) -> Self {
+        Pull { core: Handle(core) }
+    }
+
+    fn receive(&self, deadline: Option<Instant>) -> Result<Message, RecvError> {
+        self.core.receive(deadline).map(|(_, message)| message)
+    }
+
+    /// A channel of the messages that come in, for `crossbeam_channel::select!`. It takes the
+    /// place of receiving from the socket, for good; a second one is closed from the start.
+    ///
+    /// The steward's thread fills it while nobody waits on the engine, so a message costs a
+    /// thread switch more than by [`recv`](Self::recv). It holds 256 messages; what comes beyond
+    /// that waits in the socket, within its limits.
+    pub fn receiver(&self) -> crossbeam_channel::Receiver<(crate::Peer, Message)> {
+        self.core.receiver()
+    }
+}
+
+common_methods!(Pull, SocketType::Pull, "a PUSH");
+receive_methods!(Pull, Message);

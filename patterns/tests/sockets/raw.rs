@@ -1,0 +1,139 @@
+//! A peer made of bytes: says what it is told to, and shows what it is sent.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use brokerless_patterns::zmtp::{FLAG_COMMAND, FLAG_LONG, FLAG_MORE, command, metadata};
+
+use crate::support::LIMIT;
+
+/// A frame as it came.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub(crate) flags: u8,
+    pub(crate) body: Vec<u8>,
+}
+
+/// A connected peer, through its handshake.
+pub(crate) struct Raw {
+    stream: TcpStream,
+}
+
+impl Raw {
+    /// Connects to a `tcp` endpoint as a socket of this type, speaking ZMTP 3.`minor`.
+    pub(crate) fn connect(endpoint: &str, socket_type: &str, minor: u8) -> Self {
+        let address = endpoint.strip_prefix("tcp://").expect("a tcp endpoint");
+        let mut raw = Raw {
+            stream: TcpStream::connect(address).unwrap(),
+        };
+        raw.shake_hands(socket_type, minor);
+        raw
+    }
+
+    /// Greets on a stream that is connected already.
+    pub(crate) fn over(stream: TcpStream, socket_type: &str, minor: u8) -> Self {
+        let mut raw = Raw { stream };
+        raw.shake_hands(socket_type, minor);
+        raw
+    }
+
+    fn shake_hands(&mut self, socket_type: &str, minor: u8) {
+        self.stream.set_nodelay(true).unwrap();
+        self.stream.set_read_timeout(Some(LIMIT)).unwrap();
+        let mut greeting = [0; 64];
+        greeting[0] = 0xFF;
+        greeting[9] = 0x7F;
+        greeting[10] = 3;
+        greeting[11] = minor;
+        greeting[12..16].copy_from_slice(b"NULL");
+        self.write(&greeting);
+        let mut properties = Vec::new();
+        metadata::put(&mut properties, "Socket-Type", socket_type.as_bytes());
+        let mut ready = Vec::new();
+        command::ready(&mut ready, &properties);
+        self.write(&ready);
+        let mut theirs = [0; 64];
+        self.stream.read_exact(&mut theirs).unwrap();
+        let ready = self.frame().expect("its READY");
+        assert_eq!(ready.flags & FLAG_COMMAND, FLAG_COMMAND);
+        assert!(ready.body.starts_with(b"\x05READY"), "{ready:?}");
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    /// Sends a message of these frames, each short.
+    pub(crate) fn send(&mut self, frames: &[&[u8]]) {
+        let mut bytes = Vec::new();
+        for (n, frame) in frames.iter().enumerate() {
+            let more = if n + 1 < frames.len() { FLAG_MORE } else { 0 };
+            bytes.extend_from_slice(&[more, u8::try_from(frame.len()).unwrap()]);
+            bytes.extend_from_slice(frame);
+        }
+        self.write(&bytes);
+    }
+
+    /// Subscribes by a message, as 3.0 has it.
+    pub(crate) fn subscribe(&mut self, topic: &[u8]) {
+        self.send(&[&[&[1], topic].concat()]);
+    }
+
+    /// The next frame, but for PINGs; none at the end of the stream.
+    pub(crate) fn frame(&mut self) -> Option<Piece> {
+        loop {
+            let flags = self.bytes(1)?[0];
+            let length = if flags & FLAG_LONG == 0 {
+                usize::from(self.bytes(1)?[0])
+            } else {
+                u64::from_be_bytes(self.bytes(8)?.try_into().unwrap()) as usize
+            };
+            let body = self.bytes(length)?;
+            if flags & FLAG_COMMAND == 0 || !body.starts_with(b"\x04PING") {
+                return Some(Piece { flags, body });
+            }
+        }
+    }
+
+    fn bytes(&mut self, count: usize) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; count];
+        match self.stream.read_exact(&mut bytes) {
+            Ok(()) => Some(bytes),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset
+                ) =>
+            {
+                None
+            }
+            Err(error) => panic!("nothing to read: {error}"),
+        }
+    }
+
+    /// The next message, of one frame.
+    pub(crate) fn message(&mut self) -> Vec<u8> {
+        let piece = self.frame().expect("a message");
+        assert_eq!(piece.flags & (FLAG_COMMAND | FLAG_MORE), 0, "{piece:?}");
+        piece.body
+    }
+
+    /// Whether the other side has ended the connection, within the limit.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        while self.frame().is_some() {}
+        true
+    }
+
+    /// Whether nothing comes for so long.
+    pub(crate) fn is_silent_for(&mut self, time: Duration) -> bool {
+        self.stream.set_read_timeout(Some(time)).unwrap();
+        let mut byte = [0];
+        let peeked = self.stream.peek(&mut byte);
+        self.stream.set_read_timeout(Some(LIMIT)).unwrap();
+        matches!(
+            peeked.map_err(|error| error.kind()),
+            Err(ErrorKind::WouldBlock | ErrorKind::TimedOut)
+        )
+    }
+}
