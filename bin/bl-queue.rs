@@ -20,10 +20,11 @@ fn main() -> ExitCode {
                   names the connection it came by; a reply has to bring that frame back, as a REP \
                   does by itself. While no worker takes more, nothing is read from the clients. A \
                   reply for a client that has gone or does not read is dropped and counted.",
-        examples: "\
-  bl-queue --frontend tcp://*:5559 --backend tcp://*:5560
-  bl-queue --frontend 5559 --backend '>tcp://10.0.0.1:5560,>tcp://10.0.0.2:5560'
-  bl-queue --frontend ipc:///run/clients --backend 5560 --control 5561 --stats 1s
-  bl-queue --config queue.toml --linger 30s",
+        examples: &[
+            "bl-queue --frontend tcp://*:5559 --backend tcp://*:5560",
+            "bl-queue --frontend 5559 --backend '>tcp://10.0.0.1:5560,>tcp://10.0.0.2:5560'",
+            "bl-queue --frontend ipc:///run/clients --backend 5560 --control 5561 --stats 1s",
+            "bl-queue --config queue.toml --linger 30s",
+        ],
     })
 }

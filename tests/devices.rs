@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `devices/queue.rs` | what passes through `bl-queue` |
+//! | `devices/streamer.rs` | what passes through `bl-streamer` |
 //! | `devices/command_line.rs` | flags, files, help, man pages |
 //! | `devices/control.rs` | commands, among them the reading of the file again |
 //! | `devices/signals.rs` | how they end |
@@ -15,5 +16,7 @@ mod control;
 mod queue;
 #[path = "devices/signals.rs"]
 mod signals;
+#[path = "devices/streamer.rs"]
+mod streamer;
 #[path = "devices/support.rs"]
 mod support;

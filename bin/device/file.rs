@@ -10,8 +10,8 @@ use super::settings::Given;
 use super::values;
 
 /// Every key that there is.
-const KEYS: &str = "frontend, backend, control, linger, stats, queue-messages, queue-bytes, \
-                    message-bytes, connections";
+const KEYS: &str = "frontend, backend, capture, capture-type, control, linger, stats, \
+                    queue-messages, queue-bytes, message-bytes, connections";
 
 /// Reads the file. Every error names the file, the key, the value, the rule and the way out.
 pub(super) fn read(path: &Path) -> Result<Given, Failure> {
@@ -51,6 +51,9 @@ fn set(given: &mut Given, key: &str, value: &Value) -> Result<(), String> {
     let limits = &mut given.limits;
     match key {
         "linger" => given.linger = Some(text(key, value, values::linger)?),
+        "capture-type" => {
+            given.capture_type = Some(text(key, value, values::capture_type)?);
+        }
         "stats" => given.stats = Some(text(key, value, values::interval)?),
         "queue-messages" => limits.queue_messages = Some(number(key, value, values::count)?),
         "queue-bytes" => limits.queue_bytes = Some(number(key, value, values::size)?),
@@ -115,6 +118,7 @@ fn places(key: &str, value: &Value) -> Result<Vec<Place>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use brokerless::patterns::device::CaptureType;
     use std::time::Duration;
 
     #[test]
@@ -125,6 +129,8 @@ mod tests {
             frontend = ["@tcp://*:5559", "ipc:///tmp/a, >tcp://10.0.0.1:1"]
             backend = "5560"
             control = "@5561"
+            capture = "*"
+            capture-type = "push"
             linger = "30s"
             stats = "500ms"
             queue-messages = 10
@@ -138,6 +144,7 @@ mod tests {
         assert_eq!(places[0].len(), 3);
         assert!(places[0][0].binds() && !places[0][2].binds());
         assert_eq!(places[1][0].to_string(), "@tcp://127.0.0.1:5560");
+        assert_eq!(given.capture_type, Some(CaptureType::Push));
         assert_eq!(given.linger, Some(Duration::from_secs(30)));
         assert_eq!(given.stats, Some(Duration::from_millis(500)));
         assert_eq!(given.limits.queue_messages, Some(10));

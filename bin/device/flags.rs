@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use brokerless::patterns::device::{Builder, Place};
+use brokerless::patterns::device::{Builder, CaptureType, Place};
 use clap::{CommandFactory, FromArgMatches, Parser};
 
 use super::Failure;
@@ -17,10 +17,10 @@ pub(crate) struct Program {
     pub(crate) builder: fn() -> Builder,
     pub(crate) about: &'static str,
     pub(crate) details: &'static str,
-    pub(crate) examples: &'static str,
+    pub(crate) examples: &'static [&'static str],
 }
 
-const ENDPOINTS: &str = "\
+const MORE: &str = "\
 Endpoints:
   tcp://HOST:PORT, ipc://PATH or inproc://NAME. With `@` before it, or nothing, it is bound; with
   `>` it is connected to: quote that for the shell. A port alone is one of 127.0.0.1, `*` any free
@@ -61,6 +61,15 @@ pub(super) struct Flags {
     /// Endpoints at the back
     #[arg(long, value_name = "EP", value_delimiter = ',', value_parser = values::place)]
     backend: Vec<Place>,
+
+    /// Endpoints that a copy of everything goes to, with a frame `frontend` or `backend` in front;
+    /// copies that find no room are lost and counted
+    #[arg(long, value_name = "EP", value_delimiter = ',', value_parser = values::place)]
+    capture: Vec<Place>,
+
+    /// The socket that copies go out by [default: push]
+    #[arg(long, value_name = "TYPE", value_parser = values::capture_type)]
+    capture_type: Option<CaptureType>,
 
     /// Endpoints for commands; whoever reaches them can stop the device
     #[arg(long, value_name = "EP", value_delimiter = ',', value_parser = values::place)]
@@ -107,10 +116,12 @@ impl Flags {
             places: [
                 list(&self.frontend),
                 list(&self.backend),
+                list(&self.capture),
                 list(&self.control),
             ],
             linger: self.linger,
             stats: self.stats,
+            capture_type: self.capture_type,
             limits: Limits {
                 queue_messages: self.queue_messages,
                 queue_bytes: self.queue_bytes,
@@ -128,7 +139,10 @@ impl Program {
             .bin_name(self.name)
             .about(self.about)
             .long_about(format!("{}.\n\n{}", self.about, self.details))
-            .after_help(format!("Examples:\n{}\n\n{ENDPOINTS}", self.examples))
+            .after_help(format!(
+                "Examples:\n  {}\n\n{MORE}",
+                self.examples.join("\n  ")
+            ))
     }
 
     /// What the user gave; ends the program with the help, the version or an error.
@@ -174,6 +188,6 @@ mod tests {
         assert!(!flags.frontend[1].binds());
         let given = flags.given();
         assert_eq!(given.places[1].as_ref().map(Vec::len), Some(1));
-        assert_eq!(given.places[2], None);
+        assert_eq!((&given.places[2], &given.places[3]), (&None, &None));
     }
 }

@@ -114,6 +114,7 @@ fn device(program: &Program, flags: Flags) -> Result<(), Failure> {
     let mut builder = (program.builder)()
         .places(settings.places.clone())
         .options(settings.options())
+        .capture_type(settings.capture_type)
         .linger(settings.linger);
     if settings.is_from_file {
         builder = builder.on_reload(reload);

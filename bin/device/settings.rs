@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use brokerless::patterns::Options;
-use brokerless::patterns::device::{Place, Places, Side};
+use brokerless::patterns::device::{CaptureType, Place, Places, Side};
 
 use super::Failure;
 use super::file;
@@ -15,6 +15,7 @@ pub(super) struct Given {
     pub(super) places: [Option<Vec<Place>>; Side::ALL.len()],
     pub(super) linger: Option<Duration>,
     pub(super) stats: Option<Duration>,
+    pub(super) capture_type: Option<CaptureType>,
     pub(super) limits: Limits,
 }
 
@@ -39,6 +40,7 @@ impl Given {
             places: ours,
             linger: self.linger.or(other.linger),
             stats: self.stats.or(other.stats),
+            capture_type: self.capture_type.or(other.capture_type),
             limits: Limits {
                 queue_messages: limits.queue_messages.or(others.queue_messages),
                 queue_bytes: limits.queue_bytes.or(others.queue_bytes),
@@ -55,6 +57,7 @@ pub(super) struct Settings {
     pub(super) places: Places,
     pub(super) linger: Duration,
     pub(super) stats: Option<Duration>,
+    pub(super) capture_type: CaptureType,
     pub(super) is_from_file: bool,
     limits: Limits,
 }
@@ -82,6 +85,7 @@ impl Settings {
             places,
             linger: given.linger.unwrap_or(Duration::from_secs(5)),
             stats: given.stats,
+            capture_type: given.capture_type.unwrap_or_default(),
             is_from_file: flags.config.is_some(),
             limits: given.limits,
         })
@@ -113,11 +117,11 @@ impl Settings {
 
     /// Whether only such things differ as may change while the device runs.
     pub(super) fn changes_at_run_time(&self, before: &Settings) -> Result<(), String> {
-        if self.limits == before.limits {
+        if (self.limits, self.capture_type) == (before.limits, before.capture_type) {
             return Ok(());
         }
         Err(
-            "queue-messages, queue-bytes, message-bytes and connections hold from the start to \
+            "capture-type, queue-messages, queue-bytes, message-bytes and connections hold from the start to \
              the end; restart the device to change them"
                 .into(),
         )

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use brokerless::patterns::device::Place;
+use brokerless::patterns::device::{CaptureType, Place};
 
 const DURATION: &str =
     "a duration is a whole number and a unit of ms, s, m or h, such as 500ms or 5s";
@@ -29,6 +29,14 @@ fn duration(given: &str) -> Option<Duration> {
         _ => return None,
     };
     number.checked_mul(ms).map(Duration::from_millis)
+}
+
+/// The socket that copies go out by.
+pub(super) fn capture_type(given: &str) -> Result<CaptureType, String> {
+    match given {
+        "push" => Ok(CaptureType::Push),
+        _ => Err("it is push".into()),
+    }
 }
 
 /// How long the end may take.

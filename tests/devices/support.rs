@@ -17,7 +17,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// A port of this machine that nobody has.
 pub(crate) const ANY: &str = "tcp://127.0.0.1:*";
 /// Every device program.
-pub(crate) const PROGRAMS: [(&str, &str); 1] = [("bl-queue", env!("CARGO_BIN_EXE_bl-queue"))];
+pub(crate) const PROGRAMS: [(&str, &str); 2] = [
+    ("bl-queue", env!("CARGO_BIN_EXE_bl-queue")),
+    ("bl-streamer", env!("CARGO_BIN_EXE_bl-streamer")),
+];
 
 fn path_of(name: &str) -> &'static str {
     let mut programs = PROGRAMS.iter();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Kind;
+use super::capture::{self, CaptureType, CopyCounts, Outlet};
 use super::control;
 use super::counts::Counts;
 use super::drain;
@@ -16,9 +17,10 @@ use super::queue::Queue;
 use super::run::Run;
 use super::state::{State, Steering};
 use super::statistics::Report;
+use super::streamer::Streamer;
 use super::traffic::Traffic;
 use crate::engine::Engine;
-use crate::socket::{self, Dealer, Options, Rep, Router};
+use crate::socket::{self, Dealer, Options, Pull, Push, Rep, Router};
 
 /// How long a device that ends passes on what is left, unless told otherwise.
 const LINGER: Duration = Duration::from_secs(5);
@@ -34,6 +36,7 @@ pub struct Builder {
     wrong: Option<Error>,
     options: Options,
     linger: Duration,
+    capture: CaptureType,
     reload: Option<Reload>,
 }
 
@@ -45,6 +48,7 @@ impl Builder {
             wrong: None,
             options: Options::new(),
             linger: LINGER,
+            capture: CaptureType::default(),
             reload: None,
         }
     }
@@ -71,6 +75,21 @@ impl Builder {
     /// one is needed.
     pub fn backend(self, places: &str) -> Self {
         self.place(Side::Backend, places)
+    }
+
+    /// Adds endpoints that copies of everything go to, as [`frontend`](Self::frontend) does.
+    /// Default none.
+    ///
+    /// A copy has one frame more in front: `frontend` or `backend`, where the message came from.
+    /// Copies that find no room are lost and counted, and never hold anything up.
+    pub fn capture(self, places: &str) -> Self {
+        self.place(Side::Capture, places)
+    }
+
+    /// How copies are sent. Default [`CaptureType::Push`].
+    pub fn capture_type(mut self, capture: CaptureType) -> Self {
+        self.capture = capture;
+        self
     }
 
     /// Adds endpoints for commands, as [`frontend`](Self::frontend) does. Default none.
@@ -128,20 +147,21 @@ impl Builder {
             None => Engine::new().map_err(Error::System)?,
         };
         let options = self.options.engine(&engine).linger(Some(self.linger));
-        let of = |side| move |error: socket::Error| Error::Socket { side, error };
         let control = Arc::new(Rep::with(control_options()?).map_err(of(Side::Control))?);
-        let Kind::Queue = self.kind;
-        let front = Arc::new(Router::with(options.clone()).map_err(of(Side::Frontend))?);
-        let back_options = options.clone().immediate(true);
-        let back = Arc::new(Dealer::with(back_options).map_err(of(Side::Backend))?);
-        let sockets: [Socket; Side::ALL.len()] = [front.clone(), back.clone(), control.clone()];
-        let traffic = Box::new(Queue::new(front, back, &options));
+        let copying = Engine::new().map_err(Error::System)?;
+        let copying = options.clone().engine(&copying);
+        let CaptureType::Push = self.capture;
+        let capture = Arc::new(Push::with(copying).map_err(of(Side::Capture))?);
+        let (front, back, traffic) = sides(self.kind, options)?;
+        let sockets: [Socket; Side::ALL.len()] = [front, back, capture.clone(), control.clone()];
         let inner = Arc::new(Inner {
             kind: self.kind,
             engine,
             ends: Ends::new(sockets),
             control,
+            outlet: Outlet::Push(capture),
             counts: Counts::default(),
+            copies: CopyCounts::default(),
             steering: Steering::new(),
             linger: parking_lot::Mutex::new(self.linger),
             since: Instant::now(),
@@ -153,6 +173,31 @@ impl Builder {
         };
         device.handle.set_places(&self.places)?;
         Ok(device)
+    }
+}
+
+/// An error of one side's socket.
+fn of(side: Side) -> impl Fn(socket::Error) -> Error {
+    move |error| Error::Socket { side, error }
+}
+
+/// The sockets of both sides, and what passes between them.
+fn sides(kind: Kind, options: Options) -> Result<(Socket, Socket, Box<dyn Traffic>), Error> {
+    // A peer that is away is passed over.
+    let back_options = options.clone().immediate(true);
+    match kind {
+        Kind::Queue => {
+            let front = Arc::new(Router::with(options.clone()).map_err(of(Side::Frontend))?);
+            let back = Arc::new(Dealer::with(back_options).map_err(of(Side::Backend))?);
+            let traffic = Queue::new(front.clone(), back.clone(), &options);
+            Ok((front, back, Box::new(traffic)))
+        }
+        Kind::Streamer => {
+            let front = Arc::new(Pull::with(options).map_err(of(Side::Frontend))?);
+            let back = Arc::new(Push::with(back_options).map_err(of(Side::Backend))?);
+            let traffic = Streamer::new(front.clone(), back.clone());
+            Ok((front, back, Box::new(traffic)))
+        }
     }
 }
 
@@ -199,6 +244,15 @@ impl Device {
         Builder::new(Kind::Queue)
     }
 
+    /// A streamer: work comes in at the front, from PUSH sockets, and goes in turn to the PULL
+    /// sockets at the back.
+    ///
+    /// While no worker takes more, the streamer does not read: nothing is dropped, but what was
+    /// queued for a worker that went away, which is counted.
+    pub fn streamer() -> Builder {
+        Builder::new(Kind::Streamer)
+    }
+
     /// A handle to steer and watch the device from other threads.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
@@ -219,18 +273,22 @@ impl Device {
     /// and a moment in which connections end.
     pub fn run(mut self) -> Result<Report, Error> {
         let inner = self.handle.inner().clone();
-        let handle = self.handle.clone();
-        let controller = std::thread::Builder::new()
-            .name("brokerless-control".into())
-            .spawn(move || control::serve(&handle))
-            .map_err(Error::System)?;
-        let mut run = Run::new(&inner, &mut *self.traffic);
-        run.until_told_to_end();
-        let report = drain::drain(run);
-        if controller.join().is_err() {
-            log::error!("the thread of the control ended in a panic");
-        }
-        Ok(report)
+        let (copies, copied) = capture::queue(&inner.copies);
+        let mut run = Run::new(&inner, &mut *self.traffic, copies);
+        let handle = &self.handle;
+        std::thread::scope(|scope| {
+            let named = |name: &str| std::thread::Builder::new().name(name.into());
+            let copier = || capture::serve(&copied, &inner.outlet, &inner.copies);
+            let copier = named("brokerless-capture")
+                .spawn_scoped(scope, copier)
+                .map_err(Error::System)?;
+            let controller = || control::serve(handle);
+            named("brokerless-control")
+                .spawn_scoped(scope, controller)
+                .map_err(Error::System)?;
+            run.until_told_to_end();
+            Ok(drain::drain(run, copier))
+        })
     }
 }
 

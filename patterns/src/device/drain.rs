@@ -7,6 +7,7 @@
 //! 2. Requests that were taken are answered before the end, if the workers answer in time. (test
 //!    `an_end_waits_for_the_replies_to_what_was_asked`)
 
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use super::counts::Way;
@@ -16,11 +17,13 @@ use super::state::State;
 use super::statistics::{Left, Report};
 use super::traffic::Rest;
 
-/// What a controller is given to read its last answer.
+/// The silence after which no more is expected.
+const QUIET: Duration = Duration::from_millis(100);
+/// What onlookers and controllers are given to read the last of theirs.
 const LAST_WORD: Duration = Duration::from_millis(250);
 
 /// Passes on what is left, and closes everything.
-pub(super) fn drain(mut run: Run<'_>) -> Report {
+pub(super) fn drain(mut run: Run<'_>, copier: ScopedJoinHandle<'_, ()>) -> Report {
     let inner = run.inner;
     inner.steering.becomes(State::Draining);
     let begin = Instant::now();
@@ -30,6 +33,8 @@ pub(super) fn drain(mut run: Run<'_>) -> Report {
 
     inner.ends.unlisten(Side::Frontend);
     pass_the_rest(&mut run, deadline);
+    // No more copies: their thread sends what it has, and ends.
+    run.copies = None;
 
     let unanswered = run.traffic.awaited();
     let held = run.holds();
@@ -42,7 +47,13 @@ pub(super) fn drain(mut run: Run<'_>) -> Report {
         left.unsent += inner.ends.close(side, rest()).messages as u64;
         left.unread += inner.ends.stats(side).dropped.get("closed").unwrap_or(&0);
     }
-    let _ = inner.ends.close(Side::Control, LAST_WORD.min(linger));
+    if copier.join().is_err() {
+        log::error!("the thread of the capture ended in a panic");
+    }
+    // What is lost of either is in their counts.
+    for side in [Side::Capture, Side::Control] {
+        let _ = inner.ends.close(side, LAST_WORD.min(linger));
+    }
     inner.steering.becomes(State::Ended);
     Report {
         statistics: inner.statistics(),
@@ -52,8 +63,10 @@ pub(super) fn drain(mut run: Run<'_>) -> Report {
 }
 
 fn pass_the_rest(run: &mut Run<'_>, deadline: Option<Instant>) {
-    let mut to_read = match run.traffic.rest() {
+    let rest = run.traffic.rest();
+    let mut to_read = match rest {
         Rest::Arrived => run.inner.ends.stats(Side::Frontend).recv_queue_messages,
+        Rest::UntilQuiet => usize::MAX,
     };
     loop {
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
@@ -71,6 +84,13 @@ fn pass_the_rest(run: &mut Run<'_>, deadline: Option<Instant>) {
         if !reads && run.traffic.awaited() == 0 {
             return;
         }
-        run.wait(State::Draining, [reads, true], deadline);
+        let quiet = Instant::now() + QUIET;
+        let until = match rest {
+            Rest::UntilQuiet => Some(deadline.map_or(quiet, |deadline| deadline.min(quiet))),
+            Rest::Arrived => deadline,
+        };
+        if !run.wait(State::Draining, [reads, true], until) && rest == Rest::UntilQuiet {
+            to_read = 0;
+        }
     }
 }

@@ -10,6 +10,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -54,6 +55,8 @@ struct InUse {
 pub(super) struct Ends {
     sockets: [Socket; Side::ALL.len()],
     places: Mutex<[Vec<InUse>; Side::ALL.len()]>,
+    /// Whether copies have somewhere to go.
+    captures: AtomicBool,
 }
 
 impl Ends {
@@ -62,11 +65,17 @@ impl Ends {
         Ends {
             sockets,
             places: Mutex::default(),
+            captures: AtomicBool::new(false),
         }
     }
 
     pub(super) fn core(&self, side: Side) -> &Core {
         self.sockets[side as usize].waits_on().core()
+    }
+
+    /// Whether somebody may want copies.
+    pub(super) fn captures(&self) -> bool {
+        self.captures.load(Ordering::Relaxed)
     }
 
     /// Makes these the places of all sides; says what has changed.
@@ -106,6 +115,8 @@ impl Ends {
             changes.push(one.change(side, true));
             places[side as usize].push(one);
         }
+        let captures = !places[Side::Capture as usize].is_empty();
+        self.captures.store(captures, Ordering::Relaxed);
         Ok(changes)
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::Kind;
+use super::capture::{CopyCounts, Outlet};
 use super::counts::{Counts, Way};
 use super::ends::{Change, Ends};
 use super::error::Error;
@@ -28,7 +29,9 @@ pub(super) struct Inner {
     pub(super) engine: Engine,
     pub(super) ends: Ends,
     pub(super) control: Arc<Rep>,
+    pub(super) outlet: Outlet,
     pub(super) counts: Counts,
+    pub(super) copies: CopyCounts,
     pub(super) steering: Steering,
     pub(super) linger: Mutex<Duration>,
     pub(super) since: Instant,
@@ -51,7 +54,10 @@ impl Inner {
             from_backend: self.counts.way(Way::FromBackend).statistics(),
             frontend: side(Side::Frontend),
             backend: side(Side::Backend),
+            capture: side(Side::Capture),
             control: side(Side::Control),
+            copies_sent: self.copies.sent(),
+            copies_lost: self.copies.lost(),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! peers <--> frontend <--> one thread <--> backend <--> peers
 //!                              |
-//!          control ------- steering, counts
+//!          control ------- steering, counts, copies ------- capture
 //! ```
 //!
 //! | file | what |
@@ -14,6 +14,8 @@
 //! | `drain` | its end |
 //! | `traffic` | what differs between the kinds of device |
 //! | `queue`, `clients` | requests and replies; whose reply it is |
+//! | `streamer` | work, one way |
+//! | `capture` | copies for whoever looks on |
 //! | `handle`, `state` | how other threads steer a device |
 //! | `control` | how other programs do |
 //! | `counts`, `statistics`, `json` | what it has done |
@@ -46,6 +48,7 @@
 //! ```
 
 mod build;
+mod capture;
 mod clients;
 mod control;
 mod counts;
@@ -59,6 +62,7 @@ mod queue;
 mod run;
 mod state;
 mod statistics;
+mod streamer;
 #[cfg(test)]
 mod tests;
 mod traffic;
@@ -66,6 +70,7 @@ mod traffic;
 use std::fmt;
 
 pub use build::{Builder, Device};
+pub use capture::CaptureType;
 pub use ends::Change;
 pub use error::Error;
 pub use handle::Handle;
@@ -79,6 +84,8 @@ pub use statistics::{Left, Report, SideStatistics, Statistics, WayStatistics};
 pub enum Kind {
     /// Requests and their replies: a ROUTER in front, a DEALER at the back.
     Queue,
+    /// Work, one way: a PULL in front, a PUSH at the back.
+    Streamer,
 }
 
 impl Kind {
@@ -86,6 +93,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Kind::Queue => "queue",
+            Kind::Streamer => "streamer",
         }
     }
 }

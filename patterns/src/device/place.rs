@@ -18,19 +18,22 @@ pub enum Side {
     Frontend,
     /// Where they go out.
     Backend,
+    /// Where copies of everything go out.
+    Capture,
     /// Where commands come in.
     Control,
 }
 
 impl Side {
     /// All of them.
-    pub const ALL: [Side; 3] = [Side::Frontend, Side::Backend, Side::Control];
+    pub const ALL: [Side; 4] = [Side::Frontend, Side::Backend, Side::Capture, Side::Control];
 
     /// Its name, as flags and statistics have it.
     pub fn name(self) -> &'static str {
         match self {
             Side::Frontend => "frontend",
             Side::Backend => "backend",
+            Side::Capture => "capture",
             Side::Control => "control",
         }
     }

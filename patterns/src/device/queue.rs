@@ -21,9 +21,9 @@ use std::sync::Arc;
 
 use super::clients::{Clients, TOKEN_BYTES, Table};
 use super::counts::{Drop, Way};
-use super::traffic::{Fate, Rest, Traffic};
+use super::traffic::{Fate, Rest, Traffic, pass_on};
 use crate::message::Message;
-use crate::socket::{Dealer, Options, Peer, Router, SendRefusal, Waitable};
+use crate::socket::{Dealer, Options, Peer, Router, Waitable};
 
 /// Requests and replies.
 pub(super) struct Queue {
@@ -84,11 +84,7 @@ impl Queue {
 
     fn ask(&self, message: Message) -> Fate {
         let bytes = message.bytes() - TOKEN_BYTES;
-        match self.back.waits_on().core().try_send_any(message) {
-            Ok(_) => Fate::Passed(bytes),
-            Err((SendRefusal::Closed, _)) => Fate::Dropped(Drop::PeerGone),
-            Err((_, message)) => Fate::Held(message),
-        }
+        pass_on(self.back.waits_on().core(), message, bytes)
     }
 }
 

@@ -18,6 +18,7 @@ use std::time::Instant;
 
 use smallvec::SmallVec;
 
+use super::capture::Copies;
 use super::counts::Way;
 use super::handle::Inner;
 use super::place::Side;
@@ -35,14 +36,16 @@ pub(super) const BUDGET: usize = 256;
 pub(super) struct Run<'a> {
     pub(super) inner: &'a Inner,
     pub(super) traffic: &'a mut dyn Traffic,
+    pub(super) copies: Option<Copies<'a>>,
     held: [Option<Message>; 2],
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(inner: &'a Inner, traffic: &'a mut dyn Traffic) -> Self {
+    pub(super) fn new(inner: &'a Inner, traffic: &'a mut dyn Traffic, copies: Copies<'a>) -> Self {
         Run {
             inner,
             traffic,
+            copies: Some(copies),
             held: [None, None],
         }
     }
@@ -94,9 +97,13 @@ impl<'a> Run<'a> {
     /// Gives a message on; false if it has to wait.
     fn hand_over(&mut self, way: Way, message: Message) -> bool {
         let counts = self.inner.counts.way(way);
+        let copy = self.inner.ends.captures().then(|| message.clone());
         let held = match self.traffic.give(way, message) {
             Fate::Passed(bytes) => {
                 counts.passed(bytes);
+                if let (Some(copies), Some(copy)) = (&self.copies, copy) {
+                    copies.offer(way, copy);
+                }
                 None
             }
             Fate::Dropped(reason) => {

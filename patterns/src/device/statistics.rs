@@ -68,8 +68,14 @@ pub struct Statistics {
     pub frontend: SideStatistics,
     /// The side at the back.
     pub backend: SideStatistics,
+    /// Where copies go out.
+    pub capture: SideStatistics,
     /// Where commands come in.
     pub control: SideStatistics,
+    /// Copies given to the capture's socket, which may drop some: see its own counts.
+    pub copies_sent: u64,
+    /// Copies that were not: the capture could not keep up, or nobody was there.
+    pub copies_lost: u64,
 }
 
 impl Statistics {
@@ -109,7 +115,10 @@ impl Statistics {
             .object("from_backend", way(&self.from_backend))
             .object("frontend", side(&self.frontend))
             .object("backend", side(&self.backend))
+            .object("capture", side(&self.capture))
             .object("control", side(&self.control))
+            .number("copies_sent", self.copies_sent)
+            .number("copies_lost", self.copies_lost)
             .finish()
     }
 }

@@ -2,6 +2,8 @@
 
 use super::counts::{Drop, Way};
 use crate::message::Message;
+use crate::socket::SendRefusal;
+use crate::socket::core::Core;
 
 /// What became of a message that was to be passed on.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub(super) enum Fate {
 pub(super) enum Rest {
     /// What has arrived is passed on, no more: each request would bring another.
     Arrived,
+    /// Until nothing more comes for a while.
+    UntilQuiet,
 }
 
 /// The traffic through one kind of device. Nothing here waits.
@@ -34,4 +38,14 @@ pub(super) trait Traffic: Send {
 
     /// Answers that are still to come, as far as it can be known.
     fn awaited(&self) -> u64;
+}
+
+/// Sends a message of so many payload bytes to the next peer that takes it.
+pub(super) fn pass_on(target: &Core, message: Message, bytes: usize) -> Fate {
+    match target.try_send_any(message) {
+        Ok(_) => Fate::Passed(bytes),
+        // Only once the device has ended.
+        Err((SendRefusal::Closed, _)) => Fate::Dropped(Drop::PeerGone),
+        Err((_, message)) => Fate::Held(message),
+    }
 }

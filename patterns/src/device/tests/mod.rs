@@ -1,16 +1,18 @@
 //! Devices with the sockets of this package as their peers.
 
+mod capture;
 mod ending;
 mod places;
 mod queue;
 mod steering;
+mod streamer;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::{Builder, Change, Handle, Report, Side};
-use crate::{Dealer, Frame};
+use crate::{Frame, Message};
 
 /// No test waits longer than this for what has to come.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -32,19 +34,17 @@ fn until(what: &str, mut done: impl FnMut() -> bool) {
 
 /// Sends numbered messages of a mebibyte until none has been taken for a while; gives how many
 /// were.
-fn fill(client: &Dealer) -> u32 {
+fn fill(send: impl Fn(Message, Duration) -> bool) -> u32 {
     let frame = Frame::from(vec![0u8; 1 << 20]);
-    for sent in 0u32.. {
-        let message = [sent.to_be_bytes().to_vec().into(), frame.clone()];
-        if client
-            .send_timeout(message, Duration::from_millis(500))
-            .is_err()
-        {
-            return sent;
-        }
+    let mut sent = 0u32;
+    while send(
+        Message::from([sent.to_be_bytes().to_vec().into(), frame.clone()]),
+        Duration::from_millis(500),
+    ) {
+        sent += 1;
         assert!(sent < 1000, "memory without bound");
     }
-    0
+    sent
 }
 
 /// A device that runs.

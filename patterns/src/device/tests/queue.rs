@@ -174,7 +174,7 @@ fn full_workers_stop_the_reading_of_requests() {
     worker.connect_to(&device.endpoint(Side::Backend)).unwrap();
     let client = Dealer::with(options(10)).unwrap();
     client.connect_to(&device.endpoint(Side::Frontend)).unwrap();
-    let sent = fill(&client);
+    let sent = fill(|message, timeout| client.send_timeout(message, timeout).is_ok());
     let statistics = device.handle.statistics();
     assert_eq!(statistics.from_frontend.held, 1);
     assert!(statistics.queued() <= 25, "{statistics:?}");
