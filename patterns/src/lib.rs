@@ -22,6 +22,7 @@
 //! | [`Message`], [`Frame`] | what is sent |
 //! | [`Dealer`], [`Router`], [`Req`], [`Rep`] | requests and answers |
 //! | [`Push`], [`Pull`] | work down a pipeline |
+//! | [`Pub`], [`Sub`], [`XPub`], [`XSub`] | topics, for whoever wants them |
 //! | [`Pair`] | one peer |
 //! | [`WeightedDealer`] | many servers, by weight |
 //! | [`Options`] | every limit and time |
@@ -48,9 +49,10 @@ pub use event::{CloseReason, Event};
 pub use link::{BindError, Endpoint, EndpointError, IpcEndpoint, TcpAddress, TcpEndpoint, TcpHost};
 pub use message::{Frame, Message};
 pub use socket::{
-    Dealer, Error, OptionError, Options, Pair, Peer, PeerStats, Pull, Push, RecvError, Rep, Req,
-    Router, SendError, SendRefusal, Server, ServerStats, SocketStats, TcpKeepalive, Unsent,
-    Waitable, WeightedDealer, wait_any, wait_any_timeout,
+    Dealer, Error, OptionError, Options, Pair, Peer, PeerStats, Pub, Pull, Push, RecvError, Rep,
+    Req, Router, SendError, SendRefusal, Server, ServerStats, SlowSubscriber, SocketStats, Sub,
+    TcpKeepalive, Unsent, Verbose, Waitable, WeightedDealer, XPub, XSub, wait_any,
+    wait_any_timeout,
 };
 
 /// The examples in README.md.

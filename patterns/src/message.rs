@@ -10,7 +10,7 @@
 //!    (test `an_empty_list_becomes_one_empty_frame`)
 //! 2. Passing a frame on never copies its bytes. (test `clones_and_slices_share_their_bytes`)
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::ops::{Deref, Index, RangeBounds};
 
@@ -76,6 +76,12 @@ impl Frame {
 impl Deref for Frame {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Borrow<[u8]> for Frame {
+    fn borrow(&self) -> &[u8] {
         &self.0
     }
 }

@@ -438,7 +438,8 @@ impl Conn {
             remote: self.remote_name.clone(),
             peer: pipe.id,
         });
-        pipe.attach(self);
+        pipe.set_peer(peer.socket_type, pings);
+        self.owner.attach(&pipe, self);
         self.owner.room();
         self.set_reading(true);
     }

@@ -17,7 +17,7 @@ use std::sync::{Arc, LazyLock, Weak};
 
 use parking_lot::Mutex;
 
-use super::outbox::{OutboxCounts, Refused};
+use super::outbox::{After, Offered, OutboxCounts, Refused, Told};
 use super::owner::Owner;
 use super::pipe::Pipe;
 use crate::event::{CloseReason, Event};
@@ -25,11 +25,28 @@ use crate::link::Endpoint;
 use crate::message::Message;
 use crate::zmtp::Violation;
 
+/// What one side may have outstanding at the other, beyond the other's own limits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Allowance {
+    pub(crate) messages_max: usize,
+    pub(crate) bytes_max: usize,
+    /// Whether a message takes the place of one that has not been received.
+    pub(crate) conflates: bool,
+}
+
+impl Allowance {
+    /// No limit.
+    const BEYOND: Allowance = Allowance {
+        messages_max: usize::MAX,
+        bytes_max: usize::MAX,
+        conflates: false,
+    };
+}
+
 /// One end of a connection within the process.
 pub(crate) struct End {
     state: Mutex<State>,
-    messages_max: usize,
-    bytes_max: usize,
+    allowance: Allowance,
 }
 
 struct State {
@@ -42,10 +59,14 @@ struct State {
     pushed: u64,
     pushed_bytes: u64,
     dropped: u64,
+    passed_over: u64,
+    conflated: u64,
+    /// The other side has been told the subscriptions: it hears of changes.
+    told: bool,
 }
 
 impl End {
-    pub(crate) fn new(messages_max: usize, bytes_max: usize) -> Self {
+    pub(crate) fn new(allowance: Allowance) -> Self {
         End {
             state: Mutex::new(State {
                 peer: None,
@@ -56,9 +77,11 @@ impl End {
                 pushed: 0,
                 pushed_bytes: 0,
                 dropped: 0,
+                passed_over: 0,
+                conflated: 0,
+                told: false,
             }),
-            messages_max,
-            bytes_max,
+            allowance,
         }
     }
 
@@ -68,27 +91,81 @@ impl End {
             return Err((Refused::Gone, message));
         }
         let bytes = message.bytes();
-        match &state.peer {
-            Some((owner, pipe)) => {
-                if let Err(message) = owner.take(pipe, message, self.messages_max, self.bytes_max) {
-                    state.full = true;
-                    return Err((Refused::Full, message));
-                }
-                state.full = false;
-            }
-            None => {
-                let full = state.backlog.len() >= self.messages_max
-                    || (!state.backlog.is_empty() && state.backlog_bytes + bytes > self.bytes_max);
-                if full {
-                    return Err((Refused::Full, message));
-                }
-                state.backlog_bytes += bytes;
-                state.backlog.push_back(message);
-            }
-        }
+        self.hand_over(&mut state, message, bytes, self.allowance)?;
         state.pushed += 1;
         state.pushed_bytes += bytes as u64;
         Ok(())
+    }
+
+    /// Sends a message that goes to others too; without room for it, it is dropped and counted.
+    pub(crate) fn offer(&self, message: &Message, beyond: bool) -> Offered {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Offered::Gone;
+        }
+        let bytes = message.bytes();
+        let allowance = if beyond {
+            Allowance::BEYOND
+        } else {
+            self.allowance
+        };
+        let handed = self.hand_over(&mut state, message.clone(), bytes, allowance);
+        state.pushed += 1;
+        state.pushed_bytes += bytes as u64;
+        match handed {
+            Ok(()) => Offered::Taken(After::default()),
+            Err(_) => {
+                state.passed_over += 1;
+                Offered::PassedOver
+            }
+        }
+    }
+
+    fn hand_over(
+        &self,
+        state: &mut State,
+        message: Message,
+        bytes: usize,
+        allowance: Allowance,
+    ) -> Result<(), (Refused, Message)> {
+        if let Some((owner, pipe)) = &state.peer {
+            let taken = owner.take(pipe, message, allowance);
+            state.full = taken.is_err();
+            return taken.map_err(|message| (Refused::Full, message));
+        }
+        if allowance.conflates {
+            state.conflated += state.backlog.len() as u64;
+            state.backlog.clear();
+            state.backlog_bytes = 0;
+        }
+        let waiting = state.backlog.len();
+        if waiting >= allowance.messages_max
+            || (waiting > 0 && state.backlog_bytes + bytes > allowance.bytes_max)
+        {
+            return Err((Refused::Full, message));
+        }
+        state.backlog_bytes += bytes;
+        state.backlog.push_back(message);
+        Ok(())
+    }
+
+    /// Tells the other side of a subscription, if it has been told of those before.
+    pub(crate) fn tell(&self, begins: bool, topic: &[u8]) -> Told {
+        let state = self.state.lock();
+        match &state.peer {
+            Some(peer) if state.told => tell(peer, begins, topic),
+            _ => Told::Nobody,
+        }
+    }
+
+    /// Tells the other side of every subscription; false if it does not take them.
+    pub(crate) fn tell_first<'a>(&self, mut topics: impl Iterator<Item = &'a [u8]>) -> bool {
+        let mut state = self.state.lock();
+        state.told = true;
+        let Some(peer) = &state.peer else {
+            return true;
+        };
+        topics.all(|topic| tell(peer, true, topic) == Told::Queued)
     }
 
     /// The other end is there: what waits for it goes over.
@@ -101,10 +178,7 @@ impl End {
         state.backlog_bytes = 0;
         while let Some(message) = backlog.pop_front() {
             // The backlog is within this side's limit, which the other side adds to its own.
-            if owner
-                .take(&pipe, message, self.messages_max, self.bytes_max)
-                .is_err()
-            {
+            if owner.take(&pipe, message, self.allowance).is_err() {
                 state.dropped += 1;
             }
         }
@@ -141,7 +215,7 @@ impl End {
 
     pub(crate) fn has_room(&self) -> bool {
         let state = self.state.lock();
-        let waiting = state.peer.is_none() && state.backlog.len() >= self.messages_max;
+        let waiting = state.peer.is_none() && state.backlog.len() >= self.allowance.messages_max;
         !(state.closed || waiting || state.full)
     }
 
@@ -155,11 +229,27 @@ impl End {
         OutboxCounts {
             pushed: state.pushed,
             pushed_bytes: state.pushed_bytes,
-            written: state.pushed - state.dropped - queued as u64,
+            written: state.pushed
+                - state.dropped
+                - state.passed_over
+                - state.conflated
+                - queued as u64,
             dropped: state.dropped,
+            passed_over: state.passed_over,
+            conflated: state.conflated,
             queued,
             queued_bytes: state.backlog_bytes,
         }
+    }
+}
+
+fn tell((owner, pipe): &(Arc<dyn Owner>, Arc<Pipe>), begins: bool, topic: &[u8]) -> Told {
+    let mut body = Vec::with_capacity(1 + topic.len());
+    body.push(u8::from(begins));
+    body.extend_from_slice(topic);
+    match owner.take(pipe, Message::from(body), Allowance::BEYOND) {
+        Ok(()) => Told::Queued,
+        Err(_) => Told::Refused,
     }
 }
 
@@ -252,9 +342,13 @@ fn introduce(name: &str, dialing: &Arc<dyn Owner>, pipe: &Arc<Pipe>, bound: &Arc
     match bound.admit_inproc(identity) {
         Ok(other) => {
             pipe.set_identity(bound_identity.into());
+            pipe.set_peer(bound_type, false);
+            other.set_peer(dialing_type, false);
             // The bound side first, so that answers find their way when the backlog goes over.
             other.meet(pipe);
             pipe.meet(&other);
+            dialing.joined(pipe);
+            bound.joined(&other);
             dialing.room();
             bound.room();
         }

@@ -16,11 +16,18 @@
 //!    `combined_sends_keep_every_message`)
 //! 2. After every push and flush either somebody writes, or the link is blocked and watched, or
 //!    the queue is corked and listed, or it is empty. (same test)
-//! 3. pushed = written + dropped + queued. (test `the_books_balance`)
+//! 3. pushed = written + dropped + passed over + conflated + queued. (test `the_books_balance`)
 //!
 //! # Not here
 //!
-//! Who watches a blocked link and flushes corked queues (`driver.rs`).
+//! Who watches a blocked link and flushes corked queues (`driver.rs`). What is sent to many peers
+//! (`outbox/fan_out.rs`); what is told a peer beside messages (`outbox/control.rs`).
+
+mod control;
+mod fan_out;
+
+pub(crate) use control::Told;
+pub(crate) use fan_out::Offered;
 
 use std::collections::VecDeque;
 
@@ -82,6 +89,10 @@ pub(crate) struct OutboxCounts {
     pub(crate) pushed_bytes: u64,
     pub(crate) written: u64,
     pub(crate) dropped: u64,
+    /// Of what was sent to many: not taken, the queue being full.
+    pub(crate) passed_over: u64,
+    /// Gave place to a later one.
+    pub(crate) conflated: u64,
     pub(crate) queued: usize,
     pub(crate) queued_bytes: usize,
 }
@@ -92,6 +103,8 @@ impl OutboxCounts {
         self.pushed_bytes += other.pushed_bytes;
         self.written += other.written;
         self.dropped += other.dropped;
+        self.passed_over += other.passed_over;
+        self.conflated += other.conflated;
         self.queued += other.queued;
         self.queued_bytes += other.queued_bytes;
     }
@@ -125,6 +138,12 @@ struct State<L> {
     pushed_bytes: u64,
     written: u64,
     dropped: u64,
+    passed_over: u64,
+    conflated: u64,
+    /// What a new link is told first, before the backlog.
+    opening: Vec<u8>,
+    /// The link was replaced, and the one who writes has not seen it yet.
+    switching: bool,
 }
 
 /// The outgoing queue of one peer.
@@ -135,6 +154,8 @@ pub(crate) struct Outbox<L> {
     bytes_max: usize,
     /// Whether messages outlive a link, for the next one.
     keeps: bool,
+    /// Whether a message takes the place of one that has not been given to the link.
+    conflates: bool,
 }
 
 impl<L> State<L> {
@@ -146,7 +167,19 @@ impl<L> State<L> {
         self.backlog_bytes + self.pending.len() + self.held.len() + self.flight_bytes
     }
 
+    /// What nobody has begun to write gives place.
+    fn conflate(&mut self) {
+        self.conflated += (self.backlog.len() + self.pending.discard()) as u64;
+        self.backlog.clear();
+        self.backlog_bytes = 0;
+    }
+
+    /// What waits for a link is given to it.
     fn encode_backlog(&mut self) {
+        if !self.opening.is_empty() {
+            self.pending.push_control(&self.opening);
+            self.opening = Vec::new();
+        }
         for message in self.backlog.drain(..) {
             self.pending.push(message);
         }
@@ -192,11 +225,22 @@ impl<L: Link> Outbox<L> {
                 pushed_bytes: 0,
                 written: 0,
                 dropped: 0,
+                passed_over: 0,
+                conflated: 0,
+                opening: Vec::new(),
+                switching: false,
             }),
             messages_max,
             bytes_max,
             keeps,
+            conflates: false,
         }
+    }
+
+    /// The same, keeping only the last message if `conflates`.
+    pub(crate) fn conflating(mut self, conflates: bool) -> Self {
+        self.conflates = conflates;
+        self
     }
 
     /// Queues a message, and writes it if nobody else does. It may be held back for a flush that
@@ -212,10 +256,7 @@ impl<L: Link> Outbox<L> {
             return Err((Refused::Gone, message));
         }
         let bytes = message.bytes();
-        let queued = state.queued();
-        if queued >= self.messages_max
-            || (queued > 0 && state.queued_bytes() + bytes > self.bytes_max)
-        {
+        if self.is_full(&mut state, bytes) {
             state.starved = true;
             return Err((Refused::Full, message));
         }
@@ -228,6 +269,21 @@ impl<L: Link> Outbox<L> {
             return Ok(After::default());
         }
         state.pending.push(message);
+        Ok(self.pushed(state, hold, pusher))
+    }
+
+    /// Whether there is no room for so many bytes. A conflating queue makes it.
+    fn is_full(&self, state: &mut State<L>, bytes: usize) -> bool {
+        if self.conflates {
+            state.conflate();
+            return false;
+        }
+        let queued = state.queued();
+        queued >= self.messages_max || (queued > 0 && state.queued_bytes() + bytes > self.bytes_max)
+    }
+
+    /// A message has been encoded: writes it, unless somebody does, or it is held back.
+    fn pushed(&self, mut state: MutexGuard<'_, State<L>>, hold: Hold, pusher: usize) -> After {
         match std::mem::replace(&mut state.pusher, pusher) {
             last if last == pusher || last == NOBODY => {
                 state.shared_for = state.shared_for.saturating_sub(1);
@@ -235,21 +291,22 @@ impl<L: Link> Outbox<L> {
             _ => state.shared_for = SHARED_PUSHES,
         }
         if state.writing || state.blocked {
-            return Ok(After::default());
+            return After::default();
         }
         let chunk = match hold {
+            _ if self.conflates => 0,
             Hold::Never => 0,
             Hold::Sip if state.shared_for == 0 => SIP,
             Hold::Sip | Hold::Chunk => CHUNK,
         };
         if state.pending.len() < chunk {
             let corked = !std::mem::replace(&mut state.corked, true);
-            return Ok(After {
+            return After {
                 room: false,
                 corked,
-            });
+            };
         }
-        Ok(self.write(state))
+        self.write(state)
     }
 
     /// Queues a command frame and writes it as soon as the link takes it. Dropped without a
@@ -341,6 +398,7 @@ impl<L: Link> Outbox<L> {
                 state.put_back(batch, self.keeps);
                 // One of which a part has been let go of is lost, and leaves room.
                 room |= std::mem::take(&mut state.starved);
+                state.switching = false;
                 if state.link.is_some() {
                     state.encode_backlog();
                 }
@@ -370,21 +428,26 @@ impl<L: Link> Outbox<L> {
     }
 
     /// The link that messages go to from now on.
+    #[cfg(test)]
     pub(crate) fn attach(&self, link: L) -> After {
+        self.place(link, Vec::new());
+        self.flush()
+    }
+
+    /// The link that messages go to from now on; it is told `opening` first. Nothing is written
+    /// before a [`flush`](Self::flush).
+    pub(crate) fn place(&self, link: L, opening: Vec<u8>) {
         let mut state = self.state.lock();
         if state.closed {
-            return After::default();
+            return;
         }
         state.link = Some(link);
         state.blocked = false;
+        state.opening = opening;
         if state.writing {
-            return After::default(); // the one who writes finds the new link
-        }
-        state.encode_backlog();
-        if state.pending.is_empty() {
-            After::default()
+            state.switching = true; // the one who writes finds the new link
         } else {
-            self.write(state)
+            state.encode_backlog();
         }
     }
 
@@ -400,6 +463,8 @@ impl<L: Link> Outbox<L> {
         }
         state.link = None;
         state.blocked = false;
+        state.opening = Vec::new();
+        state.switching = false;
         // What somebody is writing right now is put back before these when the write ends.
         let later = std::mem::take(&mut state.pending);
         let first = std::mem::take(&mut state.held);
@@ -464,6 +529,8 @@ impl<L: Link> Outbox<L> {
             pushed_bytes: state.pushed_bytes,
             written: state.written,
             dropped: state.dropped,
+            passed_over: state.passed_over,
+            conflated: state.conflated,
             queued: state.queued(),
             queued_bytes: state.queued_bytes(),
         }
@@ -478,18 +545,26 @@ mod tests {
 
     /// A link in memory that takes `room` bytes.
     #[derive(Debug, Clone, Default)]
-    struct Memory {
+    pub(super) struct Memory {
         taken: Arc<Mutex<Vec<u8>>>,
         room: Arc<AtomicUsize>,
         watched: Arc<AtomicBool>,
     }
 
     impl Memory {
-        fn with_room(room: usize) -> Self {
+        pub(super) fn with_room(room: usize) -> Self {
             Memory {
                 room: Arc::new(room.into()),
                 ..Memory::default()
             }
+        }
+
+        pub(super) fn make_room(&self, room: usize) {
+            self.room.store(room, Ordering::SeqCst);
+        }
+
+        pub(super) fn taken(&self) -> Vec<u8> {
+            self.taken.lock().clone()
         }
     }
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::conn::{Conn, Origin};
+use super::inproc::Allowance;
 use super::pipe::Pipe;
 use crate::event::{CloseReason, Event};
 use crate::link::{LinkOptions, RemoteAddr};
@@ -41,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) send_bytes_max: usize,
     pub(crate) recv_messages_max: usize,
     pub(crate) recv_bytes_max: usize,
+    /// Whether only the last message is kept, each way.
+    pub(crate) conflate: bool,
     /// Nothing comes back for what is sent: a flood of it may be gathered further.
     pub(crate) one_way: bool,
 }
@@ -79,15 +82,17 @@ pub(crate) trait Owner: Send + Sync + 'static {
     fn admit_inproc(&self, identity: Bytes) -> Result<Arc<Pipe>, CloseReason>;
     /// Takes messages that came in; leaves `batch` empty.
     fn deliver(&self, pipe: &Arc<Pipe>, batch: &mut Vec<Message>) -> Flow;
-    /// Takes one message from within the process, unless `messages_max` or `bytes_max` more than
-    /// the socket's own limits are queued already.
-    fn take(
-        &self,
-        pipe: &Arc<Pipe>,
-        message: Message,
-        messages_max: usize,
-        bytes_max: usize,
-    ) -> Result<(), Message>;
+    /// Takes one message from within the process, unless more than is allowed beyond the socket's
+    /// own limits is queued already.
+    fn take(&self, pipe: &Arc<Pipe>, message: Message, allowance: Allowance)
+    -> Result<(), Message>;
+    /// A peer is through its handshake: its pipe is given the connection.
+    fn attach(&self, pipe: &Arc<Pipe>, conn: &Arc<Conn>) {
+        pipe.place(conn, Vec::new());
+        pipe.flush();
+    }
+    /// A peer within the process is there.
+    fn joined(&self, _pipe: &Arc<Pipe>) {}
     /// Some peer takes messages again, or for the first time.
     fn room(&self);
     /// A peer's connection has ended.

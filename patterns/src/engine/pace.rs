@@ -94,15 +94,22 @@ thread_local! {
 
 /// How long the message that this thread sends now may be held back.
 pub(crate) fn holds() -> Hold {
+    holds_each(1)
+}
+
+/// How long a message that this thread sends now to so many peers may be held back.
+pub(crate) fn holds_each(peers: usize) -> Hold {
+    // A flood to many is as quick for each.
+    let peers = u32::try_from(peers).unwrap_or(u32::MAX).max(1);
     PACE.with(|pace| {
         pace.sent.set(pace.sent.get().saturating_add(1));
         if pace.answering.get() || pace.bursting.get() {
             return Hold::Chunk;
         }
         if pace.flooding.get() {
-            pace.still_flooding()
+            pace.still_flooding(peers)
         } else {
-            pace.begins_flooding()
+            pace.begins_flooding(peers)
         }
     })
 }
@@ -173,7 +180,7 @@ impl Pace {
     }
 
     /// Looks at the clock once in [`FLOOD_SENDS`] sends.
-    fn begins_flooding(&self) -> Hold {
+    fn begins_flooding(&self, peers: u32) -> Hold {
         let sends = self.sends.get();
         self.sends.set(sends + 1);
         if sends == 0 {
@@ -182,17 +189,19 @@ impl Pace {
             let now = Instant::now();
             let began = self.mark.replace(Some(now));
             self.sends.set(1);
-            let soon = began.is_some_and(|began| now - began < FLOOD_SEND * FLOOD_SENDS);
+            let each = FLOOD_SEND.saturating_mul(peers);
+            let soon = began.is_some_and(|began| now - began < each.saturating_mul(FLOOD_SENDS));
             self.flooding.set(soon);
         }
         Hold::Never
     }
 
     /// Looks at the clock at each send.
-    fn still_flooding(&self) -> Hold {
+    fn still_flooding(&self, peers: u32) -> Hold {
         let now = Instant::now();
         let last = self.mark.replace(Some(now));
-        if last.is_some_and(|last| now.saturating_duration_since(last) < FLOOD_PAUSE) {
+        let pause = FLOOD_PAUSE.max((FLOOD_SEND / 2).saturating_mul(peers));
+        if last.is_some_and(|last| now.saturating_duration_since(last) < pause) {
             return Hold::Sip;
         }
         self.flooding.set(false);

@@ -2,6 +2,7 @@
 //!
 //! A pipe may outlive its connection: what a DEALER has queued for an endpoint waits in the pipe
 //! while the dialer reconnects. A pipe that was made for one accepted connection ends with it.
+//! Subscriptions wait in no pipe: whoever is connected anew is told all of them.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -12,11 +13,12 @@ use parking_lot::Mutex;
 use super::conn::Conn;
 use super::conn_link::ConnLink;
 use super::inproc;
-use super::outbox::{After, Outbox, OutboxCounts, Refused};
+use super::outbox::{After, Offered, Outbox, OutboxCounts, Refused, Told};
 use super::owner::{Owner, Settings};
-use super::pace;
+use super::pace::{self, Hold};
 use super::shared::Shared;
 use crate::message::{Frame, Message};
+use crate::zmtp::{SocketType, command};
 
 /// The slot of a pipe that is in no queue.
 const NO_SLOT: u32 = u32::MAX;
@@ -48,6 +50,8 @@ pub(crate) struct Pipe {
     /// Whether it outlives its connection.
     keeps: bool,
     unanswered_pings: AtomicU64,
+    /// The peer's type; and whether it takes subscriptions as commands.
+    peer: Mutex<(Option<SocketType>, bool)>,
 }
 
 impl Pipe {
@@ -58,7 +62,8 @@ impl Pipe {
         shared: Arc<Shared>,
         keeps: bool,
     ) -> Arc<Self> {
-        let outbox = Outbox::new(settings.send_messages_max, settings.send_bytes_max, keeps);
+        let outbox = Outbox::new(settings.send_messages_max, settings.send_bytes_max, keeps)
+            .conflating(settings.conflate);
         let one_way = settings.one_way;
         let route = Route::Stream {
             outbox,
@@ -70,7 +75,11 @@ impl Pipe {
 
     /// A pipe to a socket of this process.
     pub(crate) fn inproc(owner: Weak<dyn Owner>, settings: &Settings) -> Arc<Self> {
-        let end = inproc::End::new(settings.send_messages_max, settings.send_bytes_max);
+        let end = inproc::End::new(inproc::Allowance {
+            messages_max: settings.send_messages_max,
+            bytes_max: settings.send_bytes_max,
+            conflates: settings.conflate,
+        });
         Self::with(owner, Route::Inproc(end), false)
     }
 
@@ -86,6 +95,7 @@ impl Pipe {
             weight: AtomicU32::new(1),
             keeps,
             unanswered_pings: AtomicU64::new(0),
+            peer: Mutex::default(),
         })
     }
 
@@ -106,6 +116,61 @@ impl Pipe {
                 Ok(())
             }
             Route::Inproc(end) => end.push(message),
+        }
+    }
+
+    /// Sends a message that goes to other peers too; without room for it, it is dropped and
+    /// counted. `beyond` lets it go over the limits.
+    pub(crate) fn offer(self: &Arc<Self>, message: &Message, hold: Hold, beyond: bool) -> Offered {
+        match &self.route {
+            Route::Stream {
+                outbox,
+                shared,
+                one_way,
+            } => {
+                let hold = hold.on(*one_way);
+                let offered = outbox.offer(message, hold, pace::thread(), beyond);
+                if let Offered::Taken(after) = offered {
+                    if after.corked {
+                        shared.cork(self.clone());
+                    }
+                    self.follow_up(after);
+                }
+                offered
+            }
+            Route::Inproc(end) => end.offer(message, beyond),
+        }
+    }
+
+    /// Tells the peer of a subscription that begins or ends, if there is one; it goes out with
+    /// the next [`flush`](Self::flush). `bytes_max` is what may be queued of this.
+    pub(crate) fn tell(&self, begins: bool, topic: &[u8], bytes_max: usize) -> Told {
+        match &self.route {
+            Route::Stream { outbox, .. } => {
+                let mut frame = Vec::with_capacity(topic.len() + 20);
+                self.encode_subscription(&mut frame, begins, topic);
+                outbox.tell(&frame, bytes_max)
+            }
+            Route::Inproc(end) => end.tell(begins, topic),
+        }
+    }
+
+    /// Appends the frame that tells this peer of a subscription.
+    pub(crate) fn encode_subscription(&self, out: &mut Vec<u8>, begins: bool, topic: &[u8]) {
+        let (_, commands) = *self.peer.lock();
+        match (commands, begins) {
+            (true, true) => command::subscribe(out, topic),
+            (true, false) => command::cancel(out, topic),
+            (false, _) => command::subscription_message(out, begins, topic),
+        }
+    }
+
+    /// Tells a peer within the process of every subscription, before any that comes later; false
+    /// if it does not take them.
+    pub(crate) fn tell_first<'a>(&self, topics: impl Iterator<Item = &'a [u8]>) -> bool {
+        match &self.route {
+            Route::Stream { .. } => true,
+            Route::Inproc(end) => end.tell_first(topics),
         }
     }
 
@@ -141,12 +206,12 @@ impl Pipe {
         }
     }
 
-    /// The connection carries the messages from now on.
-    pub(crate) fn attach(&self, conn: &Arc<Conn>) {
+    /// The connection carries the messages from now on; its peer is told `opening` first. It is
+    /// written with the next [`flush`](Self::flush).
+    pub(crate) fn place(&self, conn: &Arc<Conn>, opening: Vec<u8>) {
         if let Route::Stream { outbox, .. } = &self.route {
             *self.conn.lock() = Some(conn.clone());
-            let after = outbox.attach(ConnLink(conn.clone()));
-            self.follow_up(after);
+            outbox.place(ConnLink(conn.clone()), opening);
         }
     }
 
@@ -272,6 +337,21 @@ impl Pipe {
 
     pub(crate) fn set_identity(&self, identity: Frame) {
         *self.identity.lock() = identity;
+    }
+
+    /// Whether it leads to a socket of this process.
+    pub(crate) fn is_inproc(&self) -> bool {
+        matches!(self.route, Route::Inproc(_))
+    }
+
+    /// What is known of the peer: its type, and whether it takes subscriptions as commands.
+    pub(crate) fn set_peer(&self, socket_type: SocketType, commands: bool) {
+        *self.peer.lock() = (Some(socket_type), commands);
+    }
+
+    /// The peer's type, once it is known.
+    pub(crate) fn peer_type(&self) -> Option<SocketType> {
+        self.peer.lock().0
     }
 
     /// The current connection.

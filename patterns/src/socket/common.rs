@@ -273,4 +273,120 @@ macro_rules! send_methods {
     };
 }
 
-pub(super) use {common_methods, receive_methods, send_methods};
+/// Sending for sockets that publish: to as many peers as want it, and never waiting.
+macro_rules! publish_methods {
+    ($socket:ident, $send:ident) => {
+        impl $socket {
+            /// Sends a message to everybody who has subscribed to it: to a topic that its first
+            /// frame begins with.
+            ///
+            /// Where nobody has, it goes nowhere, and is counted
+            /// ([`unmatched_messages`](crate::SocketStats::unmatched_messages)). That it is sent
+            /// means that it is queued or on its way, not that it arrived; what a peer with a full
+            /// queue misses is counted, for that peer and in all.
+            ///
+            /// # Errors
+            ///
+            /// If the socket has been closed. The message comes back in the error.
+            ///
+            /// # Blocking
+            ///
+            /// Never.
+            ///
+            /// # Allocation
+            ///
+            /// None for each peer: messages are encoded into write buffers that stay, large frames
+            /// are shared.
+            pub fn send(
+                &self,
+                message: impl Into<$crate::Message>,
+            ) -> Result<(), $crate::SendError> {
+                self.core.$send(message.into())
+            }
+
+            /// The same as [`send`](Self::send), which never waits.
+            ///
+            /// # Errors
+            ///
+            /// As [`send`](Self::send).
+            pub fn try_send(
+                &self,
+                message: impl Into<$crate::Message>,
+            ) -> Result<(), $crate::SendError> {
+                self.core.$send(message.into())
+            }
+
+            /// Every topic that is subscribed to, with the number of its subscribers, in order.
+            pub fn subscriptions(&self) -> Vec<($crate::Frame, usize)> {
+                self.core.subscriptions()
+            }
+        }
+    };
+}
+
+/// A receiver's channel, for sockets whose messages all come from peers.
+macro_rules! receiver_method {
+    ($socket:ident) => {
+        impl $socket {
+            /// A channel of the messages that come in, for `crossbeam_channel::select!`. It takes
+            /// the place of receiving from the socket, for good; a second one is closed from the
+            /// start.
+            ///
+            /// The steward's thread fills it while nobody waits on the engine, so a message costs
+            /// a thread switch more than by [`recv`](Self::recv). It holds 256 messages; what
+            /// comes beyond that waits in the socket, within its limits.
+            pub fn receiver(&self) -> crossbeam_channel::Receiver<($crate::Peer, $crate::Message)> {
+                self.core.receiver()
+            }
+        }
+    };
+}
+
+/// Subscribing, for sockets that do.
+macro_rules! subscribe_methods {
+    ($socket:ident) => {
+        impl $socket {
+            /// Subscribes to every message whose first frame begins with `topic`; to all, if it is
+            /// empty. Publishers are told, those that are connected later too.
+            ///
+            /// What is published before a publisher has heard of it does not come. A publisher
+            /// that limits topics and does not take this one ends the connection: it shows in
+            /// [`monitor`](Self::monitor).
+            ///
+            /// # Errors
+            ///
+            /// If the socket has been closed.
+            ///
+            /// # Blocking
+            ///
+            /// Never.
+            pub fn subscribe(&self, topic: impl AsRef<[u8]>) -> Result<(), $crate::Error> {
+                self.core.subscribe(true, topic.as_ref()).map(drop)
+            }
+
+            /// Takes one subscription to `topic` back; one that was made several times lasts until
+            /// it has been taken back as often. False if there is none.
+            ///
+            /// # Errors
+            ///
+            /// If the socket has been closed.
+            ///
+            /// # Blocking
+            ///
+            /// Never.
+            pub fn unsubscribe(&self, topic: impl AsRef<[u8]>) -> Result<bool, $crate::Error> {
+                self.core.subscribe(false, topic.as_ref())
+            }
+
+            /// The topics that are subscribed to, in order, and how often.
+            pub fn topics(&self) -> Vec<($crate::Frame, usize)> {
+                self.core.topics()
+            }
+        }
+    };
+}
+
+pub(super) use {
+    common_methods, publish_methods, receive_methods, receiver_method, send_methods,
+    subscribe_methods,
+};

@@ -193,6 +193,21 @@ impl<K: Clone, T> FairQueue<K, T> {
         self.len += 1;
     }
 
+    /// Puts a message in the place of its peer's last one; gives it back if there is none.
+    pub(crate) fn replace_last(&mut self, slot: u32, item: T, bytes: usize) -> Result<(), T> {
+        let Some(state) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
+            return Err(item);
+        };
+        if state.head == NONE {
+            return Err(item);
+        }
+        let node = &mut self.nodes[state.tail as usize];
+        let cost = bytes as u64 + MESSAGE_COST;
+        state.bytes = state.bytes - (node.cost - MESSAGE_COST) + bytes as u64;
+        (node.item, node.cost) = (Some(item), cost);
+        Ok(())
+    }
+
     /// Takes the next message, from the peer whose turn it is.
     pub(crate) fn pop(&mut self) -> Option<Popped<K, T>> {
         let slot = self.choose()?;
@@ -364,6 +379,19 @@ mod tests {
         assert_eq!(queue.pop().unwrap().item, 2);
         assert_eq!(queue.key(slot), None, "the slot is free");
         assert_eq!(queue.add('b', 1), slot);
+    }
+
+    #[test]
+    fn the_last_message_of_a_peer_can_be_replaced() {
+        let mut queue = FairQueue::new();
+        let (a, b) = (queue.add('a', 1), queue.add('b', 1));
+        assert_eq!(queue.replace_last(a, 0, 0), Err(0), "there is none");
+        queue.push(b, 1, 100);
+        queue.push(a, 2, 100);
+        assert_eq!(queue.replace_last(b, 3, 7), Ok(()));
+        assert_eq!((queue.len(), queue.load(b)), (2, (1, 7)));
+        assert_eq!([(); 2].map(|()| queue.pop().unwrap().item), [3, 2]);
+        assert_eq!(queue.load(b), (0, 0));
     }
 
     #[test]

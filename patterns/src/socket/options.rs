@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::engine::Engine;
 use crate::engine::owner::{Heartbeat, Settings};
 use crate::link::{Keepalive, LinkOptions};
-use crate::message::Frame;
+use crate::message::{Frame, Message};
+use crate::socket::subscriptions::{Telling, TopicLimits};
 use crate::zmtp::decoder::Limits;
 use crate::zmtp::handshake::check_identity;
 use crate::zmtp::{HandshakeLimits, SocketType};
@@ -15,6 +16,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// A frame's length is announced in 63 bits; what is allowed is what a machine can hold.
 const BYTES_MOST: u64 = 1 << 40;
+/// Bytes of a command, or of a message to a socket that takes none, that are read in any case.
+const SMALL: usize = 8 * 1024;
 
 /// TCP keepalive, for links whose heartbeats are off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +28,32 @@ pub struct TcpKeepalive {
     pub interval: Duration,
     /// Unanswered probes after which the connection is dead: 1 to 127.
     pub count: u32,
+}
+
+/// What becomes of a subscriber that does not read what it has subscribed to, once its queue is
+/// full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum SlowSubscriber {
+    /// What there is no room for is dropped for it, and counted as `slow-subscriber`.
+    #[default]
+    Drop,
+    /// It is disconnected, and that is counted as `slow-subscriber` too. What was queued for it is
+    /// dropped and counted.
+    Disconnect,
+}
+
+/// Which subscriptions an XPUB tells its program of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Verbose {
+    /// The first to each topic, and the end of the last.
+    #[default]
+    Changes,
+    /// Every one, and the end of the last to each topic.
+    Subscriptions,
+    /// Every one and every end.
+    All,
 }
 
 /// An option is out of its bounds.
@@ -103,6 +132,16 @@ pub struct Options {
     pub(crate) recv_buffer_bytes: Option<usize>,
     pub(crate) backlog: u32,
     pub(crate) ipv6: bool,
+    pub(crate) conflate: bool,
+    pub(crate) slow_subscriber: SlowSubscriber,
+    pub(crate) subscriptions_max: usize,
+    pub(crate) topic_bytes_max: usize,
+    pub(crate) topics_bytes_max: usize,
+    pub(crate) verbose: Verbose,
+    pub(crate) verbose_waiting_max: usize,
+    pub(crate) last_values: usize,
+    pub(crate) last_values_bytes_max: usize,
+    pub(crate) welcome: Option<Message>,
     pub(crate) engine: Option<Engine>,
 }
 
@@ -133,6 +172,16 @@ impl Default for Options {
             recv_buffer_bytes: None,
             backlog: 1024,
             ipv6: false,
+            conflate: false,
+            slow_subscriber: SlowSubscriber::Drop,
+            subscriptions_max: 10_000,
+            topic_bytes_max: 1024,
+            topics_bytes_max: 1 << 20,
+            verbose: Verbose::Changes,
+            verbose_waiting_max: 100_000,
+            last_values: 0,
+            last_values_bytes_max: 64 << 20,
+            welcome: None,
             engine: None,
         }
     }
@@ -223,6 +272,45 @@ impl Options {
         /// Whether `tcp://*:port` takes IPv6 too, and names may give IPv6 addresses first.
         /// Default false. Addresses written out work either way.
         ipv6: bool;
+        /// Whether only the last message is kept: for each peer of those that have not been given
+        /// to its connection, and from each peer of those that have not been received. Such a
+        /// socket never waits to send. What gives place is counted as `conflated` and
+        /// `conflated-unread`. Default false; for a PUSH, PULL, PUB, SUB or DEALER.
+        conflate: bool;
+        /// What a PUB or XPUB does with a subscriber whose queue is full. Default
+        /// [`SlowSubscriber::Drop`].
+        slow_subscriber: SlowSubscriber;
+        /// Topics that one peer may subscribe to at a PUB or XPUB; one more, and it is closed.
+        /// Default 10,000; 1 to 10,000,000. A topic takes some 300 bytes beside its name.
+        subscriptions_max: usize;
+        /// Bytes of one topic that a peer may subscribe to; a longer one, and it is closed.
+        /// Default 1 KiB; 0 to 1 MiB.
+        topic_bytes_max: usize;
+        /// Bytes of all topics together that one peer may subscribe to. Default 1 MiB; 0 to 1 GiB.
+        topics_bytes_max: usize;
+        /// Which subscriptions an XPUB tells its program of. Default [`Verbose::Changes`].
+        verbose: Verbose;
+        /// Subscriptions that may wait to be received from an XPUB that tells of every one; more
+        /// are counted in
+        /// [`subscriptions_untold`](crate::SocketStats::subscriptions_untold). Default 100,000; 1
+        /// to 10,000,000. One that tells of changes has no need of it.
+        verbose_waiting_max: usize;
+        /// Topics of which a PUB or XPUB keeps the last message: whoever subscribes to the topic
+        /// later, or to a prefix of it, is sent that first. A topic is a message's whole first
+        /// frame. Default 0, none; at most 10,000,000.
+        ///
+        /// Several threads that publish wait for each other where this is on.
+        last_values: usize;
+        /// Bytes of all last messages together; beyond them what was published longest ago goes,
+        /// and is counted. Default 64 MiB; 1 KiB to 1 TiB.
+        last_values_bytes_max: usize;
+    }
+
+    /// The message that a PUB or XPUB sends to each peer with its first subscription to which the
+    /// message belongs. Default none.
+    pub fn welcome(mut self, message: impl Into<Message>) -> Self {
+        self.welcome = Some(message.into());
+        self
     }
 
     /// The identity announced to peers: at most 255 bytes, the first not zero. Default none.
@@ -384,17 +472,89 @@ impl Options {
         ] {
             within(name, value.unwrap_or(1024), 1024, 1 << 30, buffer)?;
         }
-        within("backlog", self.backlog, 1, 65_535, "1 to 65,535")
+        within("backlog", self.backlog, 1, 65_535, "1 to 65,535")?;
+        self.check_topics()
+    }
+
+    fn check_topics(&self) -> Result<(), OptionError> {
+        let most = 10_000_000;
+        let topics = "1 to 10,000,000";
+        within("subscriptions_max", self.subscriptions_max, 1, most, topics)?;
+        let bytes = "at most 1 MiB";
+        within("topic_bytes_max", self.topic_bytes_max, 0, 1 << 20, bytes)?;
+        let bytes = "at most 1 GiB";
+        within("topics_bytes_max", self.topics_bytes_max, 0, 1 << 30, bytes)?;
+        let waiting = self.verbose_waiting_max;
+        within("verbose_waiting_max", waiting, 1, most, topics)?;
+        let topics = "at most 10,000,000";
+        within("last_values", self.last_values, 0, most, topics)?;
+        within(
+            "last_values_bytes_max",
+            self.last_values_bytes_max as u64,
+            1024,
+            BYTES_MOST,
+            "1 KiB to 1 TiB",
+        )
+    }
+
+    /// Checks every bound, and that the options suit a socket of this type.
+    pub(crate) fn check_for(&self, kind: SocketType) -> Result<(), OptionError> {
+        use SocketType::{Dealer, Pub, Pull, Push, Sub};
+        if self.conflate && !matches!(kind, Push | Pull | Pub | Sub | Dealer) {
+            return Err(OptionError {
+                option: "conflate",
+                value: format!("true for a {kind}"),
+                rule: "false, but for a PUSH, PULL, PUB, SUB or DEALER",
+            });
+        }
+        self.check()
+    }
+
+    pub(crate) fn topic_limits(&self) -> TopicLimits {
+        TopicLimits {
+            subscriptions_max: self.subscriptions_max,
+            topic_bytes_max: self.topic_bytes_max,
+            topics_bytes_max: self.topics_bytes_max,
+        }
+    }
+
+    pub(crate) fn telling(&self) -> Telling {
+        let all = |ends| Telling::All {
+            ends,
+            waiting_max: self.verbose_waiting_max,
+        };
+        match self.verbose {
+            Verbose::Changes => Telling::Changes,
+            Verbose::Subscriptions => all(false),
+            Verbose::All => all(true),
+        }
+    }
+
+    /// What a peer may send at all. One that has nothing to send but subscriptions, or nothing,
+    /// is not let say more than those take.
+    fn limits(&self, kind: SocketType) -> Limits {
+        let (frame, message) = match kind {
+            SocketType::Push | SocketType::Pub => {
+                let most = self.topic_bytes_max.max(SMALL) as u64 + 1;
+                (
+                    self.frame_bytes_max.min(most),
+                    self.message_bytes_max.min(most),
+                )
+            }
+            _ => (self.frame_bytes_max, self.message_bytes_max),
+        };
+        Limits {
+            frame_bytes_max: frame,
+            frames_max: self.frames_max,
+            message_bytes_max: message,
+            // The name of a SUBSCRIBE is beside its topic.
+            command_bytes_max: self.topic_bytes_max.max(SMALL) as u64 + 16,
+        }
     }
 
     pub(crate) fn settings(&self, kind: SocketType) -> Settings {
         Settings {
-            limits: Limits {
-                frame_bytes_max: self.frame_bytes_max,
-                frames_max: self.frames_max,
-                message_bytes_max: self.message_bytes_max,
-                command_bytes_max: 8 * 1024,
-            },
+            limits: self.limits(kind),
             handshake: HandshakeLimits::default(),
             handshake_timeout: self.handshake_timeout,
             handshakes_max: self.handshakes_max,
@@ -422,6 +582,7 @@ impl Options {
             send_bytes_max: self.send_bytes_max,
             recv_messages_max: self.recv_messages_max,
             recv_bytes_max: self.recv_bytes_max,
+            conflate: self.conflate,
             one_way: matches!(kind, SocketType::Push | SocketType::Pub | SocketType::XPub),
         }
     }
@@ -528,9 +689,26 @@ mod tests {
             (new().send_buffer_bytes(Some(0)), "send_buffer_bytes"),
             (new().recv_buffer_bytes(Some(1 << 31)), "recv_buffer_bytes"),
             (new().backlog(0), "backlog"),
+            (new().subscriptions_max(0), "subscriptions_max"),
+            (new().topic_bytes_max((1 << 20) + 1), "topic_bytes_max"),
+            (new().topics_bytes_max((1 << 30) + 1), "topics_bytes_max"),
+            (new().verbose_waiting_max(0), "verbose_waiting_max"),
+            (new().last_values(10_000_001), "last_values"),
+            (new().last_values_bytes_max(1), "last_values_bytes_max"),
         ] {
             assert_eq!(refused(options), name);
         }
+    }
+
+    #[test]
+    fn only_sockets_that_can_conflate_do() {
+        let options = Options::new().conflate(true);
+        let conflating: Vec<_> = SocketType::ALL
+            .into_iter()
+            .filter(|kind| options.check_for(*kind).is_ok())
+            .map(SocketType::name)
+            .collect();
+        assert_eq!(conflating, ["PUB", "SUB", "DEALER", "PULL", "PUSH"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::common::{Handle, common_methods, receive_methods, send_methods};
+use super::common::{Handle, common_methods, receive_methods, receiver_method, send_methods};
 use super::core::{Core, Sent};
 use super::error::{RecvError, SendError};
 use crate::message::Message;
@@ -47,18 +47,9 @@ impl Pair {
     fn receive(&self, deadline: Option<Instant>) -> Result<Message, RecvError> {
         self.core.receive(deadline).map(|(_, message)| message)
     }
-
-    /// A channel of the messages that come in, for `crossbeam_channel::select!`. It takes the
-    /// place of receiving from the socket, for good; a second one is closed from the start.
-    ///
-    /// The steward's thread fills it while nobody waits on the engine, so a message costs a
-    /// thread switch more than by [`recv`](Self::recv). It holds 256 messages; what comes beyond
-    /// that waits in the socket, within its limits.
-    pub fn receiver(&self) -> crossbeam_channel::Receiver<(crate::Peer, Message)> {
-        self.core.receiver()
-    }
 }
 
 common_methods!(Pair, SocketType::Pair, "a PAIR");
 send_methods!(Pair);
 receive_methods!(Pair, Message);
+receiver_method!(Pair);

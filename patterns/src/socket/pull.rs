@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::common::{Handle, common_methods, receive_methods};
+use super::common::{Handle, common_methods, receive_methods, receiver_method};
 use super::core::Core;
 use super::error::RecvError;
 use crate::message::Message;
@@ -37,17 +37,8 @@ impl Pull {
     fn receive(&self, deadline: Option<Instant>) -> Result<Message, RecvError> {
         self.core.receive(deadline).map(|(_, message)| message)
     }
-
-    /// A channel of the messages that come in, for `crossbeam_channel::select!`. It takes the
-    /// place of receiving from the socket, for good; a second one is closed from the start.
-    ///
-    /// The steward's thread fills it while nobody waits on the engine, so a message costs a
-    /// thread switch more than by [`recv`](Self::recv). It holds 256 messages; what comes beyond
-    /// that waits in the socket, within its limits.
-    pub fn receiver(&self) -> crossbeam_channel::Receiver<(crate::Peer, Message)> {
-        self.core.receiver()
-    }
 }
 
 common_methods!(Pull, SocketType::Pull, "a PUSH");
 receive_methods!(Pull, Message);
+receiver_method!(Pull);

@@ -26,6 +26,13 @@ pub struct PeerStats {
     pub send_queue_bytes: usize,
     /// Messages taken and then dropped, since the peer went.
     pub dropped_messages: u64,
+    /// Messages that were not queued for it, since it does not read and its queue was full. Only
+    /// sockets that publish drop them so.
+    pub passed_over_messages: u64,
+    /// Messages that gave place to a later one before they went out.
+    pub conflated_messages: u64,
+    /// Topics that it has subscribed to.
+    pub subscriptions: usize,
     /// Messages from it that wait to be received.
     pub recv_queue_messages: usize,
     /// Their payload bytes.
@@ -38,12 +45,26 @@ pub struct PeerStats {
 ///
 /// The books balance at every moment, peers that have gone included:
 ///
-/// - `sent_messages = written_messages + send_queue_messages + dropped["peer-gone"]`
-/// - `arrived_messages = received_messages + recv_queue_messages + dropped["closed"] + dropped["misfit"]
-///   + dropped["unexpected"]`
+/// - `sent_messages = written_messages + send_queue_messages`, and these of `dropped`:
+///   `peer-gone`, `slow-subscriber` (of an XSUB `slow-publisher`), `conflated`
+/// - `arrived_messages = received_messages + recv_queue_messages`, and these of `dropped`: `closed`,
+///   `misfit`, `unexpected`, `filtered`, `conflated-unread`
+///
+/// What is published counts as sent once for each peer that has subscribed to it, and a
+/// subscription that an XPUB is told of counts as a message when it is received.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SocketStats {
+    /// Messages that were published, each to any number of peers.
+    pub published_messages: u64,
+    /// Messages of these that nobody had subscribed to.
+    pub unmatched_messages: u64,
+    /// Subscriptions that an XPUB which is told of every one was not told of: too many waited.
+    pub subscriptions_untold: u64,
+    /// Topics whose last message an XPUB keeps.
+    pub last_values: usize,
+    /// Topics whose last message had to go, for the limits.
+    pub last_values_evicted: u64,
     /// Messages taken to be sent.
     pub sent_messages: u64,
     /// Their payload bytes.

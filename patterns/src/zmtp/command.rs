@@ -200,6 +200,21 @@ pub fn cancel(out: &mut Vec<u8>, prefix: &[u8]) {
     frame(out, CANCEL, &[prefix]);
 }
 
+/// Appends a message that begins or ends a subscription, as peers of version 3.0 take it.
+pub fn subscription_message(out: &mut Vec<u8>, begins: bool, topic: &[u8]) {
+    let body = 1 + topic.len();
+    out.reserve(9 + body);
+    match u8::try_from(body) {
+        Ok(short) => out.extend_from_slice(&[0, short]),
+        Err(_) => {
+            out.push(FLAG_LONG);
+            out.extend_from_slice(&(body as u64).to_be_bytes());
+        }
+    }
+    out.push(u8::from(begins));
+    out.extend_from_slice(topic);
+}
+
 fn cut_context(context: &[u8]) -> &[u8] {
     &context[..context.len().min(PING_CONTEXT_MAX)]
 }
@@ -258,6 +273,12 @@ mod tests {
     fn commands_are_these_bytes() {
         assert_eq!(written(|o| ready(o, b"meta")), b"\x04\x0A\x05READYmeta");
         assert_eq!(written(|o| error(o, "no")), b"\x04\x09\x05ERROR\x02no");
+        let message = |begins, topic: &[u8]| written(|o| subscription_message(o, begins, topic));
+        assert_eq!(message(true, b"ab"), b"\x00\x03\x01ab");
+        assert_eq!(message(false, b""), b"\x00\x01\x00");
+        let long = message(true, &[7; 255]);
+        assert_eq!(long[..10], [2, 0, 0, 0, 0, 0, 0, 1, 0, 1]);
+        assert_eq!(long.len(), 9 + 256);
         assert_eq!(written(|o| error(o, "")), b"\x04\x07\x05ERROR\x00");
         assert_eq!(
             written(|o| ping(o, 0x0102, b"ctx")),

@@ -81,6 +81,12 @@ impl Encoder {
 
     /// Encodes a message at the end.
     pub fn push(&mut self, message: Message) {
+        self.push_ref(&message);
+    }
+
+    /// Encodes a message at the end that others send too: small frames are copied, large ones
+    /// shared.
+    pub fn push_ref(&mut self, message: &Message) {
         let (last, before) = match message.frames().split_last() {
             Some(split) => split,
             None => return, // a message has a frame
@@ -121,8 +127,20 @@ impl Encoder {
     /// Puts the bytes of a whole command frame at the end.
     pub fn push_command(&mut self, frame: &[u8]) {
         debug_assert!(frame.first().is_some_and(|flags| flags & FLAG_COMMAND != 0));
-        self.gathered.extend_from_slice(frame);
-        self.pushed += frame.len() as u64;
+        self.push_control(frame);
+    }
+
+    /// Puts whole frames at the end that belong to no message: commands, and subscriptions in the
+    /// form of ZMTP 3.0. They count as no message, and do not come back.
+    pub fn push_control(&mut self, frames: &[u8]) {
+        self.gathered.extend_from_slice(frames);
+        self.pushed += frames.len() as u64;
+    }
+
+    /// Forgets everything pushed, of which nothing may have been written; gives the messages.
+    pub fn discard(&mut self) -> usize {
+        debug_assert_eq!(self.written, 0);
+        self.advance(self.len())
     }
 
     /// What to write next, as it lies in memory: nothing only if all is written.
@@ -289,7 +307,10 @@ impl<'a> Unsent<'a> {
                 )
             };
             place += size as u64;
-            if flags & FLAG_COMMAND != 0 {
+            // A frame that is the last of its message, but not of this one, stands alone: a
+            // subscription in the form of 3.0.
+            let alone = flags & FLAG_MORE == 0 && place + (len as u64) < end;
+            if alone || flags & FLAG_COMMAND != 0 {
                 place += len as u64;
                 continue;
             }
@@ -410,6 +431,29 @@ mod tests {
         encoder.push_command(&[4, 1, 9]);
         encoder.push("b".into());
         assert_eq!(encoder.take_unsent(), (vec!["a".into(), "b".into()], 0));
+    }
+
+    #[test]
+    fn subscriptions_as_messages_are_left_out_of_what_comes_back() {
+        let mut encoder = encoded(&[Message::from(["a", "b"])]);
+        encoder.push_control(&[0, 2, 1, b'x']);
+        encoder.push_control(&[&[2, 0, 0, 0, 0, 0, 0, 0x20, 0][..], &[1; 0x2000]].concat());
+        encoder.push("c".into());
+        encoder.push_control(&[0, 2, 0, b'x']);
+        assert_eq!(encoder.messages(), 2);
+        assert_eq!(
+            encoder.take_unsent(),
+            (vec![["a", "b"].into(), "c".into()], 0)
+        );
+    }
+
+    #[test]
+    fn a_discarded_encoder_starts_anew() {
+        let mut encoder = encoded(&sample());
+        encoder.push_command(&[4, 1, 9]);
+        assert_eq!(encoder.discard(), sample().len());
+        encoder.push_ref(&"next".into());
+        assert_eq!(joined(&encoder), [0, 4, b'n', b'e', b'x', b't']);
     }
 
     #[test]

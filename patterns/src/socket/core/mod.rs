@@ -10,6 +10,8 @@
 //! | `places` | endpoints, and the end |
 //! | `sending` | which peer takes a message |
 //! | `owner` | what the engine asks and delivers |
+//! | `publishing` | to whom a PUB or XPUB sends |
+//! | `subscribing` | what a SUB or XSUB wants |
 //! | `watching` | events and counts |
 //!
 //! # Lock order
@@ -21,7 +23,9 @@
 
 mod owner;
 mod places;
+mod publishing;
 mod sending;
+mod subscribing;
 mod watching;
 
 use std::collections::{BTreeMap, HashMap};
@@ -51,6 +55,8 @@ use crate::socket::fair::FairQueue;
 use crate::socket::options::Options;
 use crate::socket::peer::Peer;
 use crate::zmtp::SocketType;
+use publishing::Publisher;
+use subscribing::Subscriber;
 
 /// Events that a monitor's channel holds.
 const EVENTS_MAX: usize = 1024;
@@ -72,6 +78,32 @@ struct Inbox {
     misfits: u64,
     /// Messages to a socket that takes none.
     unexpected: u64,
+    /// Messages that nobody has subscribed to.
+    filtered: u64,
+    /// Messages that gave place to a later one.
+    conflated: u64,
+    /// What is queued may be of a topic that is no longer subscribed to.
+    recheck: bool,
+}
+
+/// What is taken off the inbox.
+struct Popped {
+    pipe: Arc<Pipe>,
+    message: Message,
+    /// The peer may be read from again.
+    resume: bool,
+    /// More messages are at hand.
+    more: bool,
+    /// It is not to be received after all, and has been counted.
+    unwanted: bool,
+}
+
+/// What the type of socket has beside the common part.
+#[derive(Debug)]
+enum Part {
+    Plain,
+    Publisher(Box<Publisher>),
+    Subscriber(Box<Subscriber>),
 }
 
 #[derive(Debug, Default)]
@@ -138,6 +170,7 @@ pub(crate) struct Core {
     log_gate: Mutex<LogGate>,
     channel: OnceLock<Sender<(Peer, Message)>>,
     closed: AtomicBool,
+    part: Part,
 }
 
 const REFUSALS: [(SendRefusal, &str); 5] = [
@@ -150,7 +183,7 @@ const REFUSALS: [(SendRefusal, &str); 5] = [
 
 impl Core {
     pub(crate) fn new(kind: SocketType, options: &Options) -> Result<Arc<Self>, Error> {
-        options.check()?;
+        options.check_for(kind)?;
         let engine = match &options.engine {
             Some(engine) => engine.clone(),
             None => Engine::global().map_err(Error::System)?,
@@ -171,6 +204,9 @@ impl Core {
                 dropped_closed: 0,
                 misfits: 0,
                 unexpected: 0,
+                filtered: 0,
+                conflated: 0,
+                recheck: false,
             }),
             readers: WaitList::default(),
             writers: WaitList::default(),
@@ -186,6 +222,15 @@ impl Core {
             log_gate: Mutex::default(),
             channel: OnceLock::new(),
             closed: AtomicBool::new(false),
+            part: match kind {
+                SocketType::Pub | SocketType::XPub => {
+                    Part::Publisher(Box::new(Publisher::new(kind, options)))
+                }
+                SocketType::Sub | SocketType::XSub => {
+                    Part::Subscriber(Box::new(Subscriber::new(kind)))
+                }
+                _ => Part::Plain,
+            },
         }))
     }
 
@@ -215,20 +260,20 @@ impl Core {
 
     /// Takes the next message, if there is one.
     pub(crate) fn try_receive(&self) -> Option<(Arc<Pipe>, Message)> {
-        let mut inbox = self.inbox.lock();
-        self.pop(&mut inbox).map(|(pipe, message, resume, more)| {
-            drop(inbox);
-            if resume {
-                pipe.resume();
+        loop {
+            let popped = self.pop(&mut self.inbox.lock())?;
+            if popped.resume {
+                popped.pipe.resume();
             }
-            pace::took(more);
-            (pipe, message)
-        })
+            if !popped.unwanted {
+                pace::took(popped.more);
+                return Some((popped.pipe, popped.message));
+            }
+        }
     }
 
-    fn pop(&self, inbox: &mut Inbox) -> Option<(Arc<Pipe>, Message, bool, bool)> {
+    fn pop(&self, inbox: &mut Inbox) -> Option<Popped> {
         let popped = inbox.queue.pop()?;
-        inbox.received += 1;
         let mut resume = false;
         if popped.paused {
             let (messages, bytes) = inbox.queue.load(popped.slot);
@@ -238,8 +283,27 @@ impl Core {
                 inbox.queue.set_paused(popped.slot, false);
             }
         }
+        let unwanted = inbox.recheck && !self.wants(&popped.item);
+        if unwanted {
+            inbox.filtered += 1;
+        } else {
+            inbox.received += 1;
+        }
         let more = inbox.queue.len() > 0;
-        Some((popped.key, popped.item, resume, more))
+        inbox.recheck &= more;
+        Some(Popped {
+            pipe: popped.key,
+            message: popped.item,
+            resume,
+            more,
+            unwanted,
+        })
+    }
+
+    /// Whether the socket's type lets this message in.
+    fn wants(&self, message: &Message) -> bool {
+        self.subscriber()
+            .is_none_or(|subscriber| subscriber.wants(message))
     }
 
     /// Takes the next message, waiting for it until the deadline.
@@ -279,6 +343,9 @@ impl Core {
     /// Whether a message can be received at once.
     pub(crate) fn has_message(&self) -> bool {
         self.inbox.lock().queue.len() > 0
+            || self
+                .publisher()
+                .is_some_and(|publisher| publisher.has_news())
     }
 
     pub(crate) fn readers(&self) -> &WaitList {

@@ -7,8 +7,10 @@ use bytes::Bytes;
 use crossbeam_channel::TrySendError;
 use parking_lot::Mutex;
 
-use super::Core;
+use super::publishing::subscription;
+use super::{Core, Inbox};
 use crate::engine::conn::{Conn, Origin};
+use crate::engine::inproc::Allowance;
 use crate::engine::owner::{Census, Flow, Owner, Settings, Verdict};
 use crate::engine::pipe::Pipe;
 use crate::event::{CloseReason, Event};
@@ -92,78 +94,87 @@ impl Owner for Core {
     }
 
     fn deliver(&self, pipe: &Arc<Pipe>, batch: &mut Vec<Message>) -> Flow {
-        let count = batch.len();
-        let paused = {
-            let mut inbox = self.inbox.lock();
-            inbox.arrived += count as u64;
-            if self.is_closed() {
-                inbox.dropped_closed += count as u64;
-                batch.clear();
-                return Flow::On;
+        if let Some(publisher) = self.publisher()
+            && !self.is_closed()
+        {
+            let flow = self.hear(publisher, pipe, batch);
+            if batch.is_empty() {
+                return flow;
             }
-            if self.kind == SocketType::Push {
-                inbox.unexpected += count as u64;
-                batch.clear();
-                return Flow::Broken(Violation::UnexpectedMessage { ours: self.kind });
+            if flow != Flow::On {
+                self.queue(pipe, batch);
+                return flow;
             }
-            let slot = Self::slot_of(&mut inbox, pipe);
-            for message in batch.drain(..) {
-                let bytes = message.bytes();
-                inbox.arrived_bytes += bytes as u64;
-                inbox.queue.push(slot, message, bytes);
-            }
-            let (messages, bytes) = inbox.queue.load(slot);
-            let full = messages >= self.settings.recv_messages_max
-                || bytes >= self.settings.recv_bytes_max as u64;
-            if full {
-                inbox.queue.set_paused(slot, true);
-                // Under the lock, so that it cannot come after the resumption.
-                pipe.pause();
-            }
-            full
-        };
-        if self.channel.get().is_some() {
-            if self.pump() {
-                self.engine.shared().pump_later(self.weak_owner());
-            }
-        } else {
-            self.readers.wake(count);
         }
-        if paused { Flow::Paused } else { Flow::On }
+        self.queue(pipe, batch)
     }
 
     fn take(
         &self,
         pipe: &Arc<Pipe>,
         message: Message,
-        messages_max: usize,
-        bytes_max: usize,
+        allowance: Allowance,
     ) -> Result<(), Message> {
+        if let Some(publisher) = self.publisher()
+            && let Some((begins, topic)) = subscription(&message)
+        {
+            if let Err(violation) = self.subscribed(publisher, pipe, begins, topic) {
+                // The other side is told by its message coming back, and parts.
+                self.count_close(&CloseReason::Violation(violation), "inproc");
+                return Err(message);
+            }
+            if publisher.has_news() {
+                self.readers.wake(1);
+            }
+            return Ok(());
+        }
         {
             let mut inbox = self.inbox.lock();
             let bytes = message.bytes();
             let slot = Self::slot_of(&mut inbox, pipe);
             let (queued, queued_bytes) = inbox.queue.load(slot);
-            let full = queued >= self.settings.recv_messages_max.saturating_add(messages_max)
-                || (queued > 0
-                    && queued_bytes as usize + bytes
-                        > self.settings.recv_bytes_max.saturating_add(bytes_max));
+            let conflates = allowance.conflates || self.settings.conflate;
+            let messages_max = self.settings.recv_messages_max;
+            let bytes_max = self.settings.recv_bytes_max;
+            let full = !conflates
+                && (queued >= messages_max.saturating_add(allowance.messages_max)
+                    || (queued > 0
+                        && queued_bytes as usize + bytes
+                            > bytes_max.saturating_add(allowance.bytes_max)));
             if full || self.is_closed() {
                 inbox.queue.set_paused(slot, true);
                 return Err(message);
             }
             inbox.arrived += 1;
             inbox.arrived_bytes += bytes as u64;
-            inbox.queue.push(slot, message, bytes);
-        }
-        if self.channel.get().is_some() {
-            if self.pump() {
-                self.engine.shared().pump_later(self.weak_owner());
+            if self.kind == SocketType::Push || self.kind == SocketType::Pub {
+                inbox.unexpected += 1;
+                return Ok(());
             }
-        } else {
-            self.readers.wake(1);
+            if !self.wants(&message) {
+                inbox.filtered += 1;
+                return Ok(());
+            }
+            inbox.put(slot, message, bytes, conflates);
         }
+        self.arrived(1);
         Ok(())
+    }
+
+    fn attach(&self, pipe: &Arc<Pipe>, conn: &Arc<Conn>) {
+        match self.subscriber() {
+            Some(subscriber) => self.attach_subscriber(subscriber, pipe, conn),
+            None => {
+                pipe.place(conn, Vec::new());
+                pipe.flush();
+            }
+        }
+    }
+
+    fn joined(&self, pipe: &Arc<Pipe>) {
+        if let Some(subscriber) = self.subscriber() {
+            self.join_publisher(subscriber, pipe);
+        }
     }
 
     fn room(&self) {
@@ -171,6 +182,7 @@ impl Owner for Core {
     }
 
     fn gone(&self, pipe: &Arc<Pipe>, _reason: &CloseReason) {
+        self.gone_from(pipe);
         if pipe.keeps() {
             // It waits for the next connection, unless the socket is closing and waits for this.
             if self.is_closed() {
@@ -206,28 +218,105 @@ impl Owner for Core {
             return false;
         };
         loop {
-            let (pipe, resume) = {
+            let popped = {
                 let mut inbox = self.inbox.lock();
                 // Only senders under this lock fill the channel, so room stays room.
                 if channel.is_full() {
                     return inbox.queue.len() > 0;
                 }
-                let Some((pipe, message, resume, _)) = self.pop(&mut inbox) else {
+                let Some(popped) = self.pop(&mut inbox) else {
                     return false;
                 };
-                if channel
-                    .try_send((Peer::new(pipe.clone()), message))
-                    .is_err()
-                {
+                let peer = Peer::new(popped.pipe.clone());
+                if !popped.unwanted && channel.try_send((peer, popped.message)).is_err() {
                     // The receiver has been dropped: nobody will ask for these.
                     inbox.received -= 1;
                     inbox.dropped_closed += 1;
                 }
-                (pipe, resume)
+                (popped.pipe, popped.resume)
             };
+            let (pipe, resume) = popped;
             if resume {
                 pipe.resume();
             }
+        }
+    }
+}
+
+impl Inbox {
+    /// Queues a message; where one `conflates`, in the place of the peer's last one.
+    fn put(&mut self, slot: u32, message: Message, bytes: usize, conflates: bool) {
+        let message = if conflates {
+            match self.queue.replace_last(slot, message, bytes) {
+                Ok(()) => {
+                    self.conflated += 1;
+                    return;
+                }
+                Err(message) => message,
+            }
+        } else {
+            message
+        };
+        self.queue.push(slot, message, bytes);
+    }
+}
+
+impl Core {
+    /// Queues messages that came in, and leaves `batch` empty.
+    fn queue(&self, pipe: &Arc<Pipe>, batch: &mut Vec<Message>) -> Flow {
+        let count = batch.len();
+        let mut queued = 0;
+        let paused = {
+            let mut inbox = self.inbox.lock();
+            inbox.arrived += count as u64;
+            if self.is_closed() {
+                inbox.dropped_closed += count as u64;
+                batch.clear();
+                return Flow::On;
+            }
+            if self.kind == SocketType::Push {
+                inbox.unexpected += count as u64;
+                batch.clear();
+                return Flow::Broken(Violation::UnexpectedMessage { ours: self.kind });
+            }
+            let slot = Self::slot_of(&mut inbox, pipe);
+            for message in batch.drain(..) {
+                let bytes = message.bytes();
+                inbox.arrived_bytes += bytes as u64;
+                if !self.wants(&message) {
+                    inbox.filtered += 1;
+                    continue;
+                }
+                inbox.put(slot, message, bytes, self.settings.conflate);
+                queued += 1;
+            }
+            let (messages, bytes) = inbox.queue.load(slot);
+            let full = messages >= self.settings.recv_messages_max
+                || bytes >= self.settings.recv_bytes_max as u64;
+            // One message is all that a conflating socket keeps, whatever its size.
+            let full = full && !self.settings.conflate;
+            if full {
+                inbox.queue.set_paused(slot, true);
+                // Under the lock, so that it cannot come after the resumption.
+                pipe.pause();
+            }
+            full
+        };
+        self.arrived(queued);
+        if paused { Flow::Paused } else { Flow::On }
+    }
+
+    /// Tells those who receive that so many messages have been queued.
+    fn arrived(&self, count: usize) {
+        if count == 0 {
+            return;
+        }
+        if self.channel.get().is_some() {
+            if self.pump() {
+                self.engine.shared().pump_later(self.weak_owner());
+            }
+        } else {
+            self.readers.wake(count);
         }
     }
 }

@@ -177,6 +177,7 @@ impl Core {
     /// A pipe is no longer sent to; what it has queued is dropped and counted.
     pub(super) fn retire(&self, pipe: &Arc<Pipe>) {
         pipe.close();
+        self.gone_from(pipe);
         {
             let mut routes = self.routes.write();
             let Some(index) = routes

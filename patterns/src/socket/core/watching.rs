@@ -8,6 +8,7 @@ use crossbeam_channel::Receiver;
 use super::{Core, EVENTS_MAX, LOG_PAUSE, REFUSALS};
 use crate::event::{CloseReason, Event};
 use crate::socket::stats::{PeerStats, SocketStats};
+use crate::zmtp::SocketType;
 
 impl Core {
     pub(crate) fn monitor(&self) -> Receiver<Event> {
@@ -44,6 +45,11 @@ impl Core {
                 send_queue_messages: counts.queued,
                 send_queue_bytes: counts.queued_bytes,
                 dropped_messages: counts.dropped,
+                passed_over_messages: counts.passed_over,
+                conflated_messages: counts.conflated,
+                subscriptions: self
+                    .publisher()
+                    .map_or(0, |publisher| publisher.count_of(&pipe)),
                 recv_queue_messages: messages,
                 recv_queue_bytes: bytes,
                 pings_unanswered: pipe.unanswered_pings(),
@@ -54,6 +60,10 @@ impl Core {
         stats.written_messages = total.written;
         stats.send_queue_messages = total.queued;
         stats.send_queue_bytes = total.queued_bytes;
+        let slow = match self.kind {
+            SocketType::XSub => "slow-publisher",
+            _ => "slow-subscriber",
+        };
         {
             let inbox = self.inbox.lock();
             stats.arrived_messages = inbox.arrived;
@@ -62,6 +72,10 @@ impl Core {
             stats.recv_queue_messages = inbox.queue.len();
             for (reason, count) in [
                 ("peer-gone", total.dropped),
+                (slow, total.passed_over),
+                ("conflated", total.conflated),
+                ("conflated-unread", inbox.conflated),
+                ("filtered", inbox.filtered),
                 ("closed", inbox.dropped_closed),
                 ("misfit", inbox.misfits),
                 ("unexpected", inbox.unexpected),
@@ -76,6 +90,14 @@ impl Core {
             if count > 0 {
                 stats.refused.insert(name, count);
             }
+        }
+        if let Some(publisher) = self.publisher() {
+            let counts = publisher.counts();
+            stats.published_messages = counts.published;
+            stats.unmatched_messages = counts.unmatched;
+            stats.subscriptions_untold = counts.untold;
+            stats.last_values = counts.kept;
+            stats.last_values_evicted = counts.evicted;
         }
         stats.closes = self.closes.lock().clone();
         (stats.connections, stats.handshakes) = self.census.lock().counts();
