@@ -17,7 +17,7 @@ FUZZ_SECONDS ?= 3600
 LOCKED := $(if $(CI),--locked)
 FEATURES := --features bin
 VENV := $(CARGO_TARGET_DIR)/venv
-DEVICES := bl-queue bl-streamer
+DEVICES := bl-forwarder bl-queue bl-streamer
 # Where man looks, if the programs' folder is on the PATH.
 MANDIR ?= $(or $(CARGO_INSTALL_ROOT),$(CARGO_HOME),$(HOME)/.cargo)/share/man
 

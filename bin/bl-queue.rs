@@ -12,6 +12,7 @@ fn main() -> ExitCode {
     device::run(&device::Program {
         name: "bl-queue",
         builder: Device::queue,
+        publishes: false,
         about: "Pass requests of any number of clients on to any number of workers, \
                 and the replies back",
         details: "Clients are REQ, DEALER or ROUTER sockets at the frontend, which is a ROUTER; \

@@ -12,6 +12,7 @@ fn main() -> ExitCode {
     device::run(&device::Program {
         name: "bl-streamer",
         builder: Device::streamer,
+        publishes: false,
         about: "Pass work of any number of senders on to any number of workers, each piece to one",
         details: "Senders are PUSH sockets at the frontend, which is a PULL; workers are PULL \
                   sockets at the backend, which is a PUSH and gives each worker a piece in turn. \

@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `devices/queue.rs` | what passes through `bl-queue` |
+//! | `devices/forwarder.rs` | what passes through `bl-forwarder` |
 //! | `devices/streamer.rs` | what passes through `bl-streamer` |
 //! | `devices/command_line.rs` | flags, files, help, man pages |
 //! | `devices/control.rs` | commands, among them the reading of the file again |
@@ -12,6 +13,8 @@
 mod command_line;
 #[path = "devices/control.rs"]
 mod control;
+#[path = "devices/forwarder.rs"]
+mod forwarder;
 #[path = "devices/queue.rs"]
 mod queue;
 #[path = "devices/signals.rs"]

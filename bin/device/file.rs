@@ -12,19 +12,21 @@ use super::values;
 /// Every key that there is.
 const KEYS: &str = "frontend, backend, capture, capture-type, control, linger, stats, \
                     queue-messages, queue-bytes, message-bytes, connections";
+/// Those that only a program which publishes has.
+const KEYS_OF_PUBLISHING: &str = ", last-values, slow-subscriber";
 
 /// Reads the file. Every error names the file, the key, the value, the rule and the way out.
-pub(super) fn read(path: &Path) -> Result<Given, Failure> {
+pub(super) fn read(path: &Path, publishes: bool) -> Result<Given, Failure> {
     let name = path.display();
     let text = std::fs::read_to_string(path).map_err(|error| {
         Failure::usage(format!(
             "cannot read {name}: {error}; give --config a file that is there, or leave it out"
         ))
     })?;
-    parse(&text).map_err(|what| Failure::usage(format!("{name}: {what}")))
+    parse(&text, publishes).map_err(|what| Failure::usage(format!("{name}: {what}")))
 }
 
-fn parse(text: &str) -> Result<Given, String> {
+fn parse(text: &str, publishes: bool) -> Result<Given, String> {
     let table: Table = text.parse().map_err(|error: toml::de::Error| {
         let start = error.span().map_or(0, |span| span.start).min(text.len());
         let before = text.get(..start).unwrap_or_default();
@@ -38,12 +40,12 @@ fn parse(text: &str) -> Result<Given, String> {
     })?;
     let mut given = Given::default();
     for (key, value) in &table {
-        set(&mut given, key, value)?;
+        set(&mut given, key, value, publishes)?;
     }
     Ok(given)
 }
 
-fn set(given: &mut Given, key: &str, value: &Value) -> Result<(), String> {
+fn set(given: &mut Given, key: &str, value: &Value, publishes: bool) -> Result<(), String> {
     if let Some(side) = Side::ALL.into_iter().find(|side| side.name() == key) {
         given.places[side as usize] = Some(places(key, value)?);
         return Ok(());
@@ -59,7 +61,16 @@ fn set(given: &mut Given, key: &str, value: &Value) -> Result<(), String> {
         "queue-bytes" => limits.queue_bytes = Some(number(key, value, values::size)?),
         "message-bytes" => limits.message_bytes = Some(number(key, value, values::size)?),
         "connections" => limits.connections = Some(number(key, value, values::count)?),
-        _ => return Err(format!("there is no key `{key}`; there are {KEYS}")),
+        "last-values" if publishes => {
+            limits.last_values = Some(number(key, value, values::count)?);
+        }
+        "slow-subscriber" if publishes => {
+            limits.slow_subscriber = Some(text(key, value, values::slow_subscriber)?);
+        }
+        _ => {
+            let more = if publishes { KEYS_OF_PUBLISHING } else { "" };
+            return Err(format!("there is no key `{key}`; there are {KEYS}{more}"));
+        }
     }
     Ok(())
 }
@@ -118,6 +129,7 @@ fn places(key: &str, value: &Value) -> Result<Vec<Place>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use brokerless::patterns::SlowSubscriber;
     use brokerless::patterns::device::CaptureType;
     use std::time::Duration;
 
@@ -137,7 +149,10 @@ mod tests {
             queue-bytes = "1MiB"
             message-bytes = 65536
             connections = 100
+            last-values = 50
+            slow-subscriber = "disconnect"
             "#,
+            true,
         )
         .unwrap();
         let places = given.places.map(|list| list.unwrap());
@@ -151,9 +166,12 @@ mod tests {
         assert_eq!(given.limits.queue_bytes, Some(1 << 20));
         assert_eq!(given.limits.message_bytes, Some(65536));
         assert_eq!(given.limits.connections, Some(100));
-        assert_eq!(parse("").unwrap(), Given::default());
-        for key in KEYS.split(", ") {
-            let error = parse(&format!("{key} = true")).unwrap_err();
+        assert_eq!(given.limits.last_values, Some(50));
+        let policy = given.limits.slow_subscriber;
+        assert_eq!(policy, Some(SlowSubscriber::Disconnect));
+        assert_eq!(parse("", true).unwrap(), Given::default());
+        for key in format!("{KEYS}{KEYS_OF_PUBLISHING}").split(", ") {
+            let error = parse(&format!("{key} = true"), true).unwrap_err();
             assert!(
                 error.starts_with(&format!("`{key}` is true: it has to be")),
                 "{error}"
@@ -181,6 +199,11 @@ mod tests {
                 "`linger` is \"5 parsecs\"",
                 "such as 500ms",
             ),
+            (
+                "last-values = 5",
+                "no key `last-values`",
+                "there are frontend",
+            ),
             ("linger = 5", "`linger` is 5", "such as \"5s\""),
             ("stats = \"1ms\"", "`stats` is \"1ms\"", "100ms to 1h"),
             ("queue-messages = -1", "`queue-messages` is -1", "from 1"),
@@ -196,7 +219,7 @@ mod tests {
                 "the file is TOML",
             ),
         ] {
-            let error = parse(text).unwrap_err();
+            let error = parse(text, false).unwrap_err();
             assert!(error.contains(key) && error.contains(rule), "{error}");
         }
     }

@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use brokerless::patterns::SlowSubscriber;
 use brokerless::patterns::device::{Builder, CaptureType, Place};
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::{Args, CommandFactory, FromArgMatches, Parser};
 
 use super::Failure;
 use super::settings::{Given, Limits};
@@ -15,6 +16,8 @@ use super::values;
 pub(crate) struct Program {
     pub(crate) name: &'static str,
     pub(crate) builder: fn() -> Builder,
+    /// Whether it publishes: then it has the flags of [`Publishing`].
+    pub(crate) publishes: bool,
     pub(crate) about: &'static str,
     pub(crate) details: &'static str,
     pub(crate) examples: &'static [&'static str],
@@ -67,7 +70,7 @@ pub(super) struct Flags {
     #[arg(long, value_name = "EP", value_delimiter = ',', value_parser = values::place)]
     capture: Vec<Place>,
 
-    /// The socket that copies go out by [default: push]
+    /// The socket that copies go out by: pub or push [default: pub]
     #[arg(long, value_name = "TYPE", value_parser = values::capture_type)]
     capture_type: Option<CaptureType>,
 
@@ -106,6 +109,27 @@ pub(super) struct Flags {
     /// Print the man page
     #[arg(long, hide = true, exclusive = true)]
     pub(super) man: bool,
+
+    #[arg(skip)]
+    publishing: Publishing,
+
+    /// Whether the program publishes.
+    #[arg(skip)]
+    pub(super) publishes: bool,
+}
+
+/// What one that publishes is started with, too.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Publishing {
+    /// Topics whose last message new subscribers are sent first; publishers are then asked for
+    /// everything [default: 0]
+    #[arg(long, value_name = "COUNT", value_parser = values::count)]
+    last_values: Option<usize>,
+
+    /// What becomes of a subscriber that does not read: drop what its queue has no room for, or
+    /// disconnect it [default: drop]
+    #[arg(long, value_name = "drop|disconnect", value_parser = values::slow_subscriber)]
+    slow_subscriber: Option<SlowSubscriber>,
 }
 
 impl Flags {
@@ -127,6 +151,8 @@ impl Flags {
                 queue_bytes: self.queue_bytes,
                 message_bytes: self.message_bytes,
                 connections: self.connections,
+                last_values: self.publishing.last_values,
+                slow_subscriber: self.publishing.slow_subscriber,
             },
         }
     }
@@ -134,7 +160,12 @@ impl Flags {
 
 impl Program {
     fn command(&self) -> clap::Command {
-        Flags::command()
+        let command = if self.publishes {
+            Publishing::augment_args(Flags::command())
+        } else {
+            Flags::command()
+        };
+        command
             .name(self.name)
             .bin_name(self.name)
             .about(self.about)
@@ -148,7 +179,14 @@ impl Program {
     /// What the user gave; ends the program with the help, the version or an error.
     pub(super) fn flags(&self) -> Flags {
         let matches = self.command().get_matches();
-        match Flags::from_arg_matches(&matches) {
+        let flags = Flags::from_arg_matches(&matches).and_then(|mut flags| {
+            flags.publishes = self.publishes;
+            if self.publishes {
+                flags.publishing = Publishing::from_arg_matches(&matches)?;
+            }
+            Ok(flags)
+        });
+        match flags {
             Ok(flags) => flags,
             Err(error) => error.exit(),
         }

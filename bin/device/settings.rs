@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use brokerless::patterns::Options;
 use brokerless::patterns::device::{CaptureType, Place, Places, Side};
+use brokerless::patterns::{Options, SlowSubscriber};
 
 use super::Failure;
 use super::file;
@@ -26,6 +26,8 @@ pub(super) struct Limits {
     pub(super) queue_bytes: Option<u64>,
     pub(super) message_bytes: Option<u64>,
     pub(super) connections: Option<usize>,
+    pub(super) last_values: Option<usize>,
+    pub(super) slow_subscriber: Option<SlowSubscriber>,
 }
 
 impl Given {
@@ -46,6 +48,8 @@ impl Given {
                 queue_bytes: limits.queue_bytes.or(others.queue_bytes),
                 message_bytes: limits.message_bytes.or(others.message_bytes),
                 connections: limits.connections.or(others.connections),
+                last_values: limits.last_values.or(others.last_values),
+                slow_subscriber: limits.slow_subscriber.or(others.slow_subscriber),
             },
         }
     }
@@ -67,7 +71,7 @@ impl Settings {
     pub(super) fn read(flags: &Flags) -> Result<Self, Failure> {
         let mut given = flags.given();
         if let Some(path) = &flags.config {
-            given = given.or(file::read(path)?);
+            given = given.or(file::read(path, flags.publishes)?);
         }
         let mut places = Places::new();
         for (side, list) in Side::ALL.into_iter().zip(given.places) {
@@ -112,6 +116,12 @@ impl Settings {
         if let Some(connections) = limits.connections {
             options = options.connections_max(connections);
         }
+        if let Some(topics) = limits.last_values {
+            options = options.last_values(topics);
+        }
+        if let Some(policy) = limits.slow_subscriber {
+            options = options.slow_subscriber(policy);
+        }
         options
     }
 
@@ -121,8 +131,8 @@ impl Settings {
             return Ok(());
         }
         Err(
-            "capture-type, queue-messages, queue-bytes, message-bytes and connections hold from the start to \
-             the end; restart the device to change them"
+            "only endpoints, linger and stats change while the device runs; restart it to change \
+             the rest"
                 .into(),
         )
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use brokerless::patterns::SlowSubscriber;
 use brokerless::patterns::device::{CaptureType, Place};
 
 const DURATION: &str =
@@ -34,8 +35,18 @@ fn duration(given: &str) -> Option<Duration> {
 /// The socket that copies go out by.
 pub(super) fn capture_type(given: &str) -> Result<CaptureType, String> {
     match given {
+        "pub" => Ok(CaptureType::Publish),
         "push" => Ok(CaptureType::Push),
-        _ => Err("it is push".into()),
+        _ => Err("it is pub or push".into()),
+    }
+}
+
+/// What becomes of a subscriber that does not read.
+pub(super) fn slow_subscriber(given: &str) -> Result<SlowSubscriber, String> {
+    match given {
+        "drop" => Ok(SlowSubscriber::Drop),
+        "disconnect" => Ok(SlowSubscriber::Disconnect),
+        _ => Err("it is drop or disconnect".into()),
     }
 }
 

@@ -17,7 +17,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// A port of this machine that nobody has.
 pub(crate) const ANY: &str = "tcp://127.0.0.1:*";
 /// Every device program.
-pub(crate) const PROGRAMS: [(&str, &str); 2] = [
+pub(crate) const PROGRAMS: [(&str, &str); 3] = [
+    ("bl-forwarder", env!("CARGO_BIN_EXE_bl-forwarder")),
     ("bl-queue", env!("CARGO_BIN_EXE_bl-queue")),
     ("bl-streamer", env!("CARGO_BIN_EXE_bl-streamer")),
 ];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Kind;
-use super::capture::{self, CaptureType, CopyCounts, Outlet};
+use super::capture::{self, CaptureType, CopyCounts};
 use super::control;
 use super::counts::Counts;
 use super::drain;
@@ -13,20 +13,16 @@ use super::ends::{Ends, Socket};
 use super::error::Error;
 use super::handle::{Handle, Inner, Reload};
 use super::place::{Place, Places, Side};
-use super::queue::Queue;
 use super::run::Run;
+use super::sockets::{capture_by, control_options, of, sides};
 use super::state::{State, Steering};
 use super::statistics::Report;
-use super::streamer::Streamer;
 use super::traffic::Traffic;
 use crate::engine::Engine;
-use crate::socket::{self, Dealer, Options, Pull, Push, Rep, Router};
+use crate::socket::{Options, Rep};
 
 /// How long a device that ends passes on what is left, unless told otherwise.
 const LINGER: Duration = Duration::from_secs(5);
-/// What controllers may cost.
-const CONTROLLERS_MAX: usize = 64;
-const COMMAND_BYTES_MAX: u64 = 4 * 1024;
 
 /// What a device is to be.
 #[must_use]
@@ -86,7 +82,7 @@ impl Builder {
         self.place(Side::Capture, places)
     }
 
-    /// How copies are sent. Default [`CaptureType::Push`].
+    /// How copies are sent. Default [`CaptureType::Publish`].
     pub fn capture_type(mut self, capture: CaptureType) -> Self {
         self.capture = capture;
         self
@@ -150,16 +146,15 @@ impl Builder {
         let control = Arc::new(Rep::with(control_options()?).map_err(of(Side::Control))?);
         let copying = Engine::new().map_err(Error::System)?;
         let copying = options.clone().engine(&copying);
-        let CaptureType::Push = self.capture;
-        let capture = Arc::new(Push::with(copying).map_err(of(Side::Capture))?);
+        let (capture, outlet) = capture_by(self.capture, copying)?;
         let (front, back, traffic) = sides(self.kind, options)?;
-        let sockets: [Socket; Side::ALL.len()] = [front, back, capture.clone(), control.clone()];
+        let sockets: [Socket; Side::ALL.len()] = [front, back, capture, control.clone()];
         let inner = Arc::new(Inner {
             kind: self.kind,
             engine,
             ends: Ends::new(sockets),
             control,
-            outlet: Outlet::Push(capture),
+            outlet,
             counts: Counts::default(),
             copies: CopyCounts::default(),
             steering: Steering::new(),
@@ -174,43 +169,6 @@ impl Builder {
         device.handle.set_places(&self.places)?;
         Ok(device)
     }
-}
-
-/// An error of one side's socket.
-fn of(side: Side) -> impl Fn(socket::Error) -> Error {
-    move |error| Error::Socket { side, error }
-}
-
-/// The sockets of both sides, and what passes between them.
-fn sides(kind: Kind, options: Options) -> Result<(Socket, Socket, Box<dyn Traffic>), Error> {
-    // A peer that is away is passed over.
-    let back_options = options.clone().immediate(true);
-    match kind {
-        Kind::Queue => {
-            let front = Arc::new(Router::with(options.clone()).map_err(of(Side::Frontend))?);
-            let back = Arc::new(Dealer::with(back_options).map_err(of(Side::Backend))?);
-            let traffic = Queue::new(front.clone(), back.clone(), &options);
-            Ok((front, back, Box::new(traffic)))
-        }
-        Kind::Streamer => {
-            let front = Arc::new(Pull::with(options).map_err(of(Side::Frontend))?);
-            let back = Arc::new(Push::with(back_options).map_err(of(Side::Backend))?);
-            let traffic = Streamer::new(front.clone(), back.clone());
-            Ok((front, back, Box::new(traffic)))
-        }
-    }
-}
-
-fn control_options() -> Result<Options, Error> {
-    // On an engine of its own: commands cost the messages' thread nothing.
-    let engine = Engine::new().map_err(Error::System)?;
-    Ok(Options::new()
-        .engine(&engine)
-        .frame_bytes_max(COMMAND_BYTES_MAX)
-        .message_bytes_max(COMMAND_BYTES_MAX)
-        .frames_max(64)
-        .recv_messages_max(64)
-        .connections_max(CONTROLLERS_MAX))
 }
 
 impl fmt::Debug for Builder {
@@ -242,6 +200,17 @@ impl Device {
     /// read is dropped and counted.
     pub fn queue() -> Builder {
         Builder::new(Kind::Queue)
+    }
+
+    /// A forwarder: publications come in at the front, from PUB or XPUB sockets, and go to the SUB
+    /// and XSUB sockets at the back that want them; subscriptions go to the publishers.
+    ///
+    /// A subscriber that does not read misses what its queue has no room for, which is counted, or
+    /// is disconnected: [`Options::slow_subscriber`]. With [`Options::last_values`] new
+    /// subscribers are sent the last message of each topic first; the forwarder then asks its
+    /// publishers for everything.
+    pub fn forwarder() -> Builder {
+        Builder::new(Kind::Forwarder)
     }
 
     /// A streamer: work comes in at the front, from PUSH sockets, and goes in turn to the PULL

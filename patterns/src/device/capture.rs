@@ -22,7 +22,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::counts::{Tally, Way};
 use crate::message::{Frame, Message};
-use crate::socket::{Push, SendError};
+use crate::socket::{Pub, Push, SendError};
 
 /// Copies that wait for their thread.
 const COPIES_MAX: usize = 1000;
@@ -33,19 +33,23 @@ const COPY_BYTES_MAX: usize = 16 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum CaptureType {
-    /// By a PUSH: each copy to one PULL, in turn.
+    /// By a PUB: each copy to every SUB that wants it; `frontend` and `backend` are the topics.
     #[default]
+    Publish,
+    /// By a PUSH: each copy to one PULL, in turn.
     Push,
 }
 
 /// The socket that copies go out by.
 pub(super) enum Outlet {
+    Publish(Arc<Pub>),
     Push(Arc<Push>),
 }
 
 impl Outlet {
     fn send(&self, copy: Message) -> Result<(), SendError> {
         match self {
+            Outlet::Publish(socket) => socket.try_send(copy),
             Outlet::Push(socket) => socket.try_send(copy),
         }
     }

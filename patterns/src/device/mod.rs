@@ -9,11 +9,13 @@
 //! | file | what |
 //! |---|---|
 //! | `build` | a device is described and made |
+//! | `sockets` | what it is made of |
 //! | `place`, `ends` | endpoints to bind or connect, and the sockets that they belong to |
 //! | `run` | the loop |
 //! | `drain` | its end |
 //! | `traffic` | what differs between the kinds of device |
 //! | `queue`, `clients` | requests and replies; whose reply it is |
+//! | `forwarder` | publications, and subscriptions to them |
 //! | `streamer` | work, one way |
 //! | `capture` | copies for whoever looks on |
 //! | `handle`, `state` | how other threads steer a device |
@@ -55,11 +57,13 @@ mod counts;
 mod drain;
 mod ends;
 mod error;
+mod forwarder;
 mod handle;
 mod json;
 mod place;
 mod queue;
 mod run;
+mod sockets;
 mod state;
 mod statistics;
 mod streamer;
@@ -84,6 +88,8 @@ pub use statistics::{Left, Report, SideStatistics, Statistics, WayStatistics};
 pub enum Kind {
     /// Requests and their replies: a ROUTER in front, a DEALER at the back.
     Queue,
+    /// Publications, and subscriptions to them: an XSUB in front, an XPUB at the back.
+    Forwarder,
     /// Work, one way: a PULL in front, a PUSH at the back.
     Streamer,
 }
@@ -93,6 +99,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Kind::Queue => "queue",
+            Kind::Forwarder => "forwarder",
             Kind::Streamer => "streamer",
         }
     }

@@ -141,6 +141,8 @@ fn side(side: &SideStatistics) -> Object {
         .number("arrived_bytes", socket.arrived_bytes)
         .number("received_messages", socket.received_messages)
         .number("recv_queue_messages", socket.recv_queue_messages as u64)
+        .number("published_messages", socket.published_messages)
+        .number("unmatched_messages", socket.unmatched_messages)
         .number("sent_messages", socket.sent_messages)
         .number("sent_bytes", socket.sent_bytes)
         .number("written_messages", socket.written_messages)

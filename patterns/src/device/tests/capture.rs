@@ -2,7 +2,7 @@
 
 use super::{LIMIT, Running, name, until};
 use crate::device::{Builder, CaptureType, Device, Side};
-use crate::{Dealer, Message, Options, Pull, Rep, Req, Router};
+use crate::{Dealer, Message, Options, Pull, Rep, Req, Router, Sub};
 
 fn captured(capture: CaptureType) -> Builder {
     Device::queue()
@@ -54,6 +54,7 @@ fn a_capture_that_is_not_read_loses_copies_and_nothing_else() {
             .frontend("tcp://127.0.0.1:*")
             .backend("tcp://127.0.0.1:*")
             .capture("tcp://127.0.0.1:*")
+            .capture_type(CaptureType::Push)
             .options(options.clone());
         let device = Running::new(builder);
         let pull = Pull::with(options.clone()).unwrap();
@@ -77,6 +78,37 @@ fn a_capture_that_is_not_read_loses_copies_and_nothing_else() {
         assert_eq!(statistics.from_backend.messages, count);
         assert_eq!(statistics.copies_sent + statistics.copies_lost, 2 * count);
         assert_eq!(statistics.copies_sent > 0, onlooker);
+    }
+}
+
+#[test]
+fn onlookers_choose_a_side() {
+    let device = Running::new(captured(CaptureType::Publish));
+    let worker = Rep::connect(&device.endpoint(Side::Backend)).unwrap();
+    let client = Req::connect(&device.endpoint(Side::Frontend)).unwrap();
+    let onlookers = ["frontend", "backend", ""].map(|topic| {
+        let onlooker = Sub::connect(&device.endpoint(Side::Capture)).unwrap();
+        onlooker.subscribe(topic).unwrap();
+        onlooker
+    });
+    until("all of them", || {
+        let peers = device.handle.statistics().capture.socket.peers;
+        peers.iter().filter(|peer| peer.subscriptions == 1).count() == 3
+    });
+    client.send("question").unwrap();
+    worker.recv_timeout(LIMIT).unwrap();
+    worker.send("answer").unwrap();
+    client.recv_timeout(LIMIT).unwrap();
+    for (onlooker, sides) in onlookers.iter().zip([&[0][..], &[1], &[0, 1]]) {
+        for side in sides {
+            let copy = onlooker.recv_timeout(LIMIT).unwrap();
+            let (from, text) = [("frontend", "question"), ("backend", "answer")][*side];
+            assert_eq!(
+                (&copy[0], &copy[copy.len() - 1]),
+                (&from.into(), &text.into())
+            );
+        }
+        assert!(onlooker.try_recv().is_err());
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod capture;
 mod ending;
+mod forwarder;
 mod places;
 mod queue;
 mod steering;
