@@ -49,7 +49,7 @@ impl Raw {
         greeting[12..16].copy_from_slice(b"NULL");
         self.write(&greeting);
         let mut properties = Vec::new();
-        metadata::put(&mut properties, "Socket-Type", socket_type.as_bytes());
+        let _ = metadata::put(&mut properties, "Socket-Type", socket_type.as_bytes());
         let mut ready = Vec::new();
         command::ready(&mut ready, &properties);
         self.write(&ready);
