@@ -22,8 +22,8 @@
 //! | `control` | how other programs do |
 //! | `counts`, `statistics`, `json` | what it has done |
 //!
-//! One thread does the passing, and drives the engine of all four sockets' peers as it waits for
-//! both sides: a message goes from one socket to the other without a change of threads.
+//! One thread does the passing, and drives the engine of both sides while it waits for both: a
+//! message goes from one socket to the other without a change of threads.
 //!
 //! ```
 //! use brokerless_patterns::device::Device;

@@ -42,6 +42,10 @@ fn publications_reach_those_who_want_them() {
         publishers
             .iter()
             .for_each(|publisher| asked(publisher, &["a", "b"]));
+        until("three subscriptions", || {
+            let peers = device.handle.statistics().backend.socket.peers;
+            peers.iter().map(|peer| peer.subscriptions).sum::<usize>() == 3
+        });
         for (n, publisher) in publishers.iter().enumerate() {
             let body = Frame::from(vec![n as u8; 100_000]);
             for topic in ["a", "b", "c"] {
@@ -162,7 +166,9 @@ fn a_subscriber_that_does_not_read_is_dropped_for_alone() {
             assert_eq!(reads.recv_timeout(LIMIT).unwrap()[1].len(), 1 << 20);
             assert!(sent < 1000, "memory without bound");
         }
-        assert_eq!(device.handle.statistics().from_frontend.messages, sent);
+        until("the last count", || {
+            device.handle.statistics().from_frontend.messages == sent
+        });
     }
 }
 
@@ -227,6 +233,9 @@ fn forwarders_in_a_row_pass_subscriptions_and_publications() {
 fn publishers_and_subscribers_come_and_go() {
     let device = Running::new(tcp());
     let lasting = subscriber(&device, &["t"]);
+    until("it", || {
+        device.handle.statistics().from_backend.messages == 1
+    });
     for n in 0..20 {
         let publisher = Pub::connect(&device.endpoint(Side::Frontend)).unwrap();
         let passing = subscriber(&device, &["t", "other"]);

@@ -23,9 +23,11 @@ fn requests_are_answered_by_workers_in_turn() {
         ("tcp://127.0.0.1:*".into(), "tcp://127.0.0.1:*".into()),
     ] {
         let device = Running::new(Device::queue().frontend(&front).backend(&back));
-        let workers = [(); 2].map(|()| Rep::connect(&device.endpoint(Side::Backend)).unwrap());
-        until("both workers", || {
-            device.handle.statistics().backend.peers == 2
+        // One after the other: who comes first has the first request.
+        let workers = [1, 2].map(|count| {
+            let worker = Rep::connect(&device.endpoint(Side::Backend)).unwrap();
+            until("it", || device.handle.statistics().backend.peers == count);
+            worker
         });
         let client = Req::connect(&device.endpoint(Side::Frontend)).unwrap();
         for n in 0..10 {

@@ -21,9 +21,11 @@ fn options(messages: usize) -> Options {
 #[test]
 fn work_is_spread_over_the_workers_unchanged() {
     let device = Running::new(tcp());
-    let pulls = [(); 3].map(|()| Pull::connect(&device.endpoint(Side::Backend)).unwrap());
-    until("all workers", || {
-        device.handle.statistics().backend.peers == 3
+    // One after the other: who comes first has the first piece.
+    let pulls = [1, 2, 3].map(|count| {
+        let pull = Pull::connect(&device.endpoint(Side::Backend)).unwrap();
+        until("it", || device.handle.statistics().backend.peers == count);
+        pull
     });
     let push = Push::connect(&device.endpoint(Side::Frontend)).unwrap();
     for n in 0..300u32 {
@@ -76,10 +78,10 @@ fn what_is_handed_to_a_living_worker_arrives_once_and_the_rest_is_counted() {
     let mut lost = BTreeSet::new();
     for n in 0..WORK {
         push.send([n.to_be_bytes().to_vec(), vec![0; 256]]).unwrap();
-        for (pull, seen) in &mut workers {
-            // The second half is read in strides: queues fill up meanwhile.
-            while n % 50 == 0 || n < WORK / 2 {
-                let Ok(message) = pull.try_recv() else { break };
+        // The second half is read in strides: queues fill up meanwhile.
+        let reads = n % 50 == 0 || n < WORK / 2;
+        for (pull, seen) in workers.iter_mut().filter(|_| reads) {
+            while let Ok(message) = pull.try_recv() {
                 let number = message[0][..].try_into().unwrap();
                 assert!(seen.insert(u32::from_be_bytes(number)), "one came twice");
             }
