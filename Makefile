@@ -22,7 +22,7 @@ DEVICES := bl-forwarder bl-queue bl-streamer
 MANDIR ?= $(or $(CARGO_INSTALL_ROOT),$(CARGO_HOME),$(HOME)/.cargo)/share/man
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt test costs demo interop fuzz bench-sockets bench-scale loom deny doc man install clean
+.PHONY: help check fmt test costs demo interop fuzz bench-sockets bench-scale loom macos deny doc man install clean
 .PHONY: check-format check-lints check-docs check-style check-licences test-all
 
 help: ## This list.
@@ -93,6 +93,10 @@ bench = @if command -v $(CXX) >/dev/null 2>&1; then features=""; else \
 loom: ## Every interleaving of the hand-over of the lead and of the write combiner.
 	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/loom \
 	  $(CARGO) test $(LOCKED) --release -p brokerless-patterns --lib loom $(ARGS)
+
+macos: ## Type-checks the library for macOS, from any system: the kqueue poller is built nowhere else.
+	rustup target add x86_64-apple-darwin
+	$(CARGO) clippy $(LOCKED) -p brokerless-patterns --target x86_64-apple-darwin -- -D warnings
 
 deny: ## Licences, sources and known flaws of every dependency; installs cargo-deny.
 	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny

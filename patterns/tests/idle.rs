@@ -1,10 +1,12 @@
-//! An idle process sleeps: no wake-up a second, with 1,000 idle peers and heartbeats off.
+//! An idle process sleeps: no wake-up a second, with one peer that has been busy or 1,000 idle ones,
+//! and heartbeats off.
 #![cfg(target_os = "linux")]
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use brokerless_patterns::{Dealer, Engine, Options, Router};
+use parking_lot::Mutex;
 
 const PEERS: usize = 1_000;
 const LIMIT: Duration = Duration::from_secs(30);
@@ -62,8 +64,52 @@ fn ours(woken: Vec<(String, u64)>) -> Vec<(String, u64)> {
         .collect()
 }
 
+/// Waits until nothing of ours moves for a second.
+fn settle() {
+    let deadline = Instant::now() + LIMIT;
+    let mut woken = ours(woken_within_a_second());
+    while !woken.is_empty() {
+        assert!(Instant::now() < deadline, "still woken: {woken:?}");
+        woken = ours(woken_within_a_second());
+    }
+}
+
+fn options() -> Options {
+    Options::new()
+        .heartbeat_interval(None)
+        .engine(&Engine::new().unwrap())
+}
+
+/// The tests count what all threads of the process do: one at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+#[test]
+fn a_connection_that_was_busy_costs_no_wakeups_once_it_is_idle() {
+    let _alone = ALONE.lock();
+    let router = Router::with(options()).unwrap();
+    let endpoint = router.bind_to("tcp://127.0.0.1:*").unwrap().to_string();
+    let dealer = Dealer::with(options()).unwrap();
+    dealer.connect_to(&endpoint).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while let Ok((peer, message)) = router.recv() {
+                router.send(&peer, message).unwrap();
+            }
+        });
+        for _ in 0..2_000 {
+            dealer.send("busy").unwrap();
+            dealer.recv_timeout(LIMIT).unwrap();
+        }
+        settle();
+        dealer.send("there?").unwrap();
+        dealer.recv_timeout(LIMIT).unwrap();
+        let _ = router.close();
+    });
+}
+
 #[test]
 fn a_thousand_idle_peers_cost_no_wakeups() {
+    let _alone = ALONE.lock();
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let raised = rustix::process::Rlimit {
         current: files.maximum,
@@ -71,11 +117,6 @@ fn a_thousand_idle_peers_cost_no_wakeups() {
     };
     rustix::process::setrlimit(rustix::process::Resource::Nofile, raised).unwrap();
 
-    let options = || {
-        Options::new()
-            .heartbeat_interval(None)
-            .engine(&Engine::new().unwrap())
-    };
     let router = Router::with(options()).unwrap();
     let endpoint = router.bind_to("tcp://127.0.0.1:*").unwrap().to_string();
     let dealer = Dealer::with(options()).unwrap();
@@ -94,12 +135,7 @@ fn a_thousand_idle_peers_cost_no_wakeups() {
     std::thread::scope(|scope| {
         scope.spawn(|| router.recv());
         // What is settling takes a moment; then nothing moves any more.
-        let deadline = Instant::now() + LIMIT;
-        let mut woken = ours(woken_within_a_second());
-        while !woken.is_empty() {
-            assert!(Instant::now() < deadline, "still woken: {woken:?}");
-            woken = ours(woken_within_a_second());
-        }
+        settle();
         // And it answers as before.
         dealer.send("ends the wait").unwrap();
     });

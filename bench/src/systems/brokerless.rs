@@ -26,7 +26,12 @@ impl System for Brokerless {
     }
 
     fn notes(&self) -> &'static [&'static str] {
-        &["brokerless, senders_*: all threads share one DEALER and its one connection"]
+        &[
+            "brokerless, senders_*: all threads share one DEALER and its one connection",
+            "brokerless, tcp: chooses reno on the loopback; all others have the kernel's default \
+             (/proc/sys/net/ipv4/tcp_congestion_control), which matters to echo_1MiB where that is BBR",
+            "brokerless, inproc: looks for up to 50 us before it sleeps, as long as that pays",
+        ]
     }
 
     fn serve(

@@ -24,7 +24,7 @@ use super::handle::Inner;
 use super::place::Side;
 use super::state::State;
 use super::traffic::{Fate, Traffic};
-use crate::engine::wait::wait;
+use crate::engine::wait::{Drives, wait};
 use crate::engine::waiter::WaitList;
 use crate::message::Message;
 use crate::socket::core::Core;
@@ -145,7 +145,12 @@ impl<'a> Run<'a> {
             });
         }
         let (front, back) = cores(inner, Way::FromFrontend);
-        let drives = front.needs_driving() || back.needs_driving();
+        // Not their connections alone: it is told what is wanted by other threads, too.
+        let drives = if front.needs_driving() || back.needs_driving() {
+            Drives::Engine
+        } else {
+            Drives::Nothing
+        };
         let ready = || {
             let active = Way::BOTH.into_iter().any(|way| {
                 reading[way as usize]

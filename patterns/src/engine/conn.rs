@@ -85,7 +85,7 @@ pub(crate) struct Conn {
 pub(super) struct Watched {
     pub(super) interest: Interest,
     /// Whether it is on the poller.
-    on: bool,
+    pub(super) on: bool,
     /// Whether it is to be on the poller whenever there is something to watch for.
     wanted: bool,
 }
@@ -99,7 +99,7 @@ pub(super) enum Phase {
 }
 
 pub(super) struct Traffic {
-    decoder: Decoder,
+    pub(super) decoder: Decoder,
     pub(super) last_heard: Instant,
     /// Whether the peer speaks a version that has heartbeats.
     pub(super) pings: bool,
@@ -110,6 +110,15 @@ pub(super) struct Traffic {
     pongs: Rate,
     /// Whether subscriptions may come.
     subscribable: bool,
+}
+
+/// What reading has left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    /// Nothing that was there.
+    Nothing,
+    /// Perhaps something: reading was paused, or others have their turn.
+    Perhaps,
 }
 
 impl Conn {
@@ -285,8 +294,10 @@ impl Conn {
                 }
                 Phase::Traffic(traffic) if ready.readable => self.read(traffic, bench).err(),
                 Phase::Traffic(_) if ready.hung_up && self.rest_until_resumed() => None,
-                // Nothing more can be read, and nothing was.
-                Phase::Traffic(_) | Phase::Contested(_) if ready.hung_up => Some(self.stream_end()),
+                // What is left to read comes first: the end may have been reported while reading
+                // was paused, and it is not any more.
+                Phase::Traffic(traffic) if ready.hung_up => self.read(traffic, bench).err(),
+                Phase::Contested(_) if ready.hung_up => Some(self.stream_end()),
                 _ => None,
             }
         };
@@ -433,13 +444,14 @@ impl Conn {
         if let Origin::Dialed(dialer) = &self.origin {
             dialer.succeeded();
         }
+        // Before anybody hears of it: who asks then finds it connected.
+        pipe.set_peer(peer.socket_type, pings);
+        self.owner.attach(&pipe, self);
         self.owner.report(Event::Connected {
             endpoint: self.endpoint.clone(),
             remote: self.remote_name.clone(),
             peer: pipe.id,
         });
-        pipe.set_peer(peer.socket_type, pings);
-        self.owner.attach(&pipe, self);
         self.owner.room();
         self.set_reading(true);
     }
@@ -479,11 +491,34 @@ impl Conn {
         }
     }
 
-    fn read(&self, traffic: &mut Traffic, bench: &mut Workbench<'_>) -> Result<(), CloseReason> {
-        let Some(pipe) = self.pipe.get() else {
-            return Ok(());
-        };
-        let mut budget = READ_BUDGET;
+    /// Reads what has come, or a part of it.
+    fn read(&self, traffic: &mut Traffic, bench: &mut Workbench<'_>) -> Result<Left, CloseReason> {
+        self.read_within(READ_BUDGET, traffic, bench)
+    }
+
+    /// Takes `n` bytes that were read into the shared buffer, where there was room for `max`, and
+    /// reads what else has come.
+    pub(super) fn read_on(
+        &self,
+        traffic: &mut Traffic,
+        bench: &mut Workbench<'_>,
+        offset: usize,
+        n: usize,
+        max: usize,
+    ) -> Result<Left, CloseReason> {
+        match self.take_in(traffic, bench, n, Some(offset))? {
+            Flow::On if n == max => self.read_within(READ_BUDGET - n, traffic, bench),
+            Flow::On => Ok(Left::Nothing),
+            Flow::Paused | Flow::Broken(_) => Ok(Left::Perhaps),
+        }
+    }
+
+    fn read_within(
+        &self,
+        mut budget: usize,
+        traffic: &mut Traffic,
+        bench: &mut Workbench<'_>,
+    ) -> Result<Left, CloseReason> {
         loop {
             let (n, room, filled) = {
                 match traffic.decoder.plan(bench.buffer) {
@@ -500,65 +535,89 @@ impl Conn {
             let n = match n {
                 Ok(0) => return Err(CloseReason::PeerClosed),
                 Ok(n) => n,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Left::Nothing);
+                }
                 Err(error) => return Err(CloseReason::Io(error.kind())),
             };
-            traffic.last_heard = bench.now;
-            if self.tested.load(Ordering::Acquire)
-                && let Some(challenger) = self.take_challenger()
-            {
-                bench.actions.push(Action::Decide {
-                    challenger,
-                    admitted: false,
-                });
-            }
-            let mut intake = Intake {
-                batch: bench.batch,
-                replies: Vec::new(),
-                now: bench.now,
-                ttl: &mut traffic.ttl,
-                pongs: &mut traffic.pongs,
-                unanswered: 0,
-                subscribable: traffic.subscribable,
-            };
-            let fed = match filled {
-                Some(offset) => traffic.decoder.feed(bench.buffer, offset + n, &mut intake),
-                None => traffic.decoder.fed_own(&mut intake),
-            };
-            let (replies, unanswered) = (intake.replies, intake.unanswered);
-            let pinged = !replies.is_empty() || unanswered > 0;
-            if !replies.is_empty() {
-                pipe.command(&replies, COMMANDS_BEHIND_MAX);
-            }
-            if unanswered > 0 {
-                pipe.pings_unanswered(unanswered);
-            }
-            if pinged {
-                self.watch_ttl(traffic, bench.now);
-            }
-            let flow = if bench.batch.is_empty() {
-                Flow::On
-            } else {
-                self.owner.deliver(pipe, bench.batch)
-            };
-            fed.map_err(CloseReason::Violation)?;
-            if let Flow::Broken(violation) = flow {
-                return Err(CloseReason::Violation(violation));
-            }
+            let flow = self.take_in(traffic, bench, n, filled)?;
             budget = budget.saturating_sub(n);
-            if n < room || budget == 0 || flow == Flow::Paused {
-                return Ok(());
+            if budget == 0 || flow == Flow::Paused {
+                return Ok(Left::Perhaps);
             }
+            if n < room {
+                return Ok(Left::Nothing);
+            }
+        }
+    }
+
+    /// Takes `n` bytes that were read: `filled` is where to in the shared buffer, or nothing where
+    /// they went into a large frame.
+    fn take_in(
+        &self,
+        traffic: &mut Traffic,
+        bench: &mut Workbench<'_>,
+        n: usize,
+        filled: Option<usize>,
+    ) -> Result<Flow, CloseReason> {
+        let Some(pipe) = self.pipe.get() else {
+            return Ok(Flow::On); // there is no traffic without one
+        };
+        traffic.last_heard = bench.now;
+        if self.tested.load(Ordering::Acquire)
+            && let Some(challenger) = self.take_challenger()
+        {
+            bench.actions.push(Action::Decide {
+                challenger,
+                admitted: false,
+            });
+        }
+        let mut intake = Intake {
+            batch: bench.batch,
+            replies: Vec::new(),
+            now: bench.now,
+            ttl: &mut traffic.ttl,
+            pongs: &mut traffic.pongs,
+            unanswered: 0,
+            subscribable: traffic.subscribable,
+        };
+        let fed = match filled {
+            Some(offset) => traffic.decoder.feed(bench.buffer, offset + n, &mut intake),
+            None => traffic.decoder.fed_own(&mut intake),
+        };
+        let (replies, unanswered) = (intake.replies, intake.unanswered);
+        let pinged = !replies.is_empty() || unanswered > 0;
+        if !replies.is_empty() {
+            pipe.command(&replies, COMMANDS_BEHIND_MAX);
+        }
+        if unanswered > 0 {
+            pipe.pings_unanswered(unanswered);
+        }
+        if pinged {
+            self.watch_ttl(traffic, bench.now);
+        }
+        let flow = if bench.batch.is_empty() {
+            Flow::On
+        } else {
+            self.owner.deliver(pipe, bench.batch)
+        };
+        fed.map_err(CloseReason::Violation)?;
+        match flow {
+            Flow::Broken(violation) => Err(CloseReason::Violation(violation)),
+            Flow::On | Flow::Paused => Ok(flow),
         }
     }
 
     /// Nothing more can be written. What the peer sent before is read first.
     pub(crate) fn failed_to_write(self: &Arc<Self>, bench: &mut Workbench<'_>) {
         let ended = match &mut *self.phase.lock() {
-            Phase::Traffic(traffic) => match self.read(traffic, bench) {
-                Ok(()) if self.rest_until_resumed() => return,
-                Ok(()) => self.stream_end(),
-                Err(reason) => reason,
+            Phase::Traffic(traffic) => loop {
+                match self.read(traffic, bench) {
+                    Ok(Left::Perhaps) if self.rest_until_resumed() => return,
+                    Ok(Left::Perhaps) => {}
+                    Ok(Left::Nothing) => break self.stream_end(),
+                    Err(reason) => break reason,
+                }
             },
             _ => self.stream_end(),
         };

@@ -9,8 +9,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::alone::Solitude;
 use super::conn::Conn;
 use super::pace::Outlook;
+use super::patience::{LINGER, LOOK_PAUSE, Patience};
 use super::poller::Ready;
 use super::shared::{Shared, Source};
 use super::timers::Timer;
@@ -43,36 +45,10 @@ pub(crate) struct Driver {
     tools: Option<Box<Tools>>,
 }
 
-/// The longest that a leader looks again and again before it sleeps.
-const LINGER: Duration = Duration::from_micros(24);
-/// The pause between two such looks.
-const LOOK_PAUSE: Duration = Duration::from_micros(2);
-
-/// Whether lingering has paid lately. Where both sides share a core it never does.
-#[derive(Debug, Default)]
-struct Patience {
-    failures: u32,
-    /// Waits to let pass before the next try.
-    skips: u32,
-}
-
-impl Patience {
-    fn tries(&mut self) -> bool {
-        let tries = self.skips == 0;
-        self.skips = self.skips.saturating_sub(1);
-        tries
-    }
-
-    /// After each failure twice as many waits pass, up to 1,024.
-    fn learns(&mut self, came: bool) {
-        self.failures = if came { 0 } else { (self.failures + 1).min(10) };
-        self.skips = if came { 0 } else { 1 << self.failures };
-    }
-}
-
 #[derive(Debug)]
-struct Tools {
-    patience: Patience,
+pub(super) struct Tools {
+    pub(super) patience: Patience,
+    pub(super) solitude: Solitude,
     ready: Vec<Ready>,
     buffer: ReadBuffer,
     batch: Vec<Message>,
@@ -88,6 +64,7 @@ impl Driver {
         self.tools.get_or_insert_with(|| {
             Box::new(Tools {
                 patience: Patience::default(),
+                solitude: Solitude::default(),
                 ready: Vec::new(),
                 buffer: ReadBuffer::new(),
                 batch: Vec::new(),
@@ -112,32 +89,44 @@ impl Workbench<'_> {
 }
 
 impl Tools {
-    fn with(&mut self, now: Instant, work: impl FnOnce(&mut Workbench<'_>)) {
+    pub(super) fn with<R>(
+        &mut self,
+        now: Instant,
+        work: impl FnOnce(&mut Workbench<'_>) -> R,
+    ) -> R {
         let mut bench = Workbench {
             now,
             buffer: &mut self.buffer,
             batch: &mut self.batch,
             actions: &mut self.actions,
         };
-        work(&mut bench);
+        let result = work(&mut bench);
         bench.act();
+        result
     }
 }
 
 impl Shared {
     /// Leads until the waiter has a signal or the deadline has come; gives the time then.
-    /// `outlook` is that of a user's thread; the steward has none.
+    /// `outlook` is that of a user's thread; the steward has none. `alone` if nothing but the
+    /// engine's connections brings what is waited for.
     pub(crate) fn drive(
         self: &Arc<Self>,
         waiter: &Waiter,
         deadline: Option<Instant>,
         mut now: Instant,
         outlook: Option<Outlook>,
+        alone: bool,
     ) -> Instant {
         let mut driver = self.driver.lock();
         let tools = driver.tools();
         loop {
-            now = self.turn(tools, waiter, deadline, now, outlook);
+            now = match (alone, outlook) {
+                (true, Some(outlook)) => self
+                    .wait_alone(tools, waiter, deadline, now, outlook)
+                    .unwrap_or_else(|| self.turn(tools, waiter, deadline, now, Some(outlook))),
+                _ => self.turn(tools, waiter, deadline, now, outlook),
+            };
             if waiter.has(READY | LEAVE) || deadline.is_some_and(|deadline| deadline <= now) {
                 return now;
             }
@@ -171,6 +160,7 @@ impl Shared {
                 tools.with(now, |bench| conn.failed_to_write(bench));
             }
         }
+        let began = now;
         let lingers = outlook.is_some_and(|outlook| outlook.streaming)
             && !waiter.has(READY | LEAVE)
             && tools.patience.tries();
@@ -194,6 +184,7 @@ impl Shared {
             }
         }
         tools.ready = ready;
+        tools.solitude.polled(began, now);
         self.run_timers(tools, now);
         now
     }
@@ -244,7 +235,7 @@ impl Shared {
         }
     }
 
-    fn run_timers(self: &Arc<Self>, tools: &mut Tools, now: Instant) {
+    pub(super) fn run_timers(self: &Arc<Self>, tools: &mut Tools, now: Instant) {
         while let Some(timer) = self.pop_timer(now) {
             tools.with(now, |bench| match timer {
                 Timer::Handshake(token) => {

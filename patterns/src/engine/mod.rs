@@ -15,9 +15,11 @@
 //! |---|---|
 //! | `wait` | how a thread waits: leading or following |
 //! | `pace` | what a thread's pace says about holding messages back |
+//! | `patience` | looking before sleeping, where it pays |
 //! | `lead`, `waiter` | the hand-over, free of polling |
 //! | `steward` | who looks after things while nobody waits |
 //! | `driver` | one turn of the leader |
+//! | `alone` | the same, where there is a single connection |
 //! | `conn`, `intake`, `conn_link`, `listen`, `dial` | connections, and where they come from |
 //! | `heartbeat` | signs of life |
 //! | `pipe`, `outbox`, `inproc` | what goes out to a peer |
@@ -26,6 +28,7 @@
 //! | `timers`, `poller`, `sync` | tools |
 
 pub(crate) mod alarm;
+mod alone;
 pub(crate) mod conn;
 pub(crate) mod conn_link;
 pub(crate) mod dial;
@@ -40,6 +43,7 @@ mod loom_tests;
 pub(crate) mod outbox;
 pub(crate) mod owner;
 pub(crate) mod pace;
+mod patience;
 pub(crate) mod pipe;
 pub(crate) mod poller;
 pub(crate) mod shared;

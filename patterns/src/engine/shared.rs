@@ -5,7 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use std::collections::HashMap;
@@ -36,7 +36,11 @@ pub(crate) enum Source {
 struct Table {
     slots: Vec<(u32, Option<Source>)>,
     free: Vec<u32>,
+    conns: usize,
 }
+
+/// No token of a connection: there is none, or several.
+const NOT_ONE: u64 = u64::MAX;
 
 impl Table {
     fn reserve(&mut self) -> u64 {
@@ -52,8 +56,30 @@ impl Table {
         (u64::from(*generation) == token >> 32).then_some(source)
     }
 
+    /// Puts a source into its reserved place.
+    fn put(&mut self, token: u64, source: Source) {
+        if let Some(slot) = self.slot(token) {
+            let conn = matches!(source, Source::Conn(_));
+            *slot = Some(source);
+            self.conns += usize::from(conn);
+        }
+    }
+
+    /// The token of the only connection, or `NOT_ONE`.
+    fn lone(&self) -> u64 {
+        if self.conns != 1 {
+            return NOT_ONE;
+        }
+        let conn = |source: &Option<Source>| matches!(source, Some(Source::Conn(_)));
+        let index = self.slots.iter().position(|(_, source)| conn(source));
+        index.map_or(NOT_ONE, |index| {
+            u64::from(self.slots[index].0) << 32 | index as u64
+        })
+    }
+
     fn remove(&mut self, token: u64) -> Option<Source> {
         let source = self.slot(token)?.take();
+        self.conns -= usize::from(matches!(source, Some(Source::Conn(_))));
         let index = token as u32;
         // The last generation is left out: the alarm's token would be of it.
         let slot = &mut self.slots[index as usize];
@@ -74,6 +100,8 @@ pub(crate) struct Shared {
     pub(crate) origin: Instant,
     table: Mutex<Table>,
     links: AtomicUsize,
+    /// The token of the only connection, or `NOT_ONE`.
+    lone: AtomicU64,
     timers: Mutex<Timers>,
     nap: Nap,
     dialers: Mutex<HashMap<u64, Arc<Dialer>>>,
@@ -101,6 +129,7 @@ impl Shared {
             origin: Instant::now(),
             table: Mutex::default(),
             links: AtomicUsize::new(0),
+            lone: AtomicU64::new(NOT_ONE),
             timers: Mutex::default(),
             nap: Nap::new(),
             dialers: Mutex::default(),
@@ -137,8 +166,10 @@ impl Shared {
     pub(crate) fn enrol<T>(&self, make: impl FnOnce(u64) -> (T, Source)) -> T {
         let token = self.table.lock().reserve();
         let (made, source) = make(token);
-        if let Some(slot) = self.table.lock().slot(token) {
-            *slot = Some(source);
+        {
+            let mut table = self.table.lock();
+            table.put(token, source);
+            self.lone.store(table.lone(), Ordering::Relaxed);
         }
         self.links.fetch_add(1, Ordering::SeqCst);
         made
@@ -156,8 +187,21 @@ impl Shared {
         }
     }
 
+    /// The only connection of the engine, if there is just one.
+    pub(super) fn lone_conn(&self) -> Option<Arc<Conn>> {
+        match self.lone.load(Ordering::Relaxed) {
+            NOT_ONE => None,
+            token => self.conn(token),
+        }
+    }
+
     pub(crate) fn forget(&self, token: u64) {
-        let gone = self.table.lock().remove(token);
+        let gone = {
+            let mut table = self.table.lock();
+            let gone = table.remove(token);
+            self.lone.store(table.lone(), Ordering::Relaxed);
+            gone
+        };
         if gone.is_some() {
             self.links.fetch_sub(1, Ordering::Relaxed);
         }

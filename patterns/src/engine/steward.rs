@@ -144,7 +144,7 @@ fn run(weak: &Weak<Shared>) {
         let pumping = shared.pump();
         match shared.lead.watch(&waiter, shared.has_links() && !pumping) {
             Watch::Taken => {
-                shared.drive(&waiter, None, Instant::now(), None);
+                shared.drive(&waiter, None, Instant::now(), None, false);
                 shared.lead.leave(true);
                 quiet = 0;
             }

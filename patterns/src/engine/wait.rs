@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use super::lead::Lead;
 use super::pace;
+use super::patience;
 use super::shared::Shared;
 use super::waiter::{READY, WaitList, Waiter};
 
@@ -35,32 +36,47 @@ fn waiter(shared: &Arc<Shared>) -> Arc<Waiter> {
     })
 }
 
+/// What a waiting thread does for its engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Drives {
+    /// Nothing: what it waits for comes from within the process.
+    Nothing,
+    /// It leads, if nobody does.
+    Engine,
+    /// As `Engine`; and nothing but the engine's connections brings what it waits for. So if there
+    /// is a single one, the thread may wait in that one's own receive call.
+    Connections,
+}
+
 /// Waits until `ready` gives something, or the deadline has come: then nothing.
 ///
-/// `lists` name what is waited for; whoever changes it wakes a thread of each. A thread that
-/// `drives` takes the lead of the engine if it is free.
+/// `lists` name what is waited for; whoever changes it wakes a thread of each.
 pub(crate) fn wait<T>(
     shared: &Arc<Shared>,
     lists: &[&WaitList],
-    drives: bool,
+    drives: Drives,
     deadline: Option<Instant>,
     ready: impl FnMut() -> Option<T>,
 ) -> Option<T> {
     let mut now = Instant::now();
     let outlook = pace::waits(now);
     let hand_on = !outlook.back_soon;
+    let leads = drives != Drives::Nothing;
+    let alone = drives == Drives::Connections;
     shared.flush_corked();
     let waiter = waiter(shared);
     let over = |now| deadline.is_some_and(|deadline| deadline <= now);
     let result = until(&waiter, lists, over(now), ready, |is_over| {
-        let drive = |now| shared.drive(&waiter, deadline, now, Some(outlook));
+        let drive = |now| shared.drive(&waiter, deadline, now, Some(outlook), alone);
         let free;
-        (now, free) = if !is_over && drives {
+        (now, free) = if !is_over && leads {
             lead_or_follow(&shared.lead, &waiter, deadline, hand_on, now, drive)
         } else if !is_over {
-            waiter.park(deadline);
+            if !patience::linger_within(&waiter, READY, now, deadline) {
+                waiter.park(deadline);
+            }
             (Instant::now(), false)
-        } else if drives && shared.lead.try_enter() {
+        } else if leads && shared.lead.try_enter() {
             // No time to wait, but enough to look what the kernel has.
             lead(&shared.lead, &waiter, hand_on, now, drive)
         } else {

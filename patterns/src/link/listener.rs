@@ -264,6 +264,7 @@ impl Listener {
             if socket::set_tcp_options(&fd, &self.options).is_err() {
                 continue;
             }
+            socket::spare_pacing(&fd, addr.ip());
             let remote = RemoteAddr::Tcp(canonical(addr));
             return Ok(Some((Stream::new(fd, LinkKind::Tcp), remote)));
         }

@@ -244,6 +244,7 @@ pub(crate) fn start_connect(
             };
             let fd = socket::open(family)?;
             socket::set_tcp_options(&fd, options)?;
+            socket::spare_pacing(&fd, to.ip());
             socket::set_buffers(&fd, options)?;
             if let Some(from) = from {
                 // A fixed source port would otherwise be refused while its last connection is in

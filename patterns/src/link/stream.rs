@@ -1,6 +1,6 @@
 //! A connected byte stream over tcp or a Unix socket.
 //!
-//! Every call returns at once: what would block is [`io::ErrorKind::WouldBlock`], an interrupted
+//! Every call but one returns at once: what would block is [`io::ErrorKind::WouldBlock`], an interrupted
 //! call is made again, a closed peer is an error and never a signal. Whoever holds the [`Stream`]
 //! may read and write it from two threads; the kernel keeps the two directions apart.
 //!
@@ -19,12 +19,14 @@ use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::{Errno, ioctl_fionbio, retry_on_intr};
 use rustix::net::{
     RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, getpeername, getsockname, recv, send,
-    sendmsg, shutdown, sockopt,
+    sendmsg, shutdown, sockopt, sockopt::Timeout,
 };
 
 use crate::counters;
@@ -55,6 +57,8 @@ pub(crate) enum LinkKind {
 pub(crate) struct Stream {
     fd: OwnedFd,
     kind: LinkKind,
+    /// Whether a call may wait on it, once that has been asked for.
+    waits: OnceLock<bool>,
 }
 
 impl AsFd for Stream {
@@ -66,7 +70,11 @@ impl AsFd for Stream {
 impl Stream {
     /// The descriptor must be non-blocking: `socket` makes no other.
     pub(super) fn new(fd: OwnedFd, kind: LinkKind) -> Stream {
-        Stream { fd, kind }
+        Stream {
+            fd,
+            kind,
+            waits: OnceLock::new(),
+        }
     }
 
     #[cfg(test)]
@@ -86,6 +94,36 @@ impl Stream {
         }
         counters::system_call();
         let (count, _) = retry_on_intr(|| recv(&self.fd, &mut *buffer, RecvFlags::DONTWAIT))?;
+        Ok(count)
+    }
+
+    /// The longest that [`recv_waiting`](Self::recv_waiting) waits, but for what the system rounds
+    /// up.
+    pub(crate) const WAIT_MAX: Duration = Duration::from_millis(4);
+
+    /// Makes the stream one that a call may wait on; all calls but
+    /// [`recv_waiting`](Self::recv_waiting) return at once as before. False if the system refuses.
+    pub(crate) fn lets_wait(&self) -> bool {
+        *self.waits.get_or_init(|| {
+            sockopt::set_socket_timeout(&self.fd, Timeout::Recv, Some(Self::WAIT_MAX))
+                .and_then(|()| ioctl_fionbio(&self.fd, false))
+                .is_ok()
+        })
+    }
+
+    /// As [`recv`](Self::recv), but waits for the first byte, for [`WAIT_MAX`](Self::WAIT_MAX) at
+    /// most.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` where nothing came in time; `Interrupted` after a signal. Where
+    /// [`lets_wait`](Self::lets_wait) has not been asked it does not wait.
+    pub(crate) fn recv_waiting(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Err(no_room());
+        }
+        counters::system_call();
+        let (count, _) = recv(&self.fd, &mut *buffer, RecvFlags::empty())?;
         Ok(count)
     }
 

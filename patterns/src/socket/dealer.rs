@@ -36,7 +36,7 @@ impl Dealer {
     }
 
     fn attempt(&self, message: Message) -> Sent {
-        self.core.try_send_any(message).map(drop)
+        self.core.try_send(message)
     }
 
     fn send_by(&self, deadline: Option<Instant>, message: Message) -> Result<(), SendError> {
@@ -45,7 +45,7 @@ impl Dealer {
     }
 
     fn receive(&self, deadline: Option<Instant>) -> Result<Message, RecvError> {
-        self.core.receive(deadline).map(|(_, message)| message)
+        self.core.receive_message(deadline)
     }
 }
 

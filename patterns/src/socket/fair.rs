@@ -47,17 +47,15 @@ struct Slot<K> {
     ended: bool,
 }
 
-/// What one pop gives.
+/// The message whose turn it is: out of the queue, but not yet out of its place.
 #[derive(Debug)]
-pub(crate) struct Popped<K, T> {
+pub(crate) struct Popped<R> {
     /// The slot that it came from; free again, if its peer has ended.
     pub(crate) slot: u32,
-    /// The peer that it came from.
-    pub(crate) key: K,
-    /// Whether that slot is paused.
-    pub(crate) paused: bool,
-    /// The message.
-    pub(crate) item: T,
+    /// What was kept of the peer that it came from.
+    pub(crate) key: R,
+    /// Its place.
+    node: u32,
 }
 
 /// A fair queue of messages `T` from peers `K`.
@@ -164,18 +162,22 @@ impl<K: Clone, T> FairQueue<K, T> {
 
     /// Adds a message of so many bytes at the end of its peer's.
     pub(crate) fn push(&mut self, slot: u32, item: T, bytes: usize) {
-        let node = Node {
-            item: Some(item),
-            cost: bytes as u64 + MESSAGE_COST,
-            next: NONE,
-        };
+        let cost = bytes as u64 + MESSAGE_COST;
         let index = if self.free_nodes == NONE {
-            self.nodes.push(node);
+            self.nodes.push(Node {
+                item: Some(item),
+                cost,
+                next: NONE,
+            });
             (self.nodes.len() - 1) as u32
         } else {
             let index = self.free_nodes;
-            self.free_nodes = self.nodes[index as usize].next;
-            self.nodes[index as usize] = node;
+            let node = &mut self.nodes[index as usize];
+            self.free_nodes = node.next;
+            // Field by field: a whole node would be made elsewhere and copied.
+            node.item = Some(item);
+            node.cost = cost;
+            node.next = NONE;
             index
         };
         let Some(state) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
@@ -208,17 +210,24 @@ impl<K: Clone, T> FairQueue<K, T> {
         Ok(())
     }
 
-    /// Takes the next message, from the peer whose turn it is.
-    pub(crate) fn pop(&mut self) -> Option<Popped<K, T>> {
+    /// Whether the peer whose turn it is has been paused.
+    pub(crate) fn next_is_paused(&mut self) -> bool {
+        let next = self.choose();
+        next.and_then(|slot| self.slot(slot))
+            .is_some_and(|slot| slot.paused)
+    }
+
+    /// Takes the next message off the queue, and what `keep` makes of its peer and of whether that
+    /// is paused: to share a peer costs as much as all the rest. [`take`](Self::take) has to
+    /// follow before anything else.
+    #[inline]
+    pub(crate) fn pop_with<R>(&mut self, keep: impl FnOnce(&K, bool) -> R) -> Option<Popped<R>> {
         let slot = self.choose()?;
         let state = self.slots[slot as usize].as_mut()?;
-        let (key, paused) = (state.key.clone(), state.paused);
+        let key = keep(&state.key, state.paused);
         let index = state.head;
-        let node = &mut self.nodes[index as usize];
-        let item = node.item.take()?;
+        let node = &self.nodes[index as usize];
         let (cost, next) = (node.cost, node.next);
-        node.next = self.free_nodes;
-        self.free_nodes = index;
 
         state.deficit = state.deficit.saturating_sub(cost);
         state.head = next;
@@ -233,17 +242,34 @@ impl<K: Clone, T> FairQueue<K, T> {
                 self.slots[slot as usize] = None;
                 self.free_slots.push(slot);
             }
-            if self.len == 0 && self.nodes.len() > KEPT {
-                self.nodes = Vec::new();
-                self.free_nodes = NONE;
-            }
         }
         Some(Popped {
             slot,
             key,
-            paused,
-            item,
+            node: index,
         })
+    }
+
+    /// Takes the message itself. Apart from the rest, so that it is moved once: it is large beside
+    /// all else.
+    #[inline]
+    pub(crate) fn take<R>(&mut self, popped: &Popped<R>) -> Option<T> {
+        let node = &mut self.nodes[popped.node as usize];
+        node.next = self.free_nodes;
+        self.free_nodes = popped.node;
+        let item = node.item.take();
+        if self.len == 0 && self.nodes.len() > KEPT {
+            self.nodes = Vec::new();
+            self.free_nodes = NONE;
+        }
+        item
+    }
+
+    /// Takes the next message, with its slot and its peer.
+    pub(crate) fn pop(&mut self) -> Option<(u32, K, T)> {
+        let popped = self.pop_with(|key, _| key.clone())?;
+        let item = self.take(&popped)?;
+        Some((popped.slot, popped.key, item))
     }
 
     /// The peer whose turn it is, at the front of the ring.
@@ -315,8 +341,7 @@ mod tests {
         }
         let mut taken = vec![0u64; peers.len()];
         while taken.iter().sum::<u64>() < total {
-            let popped = queue.pop().unwrap();
-            let n = popped.key;
+            let (_, n, ()) = queue.pop().unwrap();
             taken[n] += peers[n].1 as u64;
             queue.push(slots[n], (), peers[n].1);
         }
@@ -345,7 +370,7 @@ mod tests {
         }
         queue.push(other, (), 64);
         let turn = (0..)
-            .find(|_| queue.pop().is_some_and(|popped| popped.slot == other))
+            .find(|_| queue.pop().is_some_and(|(slot, ..)| slot == other))
             .unwrap();
         assert!(
             turn <= (QUANTUM / 128) as usize + 1,
@@ -374,9 +399,9 @@ mod tests {
         queue.push(slot, 1, 0);
         queue.push(slot, 2, 0);
         assert!(!queue.end(slot));
-        assert_eq!(queue.pop().unwrap().item, 1);
+        assert_eq!(queue.pop().unwrap().2, 1);
         assert_eq!(queue.key(slot), Some(&'a'));
-        assert_eq!(queue.pop().unwrap().item, 2);
+        assert_eq!(queue.pop().unwrap().2, 2);
         assert_eq!(queue.key(slot), None, "the slot is free");
         assert_eq!(queue.add('b', 1), slot);
     }
@@ -390,7 +415,7 @@ mod tests {
         queue.push(a, 2, 100);
         assert_eq!(queue.replace_last(b, 3, 7), Ok(()));
         assert_eq!((queue.len(), queue.load(b)), (2, (1, 7)));
-        assert_eq!([(); 2].map(|()| queue.pop().unwrap().item), [3, 2]);
+        assert_eq!([(); 2].map(|()| queue.pop().unwrap().2), [3, 2]);
         assert_eq!(queue.load(b), (0, 0));
     }
 
@@ -416,9 +441,9 @@ mod tests {
             let mut sent = vec![0; 5];
             let mut seen = vec![0; 5];
             let take = |queue: &mut FairQueue<usize, u32>, seen: &mut Vec<u32>| {
-                let Some(popped) = queue.pop() else { return false };
-                let n = slots.iter().position(|&slot| slot == popped.slot).unwrap();
-                assert_eq!(popped.item, seen[n]);
+                let Some((slot, _, item)) = queue.pop() else { return false };
+                let n = slots.iter().position(|&other| other == slot).unwrap();
+                assert_eq!(item, seen[n]);
                 seen[n] += 1;
                 true
             };

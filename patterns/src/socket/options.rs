@@ -39,7 +39,8 @@ pub enum SlowSubscriber {
     #[default]
     Drop,
     /// It is disconnected, and that is counted as `slow-subscriber` too. What was queued for it is
-    /// dropped and counted.
+    /// dropped and counted, unless it was this side that connected: then it waits for the next
+    /// connection.
     Disconnect,
 }
 

@@ -35,7 +35,7 @@ impl Pull {
     }
 
     fn receive(&self, deadline: Option<Instant>) -> Result<Message, RecvError> {
-        self.core.receive(deadline).map(|(_, message)| message)
+        self.core.receive_message(deadline)
     }
 }
 

@@ -38,7 +38,7 @@ impl Push {
     }
 
     fn attempt(&self, message: Message) -> Sent {
-        self.core.try_send_any(message).map(drop)
+        self.core.try_send(message)
     }
 
     fn send_by(&self, deadline: Option<Instant>, message: Message) -> Result<(), SendError> {

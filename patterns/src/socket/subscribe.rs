@@ -40,7 +40,7 @@ impl Sub {
     }
 
     fn receive(&self, deadline: Option<Instant>) -> Result<Message, RecvError> {
-        self.core.receive(deadline).map(|(_, message)| message)
+        self.core.receive_message(deadline)
     }
 }
 

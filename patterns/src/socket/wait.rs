@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::common::deadline_in;
 use super::core::Core;
-use crate::engine::wait::wait;
+use crate::engine::wait::{Drives, wait};
 
 /// A socket, as far as one can wait for it.
 #[derive(Debug)]
@@ -86,5 +86,9 @@ fn wait_until(sockets: &[&dyn Waitable], deadline: Option<Instant>) -> Option<us
     let first = cores.iter().find(|core| core.needs_driving());
     let lists: Vec<_> = cores.iter().map(|core| core.readers()).collect();
     let engine = first.unwrap_or(&cores[0]).engine();
-    wait(engine.shared(), &lists, first.is_some(), deadline, ready)
+    let drives = match first {
+        Some(_) => Drives::Engine,
+        None => Drives::Nothing,
+    };
+    wait(engine.shared(), &lists, drives, deadline, ready)
 }

@@ -153,6 +153,8 @@ impl WeightedDealer {
         let Some(pipe) = pipe else {
             return Err(Error::NotFound { endpoint });
         };
+        // Answers of busy servers are received in the same shares.
+        self.core.set_weight(&pipe, weight.clamp(1, 1_000_000));
         let server = Server {
             pipe,
             endpoint: Arc::new(endpoint),
@@ -193,6 +195,8 @@ impl WeightedDealer {
 
     /// Gives a server another weight of at most 1,000,000. False if it is not in the pool.
     pub fn set_weight(&self, server: &Server, weight: u32) -> bool {
+        self.core
+            .set_weight(&server.pipe, weight.clamp(1, 1_000_000));
         self.change(server, |pool, index| {
             pool.turns.set_weight(index, weight.min(1_000_000))
         })

@@ -65,7 +65,7 @@ impl XSub {
     }
 
     fn receive(&self, deadline: Option<Instant>) -> Result<Message, RecvError> {
-        self.core.receive(deadline).map(|(_, message)| message)
+        self.core.receive_message(deadline)
     }
 }
 

@@ -313,7 +313,14 @@ impl Decoder {
         Ok(())
     }
 
+    #[inline]
     fn frame(&mut self, frame: Frame, more: bool, sink: &mut impl Sink) {
+        if !more && self.frames.is_empty() {
+            // Nothing has been counted of it.
+            self.exact = std::mem::take(&mut self.had_large);
+            sink.message(Message::single(frame));
+            return;
+        }
         self.bytes += frame.len() as u64;
         self.frames.push(frame);
         if more {

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
-use brokerless_patterns::{Dealer, Message, RecvError, Rep, Req, Router, WeightedDealer};
+use brokerless_patterns::{Dealer, Message, Options, RecvError, Rep, Req, Router, WeightedDealer};
 
 use crate::support::{LIMIT, bound, transports, until};
 
@@ -139,5 +139,33 @@ fn polling_with_try_recv_finds_what_came() {
         let dealer = Dealer::connect(&bound(&router)).unwrap();
         dealer.send("x").unwrap();
         until("the message", || router.try_recv().is_ok());
+    }
+}
+
+#[test]
+fn a_receivers_channel_and_full_queues_within_the_process_get_along() {
+    let limits = Options::new().send_messages_max(3).recv_messages_max(3);
+    let router = Router::with(limits.clone()).unwrap();
+    router.bind_to("inproc://channel-and-limits").unwrap();
+    let channel = router.receiver();
+    let (count, senders) = (20_000, 2);
+    let (done, finished) = crossbeam_channel::bounded(senders);
+    // Not scoped: threads that wait for each other would keep the test from failing.
+    for _ in 0..senders {
+        let dealer = Dealer::with(limits.clone()).unwrap();
+        dealer.connect_to("inproc://channel-and-limits").unwrap();
+        let done = done.clone();
+        std::thread::spawn(move || {
+            for n in 0..count {
+                dealer.send(n.to_string()).unwrap();
+            }
+            done.send(dealer).unwrap();
+        });
+    }
+    for _ in 0..senders * count {
+        channel.recv_timeout(LIMIT).expect("one more");
+    }
+    for _ in 0..senders {
+        finished.recv_timeout(LIMIT).expect("a sender");
     }
 }

@@ -108,7 +108,10 @@ fn what_a_peer_sent_before_it_left_is_received_behind_a_full_inbox_too() {
         }
         assert!(dealer.close().is_empty());
         for n in 0..count {
-            let (_, message) = router.recv_timeout(LIMIT).expect("one more");
+            let received = router.recv_timeout(LIMIT);
+            let (_, message) = received.unwrap_or_else(|error| {
+                panic!("{endpoint}: message {n}: {error}; {:?}", router.stats())
+            });
             assert_eq!(message[0], n.to_string().as_str(), "{endpoint}");
         }
     }

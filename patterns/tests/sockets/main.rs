@@ -1,5 +1,6 @@
 //! What the sockets promise, each promise over tcp, ipc and inproc where it makes sense.
 
+mod alone;
 mod endpoints;
 mod exchange;
 mod identity;

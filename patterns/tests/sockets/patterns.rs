@@ -161,6 +161,31 @@ fn a_weighted_dealer_gives_each_its_share_and_passes_over_those_that_are_down() 
 }
 
 #[test]
+fn answers_of_busy_servers_are_received_by_their_weights() {
+    const EACH: usize = 40;
+    let routers = ["inproc://answers-3", "inproc://answers-1"].map(|at| Router::bind(at).unwrap());
+    let pool = WeightedDealer::new().unwrap();
+    let servers = [
+        pool.add("inproc://answers-3", 2).unwrap(),
+        pool.add("inproc://answers-1", 1).unwrap(),
+    ];
+    pool.set_weight(&servers[0], 3);
+    for _ in 0..4 {
+        pool.send("a lot, please").unwrap();
+    }
+    for router in &routers {
+        let (peer, _) = router.recv_timeout(LIMIT).unwrap();
+        for _ in 0..EACH {
+            router.send(&peer, vec![0; 16 << 10]).unwrap();
+        }
+    }
+    assert_eq!(pool.stats().recv_queue_messages, 2 * EACH);
+    let first = (0..EACH).filter(|_| pool.recv_timeout(LIMIT).unwrap().0 == servers[0]);
+    let share = first.count();
+    assert!((28..=32).contains(&share), "{share} of {EACH}");
+}
+
+#[test]
 fn a_server_without_credit_is_passed_over_until_it_answers() {
     let (a, b) = (
         Router::bind("inproc://credit-a").unwrap(),

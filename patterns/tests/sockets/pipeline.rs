@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use brokerless_patterns::{Dealer, Engine, Message, Options, Pull, Push, SendRefusal};
+use brokerless_patterns::{Dealer, Message, Options, Pull, Push, SendRefusal};
 
-use crate::raw::Raw;
+use crate::raw::{Raw, patient};
 use crate::support::{LIMIT, transports, until};
 
 #[test]
@@ -49,46 +49,67 @@ fn work_waits_for_a_puller_that_is_not_there_yet() {
     }
 }
 
-#[test]
-fn a_push_passes_over_a_full_puller_and_waits_only_if_all_are_full() {
-    for endpoint in transports() {
-        let small = Options::new().send_messages_max(4).recv_messages_max(4);
-        let push = Push::with(small.clone()).unwrap();
-        let endpoint = push.bind_to(&endpoint).unwrap().to_string();
-        // On an engine that nobody drives: what it does not read stays with the pusher.
-        let idle = Engine::new().unwrap();
-        let full = Pull::with(small.clone().engine(&idle)).unwrap();
-        full.connect_to(&endpoint).unwrap();
-        let large = Message::from(vec![1; 1 << 20]);
-        let mut queued = 0;
-        let refused = loop {
-            match push.send_timeout(large.clone(), Duration::from_millis(200)) {
-                Ok(()) => queued += 1,
-                Err(error) => break error,
+/// Sends until nobody takes more; gives the number of messages sent.
+fn fill(push: &Push) -> u64 {
+    let large = Message::from(vec![1; 1 << 20]);
+    let mut queued = 0;
+    loop {
+        match push.send_timeout(large.clone(), Duration::from_millis(100)) {
+            Ok(()) => queued += 1,
+            Err(error) => {
+                assert_eq!(error.reason(), SendRefusal::Timeout);
+                return queued;
             }
-        };
-        assert_eq!(refused.reason(), SendRefusal::Timeout, "{endpoint}");
-        let good = Pull::with(small).unwrap();
-        good.connect_to(&endpoint).unwrap();
-        for n in 0..50 {
-            push.send_timeout(n.to_string(), LIMIT).unwrap();
-            let message = good.recv_timeout(LIMIT).unwrap();
-            assert_eq!(message[0], n.to_string().as_str(), "{endpoint}");
         }
-        for _ in 0..queued {
-            assert_eq!(full.recv_timeout(LIMIT).unwrap().bytes(), 1 << 20);
-        }
-        until("the count of what was written", || {
-            push.stats().written_messages == queued + 50
-        });
-        let stats = push.stats();
-        assert!(stats.dropped.is_empty(), "{:?}", stats.dropped);
+    }
+}
+
+/// All that is sent now goes to the one that reads.
+fn goes_to(push: &Push, good: &Pull) {
+    for n in 0..50 {
+        push.send_timeout(n.to_string(), LIMIT).unwrap();
+        let message = good.recv_timeout(LIMIT).unwrap();
+        assert_eq!(message[0], n.to_string().as_str());
     }
 }
 
 #[test]
+fn a_push_passes_over_a_full_puller_and_waits_only_if_all_are_full() {
+    let push = Push::with(patient().send_messages_max(4)).unwrap();
+    let endpoint = push.bind_to("tcp://127.0.0.1:*").unwrap().to_string();
+    let mut full = Raw::connect(&endpoint, "PULL", 1);
+    let queued = fill(&push);
+    let good = Pull::connect(&endpoint).unwrap();
+    goes_to(&push, &good);
+    for _ in 0..queued {
+        assert_eq!(full.message().len(), 1 << 20);
+    }
+    until("the count of what was written", || {
+        push.stats().written_messages == queued + 50
+    });
+    assert!(push.stats().dropped.is_empty());
+}
+
+#[test]
+fn a_full_puller_of_this_process_is_passed_over_too() {
+    let small = Options::new().send_messages_max(4).recv_messages_max(4);
+    let push = Push::with(small.clone()).unwrap();
+    push.bind_to("inproc://pipeline-full").unwrap();
+    let [full, good] = [(); 2].map(|()| Pull::with(small.clone()).unwrap());
+    full.connect_to("inproc://pipeline-full").unwrap();
+    let queued = fill(&push);
+    assert_eq!(queued, 8);
+    good.connect_to("inproc://pipeline-full").unwrap();
+    goes_to(&push, &good);
+    for _ in 0..queued {
+        assert_eq!(full.recv_timeout(LIMIT).unwrap().bytes(), 1 << 20);
+    }
+    assert_eq!(push.stats().written_messages, queued + 50);
+}
+
+#[test]
 fn a_peer_that_sends_to_a_push_is_closed_and_counted() {
-    let push = Push::with(Options::new()).unwrap();
+    let push = Push::with(patient()).unwrap();
     let endpoint = push.bind_to("tcp://127.0.0.1:*").unwrap().to_string();
     let mut rude = Raw::connect(&endpoint, "PULL", 1);
     let polite = Pull::connect(&endpoint).unwrap();
@@ -109,7 +130,7 @@ fn a_peer_that_sends_to_a_push_is_closed_and_counted() {
 
 #[test]
 fn what_a_killed_puller_had_queued_is_counted_and_the_rest_arrives_once() {
-    let push = Push::with(Options::new().send_messages_max(100)).unwrap();
+    let push = Push::with(patient().send_messages_max(100)).unwrap();
     let endpoint = push.bind_to("tcp://127.0.0.1:*").unwrap().to_string();
     let pulls = [(); 2].map(|()| Pull::connect(&endpoint).unwrap());
     let mut doomed = Some(Raw::connect(&endpoint, "PULL", 1));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use brokerless_patterns::zmtp::command;
 use brokerless_patterns::{Message, Options, Pub, SocketStats, Sub};
 
-use crate::raw::{Piece, Raw};
+use crate::raw::{Piece, Raw, patient};
 use crate::support::{LIMIT, transports, until};
 
 /// What a publisher sent is all accounted for.
@@ -240,7 +240,7 @@ fn a_peers_subscriptions_go_with_it() {
 #[test]
 fn both_forms_of_subscription_are_taken_from_any_peer() {
     for minor in [0, 1] {
-        let publisher = Pub::with(Options::new()).unwrap();
+        let publisher = Pub::with(patient()).unwrap();
         let endpoint = publisher.bind_to("tcp://127.0.0.1:*").unwrap().to_string();
         let mut raw = Raw::connect(&endpoint, "SUB", minor);
         raw.subscribe(b"by message");
@@ -272,7 +272,8 @@ fn a_publisher_is_told_in_the_form_that_its_version_has() {
     for minor in [0, 1] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("tcp://{}", listener.local_addr().unwrap());
-        let sub = Sub::connect(&endpoint).unwrap();
+        let sub = Sub::with(patient()).unwrap();
+        sub.connect_to(&endpoint).unwrap();
         sub.subscribe("early").unwrap();
         let mut raw = Raw::over(listener.accept().unwrap().0, "PUB", minor);
         let told = |begins: bool, topic: &str| -> Piece {
@@ -305,7 +306,8 @@ fn a_publisher_is_told_in_the_form_that_its_version_has() {
 fn many_changes_reach_a_publisher_that_reads_late_in_order() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("tcp://{}", listener.local_addr().unwrap());
-    let sub = Sub::connect(&endpoint).unwrap();
+    let sub = Sub::with(patient()).unwrap();
+    sub.connect_to(&endpoint).unwrap();
     let topic = |n: u32| format!("{n:0>500}");
     for n in 0..2_000 {
         sub.subscribe(topic(n)).unwrap();
@@ -337,7 +339,7 @@ fn many_changes_reach_a_publisher_that_reads_late_in_order() {
 fn a_publisher_that_never_reads_is_parted_from_and_told_anew() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("tcp://{}", listener.local_addr().unwrap());
-    let options = Options::new()
+    let options = patient()
         .send_bytes_max(64 * 1024)
         .reconnect_interval(Duration::from_millis(1));
     let sub = Sub::with(options).unwrap();
@@ -357,7 +359,7 @@ fn a_publisher_that_never_reads_is_parted_from_and_told_anew() {
 
 #[test]
 fn a_peer_that_publishes_to_a_pub_is_closed_and_counted() {
-    let publisher = Pub::with(Options::new()).unwrap();
+    let publisher = Pub::with(patient()).unwrap();
     let endpoint = publisher.bind_to("tcp://127.0.0.1:*").unwrap().to_string();
     for frames in [&[&b"x"[..]][..], &[b"\x01a", b"b"], &[b""]] {
         let mut rude = Raw::connect(&endpoint, "SUB", 1);

@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use brokerless_patterns::Options;
 use brokerless_patterns::zmtp::{FLAG_COMMAND, FLAG_LONG, FLAG_MORE, command, metadata};
 
 use crate::support::LIMIT;
@@ -13,6 +14,11 @@ use crate::support::LIMIT;
 pub(crate) struct Piece {
     pub(crate) flags: u8,
     pub(crate) body: Vec<u8>,
+}
+
+/// Options for a socket that has a [`Raw`] for its peer: that answers no PINGs.
+pub(crate) fn patient() -> Options {
+    Options::new().heartbeat_interval(None)
 }
 
 /// A connected peer, through its handshake.

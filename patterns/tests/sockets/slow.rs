@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use brokerless_patterns::{
-    Dealer, Error, Frame, Message, Options, Pub, Pull, Push, Router, SlowSubscriber, Sub, XPub,
+    Dealer, Engine, Error, Frame, Message, Options, Pub, Pull, Push, Router, SlowSubscriber, Sub,
+    XPub,
 };
 
 use crate::pubsub::balanced;
-use crate::raw::Raw;
+use crate::raw::{Raw, patient};
 use crate::support::{LIMIT, transports, until};
 
 fn subscribed(publisher: &Pub, count: usize) {
@@ -27,7 +28,7 @@ fn published(options: Options) -> (Pub, String) {
 #[test]
 fn what_a_subscriber_that_does_not_read_misses_is_counted_to_the_message() {
     const COUNT: u32 = 5_000;
-    let (publisher, endpoint) = published(Options::new().send_messages_max(50));
+    let (publisher, endpoint) = published(patient().send_messages_max(50));
     let mut deaf = Raw::connect(&endpoint, "SUB", 1);
     deaf.subscribe(b"");
     let good = Sub::connect(&endpoint).unwrap();
@@ -68,7 +69,7 @@ fn what_a_subscriber_that_does_not_read_misses_is_counted_to_the_message() {
 
 #[test]
 fn a_subscriber_that_does_not_read_is_disconnected_where_that_is_asked_for() {
-    let options = Options::new()
+    let options = patient()
         .send_messages_max(50)
         .slow_subscriber(SlowSubscriber::Disconnect);
     let (publisher, endpoint) = published(options);
@@ -134,11 +135,13 @@ fn a_thousand_subscribers_of_whom_a_tenth_stops_reading_get_everything_but_those
     const SLOW: usize = 100;
     const COUNT: usize = 100;
     const QUEUE_BYTES: usize = 64 * 1024;
-    let options = Options::new()
+    // With engines of their own: a leader that has a thousand connections would keep other tests.
+    let engine = || Engine::new().unwrap();
+    let options = patient()
+        .engine(&engine())
         .send_messages_max(COUNT / 4)
         .send_bytes_max(QUEUE_BYTES)
-        .send_buffer_bytes(Some(16 * 1024))
-        .heartbeat_interval(None);
+        .send_buffer_bytes(Some(16 * 1024));
     let (publisher, endpoint) = published(options);
     let slow: Vec<_> = (0..SLOW)
         .map(|_| {
@@ -148,7 +151,7 @@ fn a_thousand_subscribers_of_whom_a_tenth_stops_reading_get_everything_but_those
         })
         .collect();
     // One socket with many connections: each is a subscriber of its own to the publisher.
-    let good = Sub::with(Options::new()).unwrap();
+    let good = Sub::with(patient().engine(&engine())).unwrap();
     good.subscribe("").unwrap();
     for _ in 0..GOOD {
         good.connect_to(&endpoint).unwrap();
@@ -245,7 +248,7 @@ fn a_conflating_sender_keeps_the_last_message_and_never_waits() {
 #[test]
 fn a_conflating_publisher_passes_nobody_over() {
     const COUNT: u32 = 5_000;
-    let (publisher, endpoint) = published(Options::new().conflate(true));
+    let (publisher, endpoint) = published(patient().conflate(true));
     let mut deaf = Raw::connect(&endpoint, "SUB", 1);
     deaf.subscribe(b"");
     subscribed(&publisher, 1);

@@ -8,7 +8,7 @@ use brokerless_patterns::{
 };
 
 use crate::pubsub::balanced;
-use crate::raw::Raw;
+use crate::raw::{Raw, patient};
 use crate::support::{LIMIT, transports, until};
 
 fn bound(options: Options, endpoint: &str) -> (XPub, String) {
@@ -75,7 +75,7 @@ fn topics_that_come_and_go_unseen_leave_nothing_to_tell() {
 #[test]
 fn a_verbose_xpub_shows_every_subscription_and_counts_what_it_had_no_room_for() {
     for (verbose, ends) in [(Verbose::Subscriptions, 1), (Verbose::All, 3)] {
-        let options = Options::new().verbose(verbose).verbose_waiting_max(5);
+        let options = patient().verbose(verbose).verbose_waiting_max(5);
         let (publisher, endpoint) = bound(options, "tcp://127.0.0.1:*");
         let mut raws = [(); 3].map(|()| Raw::connect(&endpoint, "SUB", 1));
         for raw in &mut raws {
@@ -272,8 +272,8 @@ fn a_new_subscriber_is_sent_the_last_message_of_each_topic() {
 #[test]
 fn last_values_and_what_is_published_meanwhile_come_in_order_without_a_gap() {
     for endpoint in transports() {
-        // Room enough that nobody is passed over.
-        let options = Options::new()
+        // Room enough that nobody is passed over, and time enough that nobody is given up.
+        let options = patient()
             .last_values(10)
             .send_messages_max(1_000_000)
             .recv_messages_max(1_000_000);
@@ -339,7 +339,7 @@ fn a_subscriber_over_its_limits_is_closed_and_counted() {
 
 #[test]
 fn a_topic_too_long_for_any_pub_is_refused_from_its_length() {
-    let publisher = Pub::with(Options::new()).unwrap();
+    let publisher = Pub::with(patient()).unwrap();
     let endpoint = publisher.bind_to("tcp://127.0.0.1:*").unwrap().to_string();
     let mut raw = Raw::connect(&endpoint, "SUB", 0);
     raw.write(&[2, 0, 0, 0, 0, 4, 0, 0, 0]);

@@ -346,6 +346,15 @@ fn tcp_streams_have_nodelay_and_the_options_asked_for() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_connection_that_stays_on_this_machine_is_not_paced() {
+    let (ours, theirs, _) = pair("tcp://127.0.0.1:*");
+    for stream in [ours, theirs] {
+        assert_eq!(sockopt::tcp_congestion(&stream).unwrap(), "reno");
+    }
+}
+
 #[test]
 fn reading_an_empty_stream_would_block_and_a_closed_one_ends() {
     for text in ["tcp://127.0.0.1:*", "ipc://*"] {

@@ -30,7 +30,7 @@ mod watching;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -45,13 +45,13 @@ use crate::engine::outbox::OutboxCounts;
 use crate::engine::owner::{Census, Owner, Settings};
 use crate::engine::pace;
 use crate::engine::pipe::Pipe;
-use crate::engine::wait::wait;
+use crate::engine::wait::{Drives, wait};
 use crate::engine::waiter::WaitList;
 use crate::event::Event;
 use crate::link::Endpoint;
 use crate::message::Message;
 use crate::socket::error::{Error, RecvError, SendRefusal};
-use crate::socket::fair::FairQueue;
+use crate::socket::fair::{FairQueue, Popped};
 use crate::socket::options::Options;
 use crate::socket::peer::Peer;
 use crate::zmtp::SocketType;
@@ -86,24 +86,39 @@ struct Inbox {
     recheck: bool,
 }
 
-/// What is taken off the inbox.
-struct Popped {
-    pipe: Arc<Pipe>,
-    message: Message,
-    /// The peer may be read from again.
-    resume: bool,
-    /// More messages are at hand.
-    more: bool,
-    /// It is not to be received after all, and has been counted.
-    unwanted: bool,
-}
-
 /// What the type of socket has beside the common part.
 #[derive(Debug)]
 enum Part {
     Plain,
     Publisher(Box<Publisher>),
     Subscriber(Box<Subscriber>),
+}
+
+impl Inbox {
+    /// Takes the next message off the queue, which `queue.take` has to follow; and a peer whose
+    /// reading is to be taken up again, once the inbox is let go of.
+    #[inline]
+    fn pop<R>(
+        &mut self,
+        keep: impl FnOnce(&Arc<Pipe>) -> R,
+        settings: &Settings,
+    ) -> Option<Popped<(R, Option<Arc<Pipe>>)>> {
+        let mut popped = self
+            .queue
+            .pop_with(|pipe, paused| (keep(pipe), paused.then(|| pipe.clone())))?;
+        self.received += 1;
+        if popped.key.1.is_some() {
+            let (messages, bytes) = self.queue.load(popped.slot);
+            if messages <= settings.recv_messages_max / 2
+                && bytes <= settings.recv_bytes_max as u64 / 2
+            {
+                self.queue.set_paused(popped.slot, false);
+            } else {
+                popped.key.1 = None;
+            }
+        }
+        Some(popped)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -157,11 +172,15 @@ pub(crate) struct Core {
     readers: WaitList,
     writers: WaitList,
     routes: RwLock<Routes>,
+    /// Another number whenever the order of `routes` changes; no other socket has it.
+    routes_version: AtomicU64,
     /// The place in `routes.order` of the peer to send to next, counted on and on.
     turn: AtomicUsize,
     endpoints: Mutex<Vec<(Endpoint, Place)>>,
     /// Endpoints that need polling.
     links: AtomicUsize,
+    /// Whether it was ever bound or connected within the process.
+    has_inproc: AtomicBool,
     census: Mutex<Census>,
     monitor: Mutex<Option<Sender<Event>>>,
     events_missed: AtomicU64,
@@ -211,9 +230,11 @@ impl Core {
             readers: WaitList::default(),
             writers: WaitList::default(),
             routes: RwLock::default(),
+            routes_version: AtomicU64::new(sending::new_version()),
             turn: AtomicUsize::new(0),
             endpoints: Mutex::default(),
             links: AtomicUsize::new(0),
+            has_inproc: AtomicBool::new(false),
             census: Mutex::default(),
             monitor: Mutex::default(),
             events_missed: AtomicU64::new(0),
@@ -260,44 +281,39 @@ impl Core {
 
     /// Takes the next message, if there is one.
     pub(crate) fn try_receive(&self) -> Option<(Arc<Pipe>, Message)> {
+        self.try_receive_with(Arc::clone)
+    }
+
+    /// Takes the next message, if there is one, and what `keep` makes of its peer.
+    #[inline]
+    fn try_receive_with<R>(&self, keep: impl Fn(&Arc<Pipe>) -> R) -> Option<(R, Message)> {
         loop {
-            let popped = self.pop(&mut self.inbox.lock())?;
-            if popped.resume {
-                popped.pipe.resume();
+            let mut inbox = self.inbox.lock();
+            let popped = inbox.pop(&keep, &self.settings)?;
+            let message = inbox.queue.take(&popped)?;
+            let unwanted = inbox.recheck && self.filter(&mut inbox, &message);
+            let more = inbox.queue.len() > 0;
+            drop(inbox);
+            let (kept, resume) = popped.key;
+            if let Some(pipe) = resume {
+                pipe.resume();
             }
-            if !popped.unwanted {
-                pace::took(popped.more);
-                return Some((popped.pipe, popped.message));
+            if !unwanted {
+                pace::took(more);
+                return Some((kept, message));
             }
         }
     }
 
-    fn pop(&self, inbox: &mut Inbox) -> Option<Popped> {
-        let popped = inbox.queue.pop()?;
-        let mut resume = false;
-        if popped.paused {
-            let (messages, bytes) = inbox.queue.load(popped.slot);
-            resume = messages <= self.settings.recv_messages_max / 2
-                && bytes <= self.settings.recv_bytes_max as u64 / 2;
-            if resume {
-                inbox.queue.set_paused(popped.slot, false);
-            }
-        }
-        let unwanted = inbox.recheck && !self.wants(&popped.item);
+    /// Whether a message that was taken is not wanted any more; counts it then.
+    fn filter(&self, inbox: &mut Inbox, message: &Message) -> bool {
+        let unwanted = !self.wants(message);
         if unwanted {
+            inbox.received -= 1;
             inbox.filtered += 1;
-        } else {
-            inbox.received += 1;
         }
-        let more = inbox.queue.len() > 0;
-        inbox.recheck &= more;
-        Some(Popped {
-            pipe: popped.key,
-            message: popped.item,
-            resume,
-            more,
-            unwanted,
-        })
+        inbox.recheck = inbox.queue.len() > 0;
+        unwanted
     }
 
     /// Whether the socket's type lets this message in.
@@ -314,6 +330,13 @@ impl Core {
         self.receive_with(deadline, || self.try_receive())
     }
 
+    /// As [`receive`](Self::receive), where nobody asks from whom.
+    pub(crate) fn receive_message(&self, deadline: Option<Instant>) -> Result<Message, RecvError> {
+        self.receive_with(deadline, || {
+            self.try_receive_with(|_| ()).map(|((), message)| message)
+        })
+    }
+
     /// Takes what `attempt` makes of the messages, waiting for them until the deadline.
     pub(crate) fn receive_with<T>(
         &self,
@@ -326,10 +349,14 @@ impl Core {
         if let Some(found) = attempt() {
             return Ok(found);
         }
+        let drives = match self.drives() {
+            Drives::Engine if !self.has_inproc.load(Ordering::Relaxed) => Drives::Connections,
+            drives => drives,
+        };
         let found = wait(
             self.engine.shared(),
             &[&self.readers],
-            self.drives(),
+            drives,
             deadline,
             || match attempt() {
                 Some(found) => Some(Ok(found)),
@@ -362,7 +389,7 @@ impl Core {
     }
 
     pub(crate) fn needs_driving(&self) -> bool {
-        self.drives()
+        self.drives() != Drives::Nothing
     }
 
     /// Counts a message that the pattern could not use.
@@ -391,6 +418,11 @@ impl Core {
         if self.channel.set(sender).is_err() {
             // One receiver takes all; another one gets an end at once, not half of the messages.
             return crossbeam_channel::bounded(0).1;
+        }
+        // Who else would go on when the channel has been full? A socket that knows this process
+        // only has none yet.
+        if let Err(error) = self.engine.employ_steward() {
+            log::error!("no thread for a receiver's channel, which may stop when full: {error}");
         }
         self.readers.wake(usize::MAX);
         if self.pump() {

@@ -40,7 +40,7 @@ impl Owner for Core {
             Origin::Accepted { .. } => None,
         };
         let named = self.kind == SocketType::Router && !peer.identity.is_empty();
-        let mut routes = self.routes.write();
+        let mut routes = self.routes_mut();
         if named
             && let Some(holder) = routes.names.get(&peer.identity)
             && !holder.is_closed()
@@ -71,7 +71,7 @@ impl Owner for Core {
         if self.is_closed() {
             return Err(CloseReason::Local);
         }
-        let mut routes = self.routes.write();
+        let mut routes = self.routes_mut();
         let named = self.kind == SocketType::Router && !identity.is_empty();
         if named
             && routes
@@ -124,7 +124,7 @@ impl Owner for Core {
                 return Err(message);
             }
             if publisher.has_news() {
-                self.readers.wake(1);
+                self.readers.wake(usize::MAX);
             }
             return Ok(());
         }
@@ -157,7 +157,8 @@ impl Owner for Core {
             }
             inbox.put(slot, message, bytes, conflates);
         }
-        self.arrived(1);
+        // The sender's end is locked: nobody may be told of room, whose end may be, too.
+        self.arrived(1, false);
         Ok(())
     }
 
@@ -214,32 +215,7 @@ impl Owner for Core {
     }
 
     fn pump(&self) -> bool {
-        let Some(channel) = self.channel.get() else {
-            return false;
-        };
-        loop {
-            let popped = {
-                let mut inbox = self.inbox.lock();
-                // Only senders under this lock fill the channel, so room stays room.
-                if channel.is_full() {
-                    return inbox.queue.len() > 0;
-                }
-                let Some(popped) = self.pop(&mut inbox) else {
-                    return false;
-                };
-                let peer = Peer::new(popped.pipe.clone());
-                if !popped.unwanted && channel.try_send((peer, popped.message)).is_err() {
-                    // The receiver has been dropped: nobody will ask for these.
-                    inbox.received -= 1;
-                    inbox.dropped_closed += 1;
-                }
-                (popped.pipe, popped.resume)
-            };
-            let (pipe, resume) = popped;
-            if resume {
-                pipe.resume();
-            }
-        }
+        self.fill_channel(true)
     }
 }
 
@@ -302,21 +278,58 @@ impl Core {
             }
             full
         };
-        self.arrived(queued);
+        self.arrived(queued, true);
         if paused { Flow::Paused } else { Flow::On }
     }
 
-    /// Tells those who receive that so many messages have been queued.
-    fn arrived(&self, count: usize) {
+    /// Tells those who receive that so many messages have been queued. `may_resume` if peers that
+    /// had to pause may be told that they need not.
+    fn arrived(&self, count: usize, may_resume: bool) {
         if count == 0 {
             return;
         }
         if self.channel.get().is_some() {
-            if self.pump() {
+            if self.fill_channel(may_resume) {
                 self.engine.shared().pump_later(self.weak_owner());
             }
         } else {
             self.readers.wake(count);
+        }
+    }
+
+    /// Moves messages on to the channel that `receiver()` gave out; true if some are left.
+    fn fill_channel(&self, may_resume: bool) -> bool {
+        let Some(channel) = self.channel.get() else {
+            return false;
+        };
+        loop {
+            let resume = {
+                let mut inbox = self.inbox.lock();
+                // Only senders under this lock fill the channel, so room stays room.
+                if channel.is_full() {
+                    return inbox.queue.len() > 0;
+                }
+                if !may_resume && inbox.queue.next_is_paused() {
+                    return true;
+                }
+                let Some(popped) = inbox.pop(Arc::clone, &self.settings) else {
+                    return false;
+                };
+                let Some(message) = inbox.queue.take(&popped) else {
+                    return false;
+                };
+                let unwanted = inbox.recheck && self.filter(&mut inbox, &message);
+                let (pipe, resume) = popped.key;
+                if !unwanted && channel.try_send((Peer::new(pipe), message)).is_err() {
+                    // The receiver has been dropped: nobody will ask for these.
+                    inbox.received -= 1;
+                    inbox.dropped_closed += 1;
+                }
+                resume
+            };
+            if let Some(pipe) = resume {
+                pipe.resume();
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::engine::inproc;
 use crate::engine::listen::Listening;
 use crate::engine::owner::Owner;
 use crate::engine::pipe::Pipe;
-use crate::engine::wait::wait;
+use crate::engine::wait::{Drives, wait};
 use crate::event::{CloseReason, Event};
 use crate::link::Endpoint;
 use crate::socket::error::Error;
@@ -27,6 +27,7 @@ impl Core {
         endpoint.check_bind()?;
         self.open()?;
         if let Endpoint::Inproc(name) = &endpoint {
+            self.has_inproc.store(true, Ordering::SeqCst);
             if !inproc::bind(name, &self.owner()) {
                 return Err(Error::NameInUse { endpoint });
             }
@@ -56,6 +57,7 @@ impl Core {
         endpoint.check_connect()?;
         self.open()?;
         if let Endpoint::Inproc(name) = &endpoint {
+            self.has_inproc.store(true, Ordering::SeqCst);
             let pipe = Pipe::inproc(self.weak_owner(), &self.settings);
             self.enlist(&pipe, &endpoint)?;
             self.endpoints
@@ -85,7 +87,7 @@ impl Core {
 
     /// A pipe to an endpoint: messages may be queued for it from now on.
     fn enlist(&self, pipe: &Arc<Pipe>, endpoint: &Endpoint) -> Result<(), Error> {
-        let mut routes = self.routes.write();
+        let mut routes = self.routes_mut();
         if self.is_taken(&routes, None) {
             let endpoint = endpoint.clone();
             return Err(Error::PairTaken { endpoint });
@@ -179,7 +181,7 @@ impl Core {
         pipe.close();
         self.gone_from(pipe);
         {
-            let mut routes = self.routes.write();
+            let mut routes = self.routes_mut();
             let Some(index) = routes
                 .order
                 .iter()
@@ -235,7 +237,13 @@ impl Core {
         }
         let gone = || pipes.iter().all(|pipe| pipe.conn().is_none()).then_some(());
         let deadline = Instant::now().checked_add(PARTING);
-        wait(self.engine.shared(), &[&self.writers], true, deadline, gone);
+        wait(
+            self.engine.shared(),
+            &[&self.writers],
+            Drives::Engine,
+            deadline,
+            gone,
+        );
     }
 
     /// Closes the socket: waits for what is queued to go out, ends every connection, wakes
@@ -262,7 +270,11 @@ impl Core {
         let drained = || self.pipes().iter().all(|pipe| pipe.is_drained());
         if linger != Some(Duration::ZERO) && !drained() {
             let deadline = linger.map(|linger| Instant::now() + linger);
-            let drives = !dialing.is_empty() || self.drives();
+            let drives = if dialing.is_empty() {
+                self.drives()
+            } else {
+                Drives::Engine
+            };
             wait(shared, &[&self.writers], drives, deadline, || {
                 drained().then_some(())
             });

@@ -211,7 +211,7 @@ impl Core {
             inbox.unexpected += unexpected;
         }
         if publisher.has_news() {
-            self.readers.wake(1);
+            self.readers.wake(usize::MAX);
         }
         match broken {
             Some(violation) => Flow::Broken(violation),
@@ -311,7 +311,7 @@ impl Core {
             table.has_news()
         };
         if has_news {
-            self.readers.wake(1);
+            self.readers.wake(usize::MAX);
         }
     }
 }

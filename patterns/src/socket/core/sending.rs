@@ -1,20 +1,48 @@
 //! Which peer a message goes to, and what is done while none takes it.
 
+use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::{Core, Place, REFUSALS, Sent};
+use parking_lot::RwLockWriteGuard;
+
+use super::{Core, Place, REFUSALS, Routes, Sent};
 use crate::engine::outbox::Refused;
 use crate::engine::pipe::Pipe;
-use crate::engine::wait::wait;
+use crate::engine::wait::{Drives, wait};
 use crate::message::Message;
 use crate::socket::error::{Error, SendError, SendRefusal};
 
+static NEXT_VERSION: AtomicU64 = AtomicU64::new(1);
+
+/// A number for routes that no routes had before.
+pub(super) fn new_version() -> u64 {
+    NEXT_VERSION.fetch_add(1, Ordering::Relaxed)
+}
+
+thread_local! {
+    /// The only peer of the socket that this thread sent to last, and the version of the routes
+    /// that say so. To look it up and share it would cost more than to encode a message.
+    static SOLE: Cell<Option<(u64, Arc<Pipe>)>> = const { Cell::new(None) };
+}
+
 impl Core {
-    pub(super) fn drives(&self) -> bool {
+    /// The routes, to change who is among them.
+    pub(super) fn routes_mut(&self) -> RwLockWriteGuard<'_, Routes> {
+        let routes = self.routes.write();
+        // Who finds the old one from now on, and asks for the new routes, waits for the lock.
+        self.routes_version.store(new_version(), Ordering::SeqCst);
+        routes
+    }
+
+    pub(super) fn drives(&self) -> Drives {
         // Connections that came in keep the socket driven after its listener has gone.
-        self.links.load(Ordering::Relaxed) > 0 || self.census.lock().counts().0 > 0
+        if self.links.load(Ordering::Relaxed) > 0 || self.census.lock().counts().0 > 0 {
+            Drives::Engine
+        } else {
+            Drives::Nothing
+        }
     }
 
     /// The next peer in turn, of `count` at the time of the call.
@@ -24,11 +52,38 @@ impl Core {
         if count == 0 {
             return None;
         }
+        if count == 1 {
+            let pipe = routes.order[0].clone();
+            let version = self.routes_version.load(Ordering::SeqCst);
+            SOLE.set(Some((version, pipe.clone())));
+            return Some((pipe, count));
+        }
         let index = self.turn.fetch_add(1, Ordering::Relaxed) % count;
         Some((routes.order[index].clone(), count))
     }
 
-    /// Sends to the next peer that takes the message.
+    /// Sends to the next peer that takes the message, where nobody asks which one.
+    #[inline]
+    pub(crate) fn try_send(&self, message: Message) -> Sent {
+        match SOLE.take() {
+            Some((version, pipe))
+                if version == self.routes_version.load(Ordering::SeqCst)
+                    && !self.immediate
+                    && !self.is_closed() =>
+            {
+                let sent = pipe.send(message);
+                SOLE.set(Some((version, pipe)));
+                match sent {
+                    Ok(()) => Ok(()),
+                    Err((Refused::Full, message)) => Err((SendRefusal::Full, message)),
+                    Err((Refused::Gone, message)) => self.try_send_any(message).map(drop),
+                }
+            }
+            _ => self.try_send_any(message).map(drop),
+        }
+    }
+
+    /// Sends to the next peer that takes the message; gives that peer.
     pub(crate) fn try_send_any(
         &self,
         mut message: Message,

@@ -1,0 +1,139 @@
+//! A single busy connection, which is waited for in its own receive call: nothing else suffers.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use brokerless_patterns::{Dealer, Engine, Options, RecvError, Router};
+
+use crate::support::{LIMIT, bound, until};
+
+fn options() -> Options {
+    Options::new().engine(&Engine::new().unwrap())
+}
+
+/// A router that answers, a dealer that is its only peer, and this beside their exchange.
+fn beside_a_busy_peer(router: &Router, then: impl FnOnce(&Dealer)) {
+    router.bind_to("tcp://127.0.0.1:*").unwrap();
+    let dealer = Dealer::with(options()).unwrap();
+    dealer.connect_to(&bound(router)).unwrap();
+    let over = AtomicBool::new(false);
+    let exchange = || {
+        dealer.send("busy").unwrap();
+        dealer.recv_timeout(LIMIT).unwrap();
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while let Ok((peer, message)) = router.recv() {
+                router.send(&peer, message).unwrap();
+            }
+        });
+        for _ in 0..1_000 {
+            exchange();
+        }
+        let busy = scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                exchange();
+            }
+        });
+        then(&dealer);
+        over.store(true, Ordering::Relaxed);
+        busy.join().unwrap();
+        let _ = router.close();
+    });
+}
+
+#[test]
+fn a_newcomer_is_let_in_beside_a_busy_peer() {
+    let router = Router::with(options()).unwrap();
+    beside_a_busy_peer(&router, |_| {
+        for _ in 0..5 {
+            let begin = Instant::now();
+            let newcomer = Dealer::with(options()).unwrap();
+            newcomer.connect_to(&bound(&router)).unwrap();
+            newcomer.send("me too").unwrap();
+            newcomer.recv_timeout(LIMIT).unwrap();
+            let taken = begin.elapsed();
+            assert!(taken < Duration::from_secs(1), "let in after {taken:?}");
+            drop(newcomer);
+            until("it is the only peer again", || router.peers().len() == 1);
+        }
+    });
+}
+
+#[test]
+fn large_messages_come_through_between_small_ones() {
+    let router = Router::with(options()).unwrap();
+    router.bind_to("tcp://127.0.0.1:*").unwrap();
+    let dealer = Dealer::with(options()).unwrap();
+    dealer.connect_to(&bound(&router)).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while let Ok((peer, message)) = router.recv() {
+                router.send(&peer, message).unwrap();
+            }
+        });
+        for round in 0..300 {
+            let bytes = [1, 64, 5_000, 70_000, 3 << 20][round % 5];
+            dealer.send(vec![round as u8; bytes]).unwrap();
+            let answer = dealer.recv_timeout(LIMIT).unwrap();
+            assert_eq!(answer[0], vec![round as u8; bytes][..]);
+        }
+        let _ = router.close();
+    });
+}
+
+#[test]
+fn a_wait_ends_by_its_deadline_or_with_the_socket() {
+    let router = Router::with(options()).unwrap();
+    let dealer = Dealer::with(options()).unwrap();
+    router.bind_to("tcp://127.0.0.1:*").unwrap();
+    dealer.connect_to(&bound(&router)).unwrap();
+    for timeout in [1, 20, 100].map(Duration::from_millis) {
+        for _ in 0..20 {
+            dealer.send("busy").unwrap();
+            let (peer, message) = router.recv_timeout(LIMIT).unwrap();
+            router.send(&peer, message).unwrap();
+            dealer.recv_timeout(LIMIT).unwrap();
+        }
+        let begin = Instant::now();
+        assert!(matches!(
+            dealer.recv_timeout(timeout),
+            Err(RecvError::Timeout)
+        ));
+        let taken = begin.elapsed();
+        assert!(taken >= timeout && taken < timeout + LIMIT / 4, "{taken:?}");
+    }
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| dealer.recv());
+        for _ in 0..20 {
+            dealer.send("busy").unwrap();
+            let (peer, message) = router.recv_timeout(LIMIT).unwrap();
+            drop((peer, message));
+        }
+        let _ = dealer.close();
+        assert!(matches!(waiting.join().unwrap(), Err(RecvError::Closed)));
+    });
+}
+
+#[test]
+fn a_peer_that_leaves_is_noticed_while_it_is_waited_for() {
+    let router = Router::with(options()).unwrap();
+    router.bind_to("tcp://127.0.0.1:*").unwrap();
+    let dealer = Dealer::with(options()).unwrap();
+    dealer.connect_to(&bound(&router)).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while let Ok((peer, message)) = router.recv() {
+                router.send(&peer, message).unwrap();
+            }
+        });
+        for _ in 0..1_000 {
+            dealer.send("busy").unwrap();
+            dealer.recv_timeout(LIMIT).unwrap();
+        }
+        drop(dealer);
+        until("it has gone", || router.peers().is_empty());
+        assert_eq!(router.stats().closes.get("peer-closed"), Some(&1));
+        let _ = router.close();
+    });
+}
