@@ -69,7 +69,8 @@ fn set(given: &mut Given, key: &str, value: &Value, publishes: bool) -> Result<(
         }
         _ => {
             let more = if publishes { KEYS_OF_PUBLISHING } else { "" };
-            return Err(format!("there is no key `{key}`; there are {KEYS}{more}"));
+            let rule = format!("there is no such key; there are {KEYS}{more}");
+            return Err(wrong(key, value, &rule));
         }
     }
     Ok(())
@@ -184,7 +185,7 @@ mod tests {
         for (text, key, rule) in [
             (
                 "fronted = \"x\"",
-                "`fronted`",
+                "`fronted` is \"x\"",
                 "there are frontend, backend",
             ),
             (
@@ -201,7 +202,7 @@ mod tests {
             ),
             (
                 "last-values = 5",
-                "no key `last-values`",
+                "`last-values` is 5",
                 "there are frontend",
             ),
             ("linger = 5", "`linger` is 5", "such as \"5s\""),

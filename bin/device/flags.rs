@@ -25,10 +25,10 @@ pub(crate) struct Program {
 
 const MORE: &str = "\
 Endpoints:
-  tcp://HOST:PORT, ipc://PATH or inproc://NAME. With `@` before it, or nothing, it is bound; with
-  `>` it is connected to: quote that for the shell. A port alone is one of 127.0.0.1, `*` any free
-  one. tcp://*:PORT listens on every address of the machine. Several have commas between, or the
-  flag is repeated.
+  tcp://HOST:PORT or ipc://PATH. With `@` before it, or nothing, it is bound; with `>` it is
+  connected to: quote that for the shell. A port alone is one of 127.0.0.1, `*` any free one.
+  tcp://*:PORT listens on every address of the machine. Several have commas between, or the flag
+  is repeated.
 
 Configuration file:
   TOML, with the names of the flags as keys:

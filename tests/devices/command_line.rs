@@ -38,7 +38,7 @@ fn bad_input_is_named_with_the_rule_and_the_way_out() {
             ),
             (
                 &["--config", unknown.path()],
-                "`retries`",
+                "`retries` is 3",
                 "there are frontend",
             ),
             (

@@ -88,7 +88,10 @@ fn a_file_that_is_wrong_changes_nothing() {
     let worker = Rep::connect(device.endpoint("backend")).unwrap();
     let control = Req::connect(device.endpoint("control")).unwrap();
     for (text, what) in [
-        (format!("{good}lingre = \"1s\""), "there is no key `lingre`"),
+        (
+            format!("{good}lingre = \"1s\""),
+            "`lingre` is \"1s\": there is no such key",
+        ),
         (format!("{good}linger = \"1 day\""), "`linger` is \"1 day\""),
         ("frontend = \"*\"".to_owned(), "the backend has no endpoint"),
         (

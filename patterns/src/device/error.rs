@@ -46,7 +46,7 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Place { side, error } => write!(f, "{side} {error}"),
+            Error::Place { side, error } => write!(f, "{side}: {error}"),
             Error::NoPlace { side } => write!(
                 f,
                 "the {side} has no endpoint; give at least one, such as tcp://127.0.0.1:5555"

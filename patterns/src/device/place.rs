@@ -139,11 +139,12 @@ impl PlaceError {
 
 impl fmt::Display for PlaceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "`{}`: {} (`@` before an endpoint binds, `>` connects)",
-            self.place, self.error
-        )
+        // The endpoint's own error names it, but not what stood before it.
+        let error = self.error.to_string();
+        if !error.contains(&format!("`{}`", self.place)) {
+            write!(f, "`{}`: ", self.place)?;
+        }
+        write!(f, "{error} (`@` before an endpoint binds, `>` connects)")
     }
 }
 

@@ -145,7 +145,12 @@ impl<'a> Run<'a> {
             });
         }
         let (front, back) = cores(inner, Way::FromFrontend);
-        let drives = Drives::engine_if(front.needs_driving() || back.needs_driving());
+        // Not their connections alone: it is told what is wanted by other threads, too.
+        let drives = if front.needs_driving() || back.needs_driving() {
+            Drives::Engine
+        } else {
+            Drives::Nothing
+        };
         let ready = || {
             let active = Way::BOTH.into_iter().any(|way| {
                 reading[way as usize]

@@ -55,9 +55,9 @@ fn what_a_device_cannot_be_made_of_is_named() {
         (queue().frontend(&front), "the backend has no endpoint"),
         (
             queue().frontend("tcp//x").backend(&back),
-            "frontend `tcp//x`",
+            "frontend: endpoint `tcp//x`",
         ),
-        (queue().frontend(&front).backend("1,"), "backend ``"),
+        (queue().frontend(&front).backend("1,"), "backend: "),
         (
             queue().frontend("7,8,7").backend(&back),
             "`@tcp://127.0.0.1:7` twice",
@@ -65,7 +65,7 @@ fn what_a_device_cannot_be_made_of_is_named() {
         (queue().frontend(&front).backend(&taken), &taken),
         (
             queue().frontend(&front).backend(&back).control("tcp://x"),
-            "control `tcp://x`",
+            "control: endpoint `tcp://x`",
         ),
     ] {
         let error = builder.build().unwrap_err().to_string();
