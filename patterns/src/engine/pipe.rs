@@ -111,6 +111,8 @@ impl Pipe {
                 let after = outbox.push(message, hold, pace::thread())?;
                 if after.corked {
                     shared.cork(self.clone());
+                } else if after.wrote {
+                    pace::wrote();
                 }
                 self.follow_up(after);
                 Ok(())
@@ -133,6 +135,8 @@ impl Pipe {
                 if let Offered::Taken(after) = offered {
                     if after.corked {
                         shared.cork(self.clone());
+                    } else if after.wrote {
+                        pace::wrote();
                     }
                     self.follow_up(after);
                 }
