@@ -508,6 +508,10 @@ impl Options {
                 rule: "false, but for a PUSH, PULL, PUB, SUB or DEALER",
             });
         }
+        #[cfg(feature = "zeromq")]
+        if self.engine.as_ref().is_some_and(Engine::is_second) {
+            self.check_second(kind)?;
+        }
         self.check()
     }
 
