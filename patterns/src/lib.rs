@@ -27,6 +27,7 @@
 //! | [`WeightedDealer`] | many servers, by weight |
 //! | [`Options`] | every limit and time |
 //! | [`Engine`] | who does the polling |
+//! | [`device`] | what stands between sockets: queue, forwarder, streamer |
 //! | [`balance`] | picking policies |
 //! | [`zmtp`] | the protocol itself, without I/O |
 
@@ -35,6 +36,7 @@ pub mod balance;
 pub mod counters;
 #[cfg(not(feature = "counters"))]
 mod counters;
+pub mod device;
 mod engine;
 mod event;
 mod link;

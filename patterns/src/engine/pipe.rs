@@ -134,6 +134,8 @@ impl Pipe {
                 let after = outbox.push(message, hold, pace::thread())?;
                 if after.corked {
                     shared.cork(self.clone());
+                } else if after.wrote {
+                    pace::wrote();
                 }
                 self.follow_up(after);
                 Ok(())
@@ -158,6 +160,8 @@ impl Pipe {
                 if let Offered::Taken(after) = offered {
                     if after.corked {
                         shared.cork(self.clone());
+                    } else if after.wrote {
+                        pace::wrote();
                     }
                     self.follow_up(after);
                 }

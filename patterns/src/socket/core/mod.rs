@@ -389,6 +389,11 @@ impl Core {
         &self.readers
     }
 
+    /// Who waits for room.
+    pub(crate) fn writers(&self) -> &WaitList {
+        &self.writers
+    }
+
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
     }

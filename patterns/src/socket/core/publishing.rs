@@ -149,7 +149,7 @@ impl Core {
         if peers.is_empty() {
             publisher.unmatched.fetch_add(1, Ordering::Relaxed);
         } else {
-            let hold = pace::holds_each(peers.len());
+            let hold = pace::holds();
             for subscriber in peers {
                 let offered = subscriber.peer.offer(&message, hold, false);
                 if offered == Offered::PassedOver && publisher.slow == SlowSubscriber::Disconnect {

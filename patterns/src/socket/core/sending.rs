@@ -38,11 +38,8 @@ impl Core {
 
     pub(super) fn drives(&self) -> Drives {
         // Connections that came in keep the socket driven after its listener has gone.
-        if self.links.load(Ordering::Relaxed) > 0 || self.census.lock().counts().0 > 0 {
-            Drives::Engine
-        } else {
-            Drives::Nothing
-        }
+        let links = self.links.load(Ordering::Relaxed) > 0;
+        Drives::engine_if(links || self.census.lock().counts().0 > 0)
     }
 
     /// The next peer in turn, of `count` at the time of the call.
