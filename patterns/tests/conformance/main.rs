@@ -15,6 +15,8 @@ mod exchange;
 mod peers;
 mod pipeline;
 mod pubsub;
+#[cfg(feature = "zeromq")]
+mod refusals;
 mod rig;
 mod shortfalls;
 
@@ -101,6 +103,18 @@ const CASES: &[Case] = cases! {
     }
 };
 
+/// Facts about the second engine alone.
+#[cfg(feature = "zeromq")]
+const REFUSALS: &[Case] = cases! {
+    refusals {
+        what_it_cannot_hold_to_is_refused_by_name,
+        the_defaults_do_for_six_types_with_heartbeats_or_without,
+        endpoints_that_it_does_not_know_are_refused,
+    }
+};
+#[cfg(not(feature = "zeromq"))]
+const REFUSALS: &[Case] = &[];
+
 /// Runs a case, whose shortfall is known or not.
 fn judge(rig: &Rig, name: &str, run: fn(&Rig) -> Outcome) -> Result<(), Failed> {
     let shortfall = SHORTFALLS.iter().find(|shortfall| shortfall.case == name);
@@ -132,7 +146,8 @@ fn main() -> ExitCode {
     }
     let mut trials = Vec::new();
     for rig in Rig::all() {
-        for (name, run) in CASES {
+        let refusals = if rig.is_second() { REFUSALS } else { &[] };
+        for (name, run) in CASES.iter().chain(refusals) {
             let rig = rig.clone();
             let full = format!("{}::{name}", rig.name());
             trials.push(Trial::test(full, move || judge(&rig, name, *run)));

@@ -57,7 +57,7 @@ const LAST_TURNS: usize = 4;
 
 /// Where a task's peers come from.
 pub(super) enum Place {
-    Bound(Listener),
+    Bound(Box<Listener>),
     Dialed(String),
 }
 
@@ -153,7 +153,7 @@ impl Task {
     pub(super) async fn bound(
         mut self,
         mut socket: Socket,
-        listener: Listener,
+        listener: Box<Listener>,
         named: zeromq::Endpoint,
     ) {
         let mut events = on!(&mut socket, each => each.monitor());

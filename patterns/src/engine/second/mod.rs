@@ -103,7 +103,7 @@ impl Thread {
         pipe: Option<Arc<Pipe>>,
     ) -> io::Result<()> {
         let endpoint = listener.endpoint().clone();
-        self.run(endpoint, Place::Bound(listener), bell, pipe)
+        self.run(endpoint, Place::Bound(Box::new(listener)), bell, pipe)
     }
 
     /// Connects, again and again.

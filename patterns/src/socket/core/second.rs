@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::publishing::Publisher;
 use super::{Core, Place};
 use crate::engine::owner::Owner;
-use crate::engine::pace;
+use crate::engine::pace::Hold;
 use crate::engine::pipe::Pipe;
 use crate::engine::second::Thread;
 use crate::engine::second::end::{Bell, End, Wish};
@@ -165,12 +165,11 @@ impl Core {
     /// Publishes to whoever is connected: the crate knows what they have subscribed to.
     pub(super) fn publish_second(&self, publisher: &Publisher, message: &Message) {
         let pipes = self.pipes();
-        let hold = pace::holds_each(pipes.len());
         let mut is_matched = false;
         for pipe in pipes.iter().filter(|pipe| pipe.is_linked()) {
             is_matched = true;
             // What there is no room for is counted.
-            let _ = pipe.offer(message, hold, false);
+            let _ = pipe.offer(message, Hold::Never, false);
         }
         if !is_matched {
             publisher.unmatched.fetch_add(1, Ordering::Relaxed);
