@@ -124,7 +124,7 @@ impl Engine {
     /// # What is without effect, or other than on an engine of our own
     ///
     /// - There are no limits on what a peer may announce or how many come in. A few bytes from a
-    ///   stranger can end the process.
+    ///   stranger end the process.
     /// - There are no heartbeats: a silent peer is not noticed, and one that sends a PING is parted
     ///   from. Peers on an engine of our own send none here, peers of libzmq leave theirs off.
     /// - A peer without an identity gets a random one. Who announces one that is in use takes it

@@ -322,7 +322,8 @@ impl Options {
         self
     }
 
-    /// The engine that drives the socket. Default [`Engine::global`].
+    /// The engine that drives the socket. Default [`Engine::global`]. With the feature `zeromq`,
+    /// `Engine::zeromq` is another one, which refuses some of these options.
     pub fn engine(mut self, engine: &Engine) -> Self {
         self.engine = Some(engine.clone());
         self

@@ -9,9 +9,12 @@
 //! A case is a function from a [`Rig`](rig::Rig), which makes sockets on the engine under test, to
 //! whether the fact holds. `shortfalls.rs` lists what the second engine cannot do: such a case has
 //! to fail, and with the words given there. One that holds all of a sudden fails the suite.
+//!
+//! The program is at the same time a process that a case starts, and that may be brought down.
 
 mod ending;
 mod exchange;
+mod giants;
 mod peers;
 mod pipeline;
 mod pubsub;
@@ -68,6 +71,7 @@ const CASES: &[Case] = cases! {
         a_dealer_that_is_bound_reaches_all_who_came,
         peers_that_came_in_at_one_endpoint_are_told_apart,
         a_connection_that_came_in_is_counted,
+        a_pool_of_servers_is_served_by_weight,
     }
     pubsub {
         a_subscriber_gets_what_begins_with_its_topic,
@@ -87,6 +91,9 @@ const CASES: &[Case] = cases! {
         without_a_peer_the_message_comes_back,
         a_full_queue_gives_the_message_back,
         a_push_notices_that_its_peer_has_gone,
+    }
+    giants {
+        a_frame_of_exabytes_ends_its_connection_and_nothing_else,
     }
     ending {
         nothing_is_lost_on_close,
@@ -137,6 +144,14 @@ fn judge(rig: &Rig, name: &str, run: fn(&Rig) -> Outcome) -> Result<(), Failed> 
 }
 
 fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some(giants::ROLE) {
+        let engine = arguments.next().unwrap_or_default();
+        return match giants::answer(&engine) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
     for shortfall in SHORTFALLS {
         let is_known = CASES.iter().any(|(name, _)| *name == shortfall.case);
         if !is_known {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use brokerless_patterns::{Dealer, Event, Message, Options, Pull, Push, Router, SendRefusal};
+use brokerless_patterns::{
+    Dealer, Event, Message, Options, Pull, Push, Router, SendRefusal, WeightedDealer,
+};
 
 use crate::rig::{LIMIT, MOMENT, Outcome, Rig, TCP, connected, holds, same, until, within};
 
@@ -225,6 +227,27 @@ pub(crate) fn peers_that_came_in_at_one_endpoint_are_told_apart(rig: &Rig) -> Ou
         pull.recv_timeout(LIMIT)?;
     }
     holds!(connected(&pull.stats(), 2), "two peers are not two");
+    Ok(())
+}
+
+pub(crate) fn a_pool_of_servers_is_served_by_weight(rig: &Rig) -> Outcome {
+    let pool = rig.make(WeightedDealer::with)?;
+    let mut servers = Vec::new();
+    for weight in [3, 1] {
+        let router = rig.make(Router::with)?;
+        pool.add(&router.bind_to(TCP)?.to_string(), weight)?;
+        servers.push((router, weight));
+    }
+    until("both are there", || connected(&pool.stats(), 2))?;
+    for _ in 0..40 {
+        pool.send("work")?;
+    }
+    for (router, weight) in servers {
+        for _ in 0..10 * weight {
+            router.recv_timeout(LIMIT)?;
+        }
+        holds!(router.try_recv().is_err(), "more than its share");
+    }
     Ok(())
 }
 

@@ -62,6 +62,11 @@ pub(crate) const SHORTFALLS: &[Shortfall] = &[
         words: "the peer has gone: not within",
     },
     Shortfall {
+        case: "giants::a_frame_of_exabytes_ends_its_connection_and_nothing_else",
+        reason: "the crate allocates what a stranger announces",
+        words: "the process has ended",
+    },
+    Shortfall {
         case: "ending::limits_on_what_a_peer_sends_are_held",
         reason: "the crate has none, and options that would set them are refused",
         words: "option frame_bytes_max is 1000",

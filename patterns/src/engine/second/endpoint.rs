@@ -292,12 +292,6 @@ impl Task {
             }
         }
         socket.shut();
-        let Some(owner) = self.owner.upgrade() else {
-            return;
-        };
-        for (_, way) in self.ways.drain() {
-            owner.gone(&way.pipe, &CloseReason::Local);
-        }
     }
 
     fn report(&self, event: Event) {
@@ -580,6 +574,19 @@ impl Task {
         self.failures += 1;
         if self.is_dialed || self.failures >= FAILURES_MAX {
             self.part_from_all(socket);
+        }
+    }
+}
+
+impl Drop for Task {
+    /// However the task has ended, nobody waits for its peers any more.
+    fn drop(&mut self) {
+        let owner = self.owner.upgrade();
+        for (_, way) in self.ways.drain() {
+            way.end.set_linked(false);
+            if let Some(owner) = &owner {
+                owner.gone(&way.pipe, &CloseReason::Local);
+            }
         }
     }
 }

@@ -42,6 +42,7 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
 
 use super::owner::Owner;
 use super::pipe::Pipe;
@@ -190,13 +191,20 @@ async fn start(task: Task, place: Place) -> io::Result<()> {
         Place::Bound(listener) => {
             let mut socket = task.socket()?;
             let named = socket.listen(&listener).await.map_err(as_io)?;
-            tokio::spawn(task.bound(socket, listener, named));
+            watch(tokio::spawn(task.bound(socket, listener, named)));
         }
-        Place::Dialed(text) => {
-            tokio::spawn(task.dialed(text));
-        }
+        Place::Dialed(text) => watch(tokio::spawn(task.dialed(text))),
     }
     Ok(())
+}
+
+/// Says so if a task ends by a panic: the crate's own, most likely. Its peers have gone with it.
+fn watch(task: JoinHandle<()>) {
+    tokio::spawn(async move {
+        if let Err(error) = task.await {
+            log::error!("an endpoint on the zeromq crate has failed for good: {error}");
+        }
+    });
 }
 
 /// Waits for the tasks of this thread to end, the crate's own among them: those that write do so
