@@ -37,6 +37,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "engine", "event", "link", "zmtp", "balance", "message", "counters",
         ],
     ),
+    ("bus", &["socket", "link", "message"]),
 ];
 /// The rooms without I/O: what they do follows from what they are given.
 const PURE: &[&str] = &["message", "balance", "zmtp"];
