@@ -7,7 +7,8 @@
 //! |---|---|---|---|
 //! | answering what it receives | more messages are at hand, and it is quick with each | `CHUNK` | when it waits |
 //! | sending bursts | between its last two waits it sent `BURST` or more, quickly | `CHUNK` | when it waits |
-//! | sending without a pause | `FLOOD_SENDS` in a row in little time | `SIP`, or `CHUNK` where several threads send | by the steward's next tick |
+//! | sending without a pause | `FLOOD_SENDS` in a row in little time | `SIP`, or `CHUNK` where several threads send or nothing comes back | by the steward's next tick |
+//! | sending to many without a pause | as many in a row, or fewer that have taken `MANY_TIME` | the same | the same |
 //!
 //! All else is written at once. The steward writes within a tick what was guessed wrong.
 //!
@@ -27,6 +28,11 @@ const FLOOD_SENDS: u32 = 32;
 const FLOOD_SEND: Duration = Duration::from_micros(10);
 /// The longest pause between two sends of a flood, a write of what was gathered included.
 const FLOOD_PAUSE: Duration = Duration::from_micros(50);
+
+/// The longest pause in a flood to many peers: what is held back is written after a tick anyway.
+const MANY_PAUSE: Duration = Duration::from_micros(500);
+/// After this time, messages to many peers in a row are a flood, however few.
+const MANY_TIME: Duration = Duration::from_millis(1);
 
 /// Bytes that are written together where many are at hand: enough to spare system calls, and
 /// little enough that the peer works on one chunk while the next is made.
@@ -74,6 +80,10 @@ struct Pace {
     /// When the count began; in a flood, the last send.
     mark: Cell<Option<Instant>>,
     flooding: Cell<bool>,
+    /// Messages to many peers in a row, since when, and when the last one had been sent.
+    many: Cell<u32>,
+    many_began: Cell<Option<Instant>>,
+    many_end: Cell<Option<Instant>>,
 }
 
 thread_local! {
@@ -88,30 +98,63 @@ thread_local! {
             sends: Cell::new(0),
             mark: Cell::new(None),
             flooding: Cell::new(false),
+            many: Cell::new(0),
+            many_began: Cell::new(None),
+            many_end: Cell::new(None),
         }
     };
 }
 
 /// How long the message that this thread sends now may be held back.
 pub(crate) fn holds() -> Hold {
-    holds_each(1)
-}
-
-/// How long a message that this thread sends now to so many peers may be held back.
-pub(crate) fn holds_each(peers: usize) -> Hold {
-    // A flood to many is as quick for each.
-    let peers = u32::try_from(peers).unwrap_or(u32::MAX).max(1);
     PACE.with(|pace| {
         pace.sent.set(pace.sent.get().saturating_add(1));
         if pace.answering.get() || pace.bursting.get() {
             return Hold::Chunk;
         }
         if pace.flooding.get() {
-            pace.still_flooding(peers)
+            pace.still_flooding()
         } else {
-            pace.begins_flooding(peers)
+            pace.begins_flooding()
         }
     })
+}
+
+/// How long a message that this thread sends now to many peers may be held back;
+/// [`sent_to_many`] follows.
+///
+/// To send to many takes as long as it takes: each peer may have to be woken. So what counts is
+/// how long the thread does anything else.
+pub(crate) fn holds_for_many() -> Hold {
+    PACE.with(|pace| {
+        pace.sent.set(pace.sent.get().saturating_add(1));
+        if pace.answering.get() || pace.bursting.get() {
+            return Hold::Chunk;
+        }
+        let now = Instant::now();
+        let flooding = pace.is_flooding_many(now);
+        let most = if flooding { MANY_PAUSE } else { FLOOD_PAUSE };
+        let pause = pace
+            .many_end
+            .get()
+            .map(|end| now.saturating_duration_since(end));
+        if pause.is_some_and(|pause| pause < most) {
+            pace.many.set(pace.many.get().saturating_add(1));
+        } else {
+            pace.many.set(0);
+            pace.many_began.set(Some(now));
+        }
+        if pace.is_flooding_many(now) {
+            Hold::Sip
+        } else {
+            Hold::Never
+        }
+    })
+}
+
+/// A message has been sent to many peers.
+pub(crate) fn sent_to_many() {
+    PACE.with(|pace| pace.many_end.set(Some(Instant::now())));
 }
 
 /// A number that tells this thread from others that run.
@@ -179,8 +222,15 @@ impl Pace {
         self.busy_ns.get() < SOON.as_nanos() as u64
     }
 
+    /// It has sent to many peers for so long that a tick more is little.
+    fn is_flooding_many(&self, now: Instant) -> bool {
+        let began = self.many_began.get();
+        let long = || began.is_some_and(|began| now.saturating_duration_since(began) > MANY_TIME);
+        self.many.get() >= FLOOD_SENDS || (self.many.get() >= BURST && long())
+    }
+
     /// Looks at the clock once in [`FLOOD_SENDS`] sends.
-    fn begins_flooding(&self, peers: u32) -> Hold {
+    fn begins_flooding(&self) -> Hold {
         let sends = self.sends.get();
         self.sends.set(sends + 1);
         if sends == 0 {
@@ -189,19 +239,17 @@ impl Pace {
             let now = Instant::now();
             let began = self.mark.replace(Some(now));
             self.sends.set(1);
-            let each = FLOOD_SEND.saturating_mul(peers);
-            let soon = began.is_some_and(|began| now - began < each.saturating_mul(FLOOD_SENDS));
+            let soon = began.is_some_and(|began| now - began < FLOOD_SEND * FLOOD_SENDS);
             self.flooding.set(soon);
         }
         Hold::Never
     }
 
     /// Looks at the clock at each send.
-    fn still_flooding(&self, peers: u32) -> Hold {
+    fn still_flooding(&self) -> Hold {
         let now = Instant::now();
         let last = self.mark.replace(Some(now));
-        let pause = FLOOD_PAUSE.max((FLOOD_SEND / 2).saturating_mul(peers));
-        if last.is_some_and(|last| now.saturating_duration_since(last) < pause) {
+        if last.is_some_and(|last| now.saturating_duration_since(last) < FLOOD_PAUSE) {
             return Hold::Sip;
         }
         self.flooding.set(false);
@@ -250,6 +298,42 @@ mod tests {
                 std::hint::spin_loop();
             }
             assert_eq!(holds(), Hold::Never);
+        });
+    }
+
+    #[test]
+    fn a_flood_to_many_is_seen_however_long_each_takes() {
+        let wait = |time: Duration| {
+            let end = Instant::now() + time;
+            while Instant::now() < end {
+                std::hint::spin_loop();
+            }
+        };
+        // The machine may take the processor away in a pause: then the count begins anew.
+        let sends_held = |each: Duration| {
+            let mut sends = 0;
+            loop {
+                if holds_for_many() != Hold::Never {
+                    return sends;
+                }
+                sends += 1;
+                wait(each);
+                sent_to_many();
+            }
+        };
+        on_a_fresh_thread(|| assert!(sends_held(Duration::ZERO) >= BURST));
+        on_a_fresh_thread(|| {
+            assert!(sends_held(MANY_TIME / 4) >= BURST);
+            sent_to_many();
+            wait(MANY_PAUSE);
+            assert_eq!(holds_for_many(), Hold::Never, "after a pause");
+        });
+        on_a_fresh_thread(|| {
+            for _ in 0..2 * FLOOD_SENDS {
+                assert_eq!(holds_for_many(), Hold::Never, "with pauses between");
+                sent_to_many();
+                wait(FLOOD_PAUSE);
+            }
         });
     }
 

@@ -144,12 +144,20 @@ impl Core {
         if peers.is_empty() {
             publisher.unmatched.fetch_add(1, Ordering::Relaxed);
         } else {
-            let hold = pace::holds_each(peers.len());
+            let many = peers.len() > 1;
+            let hold = if many {
+                pace::holds_for_many()
+            } else {
+                pace::holds()
+            };
             for subscriber in peers {
                 let offered = subscriber.peer.offer(&message, hold, false);
                 if offered == Offered::PassedOver && publisher.slow == SlowSubscriber::Disconnect {
                     slow.push(subscriber.peer.clone());
                 }
+            }
+            if many {
+                pace::sent_to_many();
             }
         }
         drop(last);

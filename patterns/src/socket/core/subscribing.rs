@@ -196,7 +196,7 @@ impl Core {
         }
         let takes = |pipe: &Arc<Pipe>| pipe.peer_type() == Some(SocketType::XPub);
         let pipes: Vec<_> = self.pipes().into_iter().filter(takes).collect();
-        let hold = pace::holds_each(pipes.len());
+        let hold = pace::holds();
         for pipe in pipes.iter().filter(|pipe| pipe.is_linked()) {
             // What there is no room for is counted.
             let _ = pipe.offer(&message, hold, false);
