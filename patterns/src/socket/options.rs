@@ -90,7 +90,9 @@ impl std::error::Error for OptionError {}
 /// For each connection, `recv_bytes_max` and `send_bytes_max`, one message of
 /// `message_bytes_max` being assembled, and 64 KiB by which a read may overshoot; at most
 /// `connections_max` times. With the defaults that is 192 MiB for a peer that uses all it may,
-/// and some 2 KiB for one that is idle. A service that faces strangers lowers the limits:
+/// and some 2 KiB for one that is idle. A subscriber adds 300 bytes for each of at most
+/// `subscriptions_max` topics, and `topics_bytes_max` for their names: 4 MiB. A service that faces
+/// strangers lowers the limits:
 ///
 /// ```
 /// use brokerless_patterns::{Options, Router};
