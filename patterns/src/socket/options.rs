@@ -301,8 +301,6 @@ impl Options {
         /// Topics of which a PUB or XPUB keeps the last message: whoever subscribes to the topic
         /// later, or to a prefix of it, is sent that first. A topic is a message's whole first
         /// frame. Default 0, none; at most 10,000,000.
-        ///
-        /// Several threads that publish wait for each other where this is on.
         last_values: usize;
         /// Bytes of all last messages together; beyond them what was published longest ago goes,
         /// and is counted. Default 64 MiB; 1 KiB to 1 TiB.
