@@ -25,6 +25,7 @@
 //! | [`Pub`], [`Sub`], [`XPub`], [`XSub`] | topics, for whoever wants them |
 //! | [`Pair`] | one peer |
 //! | [`WeightedDealer`] | many servers, by weight |
+//! | [`bus`] | typed topics: last values, losses counted |
 //! | [`Options`] | every limit and time |
 //! | [`Engine`] | who does the polling |
 //! | [`device`] | what stands between sockets: queue, forwarder, streamer |
@@ -32,6 +33,8 @@
 //! | [`zmtp`] | the protocol itself, without I/O |
 
 pub mod balance;
+#[cfg(feature = "bus")]
+pub mod bus;
 #[cfg(feature = "counters")]
 pub mod counters;
 #[cfg(not(feature = "counters"))]

@@ -38,6 +38,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("device", &["socket", "engine", "link", "message"]),
+    ("bus", &["socket", "link", "message"]),
 ];
 /// The rooms without I/O: what they do follows from what they are given.
 const PURE: &[&str] = &["message", "balance", "zmtp"];

@@ -132,12 +132,7 @@ impl Pipe {
             } => {
                 let hold = pace::holds().on(*one_way);
                 let after = outbox.push(message, hold, pace::thread())?;
-                if after.corked {
-                    shared.cork(self.clone());
-                } else if after.wrote {
-                    pace::wrote();
-                }
-                self.follow_up(after);
+                self.sent(after, shared);
                 Ok(())
             }
             Route::Inproc(end) => end.push(message),
@@ -158,12 +153,7 @@ impl Pipe {
                 let hold = hold.on(*one_way);
                 let offered = outbox.offer(message, hold, pace::thread(), beyond);
                 if let Offered::Taken(after) = offered {
-                    if after.corked {
-                        shared.cork(self.clone());
-                    } else if after.wrote {
-                        pace::wrote();
-                    }
-                    self.follow_up(after);
+                    self.sent(after, shared);
                 }
                 offered
             }
@@ -210,6 +200,16 @@ impl Pipe {
                 true
             }
         }
+    }
+
+    /// What a message that this thread has sent leaves to do.
+    fn sent(self: &Arc<Self>, after: After, shared: &Shared) {
+        if after.corked {
+            shared.cork(self.clone());
+        } else if after.wrote {
+            pace::wrote();
+        }
+        self.follow_up(after);
     }
 
     fn follow_up(&self, after: After) {
