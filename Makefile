@@ -60,6 +60,7 @@ second-engine: ## Lints and tests of the feature zeromq: the facts about both en
 	$(CARGO) clippy $(LOCKED) -p brokerless-patterns --features zeromq \
 	  --lib --test conformance -- -D warnings
 	$(CARGO) test $(LOCKED) -p brokerless-patterns --features zeromq --test conformance
+	$(CARGO) test $(LOCKED) -p brokerless-patterns --features zeromq --lib second
 	$(CARGO) test $(LOCKED) -p brokerless-patterns --features zeromq --doc zeromq
 
 costs: ## What a message costs: copies, allocations, system calls; instructions, where valgrind is.

@@ -11,22 +11,26 @@ use brokerless_patterns::{
 use crate::rig::{LIMIT, MOMENT, Outcome, Rig, TCP, connected, event, holds, same, until};
 
 pub(crate) fn nothing_is_lost_on_close(rig: &Rig) -> Outcome {
-    for link in rig.links() {
-        let pull = rig.make(Pull::with)?;
-        let endpoint = pull.bind_to(&link)?.to_string();
-        let push = Push::with(rig.options().send_messages_max(5000).linger(Some(LIMIT)))?;
-        push.connect_to(&endpoint)?;
-        for number in 0..2000u32 {
-            let mut body = vec![0; 1024];
-            body[..4].copy_from_slice(&number.to_be_bytes());
-            push.send(body)?;
+    // Many, and more than the kernel holds.
+    for (count, bytes) in [(2000u32, 1024), (40, 1 << 20)] {
+        for link in rig.links() {
+            let pull = rig.make(Pull::with)?;
+            let endpoint = pull.bind_to(&link)?.to_string();
+            let push = Push::with(rig.options().send_messages_max(5000).linger(Some(LIMIT)))?;
+            push.connect_to(&endpoint)?;
+            for number in 0..count {
+                let mut body = vec![0; bytes];
+                body[..4].copy_from_slice(&number.to_be_bytes());
+                push.send(body)?;
+            }
+            // The socket goes as soon as it is closed.
+            let closing = thread::spawn(move || push.close());
+            for number in 0..count {
+                same!(pull.recv_timeout(LIMIT)?[0][..4], number.to_be_bytes()[..]);
+            }
+            let unsent = closing.join().map_err(|_| "it panicked")?;
+            holds!(unsent.is_empty(), "{unsent:?}");
         }
-        let closing = thread::spawn(move || push.close());
-        for number in 0..2000u32 {
-            same!(pull.recv_timeout(LIMIT)?[0][..4], number.to_be_bytes()[..]);
-        }
-        let unsent = closing.join().map_err(|_| "it panicked")?;
-        holds!(unsent.is_empty(), "{unsent:?}");
     }
     Ok(())
 }

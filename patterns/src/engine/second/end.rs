@@ -13,7 +13,8 @@
 //! # Invariants
 //!
 //! 1. A message is in the queue, under way, or counted as written, dropped or passed over: the
-//!    books balance at every moment. (test `the_books_balance`)
+//!    books balance at every moment. (test
+//!    `a_message_that_the_crate_does_not_take_is_the_next_again`)
 //! 2. No ticket is dropped with `state` locked. (held by `End::begin`, which gives it out)
 //!
 //! # Not here
@@ -397,5 +398,117 @@ impl AsRef<[u8]> for Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.end.returned(self);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::socket::Options;
+    use crate::socket::core::Core;
+
+    /// An end with a peer, for so many messages.
+    fn end(messages_max: usize) -> Arc<End> {
+        let settings = Options::new()
+            .send_messages_max(messages_max)
+            .settings(SocketType::Dealer);
+        let owner: Weak<dyn Owner> = Weak::<Core>::new();
+        let end = End::new(owner, SocketType::Dealer, &settings, Arc::default());
+        end.set_linked(true);
+        end
+    }
+
+    /// Pushed, written, dropped, queued.
+    fn books(end: &End) -> [u64; 4] {
+        let counts = end.counts();
+        assert_eq!(
+            counts.pushed,
+            counts.written + counts.dropped + counts.queued as u64
+        );
+        [
+            counts.pushed,
+            counts.written,
+            counts.dropped,
+            counts.queued as u64,
+        ]
+    }
+
+    #[test]
+    fn a_message_is_written_when_the_crate_lets_go_of_it() {
+        let end = end(10);
+        end.push(Message::from(["one", "two"])).unwrap();
+        let message = end.begin().unwrap();
+        assert_eq!(message.get(1).unwrap(), "two");
+        end.gave();
+        assert_eq!(books(&end), [1, 0, 0, 1]);
+        drop(message);
+        assert_eq!(books(&end), [1, 1, 0, 0]);
+    }
+
+    #[test]
+    fn a_message_that_the_crate_does_not_take_is_the_next_again() {
+        let end = end(10);
+        end.push(Message::from("first")).unwrap();
+        end.push(Message::from("second")).unwrap();
+        let before = end.begin().unwrap();
+        end.gave();
+        let refused = end.begin().unwrap();
+        // One that is written meanwhile is another one.
+        drop(before);
+        drop(refused);
+        end.gave();
+        assert_eq!(books(&end), [2, 1, 0, 1]);
+        assert_eq!(end.begin().unwrap().get(0).unwrap(), "second");
+    }
+
+    #[test]
+    fn what_the_crate_has_when_the_peer_goes_is_dropped_and_the_queue_stays() {
+        let end = end(10);
+        for text in ["under way", "queued"] {
+            end.push(Message::from(text)).unwrap();
+        }
+        let message = end.begin().unwrap();
+        end.gave();
+        end.set_linked(false);
+        drop(message);
+        assert_eq!(books(&end), [2, 0, 1, 1]);
+        assert!(end.begin().is_none(), "there is nobody");
+        end.set_linked(true);
+        assert_eq!(end.begin().unwrap().get(0).unwrap(), "queued");
+    }
+
+    #[test]
+    fn what_the_crate_has_counts_against_the_limit() {
+        let end = end(2);
+        end.push(Message::from("one")).unwrap();
+        let one = end.begin().unwrap();
+        end.gave();
+        end.push(Message::from("two")).unwrap();
+        let (refused, message) = end.push(Message::from("three")).unwrap_err();
+        assert_eq!((refused, &message[0][..]), (Refused::Full, &b"three"[..]));
+        assert!(!end.has_room() && !end.is_drained());
+        drop(one);
+        assert!(end.has_room());
+        end.push(message).unwrap();
+        end.close();
+        assert_eq!(books(&end), [3, 1, 2, 0]);
+        assert_eq!(
+            end.push(Message::from("four")).unwrap_err().0,
+            Refused::Gone
+        );
+    }
+
+    #[test]
+    fn a_topic_that_is_taken_back_before_it_was_told_is_told_as_that() {
+        let end = end(1);
+        assert_eq!(end.tell(true, b"early"), Told::Nobody);
+        end.tell_first([&b"first"[..], b"second"].into_iter());
+        assert_eq!(end.tell(false, b"first"), Told::Queued);
+        let topics: Vec<_> = end.take_topics().into_iter().collect();
+        assert_eq!(
+            topics,
+            [(b"first"[..].into(), false), (b"second"[..].into(), true)]
+        );
+        assert!(end.take_topics().is_empty());
     }
 }

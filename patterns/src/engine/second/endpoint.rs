@@ -372,26 +372,27 @@ impl Task {
             return;
         };
         self.failures = 0;
-        owner.report(Event::Disconnected {
-            endpoint: self.endpoint.clone(),
-            remote: "unknown".into(),
-            peer: way.pipe.id,
-            reason: reason.clone(),
-        });
+        let pipe = way.pipe.clone();
         if self.peers.values().any(|other| *other == number) {
             // Whoever is left takes what is queued.
             way.end.set_linked(true);
-            return;
-        }
-        way.end.set_linked(false);
-        if !self.is_fixed {
-            self.shared = None;
-            if let Some(way) = self.ways.remove(&number) {
-                owner.gone(&way.pipe, &reason);
+        } else {
+            way.end.set_linked(false);
+            if !self.is_fixed {
+                self.shared = None;
+                self.ways.remove(&number);
             }
-        } else if self.is_dialed {
-            owner.gone(&way.pipe, &reason);
+            if !self.is_fixed || self.is_dialed {
+                owner.gone(&pipe, &reason);
+            }
         }
+        // Who hears of it finds it so.
+        owner.report(Event::Disconnected {
+            endpoint: self.endpoint.clone(),
+            remote: "unknown".into(),
+            peer: pipe.id,
+            reason,
+        });
     }
 
     fn part_from_all(&mut self, socket: &Socket) {
