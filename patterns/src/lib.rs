@@ -29,6 +29,7 @@
 //! | [`Options`] | every limit and time |
 //! | [`Engine`] | who does the polling |
 //! | [`balance`] | picking policies |
+//! | [`retry`], [`workers`] | what request patterns are made of, without I/O |
 //! | [`zmtp`] | the protocol itself, without I/O |
 
 pub mod balance;
@@ -42,7 +43,9 @@ mod engine;
 mod event;
 mod link;
 mod message;
+pub mod retry;
 mod socket;
+pub mod workers;
 pub mod zmtp;
 
 pub use engine::Engine;
