@@ -42,3 +42,19 @@ example!(
     "../examples/pipeline.rs",
     pipeline_tells_its_story
 );
+example!(
+    freelance,
+    "../examples/freelance.rs",
+    freelance_tells_its_story
+);
+example!(
+    scatter_gather,
+    "../examples/scatter_gather.rs",
+    scatter_gather_tells_its_story
+);
+#[cfg(feature = "bus")]
+example!(
+    last_value_cache,
+    "../examples/last_value_cache.rs",
+    last_value_cache_tells_its_story
+);
