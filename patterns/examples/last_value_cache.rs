@@ -125,6 +125,10 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
             .subscriber()
             .options(Options::new().recv_messages_max(20))
             .connect("inproc://weather-out")?;
+        let of_topic = |count| (topic.frame().clone(), count);
+        until("the second subscriber", || {
+            back.subscriptions().contains(&of_topic(2))
+        });
         for degrees in 6..=500 {
             publisher.publish(&weather(degrees))?;
             take_to(&late, degrees)?;

@@ -27,9 +27,9 @@ const LIMIT: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, PartialEq)]
 enum Fate {
     Lives,
-    /// Dies at its fifth piece, with it in hand.
+    /// Dies at its first piece, with it in hand.
     DiesAtWork,
-    /// Says at its fifth piece that it can take another, and dies before the result is out.
+    /// Says at its first piece that it can take another, and dies before the result is out.
     DiesWithResult,
     /// Sends each result twice.
     Stutters,
@@ -48,10 +48,10 @@ fn work(source: &str, sink: &str, fate: Fate) -> Result<u64, brokerless_patterns
         if message[0] == "END" {
             break;
         }
-        if done == 4 && fate == Fate::DiesAtWork {
+        if fate == Fate::DiesAtWork {
             break;
         }
-        if done == 4 && fate == Fate::DiesWithResult {
+        if fate == Fate::DiesWithResult {
             let _ = source.send("TOKEN");
             let _ = source.close(); // sends what is queued
             break;
@@ -128,8 +128,13 @@ fn give_and_gather(source: &Router, sink: &Pull, late: &dyn Fn()) -> Outcome {
                 }
             }
         }
-        // Half of it is kept back for who comes late, so that the story is the same each time.
-        let held_back = if joined < 5 { PIECES as usize / 2 } else { 0 };
+        // It begins with four, and half is kept back for who comes late, so that the story is the
+        // same each time.
+        let held_back = match joined {
+            0..4 => PIECES as usize,
+            4 => PIECES as usize / 2,
+            _ => 0,
+        };
         while waiting.len() > held_back && workers.ready_count() > 0 {
             let Some(piece) = waiting.pop_first() else {
                 break;
@@ -188,9 +193,9 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
             outcome.sum, outcome.given_again, outcome.twice
         );
         assert_eq!(outcome.sum, PIECES * (PIECES + 1) * (2 * PIECES + 1) / 6);
-        assert_eq!(outcome.given_again, 2);
+        assert!(outcome.given_again >= 2);
         assert!(outcome.twice >= 1);
-        assert_eq!((shares[1], shares[2]), (4, 4));
+        assert_eq!((shares[1], shares[2]), (0, 0));
         assert!(shares[4] >= 1, "who came late got nothing");
         Ok(())
     })
