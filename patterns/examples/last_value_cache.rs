@@ -15,8 +15,9 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
+use brokerless_patterns::Options;
 use brokerless_patterns::bus::{Publisher, Subscriber, Topic};
-use brokerless_patterns::{Options, RecvError, XPub, XSub, wait_any};
+use brokerless_patterns::device::Device;
 use serde::{Deserialize, Serialize};
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -31,22 +32,6 @@ fn weather(degrees: i32) -> Weather {
     Weather {
         degrees,
         wind: "north".into(),
-    }
-}
-
-/// Passes publications down and subscriptions up, until its sockets are closed. With more than
-/// this in hand, `bl-forwarder` is the program for it.
-fn forward(front: &XSub, back: &XPub) {
-    loop {
-        wait_any(&[front, back]);
-        match front.try_recv() {
-            Ok(message) => drop(back.send(message)),
-            Err(RecvError::Closed) => return,
-            Err(_) => {}
-        }
-        if let Ok(subscription) = back.try_recv() {
-            let _ = front.send(subscription);
-        }
     }
 }
 
@@ -85,20 +70,22 @@ impl<F: FnMut()> Drop for AtEnd<F> {
 
 /// Runs the story, and checks it.
 pub(crate) fn main() -> Result<(), Box<dyn Error>> {
-    let front = XSub::bind("inproc://weather-in")?;
-    // What is kept must be there before whoever wants it: everything is asked for.
-    front.subscribe("")?;
-    let narrow = Options::new().send_messages_max(20);
-    let back = XPub::with(narrow.last_values(1000))?;
-    back.bind_to("inproc://weather-out")?;
+    // What `bl-forwarder --last-values 1000` is, within this program.
+    let device = Device::forwarder()
+        .frontend("inproc://weather-in")
+        .backend("inproc://weather-out")
+        .options(Options::new().send_messages_max(20).last_values(1000))
+        .build()?;
+    let forwarder = device.handle();
+    let kept = || forwarder.statistics().backend.socket.last_values;
     let topic = Topic::<Weather>::new("weather.oslo")?;
     let other = Topic::<Weather>::new("weather.oslo.airport")?;
 
     std::thread::scope(|scope| {
         let _end = AtEnd(|| {
-            let (_, _) = (front.close(), back.close());
+            forwarder.terminate();
         });
-        scope.spawn(|| forward(&front, &back));
+        scope.spawn(move || device.run());
         let publisher = topic.publisher().connect("inproc://weather-in")?;
         let airport = other.publisher().connect("inproc://weather-in")?;
         until("the forwarder", || {
@@ -108,7 +95,7 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
             publisher.publish(&weather(degrees))?;
         }
         airport.publish(&weather(-40))?;
-        until("the last values", || back.stats().last_values == 2);
+        until("the last values", || kept() == 2);
 
         // Who joins late is told what holds, and of its own topic only.
         let late = topic.subscriber().connect("inproc://weather-out")?;
@@ -125,9 +112,9 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
             .subscriber()
             .options(Options::new().recv_messages_max(20))
             .connect("inproc://weather-out")?;
-        let of_topic = |count| (topic.frame().clone(), count);
-        until("the second subscriber", || {
-            back.subscriptions().contains(&of_topic(2))
+        until("both subscribers", || {
+            let peers = forwarder.statistics().backend.socket.peers;
+            peers.iter().map(|peer| peer.subscriptions).sum::<usize>() == 2
         });
         for degrees in 6..=500 {
             publisher.publish(&weather(degrees))?;

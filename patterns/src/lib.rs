@@ -28,6 +28,7 @@
 //! | [`bus`] | typed topics: last values, losses counted |
 //! | [`Options`] | every limit and time |
 //! | [`Engine`] | who does the polling |
+//! | [`device`] | what stands between sockets: queue, forwarder, streamer |
 //! | [`balance`] | picking policies |
 //! | [`retry`], [`workers`] | what request patterns are made of, without I/O |
 //! | [`zmtp`] | the protocol itself, without I/O |
@@ -39,6 +40,7 @@ pub mod bus;
 pub mod counters;
 #[cfg(not(feature = "counters"))]
 mod counters;
+pub mod device;
 mod engine;
 mod event;
 mod link;

@@ -4,11 +4,14 @@
 //! other. Both sides are in this process, each with an engine and a thread of its own.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use brokerless_patterns::counters::{payload_bytes_copied, system_calls};
-use brokerless_patterns::{Dealer, Engine, Frame, Message, Options, Router};
+use brokerless_patterns::{Dealer, Engine, Frame, Message, Options, Pub, Router};
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -116,11 +119,160 @@ fn a_message_costs_no_more_than_is_promised() {
         assert!(pipelined.allocations <= 2.0, "{pipelined:?}");
     }
 
+    a_publish_costs_each_peer_a_copy_and_those_that_do_not_read_nothing();
+
     for bytes in [1, 64, 4096, 1 << 20] {
         let inproc = measure("inproc://costs", bytes, 1_000, 8);
         println!("inproc {bytes} B: {inproc:?}");
         assert_eq!(inproc.bytes_copied, 0.0, "of {bytes} bytes");
     }
+}
+
+/// A publisher with subscribers made of bytes, of which the last few never read.
+struct Crowd {
+    publisher: Pub,
+    good: Vec<TcpStream>,
+    _slow: Vec<TcpStream>,
+}
+
+/// Messages published in a round: few enough for each to be written at once.
+const ROUND: usize = 30;
+
+/// What a round of publishing cost.
+#[derive(Debug, Clone, Copy)]
+struct RoundCost {
+    allocations: f64,
+    system_calls: f64,
+    seconds: f64,
+}
+
+impl Crowd {
+    fn new(good: usize, slow: usize) -> Self {
+        let options = Options::new()
+            .engine(&Engine::new().unwrap())
+            .heartbeat_interval(None)
+            .send_bytes_max(512 * 1024)
+            .send_buffer_bytes(Some(16 * 1024));
+        let publisher = Pub::with(options).unwrap();
+        let endpoint = publisher.bind_to("tcp://127.0.0.1:*").unwrap().to_string();
+        let mut streams: Vec<_> = (0..good + slow).map(|_| subscribed(&endpoint)).collect();
+        let deadline = Instant::now() + LIMIT;
+        while publisher.subscriptions() != [(Frame::new(), good + slow)] {
+            assert!(Instant::now() < deadline, "not all have subscribed");
+            std::thread::yield_now();
+        }
+        let slow = streams.split_off(good);
+        Crowd {
+            publisher,
+            good: streams,
+            _slow: slow,
+        }
+    }
+
+    /// Publishes so many messages, while each good subscriber reads all of them.
+    fn round(&self, frame: &Frame, count: usize) -> RoundCost {
+        let header = if frame.len() < 256 { 2 } else { 9 };
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let mut space = vec![0; count * (header + frame.len())];
+                for mut stream in &self.good {
+                    stream.read_exact(&mut space).unwrap();
+                }
+                Instant::now()
+            });
+            // A thread of its own, that has no pace yet.
+            let writer = scope.spawn(|| {
+                let allocations = ALLOCATIONS.load(Ordering::SeqCst);
+                let (calls, begin) = (system_calls(), Instant::now());
+                for _ in 0..count {
+                    self.publisher.send(frame.clone()).unwrap();
+                }
+                let allocations = ALLOCATIONS.load(Ordering::SeqCst) - allocations;
+                (allocations, system_calls() - calls, begin)
+            });
+            let (allocations, calls, begin) = writer.join().unwrap();
+            let end = reader.join().unwrap();
+            RoundCost {
+                allocations: allocations as f64,
+                system_calls: calls as f64,
+                seconds: (end - begin).as_secs_f64(),
+            }
+        })
+    }
+}
+
+/// A subscriber to everything, through its handshake.
+fn subscribed(endpoint: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(endpoint.strip_prefix("tcp://").unwrap()).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    let mut hello = [0; 64];
+    (hello[0], hello[9], hello[10]) = (0xFF, 0x7F, 3);
+    hello[12..16].copy_from_slice(b"NULL");
+    let ready = b"\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x03SUB";
+    stream
+        .write_all(&[&hello[..], ready, &[0, 1, 1]].concat())
+        .unwrap();
+    // The publisher's greeting and READY: its type is as long, and it has no identity to tell.
+    let mut theirs = [0; 64 + 2];
+    stream.read_exact(&mut theirs).unwrap();
+    let mut ready = vec![0; usize::from(theirs[65])];
+    stream.read_exact(&mut ready).unwrap();
+    stream
+}
+
+fn a_publish_costs_each_peer_a_copy_and_those_that_do_not_read_nothing() {
+    const GOOD: usize = 450;
+    const SLOW: usize = 50;
+    let mut files = getrlimit(Resource::Nofile);
+    files.current = files.maximum.map(|most| most.min(8192));
+    setrlimit(Resource::Nofile, files).unwrap();
+
+    let (frame, large) = (Frame::from(vec![7; 64]), Frame::from(vec![7; 16 * 1024]));
+    let crowds = [Crowd::new(GOOD, 0), Crowd::new(GOOD, SLOW)];
+    let passed_over = |crowd: &Crowd| {
+        let peers = crowd.publisher.stats().peers;
+        peers
+            .iter()
+            .filter(|peer| peer.passed_over_messages > 0)
+            .count()
+    };
+    let mut warm = 0;
+    while passed_over(&crowds[1]) < SLOW {
+        for crowd in &crowds {
+            crowd.round(&large, 20);
+            crowd.round(&frame, ROUND);
+        }
+        warm += 1;
+        assert!(warm < 100, "those that do not read are never full");
+    }
+    let before = crowds[1].publisher.stats().dropped["slow-subscriber"];
+    let rounds: Vec<_> = (0..15)
+        .map(|_| crowds.each_ref().map(|crowd| crowd.round(&frame, ROUND)))
+        .collect();
+    assert_eq!(
+        crowds[1].publisher.stats().dropped["slow-subscriber"] - before,
+        (15 * ROUND * SLOW) as u64,
+        "all that while they took nothing"
+    );
+    let median = |of: &dyn Fn(&[RoundCost; 2]) -> f64| {
+        let mut values: Vec<_> = rounds.iter().map(of).collect();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    let copies = (ROUND * GOOD) as f64;
+    for (crowd, name) in ["all read", "a tenth does not"].into_iter().enumerate() {
+        let allocations = median(&|round| round[crowd].allocations) / copies;
+        let calls = median(&|round| round[crowd].system_calls) / copies;
+        println!("publish, {name}: {allocations:.4} allocations, {calls:.4} system calls a copy");
+        assert!(
+            allocations < 0.01,
+            "{allocations} allocations for each copy"
+        );
+    }
+    let calls = median(&|round| round[1].system_calls / round[0].system_calls);
+    let rate = median(&|round| round[0].seconds / round[1].seconds);
+    println!("publish, a tenth does not read: {calls:.3} x the system calls, {rate:.2} x the rate");
+    assert!(calls <= 1.05, "{calls} times the system calls");
 }
 
 /// A small frame is gathered into the write buffer, and copied out of the read buffer: so the

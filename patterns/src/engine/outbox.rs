@@ -80,6 +80,8 @@ pub(crate) struct After {
     pub(crate) room: bool,
     /// List the queue for a later flush.
     pub(crate) corked: bool,
+    /// Something was written.
+    pub(crate) wrote: bool,
 }
 
 /// Counts of one outbox.
@@ -256,7 +258,9 @@ impl<L: Link> Outbox<L> {
             return Err((Refused::Gone, message));
         }
         let bytes = message.bytes();
-        if self.is_full(&mut state, bytes) {
+        let full;
+        (state, full) = self.is_full(state, bytes);
+        if full {
             state.starved = true;
             return Err((Refused::Full, message));
         }
@@ -272,14 +276,31 @@ impl<L: Link> Outbox<L> {
         Ok(self.pushed(state, hold, pusher))
     }
 
-    /// Whether there is no room for so many bytes. A conflating queue makes it.
-    fn is_full(&self, state: &mut State<L>, bytes: usize) -> bool {
+    /// Whether there is no room for so many bytes. A conflating queue makes it; another one that
+    /// has only held back what it could have written writes it first.
+    fn is_full<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State<L>>,
+        bytes: usize,
+    ) -> (MutexGuard<'a, State<L>>, bool) {
         if self.conflates {
             state.conflate();
-            return false;
+            return (state, false);
         }
-        let queued = state.queued();
-        queued >= self.messages_max || (queued > 0 && state.queued_bytes() + bytes > self.bytes_max)
+        let full = |state: &State<L>| {
+            let queued = state.queued();
+            queued >= self.messages_max
+                || (queued > 0 && state.queued_bytes() + bytes > self.bytes_max)
+        };
+        let free = state.link.is_some() && !state.writing && !state.blocked;
+        if full(&state) && free && !state.pending.is_empty() {
+            let after = self.write(state);
+            state = self.state.lock();
+            // Whoever writes next tells of the room.
+            state.starved |= after.room;
+        }
+        let full = full(&state) || state.closed;
+        (state, full)
     }
 
     /// A message has been encoded: writes it, unless somebody does, or it is held back.
@@ -302,8 +323,8 @@ impl<L: Link> Outbox<L> {
         if state.pending.len() < chunk {
             let corked = !std::mem::replace(&mut state.corked, true);
             return After {
-                room: false,
                 corked,
+                ..After::default()
             };
         }
         self.write(state)
@@ -424,6 +445,7 @@ impl<L: Link> Outbox<L> {
         After {
             room,
             corked: false,
+            wrote: true,
         }
     }
 
@@ -673,6 +695,23 @@ mod tests {
         };
         assert_eq!(gathered(1), SIP.div_ceil(66));
         assert_eq!(gathered(2), CHUNK.div_ceil(66));
+    }
+
+    #[test]
+    fn what_is_only_held_back_fills_no_queue() {
+        let outbox = Outbox::new(2, 1000, true);
+        let link = Memory::with_room(100);
+        let _ = outbox.attach(link.clone());
+        for _ in 0..10 {
+            let _ = outbox.push("x".into(), Hold::Chunk, 1).unwrap();
+        }
+        assert_eq!(outbox.counts().written, 8);
+        link.make_room(0);
+        let mut refused = 0;
+        for _ in 0..10 {
+            refused += usize::from(outbox.push("x".into(), Hold::Chunk, 1).is_err());
+        }
+        assert_eq!((refused, outbox.counts().queued), (10, 2));
     }
 
     #[test]

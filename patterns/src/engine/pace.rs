@@ -7,7 +7,7 @@
 //! |---|---|---|---|
 //! | answering what it receives | more messages are at hand, and it is quick with each | `CHUNK` | when it waits |
 //! | sending bursts | between its last two waits it sent `BURST` or more, quickly | `CHUNK` | when it waits |
-//! | sending without a pause | `FLOOD_SENDS` in a row in little time | `SIP`, or `CHUNK` where several threads send | by the steward's next tick |
+//! | sending without a pause | `FLOOD_SENDS` in a row, each right after the last | `SIP`, or `CHUNK` where several threads send | by the steward's next tick |
 //!
 //! All else is written at once. The steward writes within a tick what was guessed wrong.
 //!
@@ -23,10 +23,15 @@ const SOON: Duration = Duration::from_micros(50);
 const BURST: u32 = 8;
 /// Sends in a row, without waiting, after which a thread may be flooding.
 const FLOOD_SENDS: u32 = 32;
-/// The longest that a send of a flood may take on average, its write included.
-const FLOOD_SEND: Duration = Duration::from_micros(10);
-/// The longest pause between two sends of a flood, a write of what was gathered included.
+/// Sends after which a flood that was interrupted goes on.
+const FLOOD_PROOF: u32 = 4;
+/// The longest pause between two of these, from the end of one to the beginning of the next: what
+/// a write takes says nothing about the thread.
+const FLOOD_GAP: Duration = Duration::from_micros(5);
+/// The longest pause in a flood that goes on.
 const FLOOD_PAUSE: Duration = Duration::from_micros(50);
+/// The longest that a send of a burst may take on average, its write included.
+const BURST_SEND: Duration = Duration::from_micros(10);
 
 /// Bytes that are written together where many are at hand: enough to spare system calls, and
 /// little enough that the peer works on one chunk while the next is made.
@@ -69,9 +74,9 @@ struct Pace {
     bursting: Cell<bool>,
     /// Sends since the last wait.
     sent: Cell<u32>,
-    /// Sends of these since the clock was looked at.
+    /// Sends of these in a row.
     sends: Cell<u32>,
-    /// When the count began; in a flood, the last send.
+    /// When the last of them began, or its write ended.
     mark: Cell<Option<Instant>>,
     flooding: Cell<bool>,
 }
@@ -94,24 +99,27 @@ thread_local! {
 
 /// How long the message that this thread sends now may be held back.
 pub(crate) fn holds() -> Hold {
-    holds_each(1)
-}
-
-/// How long a message that this thread sends now to so many peers may be held back.
-pub(crate) fn holds_each(peers: usize) -> Hold {
-    // A flood to many is as quick for each.
-    let peers = u32::try_from(peers).unwrap_or(u32::MAX).max(1);
     PACE.with(|pace| {
         pace.sent.set(pace.sent.get().saturating_add(1));
         if pace.answering.get() || pace.bursting.get() {
             return Hold::Chunk;
         }
         if pace.flooding.get() {
-            pace.still_flooding(peers)
+            pace.still_flooding()
         } else {
-            pace.begins_flooding(peers)
+            pace.begins_flooding()
         }
     })
+}
+
+/// What this thread has just sent was written, which took its time.
+pub(crate) fn wrote() {
+    PACE.with(|pace| {
+        // The first send after a wait is no flood yet, and spared the clock.
+        if pace.flooding.get() || pace.sends.get() > 1 {
+            pace.mark.set(Some(Instant::now()));
+        }
+    });
 }
 
 /// A number that tells this thread from others that run.
@@ -143,13 +151,14 @@ pub(crate) fn waits(now: Instant) -> Outlook {
         pace.answering.set(false);
         pace.flooding.set(false);
         pace.sends.set(0);
+        pace.mark.set(None);
         let sent = pace.sent.take();
         if let Some(since) = pace.since.take() {
             let taken = u64::from(pace.taken.get().max(1));
             let whole = now.saturating_duration_since(since);
             let busy = whole.as_nanos() as u64 / taken;
             pace.bursting
-                .set(sent >= BURST && whole < FLOOD_SEND * sent);
+                .set(sent >= BURST && whole < BURST_SEND * sent);
             let known = pace.busy_ns.get();
             // A quarter of the way towards what was seen; the first time, all of it.
             pace.busy_ns.set(if known == u64::MAX {
@@ -179,33 +188,32 @@ impl Pace {
         self.busy_ns.get() < SOON.as_nanos() as u64
     }
 
-    /// Looks at the clock once in [`FLOOD_SENDS`] sends.
-    fn begins_flooding(&self, peers: u32) -> Hold {
+    /// Looks at the clock from the second send in a row on.
+    fn begins_flooding(&self) -> Hold {
         let sends = self.sends.get();
-        self.sends.set(sends + 1);
-        if sends == 0 {
-            self.mark.set(Some(Instant::now()));
-        } else if sends >= FLOOD_SENDS {
+        if sends > 0 {
             let now = Instant::now();
-            let began = self.mark.replace(Some(now));
-            self.sends.set(1);
-            let each = FLOOD_SEND.saturating_mul(peers);
-            let soon = began.is_some_and(|began| now - began < each.saturating_mul(FLOOD_SENDS));
-            self.flooding.set(soon);
+            let last = self.mark.replace(Some(now));
+            if last.is_some_and(|last| now.saturating_duration_since(last) >= FLOOD_GAP) {
+                self.sends.set(1);
+                return Hold::Never;
+            }
+            self.flooding.set(sends >= FLOOD_SENDS);
         }
+        self.sends.set(sends + 1);
         Hold::Never
     }
 
     /// Looks at the clock at each send.
-    fn still_flooding(&self, peers: u32) -> Hold {
+    fn still_flooding(&self) -> Hold {
         let now = Instant::now();
         let last = self.mark.replace(Some(now));
-        let pause = FLOOD_PAUSE.max((FLOOD_SEND / 2).saturating_mul(peers));
-        if last.is_some_and(|last| now.saturating_duration_since(last) < pause) {
+        if last.is_some_and(|last| now.saturating_duration_since(last) < FLOOD_PAUSE) {
             return Hold::Sip;
         }
+        // Perhaps it was the processor that was taken away: a few sends show whether it goes on.
         self.flooding.set(false);
-        self.sends.set(0);
+        self.sends.set(FLOOD_SENDS - FLOOD_PROOF);
         Hold::Never
     }
 }
@@ -259,15 +267,15 @@ mod tests {
             let begin = Instant::now();
             waited(begin);
             (0..BURST).for_each(|_| assert_eq!(holds(), Hold::Never));
-            waits(begin + FLOOD_SEND);
+            waits(begin + BURST_SEND);
             assert_eq!(holds(), Hold::Chunk);
             waited(begin);
             assert_eq!(holds(), Hold::Chunk);
-            waits(begin + FLOOD_SEND);
+            waits(begin + BURST_SEND);
             assert_eq!(holds(), Hold::Never, "one message is no burst");
             waited(begin);
             (0..BURST).for_each(|_| assert_eq!(holds(), Hold::Never));
-            waits(begin + FLOOD_SEND * BURST * 2);
+            waits(begin + BURST_SEND * BURST * 2);
             assert_eq!(holds(), Hold::Never, "these took their time");
         });
     }

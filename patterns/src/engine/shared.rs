@@ -318,7 +318,7 @@ impl Shared {
     pub(crate) fn cork(&self, pipe: Arc<Pipe>) {
         self.corked.lock().push(pipe);
         self.any_corked.store(true, Ordering::SeqCst);
-        self.steward.nudge();
+        self.steward.held_back();
     }
 
     pub(crate) fn has_corked(&self) -> bool {

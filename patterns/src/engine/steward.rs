@@ -23,7 +23,10 @@
 //!    `a_nudge_is_never_lost`)
 //! 2. A poll that is left to it is ended when its time has come. (loom test
 //!    `a_watched_poll_is_ended_in_time`)
-//! 3. A signal that came late does not keep it from parking. (test
+//! 3. What is held back while it leads ends its sleep. (loom test
+//!    `what_is_held_back_ends_the_stewards_lead`; test
+//!    `the_last_messages_of_a_flood_go_out_though_nobody_waits`)
+//! 4. A signal that came late does not keep it from parking. (test
 //!    `what_was_signalled_late_is_forgotten`)
 
 use std::sync::{OnceLock, Weak};
@@ -31,7 +34,7 @@ use std::time::{Duration, Instant};
 
 use super::lead::Watch;
 use super::shared::Shared;
-use super::sync::{Arc, AtomicU32, AtomicU64, Ordering};
+use super::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, Ordering};
 use super::waiter::{LEAVE, READY, Waiter};
 
 /// The time between two looks.
@@ -49,6 +52,8 @@ pub(crate) struct Steward {
     waiter: OnceLock<Arc<Waiter>>,
     /// When it looks next by itself, while it is parked.
     parked_until: AtomicU64,
+    /// It leads: it sleeps in the kernel, and has no ticks.
+    leads: AtomicBool,
 }
 
 impl Steward {
@@ -58,6 +63,7 @@ impl Steward {
             state: AtomicU32::new(AWAKE),
             waiter: OnceLock::new(),
             parked_until: AtomicU64::new(0),
+            leads: AtomicBool::new(false),
         }
     }
 
@@ -69,6 +75,22 @@ impl Steward {
         {
             waiter.signal(READY);
         }
+    }
+
+    /// Makes sure that what has been held back is written within a tick: a steward that leads
+    /// gives the lead up for one.
+    pub(crate) fn held_back(&self) {
+        self.nudge();
+        if self.leads.load(Ordering::SeqCst)
+            && let Some(waiter) = self.waiter.get()
+        {
+            waiter.signal(LEAVE);
+        }
+    }
+
+    /// Notes whether the steward leads; it looks what has been held back afterwards.
+    pub(super) fn set_leads(&self, leads: bool) {
+        self.leads.store(leads, Ordering::SeqCst);
     }
 
     /// Makes sure that the steward looks by then, counted from the engine's beginning: it looks
@@ -144,8 +166,13 @@ fn run(weak: &Weak<Shared>) {
         let pumping = shared.pump();
         match shared.lead.watch(&waiter, shared.has_links() && !pumping) {
             Watch::Taken => {
+                shared.steward.set_leads(true);
                 shared.drive(&waiter, None, Instant::now(), None, false);
+                shared.steward.set_leads(false);
                 shared.lead.leave(true);
+                // It has left; whatever it was asked for, a tick is soon enough. To look at once
+                // would part what is being gathered.
+                waiter.take(LEAVE);
                 quiet = 0;
             }
             Watch::Busy => quiet = 0,

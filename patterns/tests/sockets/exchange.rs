@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
-use brokerless_patterns::{Dealer, Message, Options, RecvError, Rep, Req, Router, WeightedDealer};
+use brokerless_patterns::{
+    Dealer, Engine, Message, Options, Pull, Push, RecvError, Rep, Req, Router, WeightedDealer,
+};
 
 use crate::support::{LIMIT, bound, transports, until};
 
@@ -167,5 +169,34 @@ fn a_receivers_channel_and_full_queues_within_the_process_get_along() {
     }
     for _ in 0..senders {
         finished.recv_timeout(LIMIT).expect("a sender");
+    }
+}
+
+#[test]
+fn the_last_messages_of_a_flood_go_out_though_nobody_waits() {
+    let own = || {
+        Options::new()
+            .heartbeat_interval(None)
+            .engine(&Engine::new().unwrap())
+    };
+    let pull = Pull::with(own()).unwrap();
+    let endpoint = pull.bind_to("tcp://127.0.0.1:*").unwrap().to_string();
+    let push = Push::with(own().send_messages_max(10_000)).unwrap();
+    push.connect_to(&endpoint).unwrap();
+    for round in 0..30 {
+        // What is held back at the end of a round is written by nobody but the steward, which has
+        // come to lead meanwhile: this thread waits for nothing of its engine.
+        let count = 1000 + round;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for n in 0..count {
+                    let message = pull.recv_timeout(LIMIT).expect("one more");
+                    assert_eq!(message[0], n.to_string().as_str());
+                }
+            });
+            for n in 0..count {
+                push.try_send(n.to_string()).unwrap();
+            }
+        });
     }
 }

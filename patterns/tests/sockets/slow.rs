@@ -11,7 +11,7 @@ use brokerless_patterns::{
 
 use crate::pubsub::balanced;
 use crate::raw::{Raw, patient};
-use crate::support::{LIMIT, transports, until};
+use crate::support::{LIMIT, descriptors, transports, until};
 
 fn subscribed(publisher: &Pub, count: usize) {
     until("the subscribers", || {
@@ -135,6 +135,7 @@ fn a_thousand_subscribers_of_whom_a_tenth_stops_reading_get_everything_but_those
     const SLOW: usize = 100;
     const COUNT: usize = 100;
     const QUEUE_BYTES: usize = 64 * 1024;
+    descriptors(2 * (GOOD + SLOW) as u64 + 1000);
     // With engines of their own: a leader that has a thousand connections would keep other tests.
     let engine = || Engine::new().unwrap();
     let options = patient()

@@ -4,9 +4,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use brokerless_patterns::{Event, Router};
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// No test waits longer than this for what has to come.
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
+
+/// Lets this process have so many descriptors open, if the system does.
+pub(crate) fn descriptors(count: u64) {
+    let mut files = getrlimit(Resource::Nofile);
+    files.current = files.current.map(|current| current.max(count));
+    if let (Some(wanted), Some(most)) = (files.current, files.maximum) {
+        assert!(wanted <= most, "{count} descriptors needed, {most} allowed");
+    }
+    setrlimit(Resource::Nofile, files).unwrap();
+}
 
 static NAMES: AtomicUsize = AtomicUsize::new(0);
 

@@ -137,6 +137,35 @@ fn a_nudge_is_never_lost() {
 }
 
 #[test]
+fn what_is_held_back_ends_the_stewards_lead() {
+    explore(3, || {
+        let kernel = Kernel::new();
+        let steward = Arc::new(Steward::new());
+        let waiter = steward.employ(new_waiter(&kernel));
+        let held_back = Arc::new(AtomicU32::new(0));
+        let senders = [(); 2].map(|()| {
+            let (steward, held_back) = (steward.clone(), held_back.clone());
+            spawn(move || {
+                held_back.fetch_add(1, Ordering::SeqCst);
+                steward.held_back();
+            })
+        });
+        let mut written = 0;
+        while written < 2 {
+            steward.set_leads(true);
+            written += held_back.swap(0, Ordering::SeqCst);
+            if written < 2 {
+                waiter.polling(|may_block| kernel.poll(may_block));
+            }
+            steward.set_leads(false);
+            waiter.take(LEAVE);
+            written += held_back.swap(0, Ordering::SeqCst);
+        }
+        join(senders);
+    });
+}
+
+#[test]
 fn a_poll_never_sleeps_past_a_timer_or_work() {
     const DUE: u64 = 5;
     explore(3, || {

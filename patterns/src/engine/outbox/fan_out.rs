@@ -31,7 +31,9 @@ impl<L: Link> Outbox<L> {
             return Offered::Gone;
         }
         let bytes = message.bytes();
-        let full = self.is_full(&mut state, bytes) && !beyond;
+        let full;
+        (state, full) = self.is_full(state, bytes);
+        let full = full && !beyond;
         state.pushed += 1;
         state.pushed_bytes += bytes as u64;
         if full {

@@ -46,7 +46,7 @@ pub(super) struct Publisher {
     welcome: Option<Message>,
     last: Option<Mutex<LastValues>>,
     published: AtomicU64,
-    unmatched: AtomicU64,
+    pub(super) unmatched: AtomicU64,
 }
 
 /// What a publisher shows of itself.
@@ -129,6 +129,11 @@ impl Core {
             return Err(self.refuse((SendRefusal::Closed, message)));
         }
         publisher.published.fetch_add(1, Ordering::Relaxed);
+        #[cfg(feature = "zeromq")]
+        if self.is_second() {
+            self.publish_second(publisher, &message);
+            return Ok(());
+        }
         let mut last = publisher.last.as_ref().map(Mutex::lock);
         if let Some(last) = &mut last {
             last.keep(&message);
@@ -144,7 +149,7 @@ impl Core {
         if peers.is_empty() {
             publisher.unmatched.fetch_add(1, Ordering::Relaxed);
         } else {
-            let hold = pace::holds_each(peers.len());
+            let hold = pace::holds();
             for subscriber in peers {
                 let offered = subscriber.peer.offer(&message, hold, false);
                 if offered == Offered::PassedOver && publisher.slow == SlowSubscriber::Disconnect {

@@ -123,6 +123,13 @@ impl Core {
         let Some(subscriber) = self.subscriber() else {
             return Ok(false);
         };
+        #[cfg(feature = "zeromq")]
+        if self.is_second() && std::str::from_utf8(topic).is_err() {
+            return Err(Error::Unsupported {
+                what: format!("a topic of {} bytes that is not UTF-8", topic.len()),
+                way_out: "choose topics of text, or use an engine of Engine::new",
+            });
+        }
         let pipes;
         let mut lost = Vec::new();
         {
@@ -196,7 +203,7 @@ impl Core {
         }
         let takes = |pipe: &Arc<Pipe>| pipe.peer_type() == Some(SocketType::XPub);
         let pipes: Vec<_> = self.pipes().into_iter().filter(takes).collect();
-        let hold = pace::holds_each(pipes.len());
+        let hold = pace::holds();
         for pipe in pipes.iter().filter(|pipe| pipe.is_linked()) {
             // What there is no room for is counted.
             let _ = pipe.offer(&message, hold, false);
