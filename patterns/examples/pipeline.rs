@@ -82,6 +82,7 @@ fn give_and_gather(source: &Router, sink: &Pull, late: &dyn Fn()) -> Outcome {
     let mut waiting: BTreeSet<u64> = (1..=PIECES).collect();
     // Said to be done, and by whom, but not in the sink yet.
     let mut on_the_way: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut refused: BTreeSet<u64> = BTreeSet::new();
     let mut results = BTreeMap::new();
     let (mut given_again, mut twice, mut joined) = (0, 0, 0);
     while results.len() < PIECES as usize {
@@ -114,8 +115,10 @@ fn give_and_gather(source: &Router, sink: &Pull, late: &dyn Fn()) -> Outcome {
             let _ = workers.ready(peer.id(), peer, start.elapsed());
             joined += workers.len() - before;
         }
-        let gone = workers.iter().filter(|(_, peer)| !peer.is_connected());
+        let is_gone = |id: &u64, peer: &Peer| !peer.is_connected() || refused.contains(id);
+        let gone = workers.iter().filter(|(id, peer)| is_gone(id, peer));
         let gone: Vec<u64> = gone.map(|(id, _)| id).collect();
+        refused.clear();
         for id in gone {
             let in_hand = workers.lost(id).and_then(|gone| gone.job);
             let sent = on_the_way.extract_if(.., |_, by| *by == id);
@@ -143,8 +146,8 @@ fn give_and_gather(source: &Router, sink: &Pull, late: &dyn Fn()) -> Outcome {
                 break;
             };
             if source.send(&peer, piece.to_be_bytes().to_vec()).is_err() {
-                workers.lost(peer.id());
-                waiting.insert(piece);
+                // It goes the way of all who have gone, with what it had before, too.
+                refused.insert(peer.id());
             }
         }
     }
