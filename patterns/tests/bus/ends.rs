@@ -6,7 +6,7 @@ use std::sync::Arc;
 use brokerless_patterns::bus::{
     BusError, HeaderFault, PublishError, PublisherId, Topic, UpdateError, ValueFault,
 };
-use brokerless_patterns::{Options, SendRefusal, XPub, wait_any_timeout};
+use brokerless_patterns::{Options, Pub, SendRefusal, XPub, wait_any_timeout};
 use serde::{Serialize, Serializer};
 
 use super::support::{LIMIT, inproc, next, price, topic, until, written};
@@ -14,7 +14,7 @@ use super::support::{LIMIT, inproc, next, price, topic, until, written};
 #[test]
 fn a_topic_does_not_take_what_is_published_on_one_that_begins_so() {
     let place = inproc();
-    let socket = Arc::new(XPub::bind(&place).unwrap());
+    let socket = Arc::new(Pub::bind(&place).unwrap());
     let (a, ab) = (topic("a"), topic("ab"));
     let (to_a, to_ab) = (a.publisher().on(socket.clone()), ab.publisher().on(socket));
     let (at_a, at_ab) = (
