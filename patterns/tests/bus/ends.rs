@@ -1,7 +1,7 @@
 //! Publishers and subscribers.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 
 use brokerless_patterns::bus::{
     BusError, HeaderFault, PublishError, PublisherId, Topic, UpdateError, ValueFault,
@@ -256,23 +256,28 @@ fn a_value_that_is_refused_takes_no_number() {
 #[test]
 fn threads_that_share_a_publisher_lose_and_repeat_nothing() {
     let topic = topic("prices");
-    let publisher = topic.publisher().bind("tcp://127.0.0.1:*").unwrap();
+    let roomy = Options::new()
+        .send_messages_max(10_000)
+        .recv_messages_max(10_000);
+    let made = topic.publisher().options(roomy.clone());
+    let publisher = made.bind("tcp://127.0.0.1:*").unwrap();
     let place = publisher.local_endpoints()[0].to_string();
-    let roomy = Options::new().recv_messages_max(10_000);
     let subscriber = topic.subscriber().options(roomy).connect(&place).unwrap();
     until("the subscription", || {
         let _ = wait_any_timeout(&[&subscriber], std::time::Duration::from_millis(1));
         !publisher.socket().subscriptions().is_empty()
     });
+    let together = Barrier::new(4);
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                for _ in 0..200 {
+                together.wait();
+                for _ in 0..2000 {
                     publisher.publish(&price(1)).unwrap();
                 }
             });
         }
-        for sequence in 1..=800 {
+        for sequence in 1..=8000 {
             let update = next(&subscriber);
             assert_eq!((update.sequence, update.lost), (sequence, 0));
         }
