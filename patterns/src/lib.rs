@@ -30,6 +30,7 @@
 //! | [`Engine`] | who does the polling |
 //! | [`device`] | what stands between sockets: queue, forwarder, streamer |
 //! | [`balance`] | picking policies |
+//! | [`retry`], [`workers`] | what request patterns are made of, without I/O |
 //! | [`zmtp`] | the protocol itself, without I/O |
 
 pub mod balance;
@@ -44,7 +45,9 @@ mod engine;
 mod event;
 mod link;
 mod message;
+pub mod retry;
 mod socket;
+pub mod workers;
 pub mod zmtp;
 
 pub use engine::Engine;

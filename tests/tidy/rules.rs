@@ -39,9 +39,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("device", &["socket", "engine", "link", "message"]),
     ("bus", &["socket", "link", "message"]),
+    ("retry", &[]),
+    ("workers", &[]),
 ];
 /// The rooms without I/O: what they do follows from what they are given.
-const PURE: &[&str] = &["message", "balance", "zmtp"];
+const PURE: &[&str] = &["message", "balance", "zmtp", "retry", "workers"];
 /// What those do not name, by the beginning of its path.
 const IMPURE: &[&[&str]] = &[
     &["std", "net"],

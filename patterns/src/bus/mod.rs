@@ -42,8 +42,9 @@
 //! A publisher keeps its last value, and sends it to whoever joins. One that a subscriber has
 //! had before, as after a connection came back, is not given to it again.
 //!
-//! Between the two may stand any number of devices that pass on what they do not read, such as an
-//! XSUB and an XPUB. One that keeps last values itself has to ask for everything from the start.
+//! Between the two may stand any number of devices that pass on what they do not read, such as
+//! [`Device::forwarder`](crate::device::Device::forwarder). One that keeps last values itself has
+//! to ask for everything from the start, as that does.
 //!
 //! The wire is described in `docs/BUS.md`.
 //!

@@ -1,5 +1,7 @@
 //! The publishing end: numbers each value and sends it to whoever has subscribed.
 //!
+//! The socket is a PUB: peers can send it nothing but subscriptions, within its limits.
+//!
 //! Several publishers may share one socket, each with a topic of its own or the same one: each
 //! has its number and counts for itself.
 //!
@@ -22,7 +24,7 @@ use super::error::{BusError, PublishError};
 use super::topic::Topic;
 use super::wire::{self, Header, PublisherId};
 use crate::link::Endpoint;
-use crate::socket::{Options, XPub};
+use crate::socket::{Options, Pub};
 
 /// How a publisher is to be.
 #[derive(Debug)]
@@ -50,9 +52,9 @@ impl<T> PublisherBuilder<T> {
     ///
     /// # Errors
     ///
-    /// As [`XPub::bind`].
+    /// As [`Pub::bind`].
     pub fn bind(self, endpoint: &str) -> Result<Publisher<T>, BusError> {
-        let socket = XPub::with(self.options)?;
+        let socket = Pub::with(self.options)?;
         socket.bind_to(endpoint)?;
         Ok(Publisher::new(self.topic, Arc::new(socket)))
     }
@@ -61,9 +63,9 @@ impl<T> PublisherBuilder<T> {
     ///
     /// # Errors
     ///
-    /// As [`XPub::connect`].
+    /// As [`Pub::connect`].
     pub fn connect(self, endpoint: &str) -> Result<Publisher<T>, BusError> {
-        let socket = XPub::with(self.options)?;
+        let socket = Pub::with(self.options)?;
         socket.connect_to(endpoint)?;
         Ok(Publisher::new(self.topic, Arc::new(socket)))
     }
@@ -71,7 +73,7 @@ impl<T> PublisherBuilder<T> {
     /// A publisher on a socket that is there, bound and connected as it is: for many topics on one
     /// endpoint. Last values are the socket's to keep: [`Options::last_values`] is the number of
     /// topics.
-    pub fn on(self, socket: Arc<XPub>) -> Publisher<T> {
+    pub fn on(self, socket: Arc<Pub>) -> Publisher<T> {
         Publisher::new(self.topic, socket)
     }
 }
@@ -79,7 +81,7 @@ impl<T> PublisherBuilder<T> {
 /// Publishes values of one topic. Any number of threads may do so.
 pub struct Publisher<T> {
     topic: Topic<T>,
-    socket: Arc<XPub>,
+    socket: Arc<Pub>,
     id: PublisherId,
     /// The number of the last update. Held while it goes out, which never waits: taken before all
     /// locks of the socket, and by nobody else.
@@ -87,7 +89,7 @@ pub struct Publisher<T> {
 }
 
 impl<T> Publisher<T> {
-    fn new(topic: Topic<T>, socket: Arc<XPub>) -> Self {
+    fn new(topic: Topic<T>, socket: Arc<Pub>) -> Self {
         // Keys of its own each time, from the system's randomness.
         let id = PublisherId(RandomState::new().hash_one(std::process::id()));
         Publisher {
@@ -115,7 +117,7 @@ impl<T> Publisher<T> {
     }
 
     /// The socket: for more endpoints, its monitor, its stats, closing it.
-    pub fn socket(&self) -> &Arc<XPub> {
+    pub fn socket(&self) -> &Arc<Pub> {
         &self.socket
     }
 

@@ -1,61 +1,59 @@
-//! The bus through something that passes on what it does not read: an XSUB and an XPUB.
+//! The bus through what passes on what it does not read: a forwarder.
 
-use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use brokerless_patterns::bus::UpdateError;
-use brokerless_patterns::{Options, RecvError, XPub, XSub, wait_any};
+use brokerless_patterns::device::{Device, Handle, Side};
+use brokerless_patterns::{Endpoint, Options};
 
 use super::support::{next, price, topic, until};
 
-/// Passes on publications and subscriptions, until it is dropped.
-struct Pump {
-    front: Arc<XSub>,
-    back: Arc<XPub>,
-    thread: Option<std::thread::JoinHandle<()>>,
+/// A forwarder that runs until it is dropped.
+struct Forwarder {
+    handle: Handle,
+    thread: Option<JoinHandle<()>>,
 }
 
-impl Pump {
-    fn new(last_values: usize) -> Pump {
-        let front = Arc::new(XSub::bind("tcp://127.0.0.1:*").unwrap());
-        let back = XPub::with(Options::new().last_values(last_values)).unwrap();
-        back.bind_to("tcp://127.0.0.1:*").unwrap();
-        let back = Arc::new(back);
-        if last_values > 0 {
-            front.subscribe("").unwrap();
-        }
-        let (from, to) = (front.clone(), back.clone());
-        let thread = std::thread::spawn(move || {
-            loop {
-                wait_any(&[&*from, &*to]);
-                match from.try_recv() {
-                    Ok(message) => to.send(message).unwrap(),
-                    Err(RecvError::Closed) => return,
-                    Err(_) => {}
-                }
-                if let Ok(message) = to.try_recv() {
-                    from.send(message).unwrap();
-                }
-            }
-        });
-        Pump {
-            front,
-            back,
+impl Forwarder {
+    fn new(last_values: usize) -> Forwarder {
+        let device = Device::forwarder()
+            .frontend("tcp://127.0.0.1:*")
+            .backend("tcp://127.0.0.1:*")
+            .options(Options::new().last_values(last_values))
+            .build()
+            .unwrap();
+        let handle = device.handle();
+        let thread = std::thread::spawn(move || drop(device.run().unwrap()));
+        Forwarder {
+            handle,
             thread: Some(thread),
         }
     }
 
+    fn endpoint(&self, side: Side) -> Endpoint {
+        let endpoints = self.handle.endpoints();
+        let first = endpoints.iter().find(|one| one.side == side).unwrap();
+        first.endpoint.clone()
+    }
+
     fn front(&self) -> String {
-        self.front.local_endpoints()[0].to_string()
+        self.endpoint(Side::Frontend).to_string()
     }
 
     fn back(&self) -> String {
-        self.back.local_endpoints()[0].to_string()
+        self.endpoint(Side::Backend).to_string()
+    }
+
+    /// Subscriptions of all who subscribe at its back.
+    fn subscriptions(&self) -> usize {
+        let peers = self.handle.statistics().backend.socket.peers;
+        peers.iter().map(|peer| peer.subscriptions).sum()
     }
 }
 
-impl Drop for Pump {
+impl Drop for Forwarder {
     fn drop(&mut self) {
-        let _ = self.front.close();
+        self.handle.terminate();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -64,14 +62,14 @@ impl Drop for Pump {
 
 #[test]
 fn a_publishers_last_value_comes_through_and_numbers_go_on() {
-    let (pump, topic) = (Pump::new(0), topic("prices"));
-    let publisher = topic.publisher().connect(&pump.front()).unwrap();
+    let (forwarder, topic) = (Forwarder::new(0), topic("prices"));
+    let publisher = topic.publisher().connect(&forwarder.front()).unwrap();
     for cents in 1..=3 {
         publisher.publish(&price(cents)).unwrap();
     }
     for join in 3..6 {
         // Each is the only one, so the subscription goes all the way up each time.
-        let subscriber = topic.subscriber().connect(&pump.back()).unwrap();
+        let subscriber = topic.subscriber().connect(&forwarder.back()).unwrap();
         let update = next(&subscriber);
         assert_eq!((update.sequence, update.lost), (join, 0));
         publisher.publish(&price(0)).unwrap();
@@ -86,20 +84,20 @@ fn a_publishers_last_value_comes_through_and_numbers_go_on() {
 
 #[test]
 fn what_keeps_last_values_in_between_serves_every_joiner_from_several_publishers() {
-    let pump = Pump::new(100);
+    let forwarder = Forwarder::new(100);
     let (eur, usd) = (topic("prices.eur"), topic("prices.usd"));
     let publishers = [
-        eur.publisher().connect(&pump.front()).unwrap(),
-        eur.publisher().connect(&pump.front()).unwrap(),
-        usd.publisher().connect(&pump.front()).unwrap(),
+        eur.publisher().connect(&forwarder.front()).unwrap(),
+        eur.publisher().connect(&forwarder.front()).unwrap(),
+        usd.publisher().connect(&forwarder.front()).unwrap(),
     ];
     for publisher in &publishers {
         until("the subscription", || {
             !publisher.socket().subscriptions().is_empty()
         });
     }
-    let early = eur.subscriber().connect(&pump.back()).unwrap();
-    until("the subscription", || !pump.back.subscriptions().is_empty());
+    let early = eur.subscriber().connect(&forwarder.back()).unwrap();
+    until("the subscription", || forwarder.subscriptions() == 1);
     for round in 1..=50 {
         for publisher in &publishers {
             publisher.publish(&price(round)).unwrap();
@@ -111,7 +109,7 @@ fn what_keeps_last_values_in_between_serves_every_joiner_from_several_publishers
     }
     // Of each topic the last is kept, whoever published it: the other is heard of when it
     // publishes again.
-    let late = eur.subscriber().connect(&pump.back()).unwrap();
+    let late = eur.subscriber().connect(&forwarder.back()).unwrap();
     let update = next(&late);
     assert_eq!((update.sequence, update.is_first), (50, true));
     assert_eq!(late.try_recv(), Err(UpdateError::Timeout));
@@ -133,13 +131,13 @@ fn what_keeps_last_values_in_between_serves_every_joiner_from_several_publishers
 
 #[test]
 fn a_publisher_that_reconnects_in_front_repeats_itself_to_nobody() {
-    let (pump, topic) = (Pump::new(10), topic("prices"));
-    let publisher = topic.publisher().connect(&pump.front()).unwrap();
-    let subscriber = topic.subscriber().connect(&pump.back()).unwrap();
+    let (forwarder, topic) = (Forwarder::new(10), topic("prices"));
+    let publisher = topic.publisher().connect(&forwarder.front()).unwrap();
+    let subscriber = topic.subscriber().connect(&forwarder.back()).unwrap();
     publisher.publish(&price(1)).unwrap();
     next(&subscriber);
 
-    let place = pump.front.local_endpoints()[0].clone();
+    let place = forwarder.endpoint(Side::Frontend);
     publisher.socket().disconnect(&place).unwrap();
     publisher.socket().connect_to(&place.to_string()).unwrap();
     until("the last value, again", || {

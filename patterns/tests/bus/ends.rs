@@ -1,12 +1,12 @@
 //! Publishers and subscribers.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 
 use brokerless_patterns::bus::{
     BusError, HeaderFault, PublishError, PublisherId, Topic, UpdateError, ValueFault,
 };
-use brokerless_patterns::{Options, SendRefusal, XPub, wait_any_timeout};
+use brokerless_patterns::{Options, Pub, SendRefusal, XPub, wait_any_timeout};
 use serde::{Serialize, Serializer};
 
 use super::support::{LIMIT, inproc, next, price, topic, until, written};
@@ -14,7 +14,7 @@ use super::support::{LIMIT, inproc, next, price, topic, until, written};
 #[test]
 fn a_topic_does_not_take_what_is_published_on_one_that_begins_so() {
     let place = inproc();
-    let socket = Arc::new(XPub::bind(&place).unwrap());
+    let socket = Arc::new(Pub::bind(&place).unwrap());
     let (a, ab) = (topic("a"), topic("ab"));
     let (to_a, to_ab) = (a.publisher().on(socket.clone()), ab.publisher().on(socket));
     let (at_a, at_ab) = (
@@ -256,23 +256,28 @@ fn a_value_that_is_refused_takes_no_number() {
 #[test]
 fn threads_that_share_a_publisher_lose_and_repeat_nothing() {
     let topic = topic("prices");
-    let publisher = topic.publisher().bind("tcp://127.0.0.1:*").unwrap();
+    let roomy = Options::new()
+        .send_messages_max(10_000)
+        .recv_messages_max(10_000);
+    let made = topic.publisher().options(roomy.clone());
+    let publisher = made.bind("tcp://127.0.0.1:*").unwrap();
     let place = publisher.local_endpoints()[0].to_string();
-    let roomy = Options::new().recv_messages_max(10_000);
     let subscriber = topic.subscriber().options(roomy).connect(&place).unwrap();
     until("the subscription", || {
         let _ = wait_any_timeout(&[&subscriber], std::time::Duration::from_millis(1));
         !publisher.socket().subscriptions().is_empty()
     });
+    let together = Barrier::new(4);
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                for _ in 0..200 {
+                together.wait();
+                for _ in 0..2000 {
                     publisher.publish(&price(1)).unwrap();
                 }
             });
         }
-        for sequence in 1..=800 {
+        for sequence in 1..=8000 {
             let update = next(&subscriber);
             assert_eq!((update.sequence, update.lost), (sequence, 0));
         }
