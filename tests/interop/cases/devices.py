@@ -315,7 +315,7 @@ def statistics(bench):
     for end in ("frontend", "backend"):
         same(counts[end]["endpoints"], [device.at(end)], f"where the {end} is")
         same(counts[end]["peers"], 1, f"peers of the {end}")
-    for strange in ("", "HALT", "statistics", "\0" * 300):
+    for strange in ("", "HALT", "STATISTICS now", "\0" * 300):
         answer = device.tell(strange)
         check(answer.startswith("ERROR "), f"the answer to {strange!r} was {answer!r}")
     check(device.tell("RELOAD").startswith("ERROR "), "reloaded without a file")
