@@ -184,10 +184,16 @@ for _policy in ("drop", "disconnect"):
 def last_values(bench):
     """Published before anybody had subscribed."""
     device, publisher, _ = forwarder(bench, last_values=100, **CONTROL)
+
+    def passed():
+        return device.statistics()["from_frontend"]["messages"]
+
+    def probed():
+        publisher.send([b"x", b"0"])
+        return passed()
+
     # Until the device's own subscription has arrived, what is published goes nowhere.
-    passed = lambda: device.statistics()["from_frontend"]["messages"]
-    until("the device hears the publisher", lambda: publisher.send([b"x", b"0"]) or passed() > 0)
-    before = passed()
+    before = until("the device hears the publisher", probed)
     for number in range(5):
         publisher.send([b"a.1", b"%d" % number])
         publisher.send([b"a.2", b"%d" % (10 + number)])
