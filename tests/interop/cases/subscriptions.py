@@ -126,7 +126,10 @@ def told_once(bench, kind):
         act(subscriber, b"a")
     subscribe(subscriber, b"z")
     until("all that it says has come", lambda: b"z" in publisher.topics())
-    same((tap.counts["up"]["SUBSCRIBE"], tap.counts["up"]["CANCEL"]), (3, 1), "what libzmq says")
+    # An XSUB of libzmq's says it by messages whatever the version.
+    counts = tap.counts["up"]
+    said = [counts["SUBSCRIBE"], counts["CANCEL"], counts["messages"]]
+    same(said, [3, 1, 0] if kind == "sub" else [0, 0, 4], "what libzmq says")
     same(publisher.topics(), {b"a": 1, b"z": 1}, "the topics")
     subscriber.close()
     until("they have gone with the peer", lambda: publisher.topics() == {})

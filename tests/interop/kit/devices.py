@@ -21,7 +21,8 @@ class Device:
         words = {"frontend": "tcp://127.0.0.1:*", "backend": "tcp://127.0.0.1:*"} | flags
         command = [path, *arguments]
         for flag, value in words.items():
-            command += [f"--{flag.replace('_', '-')}", str(value)]
+            if value is not None:
+                command += [f"--{flag.replace('_', '-')}", str(value)]
         bench.log.append(f"$ {' '.join(command[1:])}")
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.lines = queue.Queue()
