@@ -1,12 +1,10 @@
 //! Who is who: routing, identities, turns.
 
-use std::time::Duration;
-
 use brokerless_patterns::{
     Dealer, Event, Message, Options, Pull, Push, Router, SendRefusal, WeightedDealer,
 };
 
-use crate::rig::{LIMIT, MOMENT, Outcome, Rig, TCP, connected, holds, same, until, within};
+use crate::rig::{LIMIT, Outcome, Rig, TCP, connected, holds, same, until, within};
 
 pub(crate) fn a_router_answers_whoever_has_asked(rig: &Rig) -> Outcome {
     let router = rig.make(Router::with)?;
@@ -160,11 +158,7 @@ pub(crate) fn a_peer_over_its_receive_limit_keeps_nobody_else_waiting(rig: &Rig)
         peers.any(|peer| peer.identity == "other" && peer.recv_queue_messages == 1)
     };
     // On an engine of our own, it is driven by whoever waits.
-    within(
-        MOMENT.max(Duration::from_secs(1)),
-        "the other's message",
-        has_come,
-    )
+    within(rig.patience(), "the other's message", has_come)
 }
 
 pub(crate) fn a_dealer_sends_to_its_peers_in_turn(rig: &Rig) -> Outcome {

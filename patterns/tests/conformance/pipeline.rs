@@ -113,7 +113,7 @@ pub(crate) fn a_push_notices_that_its_peer_has_gone(rig: &Rig) -> Outcome {
     pull.recv_timeout(LIMIT)?;
     until("the peer is there", || push.stats().peers[0].connected)?;
     drop(pull);
-    within(MOMENT * 3, "the peer has gone", || {
+    within(rig.patience(), "the peer has gone", || {
         !push.stats().peers[0].connected
     })
 }

@@ -78,6 +78,11 @@ impl Rig {
         self.second.is_some()
     }
 
+    /// How long to wait for what the second engine is known not to do.
+    pub(crate) fn patience(&self) -> Duration {
+        if self.is_second() { MOMENT * 3 } else { LIMIT }
+    }
+
     /// Options for a socket on the engine under test.
     pub(crate) fn options(&self) -> Options {
         match &self.second {
