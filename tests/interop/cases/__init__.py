@@ -2,5 +2,6 @@
 
 from . import pairs, oneway, sizes, crate  # noqa: F401
 from . import requests, spreading, routing, limits  # noqa: F401
-from . import subscriptions, slow, devices, forwarding, streaming  # noqa: F401
+from . import subscriptions, telling, slow, pipelines  # noqa: F401
+from . import devices, forwarding, streaming  # noqa: F401
 from . import heartbeats, identities, connecting, restarts, raw  # noqa: F401

@@ -48,13 +48,15 @@ def through(client, worker, frames):
 def in_between(bench, asker, answerer, transport):
     """Messages of every shape, of many frames, and large ones, each there and back."""
     device, client, worker = queue(bench, asker, answerer, transport)
-    shapes = [*SHAPES, [b"%d" % n for n in range(1000)], [pattern(1 << 20, 3), b"", pattern(70_000)]]
+    many = [b"%d" % number for number in range(1000)]
+    shapes = [*SHAPES, many, [pattern(1 << 20, 3), b"", pattern(70_000)]]
     for frames in shapes:
         through(client, worker, frames)
     moved, left = device.drains()
     same(moved["from_frontend"], len(shapes), "requests that were moved")
     same(moved["from_backend"], len(shapes), "replies that were moved")
-    same((moved["dropped"], left["unread"], left["unsent"], left["unanswered"]), (0,) * 4, "the rest")
+    rest = moved["dropped"], left["unread"], left["unsent"], left["unanswered"]
+    same(rest, (0, 0, 0, 0), "the rest")
 
 
 for _asker, _answerer, _transport in itertools.product(
@@ -256,7 +258,7 @@ for _kind in ("pub", "push"):
 
 @case("libzmq bl-queue capture to somebody who does not read slows nobody, and loss is counted")
 def lossy_capture(bench):
-    """A PULL that takes nothing: every request is answered; copies are sent, or lost and counted."""
+    """A PULL that takes nothing: every request is answered; a copy is sent, or counted as lost."""
     device, client, worker = queue(
         bench,
         capture="tcp://127.0.0.1:*",
@@ -331,7 +333,8 @@ def reload(bench):
         with open(path, "w", encoding="utf-8") as file:
             file.write(f'{content}\nbackend = "tcp://127.0.0.1:*"\n')
         if content.endswith('"'):
-            device = bench.device("bl-queue", f"--config={path}", frontend=None, backend=None, **CONTROL)
+            sides = {"frontend": None, "backend": None}
+            device = bench.device("bl-queue", f"--config={path}", **sides, **CONTROL)
             client, worker = bench.theirs("req"), bench.theirs("rep")
             worker.connect(device.at("backend"))
             client.connect(first)
@@ -418,10 +421,12 @@ def stats_lines(bench):
     """Lines come while the device runs, and count what has passed."""
     device, client, worker = queue(bench, stats="100ms")
     through(client, worker, [b"one"])
-    until(
-        "a line counts it",
-        lambda: " from_frontend=1 " in (line := device.line("stats ")) and "from_backend=1 " in line,
-    )
+
+    def counted():
+        words = device.line("stats ").split()
+        return "from_frontend=1" in words and "from_backend=1" in words
+
+    until("a line counts it", counted)
 
 
 @case("libzmq hostile peers beside good ones: a queue closes the ones and serves the others")

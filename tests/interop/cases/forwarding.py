@@ -17,7 +17,8 @@ from kit.waiting import WATCH_S, check, same, until
 from kit.wire import pattern
 
 from .limits import BODY, KIB
-from .subscriptions import OFF, ON, told, told_no_more
+from .subscriptions import OFF, ON
+from .telling import told, told_no_more
 
 CONTROL = {"control": "tcp://127.0.0.1:*"}
 

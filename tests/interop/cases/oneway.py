@@ -100,7 +100,8 @@ for _kinds, _binds in itertools.product(MISFITS, ("ours", "theirs")):
 
 def met(bench, kinds, transport, ours_has=(), theirs_has=()):
     """The two of them, connected and open; the one that receives binds."""
-    ours, theirs = bench.ours(kinds[0], **dict(ours_has)), bench.theirs(kinds[1], **dict(theirs_has))
+    ours = bench.ours(kinds[0], **dict(ours_has))
+    theirs = bench.theirs(kinds[1], **dict(theirs_has))
     bound, connecting = (theirs, ours) if kinds[0] in SENDERS else (ours, theirs)
     connecting.connect(bound.bind(bench.any(transport)))
     open_up(ours, theirs)
@@ -133,7 +134,8 @@ def frames(bench, kinds, transport):
             flow(sender, receiver, [[b"%d" % number for number in range(count)]])
             flow(sender, receiver, [[b""] * count])
             flow(sender, receiver, [[pattern(n * 7 % 900, n) for n in range(count)]])
-        flow(sender, receiver, [[pattern(40 * KIB, n) if n % 100 == 50 else b"" for n in range(1000)]])
+        some_long = [pattern(40 * KIB, n) if n % 100 == 50 else b"" for n in range(1000)]
+        flow(sender, receiver, [some_long])
 
 
 for _kinds, _transport in itertools.product(WAYS, ("tcp", "ipc")):
