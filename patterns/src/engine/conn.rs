@@ -103,6 +103,8 @@ pub(super) struct Traffic {
     pub(super) last_heard: Instant,
     /// Whether the peer speaks a version that has heartbeats.
     pub(super) pings: bool,
+    /// Whether the peer is known to judge our silence.
+    pub(super) judges: bool,
     /// The time to live that the peer announced.
     pub(super) ttl: Option<Duration>,
     /// When the timer that watches over it is due.
@@ -232,6 +234,7 @@ impl Conn {
         let local = Local {
             socket_type,
             identity,
+            heartbeats: self.owner.settings().heartbeat.is_some(),
             responder,
         };
         let mut handshake = Handshake::new(local, self.owner.settings().handshake);
@@ -429,6 +432,7 @@ impl Conn {
             decoder: Decoder::new(settings.limits.clone()),
             last_heard: bench.now,
             pings,
+            judges: peer.judges_silence(),
             ttl: None,
             ttl_due: None,
             pongs: Rate::new(bench.now),
@@ -594,6 +598,7 @@ impl Conn {
             pipe.pings_unanswered(unanswered);
         }
         if pinged {
+            traffic.judges = true;
             self.watch_ttl(traffic, bench.now);
         }
         let flow = if bench.batch.is_empty() {

@@ -52,8 +52,13 @@ impl Conn {
                 return;
             };
             let (silent, paused) = self.silence(traffic, now);
-            // While reading is paused the peer's PINGs go unanswered: ours are the sign of life.
-            let due = paused || silent + beat.interval / 2 >= beat.interval;
+            // While reading is paused the peer's PINGs go unanswered: ours are the sign of life. But
+            // only to a peer that looks for one: it may have gone, with much still on its way to
+            // us, and all of that would be lost by a PING that finds nobody.
+            let due = match paused {
+                true => traffic.judges,
+                false => silent + beat.interval / 2 >= beat.interval,
+            };
             (silent, traffic.pings, due, traffic.last_heard)
         };
         if !pings {

@@ -31,7 +31,7 @@ use bytes::Bytes;
 use super::command::{self, Command};
 use super::greeting::{Greeting, GreetingReader, Version};
 use super::mechanism::{Mechanism, Null, Step};
-use super::metadata::{self, IDENTITY, SOCKET_TYPE};
+use super::metadata::{self, HEARTBEATS, IDENTITY, SOCKET_TYPE};
 use super::violation::printable;
 use super::{FLAG_COMMAND, FLAG_LONG, FLAG_MORE, FLAGS_RESERVED, SocketType, Violation};
 
@@ -45,6 +45,8 @@ pub struct Local {
     pub socket_type: SocketType,
     /// Our identity; empty is none. To be checked by [`check_identity`] where it is set.
     pub identity: Bytes,
+    /// Whether we judge silence, and say so: a peer that cannot read for a while then shows life all the same.
+    pub heartbeats: bool,
     /// Whether this is the accepting side, which says READY only after [`Handshake::admit`].
     pub responder: bool,
 }
@@ -122,7 +124,12 @@ pub enum Progress {
 /// ```
 /// use brokerless_patterns::zmtp::{Handshake, HandshakeLimits, Local, Progress, SocketType};
 ///
-/// let local = |socket_type, responder| Local { socket_type, identity: Default::default(), responder };
+/// let local = |socket_type, responder| Local {
+///     socket_type,
+///     identity: Default::default(),
+///     heartbeats: true,
+///     responder,
+/// };
 /// let mut dialer = Handshake::new(local(SocketType::Dealer, false), HandshakeLimits::default());
 /// let mut router = Handshake::new(local(SocketType::Router, true), HandshakeLimits::default());
 ///
@@ -167,6 +174,14 @@ const AWAIT_FRAME: State = State::Header {
     bytes: [0; 9],
     have: 0,
 };
+
+impl PeerInfo {
+    /// Whether the peer says that it judges silence.
+    pub fn judges_silence(&self) -> bool {
+        let said = |(name, _): &(Box<str>, Bytes)| name.eq_ignore_ascii_case(HEARTBEATS);
+        self.properties.iter().any(said)
+    }
+}
 
 impl Handshake {
     /// Begins a handshake under the NULL mechanism. Our greeting is in the output at once.
@@ -355,6 +370,9 @@ impl Handshake {
             SocketType::Req | SocketType::Dealer | SocketType::Router
         ) {
             let _ = metadata::put(&mut ours, IDENTITY, &self.local.identity);
+        }
+        if self.local.heartbeats {
+            let _ = metadata::put(&mut ours, HEARTBEATS, b"");
         }
         self.mechanism.start(peer, ours, &mut self.out)
     }

@@ -10,6 +10,7 @@ fn local(socket_type: SocketType, identity: &'static [u8], responder: bool) -> L
     Local {
         socket_type,
         identity: Bytes::from_static(identity),
+        heartbeats: false,
         responder,
     }
 }
@@ -94,6 +95,24 @@ fn a_dealer_begins_with_these_bytes() {
         dealer.take_output(),
         b"\x04\x2B\x05READY\x0BSocket-Type\0\0\0\x06DEALER\x08Identity\0\0\0\x02me"
     );
+}
+
+#[test]
+fn who_judges_silence_says_so() {
+    for judges in [false, true] {
+        let ours = Local {
+            heartbeats: judges,
+            ..local(SocketType::Dealer, b"me", false)
+        };
+        let mut dealer = Handshake::new(ours, HandshakeLimits::default());
+        let mut router = router();
+        router.feed(&dealer.take_output()).unwrap();
+        dealer.feed(&router.take_output()).unwrap();
+        match router.feed(&dealer.take_output()).unwrap() {
+            Progress::Ready(peer) => assert_eq!(peer.judges_silence(), judges),
+            Progress::More => panic!("the peer is ready"),
+        }
+    }
 }
 
 #[test]

@@ -22,6 +22,9 @@ use super::Violation;
 pub const SOCKET_TYPE: &str = "Socket-Type";
 /// The property that carries the identity.
 pub const IDENTITY: &str = "Identity";
+/// The property by which a peer says that it judges silence: it pings, and expects to hear of us.
+/// Ours alone; others leave unknown properties aside.
+pub const HEARTBEATS: &str = "X-Heartbeats";
 
 /// Longest name of a property, in bytes.
 pub const NAME_BYTES_MAX: usize = 255;

@@ -63,6 +63,7 @@ impl<'a> Opening<'a> {
         let local = Local {
             socket_type: self.local,
             identity: bytes::Bytes::from_static(b"me"),
+            heartbeats: false,
             responder: self.responder,
         };
         Handshake::new(local, self.limits)

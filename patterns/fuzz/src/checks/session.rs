@@ -255,6 +255,7 @@ impl World {
             let local = Local {
                 socket_type: side.socket_type,
                 identity: bytes::Bytes::from_static(if index == 0 { b"dialer" } else { b"" }),
+                heartbeats: false,
                 responder: index == 1,
             };
             let mut handshake =
