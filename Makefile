@@ -17,9 +17,12 @@ FUZZ_SECONDS ?= 3600
 LOCKED := $(if $(CI),--locked)
 FEATURES := --features bin
 VENV := $(CARGO_TARGET_DIR)/venv
+DEVICES := bl-forwarder bl-queue bl-streamer
+# Where man looks, if the programs' folder is on the PATH.
+MANDIR ?= $(or $(CARGO_INSTALL_ROOT),$(CARGO_HOME),$(HOME)/.cargo)/share/man
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt test costs demo interop fuzz bench-sockets bench-scale loom deny doc install clean
+.PHONY: help check fmt test second-engine costs demo interop fuzz bench-sockets bench-scale loom macos deny doc man install clean
 .PHONY: check-format check-lints check-docs check-style check-licences test-all
 
 help: ## This list.
@@ -52,6 +55,12 @@ test: test-all costs ## All tests of the library, its examples and the demo; wha
 
 test-all:
 	$(CARGO) test $(LOCKED) --no-fail-fast $(FEATURES)
+
+second-engine: ## Lints and tests of the feature zeromq: the facts about both engines.
+	$(CARGO) clippy $(LOCKED) -p brokerless-patterns --features zeromq \
+	  --lib --test conformance -- -D warnings
+	$(CARGO) test $(LOCKED) -p brokerless-patterns --features zeromq --test conformance
+	$(CARGO) test $(LOCKED) -p brokerless-patterns --features zeromq --doc zeromq
 
 costs: ## What a message costs: copies, allocations, system calls; instructions, where valgrind is.
 	$(CARGO) test $(LOCKED) --release -p brokerless-patterns --features counters --test costs -- --nocapture
@@ -91,6 +100,10 @@ loom: ## Every interleaving of the hand-over of the lead and of the write combin
 	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/loom \
 	  $(CARGO) test $(LOCKED) --release -p brokerless-patterns --lib loom $(ARGS)
 
+macos: ## Type-checks the library for macOS, from any system: the kqueue poller is built nowhere else.
+	rustup target add x86_64-apple-darwin
+	$(CARGO) clippy $(LOCKED) -p brokerless-patterns --target x86_64-apple-darwin -- -D warnings
+
 deny: ## Licences, sources and known flaws of every dependency; installs cargo-deny.
 	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny --workspace check --hide-inclusion-graph
@@ -98,8 +111,18 @@ deny: ## Licences, sources and known flaws of every dependency; installs cargo-d
 doc: ## The library's documentation, into target/doc.
 	$(CARGO) doc $(LOCKED) --no-deps $(FEATURES)
 
-install: ## Installs bl-wordcount with cargo install.
+man: ## The man pages of the devices, into target/man.
+	@mkdir -p $(CARGO_TARGET_DIR)/man
+	@for device in $(DEVICES); do \
+	  $(CARGO) run $(LOCKED) --quiet $(FEATURES) --bin $$device -- --man \
+	    > $(CARGO_TARGET_DIR)/man/$$device.1 || exit 1; \
+	  echo $(CARGO_TARGET_DIR)/man/$$device.1; \
+	done
+
+install: man ## Installs the programs with cargo install, and their man pages beside them.
 	$(CARGO) install --locked --path . $(FEATURES) $(ARGS)
+	install -d $(MANDIR)/man1
+	install -m 644 $(addprefix $(CARGO_TARGET_DIR)/man/,$(addsuffix .1,$(DEVICES))) $(MANDIR)/man1
 
 clean: ## Removes everything that was built.
 	$(CARGO) clean

@@ -25,16 +25,21 @@
 //! | [`Pub`], [`Sub`], [`XPub`], [`XSub`] | topics, for whoever wants them |
 //! | [`Pair`] | one peer |
 //! | [`WeightedDealer`] | many servers, by weight |
+//! | [`bus`] | typed topics: last values, losses counted |
 //! | [`Options`] | every limit and time |
 //! | [`Engine`] | who does the polling |
+//! | [`device`] | what stands between sockets: queue, forwarder, streamer |
 //! | [`balance`] | picking policies |
 //! | [`zmtp`] | the protocol itself, without I/O |
 
 pub mod balance;
+#[cfg(feature = "bus")]
+pub mod bus;
 #[cfg(feature = "counters")]
 pub mod counters;
 #[cfg(not(feature = "counters"))]
 mod counters;
+pub mod device;
 mod engine;
 mod event;
 mod link;

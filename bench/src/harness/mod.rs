@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `scenario` | the scenarios, their workloads, and the bars |
 //! | `slice` | one system's turn: warm-up, measuring, what it reports |
+//! | `crowd` | loads one way, and how their counts come back |
 //! | `rounds` | systems interleaved slice by slice, round by round |
 //! | `process` | the client and server processes, their CPU time and memory |
 //! | `roles` | what they do |
@@ -14,6 +15,7 @@
 //! | `report` | tables, bars, JSON |
 
 pub(crate) mod canary;
+pub(crate) mod crowd;
 pub(crate) mod neighbours;
 pub(crate) mod pin;
 pub(crate) mod process;

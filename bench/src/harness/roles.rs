@@ -1,11 +1,16 @@
-//! What a child process is: the serving or the driving end of one system under one workload.
+//! What a child process is: the serving or the driving end of one system under one workload, or what stands between.
+
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 
-use super::scenario::Workload;
+use super::process::Process;
+use super::scenario::{Load, Workload};
 use super::{pin, process};
 use crate::systems::{self, System};
+
+const START_WITHIN: Duration = Duration::from_secs(10);
 
 /// The hidden subcommands.
 #[derive(Debug, Subcommand)]
@@ -14,6 +19,9 @@ pub(crate) enum Role {
     Serve(Child),
     #[command(hide = true)]
     Drive(Child),
+    /// Stands between the two, under [`Load::Queue`].
+    #[command(hide = true)]
+    Device(Child),
 }
 
 #[derive(Debug, Args)]
@@ -38,6 +46,7 @@ impl Role {
         match self {
             Self::Serve(child) => child.serve(),
             Self::Drive(child) => child.drive(),
+            Self::Device(child) => child.device(),
         }
     }
 }
@@ -47,7 +56,29 @@ impl Child {
         process::leave_with_the_parent();
         let system = self.prepare()?;
         let endpoint = self.endpoint.as_deref().context("no endpoint")?;
-        system.serve(self.workload.load, endpoint, &mut process::say_ready)
+        let mut device = None;
+        system.serve(self.workload.load, endpoint, &mut |bound| {
+            if self.workload.load != Load::Queue {
+                return process::say_ready(bound);
+            }
+            // The clients' address is the device's.
+            let mut arguments = vec!["device".to_owned(), "--system".to_owned()];
+            arguments.extend([self.system, "--workload", self.workload.name].map(str::to_owned));
+            arguments.extend(["--endpoint".to_owned(), bound.to_owned()]);
+            if let Some(core) = self.core {
+                arguments.extend(["--core".to_owned(), core.to_string()]);
+            }
+            let started = Process::start(format!("{} device", self.system), arguments)?;
+            let front = device.insert(started).ready(START_WITHIN)?;
+            process::say_ready(&front)
+        })
+    }
+
+    fn device(&self) -> Result<()> {
+        process::leave_with_the_parent();
+        let system = self.prepare()?;
+        let backend = self.endpoint.as_deref().context("no endpoint")?;
+        system.device(backend, &mut process::say_ready)
     }
 
     fn drive(&self) -> Result<()> {

@@ -19,6 +19,15 @@ pub(crate) enum Load {
         /// Sending threads.
         senders: usize,
     },
+    /// Small messages from a PUSH to a PULL.
+    PushPull,
+    /// Small messages from a PUB to so many SUBs, a thread each; what they get is counted.
+    PubSub {
+        /// Subscribers, in one process.
+        subscribers: usize,
+    },
+    /// As `RoundTrip`, through a queue device in a process of its own, on the server's core.
+    Queue,
 }
 
 /// What lies between client and server.
@@ -51,7 +60,7 @@ pub(crate) struct Workload {
 impl Workload {
     /// Whether its figures are times: then rounds in which the machine stalled are left out.
     pub(crate) fn is_latency(&self) -> bool {
-        self.load == Load::RoundTrip
+        matches!(self.load, Load::RoundTrip | Load::Queue)
     }
 
     pub(crate) fn named(name: &str) -> Option<&'static Self> {
@@ -60,7 +69,7 @@ impl Workload {
 }
 
 /// In the order in which they run.
-pub(crate) static WORKLOADS: [Workload; 8] = [
+pub(crate) static WORKLOADS: [Workload; 11] = [
     Workload {
         name: "rtt",
         group: "rtt",
@@ -104,6 +113,27 @@ pub(crate) static WORKLOADS: [Workload; 8] = [
         load: Load::OneWay { senders: 16 },
     },
     Workload {
+        name: "pushpull",
+        group: "pushpull",
+        transport: Transport::Tcp,
+        placement: Placement::Apart,
+        load: Load::PushPull,
+    },
+    Workload {
+        name: "pubsub",
+        group: "pubsub",
+        transport: Transport::Tcp,
+        placement: Placement::Apart,
+        load: Load::PubSub { subscribers: 10 },
+    },
+    Workload {
+        name: "queue_rtt",
+        group: "queue_rtt",
+        transport: Transport::Tcp,
+        placement: Placement::Apart,
+        load: Load::Queue,
+    },
+    Workload {
         name: "ipc_rtt",
         group: "ipc_rtt",
         transport: Transport::Ipc,
@@ -138,7 +168,7 @@ pub(crate) struct Scenario {
 }
 
 /// In the order in which they are printed.
-pub(crate) static SCENARIOS: [Scenario; 9] = [
+pub(crate) static SCENARIOS: [Scenario; 12] = [
     Scenario {
         name: "rtt_64B_p50_us",
         workload: "rtt",
@@ -180,6 +210,24 @@ pub(crate) static SCENARIOS: [Scenario; 9] = [
         workload: "senders_16",
         figure: Figure::MessagesPerS,
         raw: "left out (threads cannot share a stream without a queue)",
+    },
+    Scenario {
+        name: "pushpull_64B_msgs_per_s",
+        workload: "pushpull",
+        figure: Figure::MessagesPerS,
+        raw: "left out (a stream has no messages)",
+    },
+    Scenario {
+        name: "pubsub_64B_msgs_per_s",
+        workload: "pubsub",
+        figure: Figure::MessagesPerS,
+        raw: "left out (a stream has no subscribers)",
+    },
+    Scenario {
+        name: "queue_rtt_64B_p50_us",
+        workload: "queue_rtt",
+        figure: Figure::P50Us,
+        raw: "left out (a stream has no queue)",
     },
     Scenario {
         name: "ipc_rtt_64B_p50_us",
@@ -250,7 +298,7 @@ pub(crate) struct Bar {
     pub(crate) limit: Limit,
 }
 
-pub(crate) static BARS: [Bar; 9] = [
+pub(crate) static BARS: [Bar; 13] = [
     bar("rtt_64B_p50_us", "brokerless/raw", Limit::AtMost(1.25)),
     bar(
         "rtt_64B_same_core_p50_us",
@@ -277,6 +325,26 @@ pub(crate) static BARS: [Bar; 9] = [
         "senders_16_64B_msgs_per_s",
         "brokerless:senders_16/senders_1",
         Limit::AtLeast(1.5),
+    ),
+    bar(
+        "pushpull_64B_msgs_per_s",
+        "brokerless/libzmq",
+        Limit::AtLeast(1.3),
+    ),
+    bar(
+        "pushpull_64B_msgs_per_s",
+        "brokerless/zeromq",
+        Limit::AtLeast(1.3),
+    ),
+    bar(
+        "pubsub_64B_msgs_per_s",
+        "brokerless/libzmq",
+        Limit::AtLeast(1.3),
+    ),
+    bar(
+        "queue_rtt_64B_p50_us",
+        "brokerless/libzmq",
+        Limit::AtMost(0.8),
     ),
     bar("ipc_rtt_64B_p50_us", "brokerless/raw", Limit::AtMost(1.3)),
     bar(

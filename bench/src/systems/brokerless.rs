@@ -1,9 +1,12 @@
 //! Ourselves: `brokerless-patterns`, DEALER and ROUTER with default options.
 
+mod one_way;
+
 use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use brokerless_patterns::device::{Device, Side};
 use brokerless_patterns::{Dealer, Router};
 
 use super::{Driver, System, spawn_server};
@@ -40,6 +43,13 @@ impl System for Brokerless {
         endpoint: &str,
         ready: &mut dyn FnMut(&str) -> Result<()>,
     ) -> Result<()> {
+        match load {
+            Load::PushPull => return one_way::pull(endpoint, ready),
+            Load::PubSub { subscribers } => {
+                return one_way::subscribe(endpoint, subscribers, ready);
+            }
+            _ => {}
+        }
         let router = Router::bind(endpoint)?;
         let bound = router.local_endpoints();
         let bound = bound.first().context("the router is bound to nothing")?;
@@ -51,11 +61,29 @@ impl System for Brokerless {
     }
 
     fn connect(&self, load: Load, endpoint: &str) -> Result<Box<dyn Driver>> {
+        match load {
+            Load::PushPull => return one_way::pusher(endpoint),
+            Load::PubSub { subscribers } => return one_way::publisher(endpoint, subscribers),
+            _ => {}
+        }
         Ok(Box::new(Client {
             dealer: Dealer::connect(endpoint)?,
             load,
             number: 0,
         }))
+    }
+
+    fn device(&self, backend: &str, ready: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
+        let device = Device::queue()
+            .frontend("tcp://127.0.0.1:*")
+            .backend(&format!(">{backend}"))
+            .build()?;
+        let bound = device.handle().endpoints();
+        let front = bound.iter().find(|change| change.side == Side::Frontend);
+        let front = front.context("the device has no frontend")?;
+        ready(&front.endpoint.to_string())?;
+        device.run()?;
+        Ok(())
     }
 
     fn inproc(&self, server_core: usize) -> Result<Box<dyn Driver>> {
@@ -92,10 +120,11 @@ impl Driver for Client {
     fn slice(&mut self, plan: &Plan) -> Result<Outcome> {
         let (dealer, number) = (&self.dealer, &mut self.number);
         match self.load {
-            Load::RoundTrip => round_trips(dealer, number, plan),
+            Load::RoundTrip | Load::Queue => round_trips(dealer, number, plan),
             Load::Pipelined => pipelined(dealer, number, plan),
             Load::Large => large(dealer, plan),
             Load::OneWay { senders } => one_way(dealer, senders, plan),
+            Load::PushPull | Load::PubSub { .. } => bail!("not a load of a DEALER"),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! libzmq, the C++ library, through the `zmq` package and its bundled source.
 
+mod one_way;
+
 use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
@@ -39,13 +41,17 @@ impl System for Libzmq {
         endpoint: &str,
         ready: &mut dyn FnMut(&str) -> Result<()>,
     ) -> Result<()> {
+        match load {
+            Load::PushPull => return one_way::pull(endpoint, ready),
+            Load::PubSub { subscribers } => {
+                return one_way::subscribe(endpoint, subscribers, ready);
+            }
+            _ => {}
+        }
         let context = Context::new();
         let router = context.socket(ROUTER)?;
         router.bind(endpoint)?;
-        match router.get_last_endpoint()? {
-            Ok(bound) => ready(&bound)?,
-            Err(_) => bail!("libzmq is bound to an address that is not text"),
-        }
+        ready(&bound(&router)?)?;
         match load {
             Load::OneWay { .. } => count(&router),
             _ => echo(&router),
@@ -60,7 +66,9 @@ impl System for Libzmq {
             Ok(dealer)
         };
         let driver: Box<dyn Driver> = match load {
-            Load::RoundTrip => Box::new(Small {
+            Load::PushPull => one_way::pusher(endpoint)?,
+            Load::PubSub { subscribers } => one_way::publisher(endpoint, subscribers)?,
+            Load::RoundTrip | Load::Queue => Box::new(Small {
                 dealer: dealer()?,
                 number: 0,
             }),
@@ -74,6 +82,15 @@ impl System for Libzmq {
             }),
         };
         Ok(driver)
+    }
+
+    fn device(&self, backend: &str, ready: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
+        let context = Context::new();
+        let (front, back) = (context.socket(ROUTER)?, context.socket(DEALER)?);
+        back.connect(backend)?;
+        front.bind("tcp://127.0.0.1:*")?;
+        ready(&bound(&front)?)?;
+        Ok(zmq::proxy(&front, &back)?)
     }
 
     fn inproc(&self, server_core: usize) -> Result<Box<dyn Driver>> {
@@ -95,12 +112,19 @@ impl System for Libzmq {
     }
 }
 
+/// Where a socket was bound last.
+fn bound(socket: &Socket) -> Result<String> {
+    match socket.get_last_endpoint()? {
+        Ok(bound) => Ok(bound),
+        Err(_) => bail!("libzmq is bound to an address that is not text"),
+    }
+}
+
 fn echo(router: &Socket) -> Result<()> {
     loop {
-        let peer = router.recv_msg(0)?;
-        let body = router.recv_msg(0)?;
-        router.send(peer, SNDMORE)?;
-        router.send(body, 0)?;
+        let frame = router.recv_msg(0)?;
+        let flags = if frame.get_more() { SNDMORE } else { 0 };
+        router.send(frame, flags)?;
     }
 }
 

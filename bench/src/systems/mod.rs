@@ -12,7 +12,7 @@ mod libzmq;
 #[cfg(feature = "zeromq")]
 mod zeromq;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::harness::scenario::{Load, Workload};
 use crate::harness::slice::{Outcome, Plan};
@@ -34,6 +34,13 @@ pub(crate) trait System: Sync {
         endpoint: &str,
         ready: &mut dyn FnMut(&str) -> Result<()>,
     ) -> Result<()>;
+
+    /// The queue device of [`Load::Queue`], in a process of its own: connects to the server's `backend`, hands the
+    /// address for clients to `ready`, and passes on until the process ends.
+    fn device(&self, backend: &str, ready: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
+        let _ = ready;
+        bail!("{} has no device for {backend}", self.name())
+    }
 
     /// The driving end, connected to `endpoint` and tried once.
     fn connect(&self, load: Load, endpoint: &str) -> Result<Box<dyn Driver>>;

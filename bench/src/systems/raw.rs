@@ -42,7 +42,11 @@ impl System for Raw {
         let serve = match load {
             Load::RoundTrip => echo_small,
             Load::Large => echo_large,
-            Load::Pipelined | Load::OneWay { .. } => bail!("raw has no {load:?}"),
+            Load::Pipelined
+            | Load::OneWay { .. }
+            | Load::PushPull
+            | Load::PubSub { .. }
+            | Load::Queue => bail!("raw has no {load:?}"),
         };
         if let Some(address) = endpoint.strip_prefix("tcp://") {
             let listener =
@@ -70,7 +74,11 @@ impl System for Raw {
         match load {
             Load::RoundTrip => Ok(Box::new(Small { stream, number: 0 })),
             Load::Large => Ok(Box::new(Large { stream })),
-            Load::Pipelined | Load::OneWay { .. } => bail!("raw has no {load:?}"),
+            Load::Pipelined
+            | Load::OneWay { .. }
+            | Load::PushPull
+            | Load::PubSub { .. }
+            | Load::Queue => bail!("raw has no {load:?}"),
         }
     }
 

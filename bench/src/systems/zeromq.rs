@@ -9,13 +9,16 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
-use zeromq::{DealerSocket, RouterSocket, Socket, SocketRecv, SocketSend, ZmqMessage};
+use zeromq::{
+    DealerSocket, PullSocket, PushSocket, RouterSocket, Socket, SocketRecv, SocketSend, ZmqMessage,
+};
 
 use super::{Driver, System};
+use crate::harness::crowd;
 use crate::harness::scenario::{Load, Transport, Workload};
 use crate::harness::slice::{
-    LARGE, LARGE_IN_FLIGHT, Laps, Meter, Outcome, Plan, Refill, SMALL, SMALL_IN_FLIGHT, Tally,
-    check_large, check_stamp, end_of, one_way_outcome, pour, stamped,
+    LARGE, LARGE_IN_FLIGHT, Laps, Meter, Outcome, Plan, Pour, Refill, SMALL, SMALL_IN_FLIGHT,
+    Tally, check_large, check_stamp, end_of, one_way_outcome, pour, stamped,
 };
 
 /// Messages that wait between the sending threads and the task that owns the socket.
@@ -31,11 +34,13 @@ impl System for Zeromq {
 
     fn can(&self, workload: &Workload) -> bool {
         workload.transport != Transport::Inproc
+            && !matches!(workload.load, Load::PubSub { .. } | Load::Queue)
     }
 
     fn notes(&self) -> &'static [&'static str] {
         &[
             "zeromq: one single-threaded tokio runtime a side; it has no inproc",
+            "zeromq: left out of pubsub (a bound SUB hears nobody) and queue_rtt (no device that is a process)",
             "zeromq, senders_*: the socket belongs to one task, which threads reach through a bounded tokio channel (1,000 messages)",
         ]
     }
@@ -46,6 +51,9 @@ impl System for Zeromq {
         endpoint: &str,
         ready: &mut dyn FnMut(&str) -> Result<()>,
     ) -> Result<()> {
+        if load == Load::PushPull {
+            return runtime()?.block_on(pull(endpoint, ready));
+        }
         runtime()?.block_on(async {
             let mut router = RouterSocket::new();
             let bound = router.bind(endpoint).await?;
@@ -62,6 +70,19 @@ impl System for Zeromq {
 
     fn connect(&self, load: Load, endpoint: &str) -> Result<Box<dyn Driver>> {
         let runtime = runtime()?;
+        if load == Load::PushPull {
+            let (data, counts_at) = crowd::split(endpoint)?;
+            let (mut push, mut counts) = (PushSocket::new(), PullSocket::new());
+            runtime.block_on(async {
+                push.connect(data[0]).await?;
+                counts.connect(counts_at).await
+            })?;
+            return Ok(Box::new(Pusher {
+                runtime,
+                push,
+                counts,
+            }));
+        }
         let dealer = runtime.block_on(async {
             let mut dealer = DealerSocket::new();
             dealer.connect(endpoint).await?;
@@ -101,6 +122,40 @@ async fn count(mut router: RouterSocket) -> Result<()> {
     }
 }
 
+async fn pull(endpoint: &str, ready: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
+    let (mut pull, mut counts) = (PullSocket::new(), PushSocket::new());
+    let at = pull.bind(endpoint).await?;
+    let counts_at = counts.bind("tcp://127.0.0.1:0").await?;
+    ready(&crowd::join(&[at.to_string(), counts_at.to_string()]))?;
+    let mut tally = Tally::default();
+    loop {
+        if let Some(count) = tally.take(body(&pull.recv().await?)?) {
+            counts.send(count.to_vec().into()).await?;
+        }
+    }
+}
+
+struct Pusher {
+    runtime: Runtime,
+    push: PushSocket,
+    counts: PullSocket,
+}
+
+impl Driver for Pusher {
+    fn slice(&mut self, plan: &Plan) -> Result<Outcome> {
+        let (push, counts) = (&mut self.push, &mut self.counts);
+        self.runtime.block_on(async {
+            let mut pour = Pour::new(plan, Instant::now());
+            while let Some(body) = pour.next() {
+                push.send(body.to_vec().into()).await?;
+            }
+            push.send(end_of(plan).to_vec().into()).await?;
+            let count = body(&counts.recv().await?)?.to_vec();
+            one_way_outcome(pour.sent(), &[count])
+        })
+    }
+}
+
 struct Client {
     runtime: Runtime,
     dealer: DealerSocket,
@@ -112,10 +167,13 @@ impl Driver for Client {
     fn slice(&mut self, plan: &Plan) -> Result<Outcome> {
         let (dealer, number) = (&mut self.dealer, &mut self.number);
         match self.load {
-            Load::RoundTrip => self.runtime.block_on(round_trips(dealer, number, plan)),
+            Load::RoundTrip | Load::Queue => {
+                self.runtime.block_on(round_trips(dealer, number, plan))
+            }
             Load::Pipelined => self.runtime.block_on(pipelined(dealer, number, plan)),
             Load::Large => self.runtime.block_on(large(dealer, plan)),
             Load::OneWay { senders } => one_way(&self.runtime, dealer, senders, plan),
+            Load::PushPull | Load::PubSub { .. } => bail!("not a load of a DEALER"),
         }
     }
 }

@@ -604,7 +604,7 @@ impl Conn {
         fed.map_err(CloseReason::Violation)?;
         match flow {
             Flow::Broken(violation) => Err(CloseReason::Violation(violation)),
-            flow => Ok(flow),
+            Flow::On | Flow::Paused => Ok(flow),
         }
     }
 

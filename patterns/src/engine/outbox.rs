@@ -80,6 +80,8 @@ pub(crate) struct After {
     pub(crate) room: bool,
     /// List the queue for a later flush.
     pub(crate) corked: bool,
+    /// Something was written.
+    pub(crate) wrote: bool,
 }
 
 /// Counts of one outbox.
@@ -322,8 +324,8 @@ impl<L: Link> Outbox<L> {
         if state.pending.len() < chunk {
             let corked = !std::mem::replace(&mut state.corked, true);
             return After {
-                room: false,
                 corked,
+                ..After::default()
             };
         }
         self.write(state)
@@ -444,6 +446,7 @@ impl<L: Link> Outbox<L> {
         After {
             room,
             corked: false,
+            wrote: true,
         }
     }
 

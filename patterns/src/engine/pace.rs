@@ -7,8 +7,7 @@
 //! |---|---|---|---|
 //! | answering what it receives | more messages are at hand, and it is quick with each | `CHUNK` | when it waits |
 //! | sending bursts | between its last two waits it sent `BURST` or more, quickly | `CHUNK` | when it waits |
-//! | sending without a pause | `FLOOD_SENDS` in a row in little time | `SIP`, or `CHUNK` where several threads send or nothing comes back | by the steward's next tick |
-//! | sending to many without a pause | as many in a row, or fewer that have taken `MANY_TIME` | the same | the same |
+//! | sending without a pause | `FLOOD_SENDS` in a row, each right after the last | `SIP`, or `CHUNK` where several threads send or nothing comes back | by the steward's next tick |
 //!
 //! All else is written at once. The steward writes within a tick what was guessed wrong.
 //!
@@ -24,15 +23,15 @@ const SOON: Duration = Duration::from_micros(50);
 const BURST: u32 = 8;
 /// Sends in a row, without waiting, after which a thread may be flooding.
 const FLOOD_SENDS: u32 = 32;
-/// The longest that a send of a flood may take on average, its write included.
-const FLOOD_SEND: Duration = Duration::from_micros(10);
-/// The longest pause between two sends of a flood, a write of what was gathered included.
+/// Sends after which a flood that was interrupted goes on.
+const FLOOD_PROOF: u32 = 4;
+/// The longest pause between two of these, from the end of one to the beginning of the next: what
+/// a write takes says nothing about the thread.
+const FLOOD_GAP: Duration = Duration::from_micros(5);
+/// The longest pause in a flood that goes on.
 const FLOOD_PAUSE: Duration = Duration::from_micros(50);
-
-/// The longest pause in a flood to many peers: what is held back is written after a tick anyway.
-const MANY_PAUSE: Duration = Duration::from_micros(500);
-/// After this time, messages to many peers in a row are a flood, however few.
-const MANY_TIME: Duration = Duration::from_millis(1);
+/// The longest that a send of a burst may take on average, its write included.
+const BURST_SEND: Duration = Duration::from_micros(10);
 
 /// Bytes that are written together where many are at hand: enough to spare system calls, and
 /// little enough that the peer works on one chunk while the next is made.
@@ -77,15 +76,11 @@ struct Pace {
     bursting: Cell<bool>,
     /// Sends since the last wait.
     sent: Cell<u32>,
-    /// Sends of these since the clock was looked at.
+    /// Sends of these in a row.
     sends: Cell<u32>,
-    /// When the count began; in a flood, the last send.
+    /// When the last of them began, or its write ended.
     mark: Cell<Option<Instant>>,
     flooding: Cell<bool>,
-    /// Messages to many peers in a row, since when, and when the last one had been sent.
-    many: Cell<u32>,
-    many_began: Cell<Option<Instant>>,
-    many_end: Cell<Option<Instant>>,
 }
 
 thread_local! {
@@ -100,9 +95,6 @@ thread_local! {
             sends: Cell::new(0),
             mark: Cell::new(None),
             flooding: Cell::new(false),
-            many: Cell::new(0),
-            many_began: Cell::new(None),
-            many_end: Cell::new(None),
         }
     };
 }
@@ -122,41 +114,14 @@ pub(crate) fn holds() -> Hold {
     })
 }
 
-/// How long a message that this thread sends now to many peers may be held back;
-/// [`sent_to_many`] follows.
-///
-/// To send to many takes as long as it takes: each peer may have to be woken. So what counts is
-/// how long the thread does anything else.
-pub(crate) fn holds_for_many() -> Hold {
+/// What this thread has just sent was written, or went to many peers, which took its time.
+pub(crate) fn wrote() {
     PACE.with(|pace| {
-        pace.sent.set(pace.sent.get().saturating_add(1));
-        if pace.answering.get() || pace.bursting.get() {
-            return Hold::Chunk;
+        // The first send after a wait is no flood yet, and spared the clock.
+        if pace.flooding.get() || pace.sends.get() > 1 {
+            pace.mark.set(Some(Instant::now()));
         }
-        let now = Instant::now();
-        let flooding = pace.is_flooding_many(now);
-        let most = if flooding { MANY_PAUSE } else { FLOOD_PAUSE };
-        let pause = pace
-            .many_end
-            .get()
-            .map(|end| now.saturating_duration_since(end));
-        if pause.is_some_and(|pause| pause < most) {
-            pace.many.set(pace.many.get().saturating_add(1));
-        } else {
-            pace.many.set(0);
-            pace.many_began.set(Some(now));
-        }
-        if pace.is_flooding_many(now) {
-            Hold::Sip
-        } else {
-            Hold::Never
-        }
-    })
-}
-
-/// A message has been sent to many peers.
-pub(crate) fn sent_to_many() {
-    PACE.with(|pace| pace.many_end.set(Some(Instant::now())));
+    });
 }
 
 /// A number that tells this thread from others that run.
@@ -188,13 +153,14 @@ pub(crate) fn waits(now: Instant) -> Outlook {
         pace.answering.set(false);
         pace.flooding.set(false);
         pace.sends.set(0);
+        pace.mark.set(None);
         let sent = pace.sent.take();
         if let Some(since) = pace.since.take() {
             let taken = u64::from(pace.taken.get().max(1));
             let whole = now.saturating_duration_since(since);
             let busy = whole.as_nanos() as u64 / taken;
             pace.bursting
-                .set(sent >= BURST && whole < FLOOD_SEND * sent);
+                .set(sent >= BURST && whole < BURST_SEND * sent);
             let known = pace.busy_ns.get();
             // A quarter of the way towards what was seen; the first time, all of it.
             pace.busy_ns.set(if known == u64::MAX {
@@ -224,26 +190,19 @@ impl Pace {
         self.busy_ns.get() < SOON.as_nanos() as u64
     }
 
-    /// It has sent to many peers for so long that a tick more is little.
-    fn is_flooding_many(&self, now: Instant) -> bool {
-        let began = self.many_began.get();
-        let long = || began.is_some_and(|began| now.saturating_duration_since(began) > MANY_TIME);
-        self.many.get() >= FLOOD_SENDS || (self.many.get() >= BURST && long())
-    }
-
-    /// Looks at the clock once in [`FLOOD_SENDS`] sends.
+    /// Looks at the clock from the second send in a row on.
     fn begins_flooding(&self) -> Hold {
         let sends = self.sends.get();
-        self.sends.set(sends + 1);
-        if sends == 0 {
-            self.mark.set(Some(Instant::now()));
-        } else if sends >= FLOOD_SENDS {
+        if sends > 0 {
             let now = Instant::now();
-            let began = self.mark.replace(Some(now));
-            self.sends.set(1);
-            let soon = began.is_some_and(|began| now - began < FLOOD_SEND * FLOOD_SENDS);
-            self.flooding.set(soon);
+            let last = self.mark.replace(Some(now));
+            if last.is_some_and(|last| now.saturating_duration_since(last) >= FLOOD_GAP) {
+                self.sends.set(1);
+                return Hold::Never;
+            }
+            self.flooding.set(sends >= FLOOD_SENDS);
         }
+        self.sends.set(sends + 1);
         Hold::Never
     }
 
@@ -254,8 +213,9 @@ impl Pace {
         if last.is_some_and(|last| now.saturating_duration_since(last) < FLOOD_PAUSE) {
             return Hold::Sip;
         }
+        // Perhaps it was the processor that was taken away: a few sends show whether it goes on.
         self.flooding.set(false);
-        self.sends.set(0);
+        self.sends.set(FLOOD_SENDS - FLOOD_PROOF);
         Hold::Never
     }
 }
@@ -304,56 +264,20 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_to_many_is_seen_however_long_each_takes() {
-        let wait = |time: Duration| {
-            let end = Instant::now() + time;
-            while Instant::now() < end {
-                std::hint::spin_loop();
-            }
-        };
-        // The machine may take the processor away in a pause: then the count begins anew.
-        let sends_held = |each: Duration| {
-            let mut sends = 0;
-            loop {
-                if holds_for_many() != Hold::Never {
-                    return sends;
-                }
-                sends += 1;
-                wait(each);
-                sent_to_many();
-            }
-        };
-        on_a_fresh_thread(|| assert!(sends_held(Duration::ZERO) >= BURST));
-        on_a_fresh_thread(|| {
-            assert!(sends_held(MANY_TIME / 4) >= BURST);
-            sent_to_many();
-            wait(MANY_PAUSE);
-            assert_eq!(holds_for_many(), Hold::Never, "after a pause");
-        });
-        on_a_fresh_thread(|| {
-            for _ in 0..2 * FLOOD_SENDS {
-                assert_eq!(holds_for_many(), Hold::Never, "with pauses between");
-                sent_to_many();
-                wait(FLOOD_PAUSE);
-            }
-        });
-    }
-
-    #[test]
     fn a_thread_that_sent_a_burst_is_expected_to_send_another() {
         on_a_fresh_thread(|| {
             let begin = Instant::now();
             waited(begin);
             (0..BURST).for_each(|_| assert_eq!(holds(), Hold::Never));
-            waits(begin + FLOOD_SEND);
+            waits(begin + BURST_SEND);
             assert_eq!(holds(), Hold::Chunk);
             waited(begin);
             assert_eq!(holds(), Hold::Chunk);
-            waits(begin + FLOOD_SEND);
+            waits(begin + BURST_SEND);
             assert_eq!(holds(), Hold::Never, "one message is no burst");
             waited(begin);
             (0..BURST).for_each(|_| assert_eq!(holds(), Hold::Never));
-            waits(begin + FLOOD_SEND * BURST * 2);
+            waits(begin + BURST_SEND * BURST * 2);
             assert_eq!(holds(), Hold::Never, "these took their time");
         });
     }

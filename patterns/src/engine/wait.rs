@@ -48,6 +48,17 @@ pub(crate) enum Drives {
     Connections,
 }
 
+impl Drives {
+    /// The engine, if there is something to drive.
+    pub(crate) fn engine_if(needed: bool) -> Self {
+        if needed {
+            Drives::Engine
+        } else {
+            Drives::Nothing
+        }
+    }
+}
+
 /// Waits until `ready` gives something, or the deadline has come: then nothing.
 ///
 /// `lists` name what is waited for; whoever changes it wakes a thread of each.

@@ -131,11 +131,12 @@ impl WaitList {
     }
 
     /// Wakes up to `count` threads, the one that came last first: its caches are warm.
+    ///
+    /// Those that wait now: one that comes while others are woken has looked for itself. It may be
+    /// the very one that was woken first, back already, with nothing left to take.
     pub(crate) fn wake(&self, count: usize) {
-        for _ in 0..count {
-            if self.count.load(Ordering::SeqCst) == 0 {
-                return;
-            }
+        let waiting = self.count.load(Ordering::SeqCst) as usize;
+        for _ in 0..count.min(waiting) {
             let next = {
                 let mut waiting = self.waiting.lock();
                 let next = waiting.pop();

@@ -322,7 +322,8 @@ impl Options {
         self
     }
 
-    /// The engine that drives the socket. Default [`Engine::global`].
+    /// The engine that drives the socket. Default [`Engine::global`]. With the feature `zeromq`,
+    /// `Engine::zeromq` is another one, which refuses some of these options.
     pub fn engine(mut self, engine: &Engine) -> Self {
         self.engine = Some(engine.clone());
         self
@@ -507,6 +508,10 @@ impl Options {
                 value: format!("true for a {kind}"),
                 rule: "false, but for a PUSH, PULL, PUB, SUB or DEALER",
             });
+        }
+        #[cfg(feature = "zeromq")]
+        if self.engine.as_ref().is_some_and(Engine::is_second) {
+            self.check_second(kind)?;
         }
         self.check()
     }

@@ -16,6 +16,10 @@ impl<'a> WaitsOn<'a> {
     pub(crate) fn new(core: &'a Core) -> Self {
         WaitsOn { core }
     }
+
+    pub(crate) fn core(&self) -> &'a Core {
+        self.core
+    }
 }
 
 /// What [`wait_any`] can wait for: every socket of this package.
@@ -82,9 +86,6 @@ fn wait_until(sockets: &[&dyn Waitable], deadline: Option<Instant>) -> Option<us
     let first = cores.iter().find(|core| core.needs_driving());
     let lists: Vec<_> = cores.iter().map(|core| core.readers()).collect();
     let engine = first.unwrap_or(&cores[0]).engine();
-    let drives = match first {
-        Some(_) => Drives::Engine,
-        None => Drives::Nothing,
-    };
+    let drives = Drives::engine_if(first.is_some());
     wait(engine.shared(), &lists, drives, deadline, ready)
 }

@@ -13,6 +13,7 @@
 //! | `publishing` | to whom a PUB or XPUB sends |
 //! | `subscribing` | what a SUB or XSUB wants |
 //! | `watching` | events and counts |
+//! | `second` | all of that on the second engine |
 //!
 //! # Lock order
 //!
@@ -24,6 +25,8 @@
 mod owner;
 mod places;
 mod publishing;
+#[cfg(feature = "zeromq")]
+mod second;
 mod sending;
 mod subscribing;
 mod watching;
@@ -151,6 +154,8 @@ enum Place {
     Dialing(Arc<Dialer>),
     Bound(Box<str>),
     Connected(Arc<Pipe>),
+    #[cfg(feature = "zeromq")]
+    Second(second::SecondPlace),
 }
 
 #[derive(Debug, Default)]
@@ -190,6 +195,9 @@ pub(crate) struct Core {
     channel: OnceLock<Sender<(Peer, Message)>>,
     closed: AtomicBool,
     part: Part,
+    /// What its messages go over on the second engine, from the first endpoint on.
+    #[cfg(feature = "zeromq")]
+    second: OnceLock<crate::engine::second::Thread>,
 }
 
 const REFUSALS: [(SendRefusal, &str); 5] = [
@@ -252,6 +260,8 @@ impl Core {
                 }
                 _ => Part::Plain,
             },
+            #[cfg(feature = "zeromq")]
+            second: OnceLock::new(),
         }))
     }
 
@@ -286,39 +296,34 @@ impl Core {
 
     /// Takes the next message, if there is one, and what `keep` makes of its peer.
     #[inline]
-    fn try_receive_with<R>(&self, mut keep: impl FnMut(&Arc<Pipe>) -> R) -> Option<(R, Message)> {
+    fn try_receive_with<R>(&self, keep: impl Fn(&Arc<Pipe>) -> R) -> Option<(R, Message)> {
         loop {
             let mut inbox = self.inbox.lock();
-            let popped = inbox.pop(&mut keep, &self.settings)?;
-            let message = inbox.queue.take(&popped);
+            let popped = inbox.pop(&keep, &self.settings)?;
+            let message = inbox.queue.take(&popped)?;
+            let unwanted = inbox.recheck && self.filter(&mut inbox, &message);
             let more = inbox.queue.len() > 0;
-            let rejected = inbox.recheck
-                && message
-                    .as_ref()
-                    .is_some_and(|message| self.rejects(&mut inbox, message));
             drop(inbox);
-            pace::took(more);
             let (kept, resume) = popped.key;
             if let Some(pipe) = resume {
                 pipe.resume();
             }
-            if !rejected {
-                return Some((kept, message?));
+            if !unwanted {
+                pace::took(more);
+                return Some((kept, message));
             }
         }
     }
 
-    /// Whether a message that has been taken off the queue is not to be received after all, its
-    /// topic having been given up since it came; then it is counted so.
-    #[cold]
-    fn rejects(&self, inbox: &mut Inbox, message: &Message) -> bool {
-        inbox.recheck = inbox.queue.len() > 0;
-        let rejected = !self.wants(message);
-        if rejected {
+    /// Whether a message that was taken is not wanted any more; counts it then.
+    fn filter(&self, inbox: &mut Inbox, message: &Message) -> bool {
+        let unwanted = !self.wants(message);
+        if unwanted {
             inbox.received -= 1;
             inbox.filtered += 1;
         }
-        rejected
+        inbox.recheck = inbox.queue.len() > 0;
+        unwanted
     }
 
     /// Whether the socket's type lets this message in.
@@ -382,6 +387,11 @@ impl Core {
 
     pub(crate) fn readers(&self) -> &WaitList {
         &self.readers
+    }
+
+    /// Who waits for room.
+    pub(crate) fn writers(&self) -> &WaitList {
+        &self.writers
     }
 
     pub(crate) fn engine(&self) -> &Engine {

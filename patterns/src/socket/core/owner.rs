@@ -93,6 +93,11 @@ impl Owner for Core {
         Ok(pipe)
     }
 
+    #[cfg(feature = "zeromq")]
+    fn enrol(&self, pipe: &Arc<Pipe>, identity: Bytes) {
+        self.enrol_second(pipe, identity);
+    }
+
     fn deliver(&self, pipe: &Arc<Pipe>, batch: &mut Vec<Message>) -> Flow {
         if let Some(publisher) = self.publisher()
             && !self.is_closed()
@@ -318,10 +323,9 @@ impl Core {
                 let Some(message) = inbox.queue.take(&popped) else {
                     return false;
                 };
+                let unwanted = inbox.recheck && self.filter(&mut inbox, &message);
                 let (pipe, resume) = popped.key;
-                if inbox.recheck && self.rejects(&mut inbox, &message) {
-                    // Counted, and for nobody.
-                } else if channel.try_send((Peer::new(pipe), message)).is_err() {
+                if !unwanted && channel.try_send((Peer::new(pipe), message)).is_err() {
                     // The receiver has been dropped: nobody will ask for these.
                     inbox.received -= 1;
                     inbox.dropped_closed += 1;

@@ -53,7 +53,7 @@ pub(super) struct Publisher {
     welcome: Option<Message>,
     last: Option<Mutex<LastValues>>,
     published: AtomicU64,
-    unmatched: AtomicU64,
+    pub(super) unmatched: AtomicU64,
 }
 
 /// What a publisher shows of itself.
@@ -145,6 +145,11 @@ impl Core {
             return Err(self.refuse((SendRefusal::Closed, message)));
         }
         publisher.published.fetch_add(1, Ordering::Relaxed);
+        #[cfg(feature = "zeromq")]
+        if self.is_second() {
+            self.publish_second(publisher, &message);
+            return Ok(());
+        }
         let mut selection =
             SELECTION.with_borrow_mut(|own| std::mem::replace(own, Selection::new()));
         publisher.select(&message, &mut selection);
@@ -153,20 +158,16 @@ impl Core {
         if peers.is_empty() {
             publisher.unmatched.fetch_add(1, Ordering::Relaxed);
         } else {
-            let many = peers.len() > 1;
-            let hold = if many {
-                pace::holds_for_many()
-            } else {
-                pace::holds()
-            };
+            let hold = pace::holds();
             for subscriber in peers {
                 let offered = subscriber.peer.offer(&message, hold, false);
                 if offered == Offered::PassedOver && publisher.slow == SlowSubscriber::Disconnect {
                     slow.push(subscriber.peer.clone());
                 }
             }
-            if many {
-                pace::sent_to_many();
+            if peers.len() > 1 {
+                // However many they are: to send to all is no pause.
+                pace::wrote();
             }
         }
         selection.clear();

@@ -38,11 +38,8 @@ impl Core {
 
     pub(super) fn drives(&self) -> Drives {
         // Connections that came in keep the socket driven after its listener has gone.
-        if self.links.load(Ordering::Relaxed) > 0 || self.census.lock().counts().0 > 0 {
-            Drives::Engine
-        } else {
-            Drives::Nothing
-        }
+        let links = self.links.load(Ordering::Relaxed) > 0;
+        Drives::engine_if(links || self.census.lock().counts().0 > 0)
     }
 
     /// The next peer in turn, of `count` at the time of the call.
@@ -139,6 +136,8 @@ impl Core {
                 .as_ref()
                 .is_some_and(|own| Arc::ptr_eq(own, pipe)),
             Place::Connected(own) => Arc::ptr_eq(own, pipe),
+            #[cfg(feature = "zeromq")]
+            Place::Second(second) => second.is_of(pipe),
             Place::Listening(_) | Place::Bound(_) => false,
         });
         let Some(index) = index else { return Ok(()) };

@@ -1,0 +1,153 @@
+//! What the device programs share: flags and a file to a configuration, then the device runs.
+//!
+//! | room | what |
+//! |---|---|
+//! | `flags` | the command line, its help, its man page |
+//! | `file` | the configuration file |
+//! | `settings` | what both give together |
+//! | `values` | durations, sizes and places as text |
+//! | `lines` | what goes to standard output |
+//! | `signals` | the end on a signal |
+//!
+//! # Not here
+//!
+//! The devices themselves: `patterns/src/device/`.
+
+mod file;
+mod flags;
+mod lines;
+mod settings;
+mod signals;
+mod values;
+
+pub(crate) use flags::Program;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use brokerless::patterns::Error as SocketError;
+use brokerless::patterns::device::{Error, Handle};
+
+use flags::Flags;
+use lines::Ticker;
+use settings::Settings;
+use signals::Signals;
+
+/// Why the program ends without having run, or not as it should.
+#[derive(Debug)]
+struct Failure {
+    code: u8,
+    text: String,
+}
+
+impl Failure {
+    /// What the user gave cannot be used.
+    fn usage(text: impl Into<String>) -> Self {
+        Failure {
+            code: 2,
+            text: text.into(),
+        }
+    }
+
+    /// Something went wrong on the way.
+    fn run(text: impl Into<String>) -> Self {
+        Failure {
+            code: 1,
+            text: text.into(),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let of_user = match &error {
+            Error::Place { .. } | Error::NoPlace { .. } | Error::Twice { .. } => true,
+            Error::Socket { error, .. } => {
+                matches!(error, SocketError::Endpoint(_) | SocketError::Option(_))
+            }
+            _ => false,
+        };
+        if of_user {
+            Failure::usage(error.to_string())
+        } else {
+            Failure::run(error.to_string())
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Runs the program.
+pub(crate) fn run(program: &Program) -> ExitCode {
+    let filter = env_logger::Env::default().default_filter_or("warn");
+    env_logger::Builder::from_env(filter).init();
+    let flags = program.flags();
+    let done = if flags.man {
+        program.man_page()
+    } else {
+        device(program, flags)
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // With standard error gone, the exit code still tells.
+            let _ = writeln!(io::stderr(), "error: {failure}");
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn device(program: &Program, flags: Flags) -> Result<(), Failure> {
+    let settings = Settings::read(&flags)?;
+    let signals = Signals::take()?;
+    let ticker = Arc::new(Ticker::new(settings.stats));
+    let reload = {
+        let (ticker, before) = (ticker.clone(), settings.clone());
+        move |handle: &Handle| reload(&flags, &before, handle, &ticker)
+    };
+    let mut builder = (program.builder)()
+        .places(settings.places.clone())
+        .options(settings.options())
+        .capture_type(settings.capture_type)
+        .linger(settings.linger);
+    if settings.is_from_file {
+        builder = builder.on_reload(reload);
+    }
+    let device = builder.build()?;
+    let handle = device.handle();
+    lines::endpoints(&handle.endpoints());
+    signals.end(handle.clone());
+    let printer = ticker.start(handle)?;
+    let report = device.run();
+    ticker.stop();
+    if printer.join().is_err() {
+        log::error!("the thread that prints ended in a panic");
+    }
+    lines::report(&report?);
+    Ok(())
+}
+
+/// Reads the file again, and changes what may change while the device runs.
+fn reload(
+    flags: &Flags,
+    before: &Settings,
+    handle: &Handle,
+    ticker: &Ticker,
+) -> Result<String, String> {
+    let settings = Settings::read(flags).map_err(|failure| failure.to_string())?;
+    settings.changes_at_run_time(before)?;
+    let changes = handle
+        .set_places(&settings.places)
+        .map_err(|error| error.to_string())?;
+    handle.set_linger(settings.linger);
+    ticker.set(settings.stats);
+    lines::changes(&changes);
+    let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
+    Ok(changes.join("\n"))
+}

@@ -1,0 +1,146 @@
+//! Durations, sizes and counts as people write them.
+
+use std::time::Duration;
+
+use brokerless::patterns::SlowSubscriber;
+use brokerless::patterns::device::{CaptureType, Place};
+
+const DURATION: &str =
+    "a duration is a whole number and a unit of ms, s, m or h, such as 500ms or 5s";
+const SIZE: &str = "a size is a whole number and perhaps a unit of B, kB, MB, GB, KiB, MiB or \
+                    GiB, such as 64MiB";
+
+/// An endpoint of a side.
+pub(super) fn place(given: &str) -> Result<Place, String> {
+    given
+        .trim()
+        .parse()
+        .map_err(|error: brokerless::patterns::device::PlaceError| error.to_string())
+}
+
+fn duration(given: &str) -> Option<Duration> {
+    let digits = given.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: u64 = digits.trim_end().parse().ok()?;
+    let ms = match &given[digits.len()..] {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "" if number == 0 => 1,
+        _ => return None,
+    };
+    number.checked_mul(ms).map(Duration::from_millis)
+}
+
+/// The socket that copies go out by.
+pub(super) fn capture_type(given: &str) -> Result<CaptureType, String> {
+    match given {
+        "pub" => Ok(CaptureType::Publish),
+        "push" => Ok(CaptureType::Push),
+        _ => Err("it is pub or push".into()),
+    }
+}
+
+/// What becomes of a subscriber that does not read.
+pub(super) fn slow_subscriber(given: &str) -> Result<SlowSubscriber, String> {
+    match given {
+        "drop" => Ok(SlowSubscriber::Drop),
+        "disconnect" => Ok(SlowSubscriber::Disconnect),
+        _ => Err("it is drop or disconnect".into()),
+    }
+}
+
+/// How long the end may take.
+pub(super) fn linger(given: &str) -> Result<Duration, String> {
+    let linger = duration(given).ok_or(DURATION)?;
+    if linger > Duration::from_secs(24 * 3600) {
+        return Err("it is at most 24h".into());
+    }
+    Ok(linger)
+}
+
+/// The time between two lines of statistics.
+pub(super) fn interval(given: &str) -> Result<Duration, String> {
+    let interval = duration(given).ok_or(DURATION)?;
+    let (least, most) = (Duration::from_millis(100), Duration::from_secs(3600));
+    if interval < least || interval > most {
+        return Err("it is 100ms to 1h".into());
+    }
+    Ok(interval)
+}
+
+/// Bytes.
+pub(super) fn size(given: &str) -> Result<u64, String> {
+    let digits = given.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit: u64 = match given[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" => 1_000,
+        "m" | "mb" => 1_000_000,
+        "g" | "gb" => 1_000_000_000,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        _ => 0,
+    };
+    let bytes = digits.trim_end().parse::<u64>().ok();
+    let bytes = bytes.and_then(|number| number.checked_mul(unit));
+    bytes
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| SIZE.to_owned())
+}
+
+/// A number of things.
+pub(super) fn count(given: &str) -> Result<usize, String> {
+    let count = given.parse().ok().filter(|count| *count > 0);
+    count.ok_or_else(|| "it is a whole number from 1".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units() {
+        for (given, ms) in [
+            ("0", 0),
+            ("0s", 0),
+            ("500ms", 500),
+            ("5s", 5_000),
+            ("5 s", 5_000),
+            ("2m", 120_000),
+            ("1h", 3_600_000),
+        ] {
+            assert_eq!(linger(given), Ok(Duration::from_millis(ms)), "{given}");
+        }
+        for bad in [
+            "",
+            "5",
+            "s",
+            "-1s",
+            "1.5s",
+            "5 parsecs",
+            "99999999999999999999s",
+            "5é",
+        ] {
+            let error = linger(bad).expect_err(bad);
+            assert!(error.contains("such as"), "{error}");
+        }
+        assert!(linger("25h").is_err());
+        assert!(interval("1s").is_ok() && interval("100ms").is_ok());
+        assert!(interval("99ms").is_err() && interval("0").is_err() && interval("2h").is_err());
+    }
+
+    #[test]
+    fn sizes_and_counts_are_whole() {
+        assert_eq!(size("64MiB"), Ok(64 << 20));
+        assert_eq!(size("1000"), Ok(1000));
+        assert_eq!(size("2 kB"), Ok(2000));
+        for bad in ["", "0", "MB", "1.5MB", "99999999999GiB"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+        assert_eq!(count("7"), Ok(7));
+        for bad in ["", "0", "-1", "7.5", "many"] {
+            assert!(count(bad).is_err(), "{bad}");
+        }
+    }
+}
