@@ -7,7 +7,7 @@
 //! |---|---|---|---|
 //! | answering what it receives | more messages are at hand, and it is quick with each | `CHUNK` | when it waits |
 //! | sending bursts | between its last two waits it sent `BURST` or more, quickly | `CHUNK` | when it waits |
-//! | sending without a pause | `FLOOD_SENDS` in a row, each right after the last | `SIP`, or `CHUNK` where several threads send | by the steward's next tick |
+//! | sending without a pause | `FLOOD_SENDS` in a row, each right after the last | `SIP`, or `CHUNK` where several threads send or nothing comes back | by the steward's next tick |
 //!
 //! All else is written at once. The steward writes within a tick what was guessed wrong.
 //!
@@ -114,7 +114,7 @@ pub(crate) fn holds() -> Hold {
     })
 }
 
-/// What this thread has just sent was written, which took its time.
+/// What this thread has just sent was written, or went to many peers, which took its time.
 pub(crate) fn wrote() {
     PACE.with(|pace| {
         // The first send after a wait is no flood yet, and spared the clock.

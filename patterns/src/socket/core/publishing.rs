@@ -165,6 +165,10 @@ impl Core {
                     slow.push(subscriber.peer.clone());
                 }
             }
+            if peers.len() > 1 {
+                // However many they are: to send to all is no pause.
+                pace::wrote();
+            }
         }
         selection.clear();
         SELECTION.with_borrow_mut(|own| *own = selection);
