@@ -94,7 +94,7 @@ impl Traffic for Forwarder {
     }
 
     fn rest(&self) -> Rest {
-        Rest::Arrived
+        Rest::UntilQuiet
     }
 
     fn awaited(&self) -> u64 {

@@ -21,7 +21,7 @@ pub(super) enum Fate {
 pub(super) enum Rest {
     /// What has arrived is passed on, no more: each request would bring another.
     Arrived,
-    /// Until nothing more comes for a while.
+    /// Until nothing more comes for a while: what is on its way when the end is asked for comes, too.
     UntilQuiet,
 }
 

@@ -48,6 +48,8 @@ fn nothing_passes_while_it_is_paused() {
 fn commands_are_answered_and_others_are_told_what_there_is() {
     let (device, worker, client) = echoing(Device::queue().control(&name("control")));
     let control = Req::connect(&device.endpoint(Side::Control)).unwrap();
+    // Its thread has begun.
+    round_trip(&worker, &client, "at first");
     assert_eq!(asks(&control, "PAUSE"), "OK");
     assert_eq!(device.handle.state(), State::Paused);
     assert_eq!(asks(&control, "pause"), "OK");
@@ -60,7 +62,7 @@ fn commands_are_answered_and_others_are_told_what_there_is() {
         "{json}"
     );
     assert!(
-        json.contains(r#""from_frontend":{"messages":1,"bytes":"#),
+        json.contains(r#""from_frontend":{"messages":2,"bytes":"#),
         "{json}"
     );
     for odd in ["", "STOP", "PAUSE NOW", "TERMINATED"] {
