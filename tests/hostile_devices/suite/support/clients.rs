@@ -114,7 +114,7 @@ impl Client {
             match self.receive() {
                 Ok(received) if received == *message => break,
                 // Another's, or one that comes late.
-                Ok(_) if begin.elapsed() > LOST => return Ok(false),
+                Ok(_) if begin.elapsed() > self.again => return Ok(false),
                 Ok(_) => {}
                 Err(error) => return timed_out(error),
             }
