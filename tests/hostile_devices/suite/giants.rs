@@ -51,8 +51,8 @@ pub(super) fn announced_gigabytes_close_their_peers_before_anything_is_allocated
 }
 
 pub(super) fn the_largest_messages_allowed_are_allocated_as_they_arrive(kind: &Kind) {
-    // Where each worker has its turn, a few of them are enough to keep the good client busy.
-    const WORKERS: usize = 3;
+    // Where each worker has its turn, two of them are enough to keep the good client busy.
+    const WORKERS: usize = 2;
     let scene = Scene::set_with_workers(kind, &[]);
     let before = scene.memory();
     let mut sent_kib = 0;

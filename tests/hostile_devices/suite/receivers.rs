@@ -14,8 +14,10 @@ const TOPICS_MAX: usize = 10_000;
 const TOPIC_BYTES_MAX: usize = 1024;
 const ALL_BYTES_MAX: usize = 1 << 20;
 
+type Form = fn(&[u8]) -> Vec<u8>;
+
 /// A subscription, as version 3.0 has it and as 3.1.
-const FORMS: [fn(&[u8]) -> Vec<u8>; 2] = [
+const FORMS: [Form; 2] = [
     |topic| frame(0, &[b"\x01", topic].concat()),
     |topic| command("SUBSCRIBE", topic),
 ];

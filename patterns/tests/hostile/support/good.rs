@@ -110,12 +110,14 @@ impl GoodClient {
         self.rounds.load(Ordering::Acquire)
     }
 
-    /// Waits until `more` further rounds have been made.
+    /// Waits until `more` further rounds have been made, or it has failed: then it says so when it
+    /// is finished.
     #[track_caller]
     pub(crate) fn until_rounds(&self, more: u64) {
         let goal = self.rounds() + more;
         eventually("the good client is served", LOST + ms(1000), || {
-            (self.rounds() >= goal).then_some(())
+            let failed = self.thread.as_ref().is_some_and(JoinHandle::is_finished);
+            (failed || self.rounds() >= goal).then_some(())
         });
     }
 
