@@ -22,7 +22,7 @@ DEVICES := bl-forwarder bl-queue bl-streamer
 MANDIR ?= $(or $(CARGO_INSTALL_ROOT),$(CARGO_HOME),$(HOME)/.cargo)/share/man
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt test costs demo interop fuzz bench-sockets bench-scale loom macos deny doc man install clean
+.PHONY: help check fmt test second-engine costs demo interop fuzz bench-sockets bench-scale loom macos deny doc man install clean
 .PHONY: check-format check-lints check-docs check-style check-licences test-all
 
 help: ## This list.
@@ -55,6 +55,13 @@ test: test-all costs ## All tests of the library, its examples and the demo; wha
 
 test-all:
 	$(CARGO) test $(LOCKED) --no-fail-fast $(FEATURES)
+
+second-engine: ## Lints and tests of the feature zeromq: the facts about both engines.
+	$(CARGO) clippy $(LOCKED) -p brokerless-patterns --features zeromq \
+	  --lib --test conformance -- -D warnings
+	$(CARGO) test $(LOCKED) -p brokerless-patterns --features zeromq --test conformance
+	$(CARGO) test $(LOCKED) -p brokerless-patterns --features zeromq --lib second
+	$(CARGO) test $(LOCKED) -p brokerless-patterns --features zeromq --doc zeromq
 
 costs: ## What a message costs: copies, allocations, system calls; instructions, where valgrind is.
 	$(CARGO) test $(LOCKED) --release -p brokerless-patterns --features counters --test costs -- --nocapture

@@ -415,7 +415,7 @@ fn an_invariant_without_its_test_is_found() {
     let path = "patterns/src/a.rs";
     let header = |item: &str| {
         format!(
-            "//! A.\n//!\n//! # Invariants\n//!\n//! 1. {item}\n\n#[test]\nfn a_is_b() {{}}\nfn a_b() {{}}\n"
+            "//! A.\n//!\n//! # Invariants\n//!\n//! 1. {item}\n\n#[test]\nfn a_is_b() {{}}\nfn a_b() {{}}\nfn b_is_a(rig: &Rig) -> Outcome {{}}\n"
         )
     };
     let bad = [
@@ -427,6 +427,7 @@ fn an_invariant_without_its_test_is_found() {
     ];
     let good = [
         "A. (test `a_is_b`)",
+        "A. (test `b_is_a`)",
         "A `c_d` (e). (loom test\n//!    `a_is_b` in `tests/b_c`)",
         "A. (same test)",
         "A. (held by the type of b)",

@@ -25,13 +25,17 @@
 //! | [`Pub`], [`Sub`], [`XPub`], [`XSub`] | topics, for whoever wants them |
 //! | [`Pair`] | one peer |
 //! | [`WeightedDealer`] | many servers, by weight |
+//! | [`bus`] | typed topics: last values, losses counted |
 //! | [`Options`] | every limit and time |
 //! | [`Engine`] | who does the polling |
 //! | [`device`] | what stands between sockets: queue, forwarder, streamer |
 //! | [`balance`] | picking policies |
+//! | [`retry`], [`workers`] | what request patterns are made of, without I/O |
 //! | [`zmtp`] | the protocol itself, without I/O |
 
 pub mod balance;
+#[cfg(feature = "bus")]
+pub mod bus;
 #[cfg(feature = "counters")]
 pub mod counters;
 #[cfg(not(feature = "counters"))]
@@ -41,7 +45,9 @@ mod engine;
 mod event;
 mod link;
 mod message;
+pub mod retry;
 mod socket;
+pub mod workers;
 pub mod zmtp;
 
 pub use engine::Engine;

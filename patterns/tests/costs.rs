@@ -119,7 +119,10 @@ fn a_message_costs_no_more_than_is_promised() {
         assert!(pipelined.allocations <= 2.0, "{pipelined:?}");
     }
 
-    a_publish_costs_each_peer_a_copy_and_those_that_do_not_read_nothing();
+    println!(
+        "{}",
+        a_publish_costs_each_peer_a_copy_and_those_that_do_not_read_nothing()
+    );
 
     for bytes in [1, 64, 4096, 1 << 20] {
         let inproc = measure("inproc://costs", bytes, 1_000, 8);
@@ -136,7 +139,7 @@ struct Crowd {
 }
 
 /// Messages published in a round: few enough for each to be written at once.
-const ROUND: usize = 30;
+const ROUND: usize = 8;
 
 /// What a round of publishing cost.
 #[derive(Debug, Clone, Copy)]
@@ -220,7 +223,8 @@ fn subscribed(endpoint: &str) -> TcpStream {
     stream
 }
 
-fn a_publish_costs_each_peer_a_copy_and_those_that_do_not_read_nothing() {
+/// Says what it saw.
+fn a_publish_costs_each_peer_a_copy_and_those_that_do_not_read_nothing() -> String {
     const GOOD: usize = 450;
     const SLOW: usize = 50;
     let mut files = getrlimit(Resource::Nofile);
@@ -229,28 +233,32 @@ fn a_publish_costs_each_peer_a_copy_and_those_that_do_not_read_nothing() {
 
     let (frame, large) = (Frame::from(vec![7; 64]), Frame::from(vec![7; 16 * 1024]));
     let crowds = [Crowd::new(GOOD, 0), Crowd::new(GOOD, SLOW)];
-    let passed_over = |crowd: &Crowd| {
-        let peers = crowd.publisher.stats().peers;
-        peers
-            .iter()
-            .filter(|peer| peer.passed_over_messages > 0)
-            .count()
+    let dropped = || {
+        let counts = crowds[1].publisher.stats().dropped;
+        counts.get("slow-subscriber").copied().unwrap_or(0)
     };
-    let mut warm = 0;
-    while passed_over(&crowds[1]) < SLOW {
-        for crowd in &crowds {
-            crowd.round(&large, 20);
-            crowd.round(&frame, ROUND);
+    // Large messages fill the queues soon, small ones the rest.
+    for (message, count) in [(&large, 20), (&frame, ROUND)] {
+        let mut rounds = 0;
+        loop {
+            let before = dropped();
+            crowds[1].round(message, count);
+            if dropped() - before == (count * SLOW) as u64 {
+                break;
+            }
+            rounds += 1;
+            assert!(rounds < 1000, "those that do not read are never full");
         }
-        warm += 1;
-        assert!(warm < 100, "those that do not read are never full");
     }
-    let before = crowds[1].publisher.stats().dropped["slow-subscriber"];
+    for crowd in &crowds {
+        crowd.round(&frame, ROUND);
+    }
+    let before = dropped();
     let rounds: Vec<_> = (0..15)
         .map(|_| crowds.each_ref().map(|crowd| crowd.round(&frame, ROUND)))
         .collect();
     assert_eq!(
-        crowds[1].publisher.stats().dropped["slow-subscriber"] - before,
+        dropped() - before,
         (15 * ROUND * SLOW) as u64,
         "all that while they took nothing"
     );
@@ -260,10 +268,13 @@ fn a_publish_costs_each_peer_a_copy_and_those_that_do_not_read_nothing() {
         values[values.len() / 2]
     };
     let copies = (ROUND * GOOD) as f64;
+    let mut seen = String::new();
     for (crowd, name) in ["all read", "a tenth does not"].into_iter().enumerate() {
         let allocations = median(&|round| round[crowd].allocations) / copies;
         let calls = median(&|round| round[crowd].system_calls) / copies;
-        println!("publish, {name}: {allocations:.4} allocations, {calls:.4} system calls a copy");
+        seen += &format!(
+            "publish, {name}: {allocations:.4} allocations, {calls:.4} system calls a copy\n"
+        );
         assert!(
             allocations < 0.01,
             "{allocations} allocations for each copy"
@@ -271,8 +282,11 @@ fn a_publish_costs_each_peer_a_copy_and_those_that_do_not_read_nothing() {
     }
     let calls = median(&|round| round[1].system_calls / round[0].system_calls);
     let rate = median(&|round| round[0].seconds / round[1].seconds);
-    println!("publish, a tenth does not read: {calls:.3} x the system calls, {rate:.2} x the rate");
+    seen += &format!("publish: {calls:.3} x the system calls, {rate:.2} x the rate");
+    // The system calls tell; the rate is held to what no busy machine takes away.
+    assert!(rate >= 0.7, "{rate} times the rate");
     assert!(calls <= 1.05, "{calls} times the system calls");
+    seen
 }
 
 /// A small frame is gathered into the write buffer, and copied out of the read buffer: so the

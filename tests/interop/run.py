@@ -22,11 +22,23 @@ sys.dont_write_bytecode = True
 import kit.cases  # noqa: E402
 import cases  # noqa: E402, F401: registers them
 
+DEVICES = ["bl-queue", "bl-forwarder", "bl-streamer"]
+
 
 def build():
-    """Builds the programs; where each is."""
-    command = [os.environ.get("CARGO", "cargo"), "build", "--quiet"]
-    command += ["--package", "brokerless-interop", "--features", "zeromq"]
+    """Builds the programs and the devices; where each is."""
+    programs = {}
+    for wanted in (
+        ["--package", "brokerless-interop", "--features", "zeromq"],
+        ["--package", "brokerless", "--features", "bin", *(f"--bin={name}" for name in DEVICES)],
+    ):
+        programs.update(build_one(wanted))
+    return programs
+
+
+def build_one(wanted):
+    """Builds some of them; where each is."""
+    command = [os.environ.get("CARGO", "cargo"), "build", "--quiet", *wanted]
     command += ["--message-format", "json-render-diagnostics"]
     if os.environ.get("CI"):
         command.append("--locked")

@@ -38,9 +38,12 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("device", &["socket", "engine", "link", "message"]),
+    ("bus", &["socket", "link", "message"]),
+    ("retry", &[]),
+    ("workers", &[]),
 ];
 /// The rooms without I/O: what they do follows from what they are given.
-const PURE: &[&str] = &["message", "balance", "zmtp"];
+const PURE: &[&str] = &["message", "balance", "zmtp", "retry", "workers"];
 /// What those do not name, by the beginning of its path.
 const IMPURE: &[&[&str]] = &[
     &["std", "net"],
@@ -443,11 +446,18 @@ pub(crate) fn invariants(tree: &Tree) -> Vec<Fault> {
 
 /// The names of functions under `#[test]`.
 fn test_names(file: &Source) -> impl Iterator<Item = &str> {
-    file.code.match_indices("#[test]").filter_map(|(start, _)| {
+    let marked = file.code.match_indices("#[test]").filter_map(|(start, _)| {
         let mut words = identifiers(&file.code[start + 7..]);
         words.find(|(_, word)| *word == "fn")?;
         words.next().map(|(_, name)| name)
-    })
+    });
+    // The cases of the conformance suite are tests by what they are given.
+    let cases = file.code.match_indices("(rig: &Rig) -> Outcome");
+    let cases = cases.filter_map(|(end, _)| {
+        let start = file.code[..end].rfind("fn ")?;
+        Some(file.code[start + 3..end].trim())
+    });
+    marked.chain(cases)
 }
 
 /// The numbered items under `# Invariants`, each on one line.

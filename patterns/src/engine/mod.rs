@@ -26,6 +26,7 @@
 //! | `owner` | what a socket is to the engine |
 //! | `alarm` | until when a poll may sleep, and who has to end it |
 //! | `timers`, `poller`, `sync` | tools |
+//! | `second` | another engine, by the `zeromq` crate, in place of all of this |
 
 pub(crate) mod alarm;
 mod alone;
@@ -46,6 +47,8 @@ pub(crate) mod pace;
 mod patience;
 pub(crate) mod pipe;
 pub(crate) mod poller;
+#[cfg(feature = "zeromq")]
+pub(crate) mod second;
 pub(crate) mod shared;
 pub(crate) mod steward;
 pub(crate) mod sync;
@@ -81,6 +84,9 @@ pub struct Engine {
 struct Inner {
     shared: Arc<Shared>,
     steward: OnceLock<()>,
+    /// Its sockets run on the second engine: here they only wait.
+    #[cfg(feature = "zeromq")]
+    is_second: bool,
 }
 
 impl Engine {
@@ -94,8 +100,81 @@ impl Engine {
             inner: Arc::new(Inner {
                 shared: Shared::new()?,
                 steward: OnceLock::new(),
+                #[cfg(feature = "zeromq")]
+                is_second: false,
             }),
         })
+    }
+
+    /// An engine whose sockets run on the `zeromq` crate, each on a thread of its own. With the
+    /// feature `zeromq`.
+    ///
+    /// It is for trusted links only, and for programs that run on that crate already. The types
+    /// and calls are the same; DEALER, ROUTER, PUB, SUB, PUSH and PULL run on it.
+    ///
+    /// # What is refused
+    ///
+    /// With an error that says so: other types of sockets; `inproc://` and source addresses;
+    /// topics that are not UTF-8; and every option other than its default that this engine could
+    /// not hold to: heartbeats (they may be switched off), limits on frames, messages, handshakes
+    /// and connections, TCP keepalive, kernel buffers, `conflate`, and for a PUB
+    /// [`SlowSubscriber::Disconnect`](crate::SlowSubscriber), limits on topics, last values and
+    /// a welcome.
+    ///
+    /// # What is without effect, or other than on an engine of our own
+    ///
+    /// - There are no limits on what a peer may announce or how many come in. A few bytes from a
+    ///   stranger end the process.
+    /// - There are no heartbeats: a silent peer is not noticed, and one that sends a PING is parted
+    ///   from. Peers on an engine of our own send none here, peers of libzmq leave theirs off.
+    /// - A peer without an identity gets a random one. Who announces one that is in use takes it
+    ///   over.
+    /// - Only a ROUTER tells its peers apart. The peers of other sockets that come in at one
+    ///   endpoint share a [`Peer`](crate::Peer), a queue and its limits, and are received from by
+    ///   turns instead of by bytes. A ROUTER waits for a peer that is over its receive limit, and
+    ///   the others with it.
+    /// - A PUB does not know who has subscribed to what: [`Pub::subscriptions`](crate::Pub) is
+    ///   empty, and what a slow subscriber misses is not counted. It queues 100,000 messages for
+    ///   each, beside `send_messages_max`.
+    /// - A PUSH notices that its peer has gone only when it writes to it: what it has written by
+    ///   then is lost, and counted as written.
+    /// - `written_messages` are those that the crate has let go of: written, or lost with a
+    ///   connection that failed meanwhile. Stats of connections and handshakes are zero.
+    /// - `handshake_timeout` and the pauses of reconnecting hold for endpoints connected to.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use brokerless_patterns::{Engine, Options, Pull, Push};
+    ///
+    /// let engine = Engine::zeromq()?;
+    /// let pull = Pull::with(Options::new().engine(&engine))?;
+    /// let endpoint = pull.bind_to("tcp://127.0.0.1:*")?;
+    /// let push = Push::with(Options::new().engine(&engine))?;
+    /// push.connect_to(&endpoint.to_string())?;
+    ///
+    /// push.send("work")?;
+    /// assert_eq!(pull.recv_timeout(Duration::from_secs(5))?[0], "work");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    #[cfg(feature = "zeromq")]
+    pub fn zeromq() -> io::Result<Self> {
+        Ok(Engine {
+            inner: Arc::new(Inner {
+                shared: Shared::new()?,
+                steward: OnceLock::new(),
+                is_second: true,
+            }),
+        })
+    }
+
+    #[cfg(feature = "zeromq")]
+    pub(crate) fn is_second(&self) -> bool {
+        self.inner.is_second
     }
 
     /// The process's engine, made when it is first asked for.

@@ -319,6 +319,7 @@ impl<L: Link> Outbox<L> {
             Hold::Never => 0,
             Hold::Sip if state.shared_for == 0 => SIP,
             Hold::Sip | Hold::Chunk => CHUNK,
+            Hold::Flush => usize::MAX,
         };
         if state.pending.len() < chunk {
             let corked = !std::mem::replace(&mut state.corked, true);

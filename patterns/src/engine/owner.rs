@@ -80,6 +80,9 @@ pub(crate) trait Owner: Send + Sync + 'static {
     fn admit(&self, conn: &Arc<Conn>, peer: &PeerInfo) -> Verdict;
     /// Decides about a peer within the process.
     fn admit_inproc(&self, identity: Bytes) -> Result<Arc<Pipe>, CloseReason>;
+    /// Takes in a peer on the second engine.
+    #[cfg(feature = "zeromq")]
+    fn enrol(&self, pipe: &Arc<Pipe>, identity: Bytes);
     /// Takes messages that came in; leaves `batch` empty.
     fn deliver(&self, pipe: &Arc<Pipe>, batch: &mut Vec<Message>) -> Flow;
     /// Takes one message from within the process, unless more than is allowed beyond the socket's

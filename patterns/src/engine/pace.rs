@@ -48,6 +48,8 @@ pub(crate) enum Hold {
     Sip,
     /// Until a chunk is gathered.
     Chunk,
+    /// Until the caller flushes it.
+    Flush,
 }
 
 impl Hold {

@@ -16,6 +16,8 @@ use super::inproc;
 use super::outbox::{After, Offered, Outbox, OutboxCounts, Refused, Told};
 use super::owner::{Owner, Settings};
 use super::pace::{self, Hold};
+#[cfg(feature = "zeromq")]
+use super::second::end::End as SecondEnd;
 use super::shared::Shared;
 use crate::message::{Frame, Message};
 use crate::zmtp::{SocketType, command};
@@ -33,6 +35,8 @@ enum Route {
         one_way: bool,
     },
     Inproc(inproc::End),
+    #[cfg(feature = "zeromq")]
+    Second(Arc<SecondEnd>),
 }
 
 /// One peer of a socket.
@@ -83,6 +87,25 @@ impl Pipe {
         Self::with(owner, Route::Inproc(end), false)
     }
 
+    /// A pipe to a peer on the second engine.
+    #[cfg(feature = "zeromq")]
+    pub(crate) fn over_second(
+        owner: Weak<dyn Owner>,
+        end: Arc<SecondEnd>,
+        keeps: bool,
+    ) -> Arc<Self> {
+        Self::with(owner, Route::Second(end), keeps)
+    }
+
+    /// Its end on the second engine, if it is there.
+    #[cfg(feature = "zeromq")]
+    pub(crate) fn second(&self) -> Option<&Arc<SecondEnd>> {
+        match &self.route {
+            Route::Second(end) => Some(end),
+            Route::Stream { .. } | Route::Inproc(_) => None,
+        }
+    }
+
     fn with(owner: Weak<dyn Owner>, route: Route, keeps: bool) -> Arc<Self> {
         Arc::new(Pipe {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
@@ -109,15 +132,12 @@ impl Pipe {
             } => {
                 let hold = pace::holds().on(*one_way);
                 let after = outbox.push(message, hold, pace::thread())?;
-                if after.corked {
-                    shared.cork(self.clone());
-                } else if after.wrote {
-                    pace::wrote();
-                }
-                self.follow_up(after);
+                self.sent(after, shared);
                 Ok(())
             }
             Route::Inproc(end) => end.push(message),
+            #[cfg(feature = "zeromq")]
+            Route::Second(end) => end.push(message),
         }
     }
 
@@ -133,16 +153,13 @@ impl Pipe {
                 let hold = hold.on(*one_way);
                 let offered = outbox.offer(message, hold, pace::thread(), beyond);
                 if let Offered::Taken(after) = offered {
-                    if after.corked {
-                        shared.cork(self.clone());
-                    } else if after.wrote {
-                        pace::wrote();
-                    }
-                    self.follow_up(after);
+                    self.sent(after, shared);
                 }
                 offered
             }
             Route::Inproc(end) => end.offer(message, beyond),
+            #[cfg(feature = "zeromq")]
+            Route::Second(end) => end.offer(message),
         }
     }
 
@@ -156,6 +173,8 @@ impl Pipe {
                 outbox.tell(&frame, bytes_max)
             }
             Route::Inproc(end) => end.tell(begins, topic),
+            #[cfg(feature = "zeromq")]
+            Route::Second(end) => end.tell(begins, topic),
         }
     }
 
@@ -175,7 +194,22 @@ impl Pipe {
         match &self.route {
             Route::Stream { .. } => true,
             Route::Inproc(end) => end.tell_first(topics),
+            #[cfg(feature = "zeromq")]
+            Route::Second(end) => {
+                end.tell_first(topics);
+                true
+            }
         }
+    }
+
+    /// What a message that this thread has sent leaves to do.
+    fn sent(self: &Arc<Self>, after: After, shared: &Shared) {
+        if after.corked {
+            shared.cork(self.clone());
+        } else if after.wrote {
+            pace::wrote();
+        }
+        self.follow_up(after);
     }
 
     fn follow_up(&self, after: After) {
@@ -243,6 +277,8 @@ impl Pipe {
                 outbox.close();
             }
             Route::Inproc(end) => end.close(),
+            #[cfg(feature = "zeromq")]
+            Route::Second(end) => end.close(),
         }
     }
 
@@ -263,6 +299,8 @@ impl Pipe {
                 }
             }
             Route::Inproc(end) => end.peer_has_room(),
+            #[cfg(feature = "zeromq")]
+            Route::Second(end) => end.set_reading(true),
         }
     }
 
@@ -275,6 +313,10 @@ impl Pipe {
 
     /// Pauses reading.
     pub(crate) fn pause(&self) {
+        #[cfg(feature = "zeromq")]
+        if let Route::Second(end) = &self.route {
+            end.set_reading(false);
+        }
         if let Some(conn) = &*self.conn.lock() {
             conn.set_reading(false);
         }
@@ -285,6 +327,8 @@ impl Pipe {
         match &self.route {
             Route::Stream { outbox, .. } => outbox.has_room(),
             Route::Inproc(end) => end.has_room(),
+            #[cfg(feature = "zeromq")]
+            Route::Second(end) => end.has_room(),
         }
     }
 
@@ -293,6 +337,8 @@ impl Pipe {
         match &self.route {
             Route::Stream { outbox, .. } => outbox.is_linked(),
             Route::Inproc(end) => end.is_linked(),
+            #[cfg(feature = "zeromq")]
+            Route::Second(end) => end.is_linked(),
         }
     }
 
@@ -301,6 +347,8 @@ impl Pipe {
         match &self.route {
             Route::Stream { outbox, .. } => outbox.is_drained(),
             Route::Inproc(end) => end.counts().queued == 0,
+            #[cfg(feature = "zeromq")]
+            Route::Second(end) => end.is_drained(),
         }
     }
 
@@ -316,6 +364,8 @@ impl Pipe {
         match &self.route {
             Route::Stream { outbox, .. } => outbox.counts(),
             Route::Inproc(end) => end.counts(),
+            #[cfg(feature = "zeromq")]
+            Route::Second(end) => end.counts(),
         }
     }
 

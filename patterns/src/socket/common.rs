@@ -386,7 +386,45 @@ macro_rules! subscribe_methods {
     };
 }
 
+/// Sending for sockets that send to their peers in turn.
+macro_rules! sends_in_turn {
+    ($socket:ident) => {
+        impl $socket {
+            fn attempt(&self, message: $crate::Message) -> super::core::Sent {
+                self.core.try_send(message)
+            }
+
+            fn send_by(
+                &self,
+                deadline: Option<std::time::Instant>,
+                message: $crate::Message,
+            ) -> Result<(), $crate::SendError> {
+                self.core
+                    .send_until(deadline, message, |message| self.attempt(message))
+            }
+        }
+
+        super::common::send_methods!($socket);
+    };
+}
+
+/// Receiving for sockets that do not say from whom a message came.
+macro_rules! receives_messages {
+    ($socket:ident) => {
+        impl $socket {
+            fn receive(
+                &self,
+                deadline: Option<std::time::Instant>,
+            ) -> Result<$crate::Message, $crate::RecvError> {
+                self.core.receive_message(deadline)
+            }
+        }
+
+        super::common::receive_methods!($socket, $crate::Message);
+    };
+}
+
 pub(super) use {
-    common_methods, publish_methods, receive_methods, receiver_method, send_methods,
-    subscribe_methods,
+    common_methods, publish_methods, receive_methods, receiver_method, receives_messages,
+    send_methods, sends_in_turn, subscribe_methods,
 };

@@ -1,12 +1,9 @@
 //! DEALER: sends to its peers in turn, receives from all fairly.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use super::common::{Handle, common_methods, receive_methods, receiver_method, send_methods};
-use super::core::{Core, Sent};
-use super::error::{RecvError, SendError};
-use crate::message::Message;
+use super::common::{Handle, common_methods, receiver_method, receives_messages, sends_in_turn};
+use super::core::Core;
 use crate::zmtp::SocketType;
 
 /// A socket that spreads what it sends over its peers, in turn, and receives from all of them
@@ -34,22 +31,9 @@ impl Dealer {
     fn on(core: Arc<Core>) -> Self {
         Dealer { core: Handle(core) }
     }
-
-    fn attempt(&self, message: Message) -> Sent {
-        self.core.try_send(message)
-    }
-
-    fn send_by(&self, deadline: Option<Instant>, message: Message) -> Result<(), SendError> {
-        self.core
-            .send_until(deadline, message, |message| self.attempt(message))
-    }
-
-    fn receive(&self, deadline: Option<Instant>) -> Result<Message, RecvError> {
-        self.core.receive_message(deadline)
-    }
 }
 
 common_methods!(Dealer, SocketType::Dealer, "a ROUTER, REP or DEALER");
-send_methods!(Dealer);
-receive_methods!(Dealer, Message);
+sends_in_turn!(Dealer);
+receives_messages!(Dealer);
 receiver_method!(Dealer);

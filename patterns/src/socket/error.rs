@@ -32,6 +32,14 @@ pub enum Error {
         /// The endpoint given.
         endpoint: Endpoint,
     },
+    /// The socket's engine cannot do this: [`Engine::zeromq`](crate::Engine::zeromq).
+    #[cfg(feature = "zeromq")]
+    Unsupported {
+        /// What was asked for.
+        what: String,
+        /// What can be done instead.
+        way_out: &'static str,
+    },
     /// The socket has been closed.
     Closed,
     /// The system gave no poller or no thread.
@@ -58,6 +66,10 @@ impl fmt::Display for Error {
                 "not connected to {endpoint}: a pair has one peer at a time, and this one has its; \
                  disconnect from it first"
             ),
+            #[cfg(feature = "zeromq")]
+            Error::Unsupported { what, way_out } => {
+                write!(f, "{what} on an engine of the zeromq crate; {way_out}")
+            }
             Error::Closed => f.write_str("the socket has been closed"),
             Error::System(error) => write!(f, "the system gave no poller or thread: {error}"),
         }
@@ -71,6 +83,8 @@ impl std::error::Error for Error {
             Error::Bind(error) => Some(error),
             Error::Option(error) => Some(error),
             Error::System(error) => Some(error),
+            #[cfg(feature = "zeromq")]
+            Error::Unsupported { .. } => None,
             Error::NameInUse { .. }
             | Error::NotFound { .. }
             | Error::PairTaken { .. }

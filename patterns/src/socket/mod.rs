@@ -7,6 +7,7 @@
 //! | `weighted` | one DEALER over many servers, by weight |
 //! | `wait` | waiting for several sockets at once |
 //! | `options` | every limit and time |
+//! | `second_options` | those that the second engine cannot hold to |
 //! | `peer`, `stats`, `error` | what programs are given |
 //! | `core`, `common` | what the types share |
 //! | `fair` | whose message is next |
@@ -29,6 +30,8 @@ mod push;
 mod rep;
 mod req;
 mod router;
+#[cfg(feature = "zeromq")]
+mod second_options;
 mod stats;
 mod subscribe;
 mod subscriptions;

@@ -90,7 +90,9 @@ impl std::error::Error for OptionError {}
 /// For each connection, `recv_bytes_max` and `send_bytes_max`, one message of
 /// `message_bytes_max` being assembled, and 64 KiB by which a read may overshoot; at most
 /// `connections_max` times. With the defaults that is 192 MiB for a peer that uses all it may,
-/// and some 2 KiB for one that is idle. A service that faces strangers lowers the limits:
+/// and some 2 KiB for one that is idle. A subscriber adds 300 bytes for each of at most
+/// `subscriptions_max` topics, and `topics_bytes_max` for their names: 4 MiB. A service that faces
+/// strangers lowers the limits:
 ///
 /// ```
 /// use brokerless_patterns::{Options, Router};
@@ -299,8 +301,6 @@ impl Options {
         /// Topics of which a PUB or XPUB keeps the last message: whoever subscribes to the topic
         /// later, or to a prefix of it, is sent that first. A topic is a message's whole first
         /// frame. Default 0, none; at most 10,000,000.
-        ///
-        /// Several threads that publish wait for each other where this is on.
         last_values: usize;
         /// Bytes of all last messages together; beyond them what was published longest ago goes,
         /// and is counted. Default 64 MiB; 1 KiB to 1 TiB.
@@ -322,7 +322,8 @@ impl Options {
         self
     }
 
-    /// The engine that drives the socket. Default [`Engine::global`].
+    /// The engine that drives the socket. Default [`Engine::global`]. With the feature `zeromq`,
+    /// `Engine::zeromq` is another one, which refuses some of these options.
     pub fn engine(mut self, engine: &Engine) -> Self {
         self.engine = Some(engine.clone());
         self
@@ -507,6 +508,10 @@ impl Options {
                 value: format!("true for a {kind}"),
                 rule: "false, but for a PUSH, PULL, PUB, SUB or DEALER",
             });
+        }
+        #[cfg(feature = "zeromq")]
+        if self.engine.as_ref().is_some_and(Engine::is_second) {
+            self.check_second(kind)?;
         }
         self.check()
     }

@@ -1,12 +1,9 @@
 //! PAIR: two sockets, and nobody else.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use super::common::{Handle, common_methods, receive_methods, receiver_method, send_methods};
-use super::core::{Core, Sent};
-use super::error::{RecvError, SendError};
-use crate::message::Message;
+use super::common::{Handle, common_methods, receiver_method, receives_messages, sends_in_turn};
+use super::core::Core;
 use crate::zmtp::SocketType;
 
 /// One end of a connection between exactly two sockets, both ways.
@@ -34,22 +31,9 @@ impl Pair {
     fn on(core: Arc<Core>) -> Self {
         Pair { core: Handle(core) }
     }
-
-    fn attempt(&self, message: Message) -> Sent {
-        self.core.try_send(message)
-    }
-
-    fn send_by(&self, deadline: Option<Instant>, message: Message) -> Result<(), SendError> {
-        self.core
-            .send_until(deadline, message, |message| self.attempt(message))
-    }
-
-    fn receive(&self, deadline: Option<Instant>) -> Result<Message, RecvError> {
-        self.core.receive_message(deadline)
-    }
 }
 
 common_methods!(Pair, SocketType::Pair, "a PAIR");
-send_methods!(Pair);
-receive_methods!(Pair, Message);
+sends_in_turn!(Pair);
+receives_messages!(Pair);
 receiver_method!(Pair);

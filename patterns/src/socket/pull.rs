@@ -1,12 +1,9 @@
 //! PULL: takes work from its peers, fairly.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use super::common::{Handle, common_methods, receive_methods, receiver_method};
+use super::common::{Handle, common_methods, receiver_method, receives_messages};
 use super::core::Core;
-use super::error::RecvError;
-use crate::message::Message;
 use crate::zmtp::SocketType;
 
 /// The lower end of a pipeline: receives from its PUSH peers, fairly by bytes.
@@ -33,12 +30,8 @@ impl Pull {
     fn on(core: Arc<Core>) -> Self {
         Pull { core: Handle(core) }
     }
-
-    fn receive(&self, deadline: Option<Instant>) -> Result<Message, RecvError> {
-        self.core.receive_message(deadline)
-    }
 }
 
 common_methods!(Pull, SocketType::Pull, "a PUSH");
-receive_methods!(Pull, Message);
+receives_messages!(Pull);
 receiver_method!(Pull);

@@ -1,12 +1,9 @@
 //! PUSH: hands work to its peers in turn.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use super::common::{Handle, common_methods, send_methods};
-use super::core::{Core, Sent};
-use super::error::SendError;
-use crate::message::Message;
+use super::common::{Handle, common_methods, sends_in_turn};
+use super::core::Core;
 use crate::zmtp::SocketType;
 
 /// The upper end of a pipeline: what it sends goes to its PULL peers in turn, each message to one.
@@ -36,16 +33,7 @@ impl Push {
     fn on(core: Arc<Core>) -> Self {
         Push { core: Handle(core) }
     }
-
-    fn attempt(&self, message: Message) -> Sent {
-        self.core.try_send(message)
-    }
-
-    fn send_by(&self, deadline: Option<Instant>, message: Message) -> Result<(), SendError> {
-        self.core
-            .send_until(deadline, message, |message| self.attempt(message))
-    }
 }
 
 common_methods!(Push, SocketType::Push, "a PULL");
-send_methods!(Push);
+sends_in_turn!(Push);

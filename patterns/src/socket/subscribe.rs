@@ -1,12 +1,11 @@
 //! SUB: hears what it has subscribed to.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use super::common::{Handle, common_methods, receive_methods, receiver_method, subscribe_methods};
+use super::common::{
+    Handle, common_methods, receiver_method, receives_messages, subscribe_methods,
+};
 use super::core::Core;
-use super::error::RecvError;
-use crate::message::Message;
 use crate::zmtp::SocketType;
 
 /// A socket that receives what it has subscribed to, from all of its publishers, fairly by bytes.
@@ -38,13 +37,9 @@ impl Sub {
     fn on(core: Arc<Core>) -> Self {
         Sub { core: Handle(core) }
     }
-
-    fn receive(&self, deadline: Option<Instant>) -> Result<Message, RecvError> {
-        self.core.receive_message(deadline)
-    }
 }
 
 common_methods!(Sub, SocketType::Sub, "a PUB or XPUB");
 subscribe_methods!(Sub);
-receive_methods!(Sub, Message);
+receives_messages!(Sub);
 receiver_method!(Sub);

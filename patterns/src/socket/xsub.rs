@@ -1,11 +1,12 @@
 //! XSUB: subscribes by messages.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use super::common::{Handle, common_methods, receive_methods, receiver_method, subscribe_methods};
+use super::common::{
+    Handle, common_methods, receiver_method, receives_messages, subscribe_methods,
+};
 use super::core::Core;
-use super::error::{RecvError, SendError};
+use super::error::SendError;
 use crate::message::Message;
 use crate::zmtp::SocketType;
 
@@ -63,13 +64,9 @@ impl XSub {
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         self.core.send_up(message.into())
     }
-
-    fn receive(&self, deadline: Option<Instant>) -> Result<Message, RecvError> {
-        self.core.receive_message(deadline)
-    }
 }
 
 common_methods!(XSub, SocketType::XSub, "a PUB or XPUB");
 subscribe_methods!(XSub);
-receive_methods!(XSub, Message);
+receives_messages!(XSub);
 receiver_method!(XSub);

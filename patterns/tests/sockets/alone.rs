@@ -11,6 +11,13 @@ fn options() -> Options {
     Options::new().engine(&Engine::new().unwrap())
 }
 
+/// Answers all that comes until the router is closed.
+fn answer(router: &Router) {
+    while let Ok((peer, message)) = router.recv() {
+        router.send(&peer, message).unwrap();
+    }
+}
+
 /// A router that answers, a dealer that is its only peer, and this beside their exchange.
 fn beside_a_busy_peer(router: &Router, then: impl FnOnce(&Dealer)) {
     router.bind_to("tcp://127.0.0.1:*").unwrap();
@@ -22,11 +29,7 @@ fn beside_a_busy_peer(router: &Router, then: impl FnOnce(&Dealer)) {
         dealer.recv_timeout(LIMIT).unwrap();
     };
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while let Ok((peer, message)) = router.recv() {
-                router.send(&peer, message).unwrap();
-            }
-        });
+        scope.spawn(|| answer(router));
         for _ in 0..1_000 {
             exchange();
         }
@@ -67,11 +70,7 @@ fn large_messages_come_through_between_small_ones() {
     let dealer = Dealer::with(options()).unwrap();
     dealer.connect_to(&bound(&router)).unwrap();
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while let Ok((peer, message)) = router.recv() {
-                router.send(&peer, message).unwrap();
-            }
-        });
+        scope.spawn(|| answer(&router));
         for round in 0..300 {
             let bytes = [1, 64, 5_000, 70_000, 3 << 20][round % 5];
             dealer.send(vec![round as u8; bytes]).unwrap();
@@ -122,11 +121,7 @@ fn a_peer_that_leaves_is_noticed_while_it_is_waited_for() {
     let dealer = Dealer::with(options()).unwrap();
     dealer.connect_to(&bound(&router)).unwrap();
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while let Ok((peer, message)) = router.recv() {
-                router.send(&peer, message).unwrap();
-            }
-        });
+        scope.spawn(|| answer(&router));
         for _ in 0..1_000 {
             dealer.send("busy").unwrap();
             dealer.recv_timeout(LIMIT).unwrap();

@@ -238,6 +238,21 @@ fn a_peers_subscriptions_go_with_it() {
 }
 
 #[test]
+fn subscriptions_go_with_the_connection_where_the_publisher_connects_too() {
+    for endpoint in transports() {
+        let sub = Sub::with(Options::new()).unwrap();
+        let endpoint = sub.bind_to(&endpoint).unwrap().to_string();
+        sub.subscribe("t").unwrap();
+        let publisher = Pub::connect(&endpoint).unwrap();
+        subscribed(&publisher, "t", 1);
+        drop(sub);
+        until("its end", || publisher.subscriptions().is_empty());
+        publisher.send("t").unwrap();
+        assert_eq!(publisher.stats().unmatched_messages, 1, "{endpoint}");
+    }
+}
+
+#[test]
 fn both_forms_of_subscription_are_taken_from_any_peer() {
     for minor in [0, 1] {
         let publisher = Pub::with(patient()).unwrap();

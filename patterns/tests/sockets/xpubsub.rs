@@ -270,6 +270,25 @@ fn a_new_subscriber_is_sent_the_last_message_of_each_topic() {
 }
 
 #[test]
+fn all_last_values_are_sent_however_short_the_queue() {
+    for endpoint in transports() {
+        let options = Options::new().last_values(5000).send_messages_max(10);
+        let (publisher, endpoint) = bound(options, &endpoint);
+        for n in 0..5000 {
+            publisher
+                .send([format!("{n:04}"), "x".repeat(500)])
+                .unwrap();
+        }
+        let sub = subscriber(&endpoint, "");
+        for n in 0..5000 {
+            let message = sub.recv_timeout(LIMIT).expect("each of them");
+            assert_eq!(message[0], format!("{n:04}").as_str(), "{endpoint}");
+        }
+        assert!(publisher.stats().dropped.is_empty());
+    }
+}
+
+#[test]
 fn last_values_and_what_is_published_meanwhile_come_in_order_without_a_gap() {
     for endpoint in transports() {
         // Room enough that nobody is passed over, and time enough that nobody is given up.
@@ -289,10 +308,10 @@ fn last_values_and_what_is_published_meanwhile_come_in_order_without_a_gap() {
                     publisher.send([&b"counter"[..], &n.to_be_bytes()]).unwrap();
                 }
             });
-            for _ in 0..30 {
+            for _ in 0..200 {
                 let sub = subscriber(&endpoint, "count");
                 let mut last = None;
-                for _ in 0..200 {
+                for _ in 0..20 {
                     let message = sub.recv_timeout(LIMIT).unwrap();
                     let n = u64::from_be_bytes(message[1][..].try_into().unwrap());
                     assert!(last.is_none_or(|last| n == last + 1), "{last:?}, then {n}");

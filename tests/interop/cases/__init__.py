@@ -1,5 +1,6 @@
 """The cases. Importing this registers them, in the order in which they are run."""
 
-from . import pairs, sizes, crate  # noqa: F401
+from . import pairs, oneway, sizes, crate  # noqa: F401
 from . import requests, spreading, routing, limits  # noqa: F401
+from . import subscriptions, slow, devices, forwarding, streaming  # noqa: F401
 from . import heartbeats, identities, connecting, restarts, raw  # noqa: F401

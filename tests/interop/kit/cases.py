@@ -11,6 +11,7 @@ import traceback
 
 import zmq
 
+from .devices import Device, Worker
 from .libzmq import LibSocket
 from .programs import CrateSocket, OurSocket, Program
 from .wire import Listener, Raw, Tap
@@ -54,6 +55,14 @@ class Bench:
             self.shared_program = self.shared_program or self.program()
             program = self.shared_program
         return OurSocket(program, kind, **options)
+
+    def device(self, name, *arguments, **flags):
+        """A device that is ready, both of its sides at any port unless told otherwise."""
+        return self.keep(Device(self.programs[name], self, *arguments, **flags))
+
+    def worker(self, *arguments):
+        """A process of libzmq's, which can be killed."""
+        return self.keep(Worker(*arguments))
 
     def crate_program(self):
         """A process of the crate's."""

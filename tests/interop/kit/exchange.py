@@ -1,6 +1,6 @@
 """Messages back and forth between two sockets, whoever they belong to."""
 
-from .waiting import WATCH_S, Clock, Failed, check, same
+from .waiting import PATIENCE_S, WATCH_S, Clock, Failed, Silence, check, same
 from .programs import Refused
 from .wire import pattern
 
@@ -15,6 +15,10 @@ SHAPES = [
     [pattern(300, 1), b"", pattern(100, 2), b"end"],
     [b"frame"] * 12,
 ]
+
+
+# The second frame of what is published only to see whether a subscription has arrived.
+PROBE = b"\0probe"
 
 
 def envelope(asker, answerer):
@@ -107,3 +111,73 @@ def expect_refusal(reason, action, *arguments, **named):
         same(refused.reason, reason, "the reason of the refusal")
         return
     raise Failed(f"not refused, though it has to be, as {reason}")
+
+
+def arrived(socket, seconds):
+    """The frames of the next message; nothing if none comes in time."""
+    try:
+        return socket.recv(seconds)[1]
+    except Refused as refused:
+        if refused.reason != "Timeout":
+            raise
+    except Silence:
+        pass
+    return None
+
+
+def subscribe(subscriber, *topics):
+    """Subscribes: an XSUB by messages, a SUB by what its socket has for it."""
+    for topic in topics:
+        if subscriber.kind == "xsub":
+            subscriber.send([b"\1" + topic])
+        else:
+            subscriber.subscribe(topic)
+
+
+def unsubscribe(subscriber, *topics):
+    """Takes subscriptions back, the same way."""
+    for topic in topics:
+        if subscriber.kind == "xsub":
+            subscriber.send([b"\0" + topic])
+        else:
+            subscriber.unsubscribe(topic)
+
+
+def settle(publisher, subscriber, topic=b""):
+    """Publishes probes until the subscriber hears one: the topic has arrived."""
+    clock = Clock()
+    while True:
+        publisher.send([topic, PROBE])
+        got = arrived(subscriber, 0.01)
+        if got is not None:
+            same(got[1:], [PROBE], "what comes before anything but probes has been published")
+            return
+        if clock.left() == 0:
+            raise Failed(f"the subscription to {topic} has not arrived")
+
+
+def hear(subscriber, seconds=PATIENCE_S):
+    """The frames of the next message that is no probe."""
+    clock = Clock(seconds)
+    while True:
+        frames = subscriber.recv(clock.left())[1]
+        if frames[1:] != [PROBE]:
+            return frames
+
+
+def hear_all(publisher, subscriber, topic, end=b"end"):
+    """Everything that is heard before what is published now, to a topic that it has."""
+    publisher.send([topic, end, b"the last"])
+    heard = []
+    while True:
+        frames = hear(subscriber)
+        if frames == [topic, end, b"the last"]:
+            return heard
+        heard.append(frames)
+
+
+def flow(sender, receiver, shapes=None):
+    """Messages of every shape, one way."""
+    for frames in shapes or SHAPES:
+        sender.send(frames)
+        same(hear(receiver), frames, "what was received")

@@ -5,7 +5,7 @@ import itertools
 import zmq
 import zmq.utils.monitor
 
-from .waiting import PATIENCE_S, Clock, Failed
+from .waiting import PATIENCE_S, Clock, Failed, Silence
 from .programs import ms
 
 
@@ -53,6 +53,18 @@ class LibSocket:
         """Connects."""
         self.socket.connect(endpoint)
 
+    def disconnect(self, endpoint):
+        """Connects no longer."""
+        self.socket.disconnect(endpoint)
+
+    def subscribe(self, topic):
+        """Subscribes."""
+        self.socket.setsockopt(zmq.SUBSCRIBE, topic)
+
+    def unsubscribe(self, topic):
+        """Takes one subscription back."""
+        self.socket.setsockopt(zmq.UNSUBSCRIBE, topic)
+
     def send(self, frames, to=None, seconds=PATIENCE_S):
         """Sends a message; a ROUTER to an identity, tried until it knows it."""
         if self.kind != "router":
@@ -83,7 +95,7 @@ class LibSocket:
     def recv(self, seconds=PATIENCE_S):
         """The next message, as (from whom, frames)."""
         if not self.socket.poll(ms(seconds)):
-            raise Failed(f"libzmq received nothing within {seconds} s")
+            raise Silence(f"libzmq received nothing within {seconds} s")
         frames = [bytes(frame) for frame in self.socket.recv_multipart()]
         if self.kind == "router":
             return frames[0], frames[1:]

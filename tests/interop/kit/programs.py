@@ -134,6 +134,19 @@ class OurSocket:
         """Connects no longer."""
         self.program.ask(f"disconnect {self.name} {endpoint}")
 
+    def subscribe(self, topic):
+        """Subscribes."""
+        self.program.ask(f"subscribe {self.name} {written([topic])}")
+
+    def unsubscribe(self, topic):
+        """Takes one subscription back; whether there was one."""
+        return self.program.ask(f"unsubscribe {self.name} {written([topic])}") == ["true"]
+
+    def topics(self):
+        """What is subscribed to, and how often."""
+        words = self.program.ask(f"topics {self.name}")
+        return dict(zip(read(words[::2]), map(int, words[1::2])))
+
     def send(self, frames, to=None, seconds=PATIENCE_S):
         """Sends a message; a ROUTER to a number or an identity."""
         if self.kind in ("router", "rep"):

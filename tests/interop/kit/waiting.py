@@ -15,6 +15,10 @@ class Failed(Exception):
     """What a case expected did not come about."""
 
 
+class Silence(Failed):
+    """No message came in time."""
+
+
 class Clock:
     """Time that is left until a deadline."""
 

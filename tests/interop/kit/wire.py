@@ -340,6 +340,10 @@ class Tap:
         except OSError:
             near.close()
             return
+        for end in (near, far):
+            if end.family != socket.AF_UNIX:
+                # What is passed on has not to wait for more.
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         chooser.register(near, selectors.EVENT_READ, (far, "up", Splitter()))
         chooser.register(far, selectors.EVENT_READ, (near, "down", Splitter()))
 

@@ -13,6 +13,7 @@
 //! | `publishing` | to whom a PUB or XPUB sends |
 //! | `subscribing` | what a SUB or XSUB wants |
 //! | `watching` | events and counts |
+//! | `second` | all of that on the second engine |
 //!
 //! # Lock order
 //!
@@ -24,6 +25,8 @@
 mod owner;
 mod places;
 mod publishing;
+#[cfg(feature = "zeromq")]
+mod second;
 mod sending;
 mod subscribing;
 mod watching;
@@ -151,6 +154,8 @@ enum Place {
     Dialing(Arc<Dialer>),
     Bound(Box<str>),
     Connected(Arc<Pipe>),
+    #[cfg(feature = "zeromq")]
+    Second(second::SecondPlace),
 }
 
 #[derive(Debug, Default)]
@@ -190,6 +195,9 @@ pub(crate) struct Core {
     channel: OnceLock<Sender<(Peer, Message)>>,
     closed: AtomicBool,
     part: Part,
+    /// What its messages go over on the second engine, from the first endpoint on.
+    #[cfg(feature = "zeromq")]
+    second: OnceLock<crate::engine::second::Thread>,
 }
 
 const REFUSALS: [(SendRefusal, &str); 5] = [
@@ -252,6 +260,8 @@ impl Core {
                 }
                 _ => Part::Plain,
             },
+            #[cfg(feature = "zeromq")]
+            second: OnceLock::new(),
         }))
     }
 

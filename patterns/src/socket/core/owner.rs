@@ -93,6 +93,11 @@ impl Owner for Core {
         Ok(pipe)
     }
 
+    #[cfg(feature = "zeromq")]
+    fn enrol(&self, pipe: &Arc<Pipe>, identity: Bytes) {
+        self.enrol_second(pipe, identity);
+    }
+
     fn deliver(&self, pipe: &Arc<Pipe>, batch: &mut Vec<Message>) -> Flow {
         if let Some(publisher) = self.publisher()
             && !self.is_closed()

@@ -21,11 +21,36 @@ use crate::socket::stats::Unsent;
 /// The longest that a closing socket waits for its peers to see that it has gone.
 const PARTING: Duration = Duration::from_millis(100);
 
+impl Place {
+    fn is_bound(&self) -> bool {
+        match self {
+            Place::Listening(_) | Place::Bound(_) => true,
+            Place::Dialing(_) | Place::Connected(_) => false,
+            #[cfg(feature = "zeromq")]
+            Place::Second(second) => !second.is_dialed,
+        }
+    }
+
+    /// Whether it is a connection that is made again when it is lost.
+    fn is_dialed(&self) -> bool {
+        match self {
+            Place::Dialing(_) => true,
+            Place::Listening(_) | Place::Bound(_) | Place::Connected(_) => false,
+            #[cfg(feature = "zeromq")]
+            Place::Second(second) => second.is_dialed,
+        }
+    }
+}
+
 impl Core {
     pub(crate) fn bind(&self, endpoint: &str) -> Result<Endpoint, Error> {
         let endpoint: Endpoint = endpoint.parse()?;
         endpoint.check_bind()?;
         self.open()?;
+        #[cfg(feature = "zeromq")]
+        if self.is_second() {
+            return self.bind_second(endpoint);
+        }
         if let Endpoint::Inproc(name) = &endpoint {
             self.has_inproc.store(true, Ordering::SeqCst);
             if !inproc::bind(name, &self.owner()) {
@@ -56,6 +81,10 @@ impl Core {
         let endpoint: Endpoint = endpoint.parse()?;
         endpoint.check_connect()?;
         self.open()?;
+        #[cfg(feature = "zeromq")]
+        if self.is_second() {
+            return self.connect_second(endpoint);
+        }
         if let Endpoint::Inproc(name) = &endpoint {
             self.has_inproc.store(true, Ordering::SeqCst);
             let pipe = Pipe::inproc(self.weak_owner(), &self.settings);
@@ -86,7 +115,7 @@ impl Core {
     }
 
     /// A pipe to an endpoint: messages may be queued for it from now on.
-    fn enlist(&self, pipe: &Arc<Pipe>, endpoint: &Endpoint) -> Result<(), Error> {
+    pub(super) fn enlist(&self, pipe: &Arc<Pipe>, endpoint: &Endpoint) -> Result<(), Error> {
         let mut routes = self.routes_mut();
         if self.is_taken(&routes, None) {
             let endpoint = endpoint.clone();
@@ -97,17 +126,13 @@ impl Core {
     }
 
     pub(crate) fn unbind(&self, endpoint: &Endpoint) -> Result<(), Error> {
-        let place = self.take_place(endpoint, |place| {
-            matches!(place, Place::Listening(_) | Place::Bound(_))
-        })?;
+        let place = self.take_place(endpoint, Place::is_bound)?;
         self.leave(endpoint, place);
         Ok(())
     }
 
     pub(crate) fn disconnect(&self, endpoint: &Endpoint) -> Result<(), Error> {
-        let place = self.take_place(endpoint, |place| {
-            matches!(place, Place::Dialing(_) | Place::Connected(_))
-        })?;
+        let place = self.take_place(endpoint, |place| !place.is_bound())?;
         self.leave(endpoint, place);
         Ok(())
     }
@@ -153,14 +178,14 @@ impl Core {
                 self.links.fetch_sub(1, Ordering::SeqCst);
             }
             Place::Connected(pipe) => self.retire(&pipe),
+            #[cfg(feature = "zeromq")]
+            Place::Second(second) => self.leave_second(endpoint, &second),
         }
     }
 
     pub(crate) fn local_endpoints(&self) -> Vec<Endpoint> {
         let endpoints = self.endpoints.lock();
-        let bound = endpoints
-            .iter()
-            .filter(|(_, place)| matches!(place, Place::Listening(_) | Place::Bound(_)));
+        let bound = endpoints.iter().filter(|(_, place)| place.is_bound());
         bound.map(|(endpoint, _)| endpoint.clone()).collect()
     }
 
@@ -257,9 +282,8 @@ impl Core {
         let shared = self.engine.shared();
         shared.flush_corked();
         let places = std::mem::take(&mut *self.endpoints.lock());
-        let (dialing, listening): (Vec<_>, Vec<_>) = places
-            .into_iter()
-            .partition(|(_, place)| matches!(place, Place::Dialing(_)));
+        let (dialing, listening): (Vec<_>, Vec<_>) =
+            places.into_iter().partition(|(_, place)| place.is_dialed());
         for (endpoint, place) in listening {
             if !matches!(place, Place::Connected(_)) {
                 self.leave(&endpoint, place);
@@ -268,9 +292,10 @@ impl Core {
         // What is queued for a connection goes out; what waits for one that does not exist yet
         // is given the same time.
         let drained = || self.pipes().iter().all(|pipe| pipe.is_drained());
+        let deadline = linger.map(|linger| Instant::now() + linger);
         if linger != Some(Duration::ZERO) && !drained() {
-            let deadline = linger.map(|linger| Instant::now() + linger);
-            let drives = if dialing.is_empty() {
+            let polled = |(_, place): &(_, Place)| matches!(place, Place::Dialing(_));
+            let drives = if !dialing.iter().any(polled) {
                 self.drives()
             } else {
                 Drives::Engine
@@ -297,6 +322,8 @@ impl Core {
         for conn in pending.into_iter().filter_map(|token| shared.conn(token)) {
             shared.with_workbench(|bench| conn.close(CloseReason::Local, bench));
         }
+        #[cfg(feature = "zeromq")]
+        self.end_second(deadline);
         let mut inbox = self.inbox.lock();
         while inbox.queue.pop().is_some() {
             inbox.dropped_closed += 1;

@@ -1,17 +1,24 @@
 //! Publishing: who has subscribed, and what goes to them.
 //!
 //! ```text
-//! publish: [last values] --> table (read) --> selection --> offered to each, unlocked
-//! deliver: [last values] --> table (write) --> welcome, last values to that peer, unlocked
+//! publish: last values --> table (read) --> selection; unlocked: offered to each
+//! deliver: last values --> table (write) --> queued for that peer; unlocked: written
 //! ```
 //!
 //! A publish never waits: a peer whose queue is full is passed over, and that is counted, or it is
 //! parted from, as the options have it.
 //!
-//! Where last values are kept, their lock is held while a message goes out to all, and while a new
-//! subscriber is told them: so that the values that it is told and those that are published come
-//! to it in their order. Nothing waits under it. It is taken under `Conn.phase` and under an end
-//! of a connection within the process, and before the table, outboxes and other sockets' inboxes.
+//! Where last values are kept, their lock makes one step of keeping a message and finding out to
+//! whom it goes; and of a subscription, and of queueing the last values for the subscriber. So
+//! what was published before a subscription is among the values queued with it, and what is
+//! published after it comes behind them. It is taken under `Conn.phase` and under an end of a
+//! connection within the process, and before the table, outboxes and other sockets' inboxes.
+//!
+//! # Invariants
+//!
+//! 1. A new subscriber is sent the last value of a topic and then each one published since, each
+//!    once and in order. (test
+//!    `last_values_and_what_is_published_meanwhile_come_in_order_without_a_gap`)
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -46,7 +53,7 @@ pub(super) struct Publisher {
     welcome: Option<Message>,
     last: Option<Mutex<LastValues>>,
     published: AtomicU64,
-    unmatched: AtomicU64,
+    pub(super) unmatched: AtomicU64,
 }
 
 /// What a publisher shows of itself.
@@ -91,6 +98,15 @@ impl Publisher {
         }
     }
 
+    /// Keeps a message as its topic's last, if that is done, and finds whom it goes to.
+    fn select(&self, message: &Message, selection: &mut Selection<Arc<Pipe>>) {
+        let mut last = self.last.as_ref().map(Mutex::lock);
+        if let Some(last) = &mut last {
+            last.keep(message);
+        }
+        self.table.read().select(message.first(), selection);
+    }
+
     pub(super) fn has_news(&self) -> bool {
         self.table.read().has_news()
     }
@@ -129,16 +145,14 @@ impl Core {
             return Err(self.refuse((SendRefusal::Closed, message)));
         }
         publisher.published.fetch_add(1, Ordering::Relaxed);
-        let mut last = publisher.last.as_ref().map(Mutex::lock);
-        if let Some(last) = &mut last {
-            last.keep(&message);
+        #[cfg(feature = "zeromq")]
+        if self.is_second() {
+            self.publish_second(publisher, &message);
+            return Ok(());
         }
         let mut selection =
             SELECTION.with_borrow_mut(|own| std::mem::replace(own, Selection::new()));
-        publisher
-            .table
-            .read()
-            .select(message.first(), &mut selection);
+        publisher.select(&message, &mut selection);
         let peers = selection.peers();
         let mut slow = Vec::new();
         if peers.is_empty() {
@@ -152,7 +166,6 @@ impl Core {
                 }
             }
         }
-        drop(last);
         selection.clear();
         SELECTION.with_borrow_mut(|own| *own = selection);
         for pipe in slow {
@@ -260,8 +273,9 @@ impl Core {
             let beyond = pipe.has_room();
             for message in &first {
                 // What there is no room for is counted.
-                let _ = pipe.offer(message, Hold::Chunk, beyond);
+                let _ = pipe.offer(message, Hold::Flush, beyond);
             }
+            drop(last);
             pipe.flush();
         }
         Ok(())

@@ -136,6 +136,8 @@ impl Core {
                 .as_ref()
                 .is_some_and(|own| Arc::ptr_eq(own, pipe)),
             Place::Connected(own) => Arc::ptr_eq(own, pipe),
+            #[cfg(feature = "zeromq")]
+            Place::Second(second) => second.is_of(pipe),
             Place::Listening(_) | Place::Bound(_) => false,
         });
         let Some(index) = index else { return Ok(()) };

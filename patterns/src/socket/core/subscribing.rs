@@ -123,6 +123,13 @@ impl Core {
         let Some(subscriber) = self.subscriber() else {
             return Ok(false);
         };
+        #[cfg(feature = "zeromq")]
+        if self.is_second() && std::str::from_utf8(topic).is_err() {
+            return Err(Error::Unsupported {
+                what: format!("a topic of {} bytes that is not UTF-8", topic.len()),
+                way_out: "choose topics of text, or use an engine of Engine::new",
+            });
+        }
         let pipes;
         let mut lost = Vec::new();
         {

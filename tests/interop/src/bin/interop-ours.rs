@@ -14,6 +14,8 @@
 //! | `event NAME TIME` | the monitor's next event |
 //! | `forget NAME` makes a REQ give up | whether there was something to give up |
 //! | `peer NAME IDENTITY` of a ROUTER | whether it has one |
+//! | `subscribe`, `unsubscribe NAME TOPIC` of a SUB or XSUB | whether there was something to end |
+//! | `topics NAME` of a SUB, XSUB, PUB or XPUB | each topic and how often it is subscribed to |
 //! | `stats NAME` | counts |
 //! | `close NAME` | what was left unsent |
 
@@ -25,8 +27,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use brokerless_interop::{Answer, Words, frame, serve, show};
 use brokerless_patterns::{
-    Dealer, Endpoint, Event, Message, Options, Peer, RecvError, Rep, Req, Router, SendError,
-    SendRefusal, SocketStats,
+    Dealer, Endpoint, Event, Message, Options, Pair, Peer, Pub, Pull, Push, RecvError, Rep, Req,
+    Router, SendError, SendRefusal, SlowSubscriber, SocketStats, Sub, Verbose, XPub, XSub,
 };
 use crossbeam_channel::Receiver;
 
@@ -36,6 +38,13 @@ enum Socket {
     Router(Router),
     Req(Req),
     Rep(Rep),
+    Pub(Pub),
+    Sub(Sub),
+    XPub(XPub),
+    XSub(XSub),
+    Push(Push),
+    Pull(Pull),
+    Pair(Pair),
 }
 
 /// The same call on a socket of any type.
@@ -46,6 +55,13 @@ macro_rules! on {
             Socket::Router($each) => $call,
             Socket::Req($each) => $call,
             Socket::Rep($each) => $call,
+            Socket::Pub($each) => $call,
+            Socket::Sub($each) => $call,
+            Socket::XPub($each) => $call,
+            Socket::XSub($each) => $call,
+            Socket::Push($each) => $call,
+            Socket::Pull($each) => $call,
+            Socket::Pair($each) => $call,
         }
     };
 }
@@ -96,6 +112,13 @@ impl Open {
             "router" => Socket::Router(Router::with(options)?),
             "req" => Socket::Req(Req::with(options)?),
             "rep" => Socket::Rep(Rep::with(options)?),
+            "pub" => Socket::Pub(Pub::with(options)?),
+            "sub" => Socket::Sub(Sub::with(options)?),
+            "xpub" => Socket::XPub(XPub::with(options)?),
+            "xsub" => Socket::XSub(XSub::with(options)?),
+            "push" => Socket::Push(Push::with(options)?),
+            "pull" => Socket::Pull(Pull::with(options)?),
+            "pair" => Socket::Pair(Pair::with(options)?),
             other => bail!("no type {other}"),
         };
         let events = on!(&socket, socket => socket.monitor());
@@ -138,7 +161,13 @@ impl Open {
                 let sent = match &self.socket {
                     Socket::Dealer(dealer) => dealer.send_timeout(message, time),
                     Socket::Req(req) => req.send_timeout(message, time),
+                    Socket::Push(push) => push.send_timeout(message, time),
+                    Socket::Pair(pair) => pair.send_timeout(message, time),
+                    Socket::Pub(publisher) => publisher.send(message),
+                    Socket::XPub(publisher) => publisher.send(message),
+                    Socket::XSub(subscriber) => subscriber.send(message),
                     Socket::Router(_) | Socket::Rep(_) => bail!("this type answers"),
+                    Socket::Sub(_) | Socket::Pull(_) => bail!("this type does not send"),
                 };
                 Ok(sent_or_not(sent))
             }
@@ -198,6 +227,24 @@ impl Open {
                     _ => bail!("only a router knows its peers"),
                 }
             }
+            "subscribe" | "unsubscribe" => {
+                let topic = frame(words.next("a topic")?)?;
+                self.subscribe(command == "subscribe", &topic)
+            }
+            "topics" => {
+                let topics = match &self.socket {
+                    Socket::Sub(subscriber) => subscriber.topics(),
+                    Socket::XSub(subscriber) => subscriber.topics(),
+                    Socket::Pub(publisher) => publisher.subscriptions(),
+                    Socket::XPub(publisher) => publisher.subscriptions(),
+                    _ => bail!("this type knows no topics"),
+                };
+                let words = topics.iter().map(|(topic, count)| {
+                    let topic = show([&topic[..]]);
+                    format!("{topic} {count}")
+                });
+                Ok(Answer::Ok(words.collect::<Vec<_>>().join(" ")))
+            }
             "stats" => Ok(Answer::Ok(counts(
                 &on!(&self.socket, socket => socket.stats()),
             ))),
@@ -205,16 +252,37 @@ impl Open {
         }
     }
 
+    fn subscribe(&self, begins: bool, topic: &[u8]) -> Result<Answer> {
+        let done = match (&self.socket, begins) {
+            (Socket::Sub(subscriber), true) => subscriber.subscribe(topic).map(|()| true),
+            (Socket::Sub(subscriber), false) => subscriber.unsubscribe(topic),
+            (Socket::XSub(subscriber), true) => subscriber.subscribe(topic).map(|()| true),
+            (Socket::XSub(subscriber), false) => subscriber.unsubscribe(topic),
+            _ => bail!("this type does not subscribe"),
+        };
+        Ok(match done {
+            Ok(done) => Answer::Ok(done.to_string()),
+            Err(error) => Answer::No(error.to_string()),
+        })
+    }
+
     fn receive(&mut self, time: Duration) -> Result<(Option<Peer>, Message), RecvError> {
         let message = match &self.socket {
             Socket::Dealer(dealer) => dealer.recv_timeout(time)?,
             Socket::Req(req) => req.recv_timeout(time)?,
             Socket::Rep(rep) => rep.recv_timeout(time)?,
+            Socket::Sub(subscriber) => subscriber.recv_timeout(time)?,
+            Socket::XSub(subscriber) => subscriber.recv_timeout(time)?,
+            Socket::XPub(publisher) => publisher.recv_timeout(time)?,
+            Socket::Pull(pull) => pull.recv_timeout(time)?,
+            Socket::Pair(pair) => pair.recv_timeout(time)?,
             Socket::Router(router) => {
                 let (peer, message) = router.recv_timeout(time)?;
                 self.peers.insert(peer.id(), peer.clone());
                 return Ok((Some(peer), message));
             }
+            // Nothing ever comes to them.
+            Socket::Pub(_) | Socket::Push(_) => return Err(RecvError::Timeout),
         };
         Ok((None, message))
     }
@@ -224,6 +292,12 @@ impl Open {
             Socket::Dealer(dealer) => dealer.try_send(message),
             Socket::Req(req) => req.try_send(message),
             Socket::Rep(rep) => rep.send(message),
+            Socket::Push(push) => push.try_send(message),
+            Socket::Pair(pair) => pair.try_send(message),
+            Socket::Pub(publisher) => publisher.try_send(message),
+            Socket::XPub(publisher) => publisher.try_send(message),
+            Socket::XSub(subscriber) => subscriber.try_send(message),
+            Socket::Sub(_) | Socket::Pull(_) => bail!("this type does not send"),
             Socket::Router(router) => match to.strip_prefix('@') {
                 Some(number) => {
                     let peer = self.peers.get(&number.parse()?);
@@ -253,7 +327,8 @@ impl Open {
                 (Socket::Router(router), Some(peer)) => router.send(peer, message),
                 (Socket::Rep(rep), _) => rep.send(message),
                 (Socket::Dealer(dealer), _) => dealer.send_timeout(message, time),
-                _ => bail!("a req has nothing to send back"),
+                (Socket::Pair(pair), _) => pair.send_timeout(message, time),
+                _ => bail!("this type has nothing to send back"),
             };
             if let Err(error) = sent {
                 return Ok(Answer::No(format!("{number} {:?}", error.reason())));
@@ -294,6 +369,23 @@ fn options(settings: &[(&str, &str)]) -> Result<Options> {
         };
         options = match name {
             "identity" => options.identity(frame(value)?),
+            "conflate" => options.conflate(value == "on"),
+            "verbose" => options.verbose(match value {
+                "changes" => Verbose::Changes,
+                "subscriptions" => Verbose::Subscriptions,
+                "all" => Verbose::All,
+                other => bail!("no such verbosity: {other}"),
+            }),
+            "slow_subscriber" => options.slow_subscriber(match value {
+                "drop" => SlowSubscriber::Drop,
+                "disconnect" => SlowSubscriber::Disconnect,
+                other => bail!("no such policy: {other}"),
+            }),
+            "welcome" => options.welcome(frame(value)?),
+            "last_values" => options.last_values(count()?),
+            "subscriptions_max" => options.subscriptions_max(count()?),
+            "topic_bytes_max" => options.topic_bytes_max(count()?),
+            "topics_bytes_max" => options.topics_bytes_max(count()?),
             "immediate" => options.immediate(value == "on"),
             "ipv6" => options.ipv6(value == "on"),
             "linger" => options.linger(some_time()?),
@@ -341,7 +433,8 @@ fn told(event: &Event) -> String {
 
 fn counts(stats: &SocketStats) -> String {
     let mut text = format!(
-        "sent={} written={} send_queue={} arrived={} received={} recv_queue={} connections={} peers={}",
+        "sent={} written={} send_queue={} arrived={} received={} recv_queue={} connections={} peers={} \
+         published={} unmatched={} untold={} last_values={}",
         stats.sent_messages,
         stats.written_messages,
         stats.send_queue_messages,
@@ -350,6 +443,10 @@ fn counts(stats: &SocketStats) -> String {
         stats.recv_queue_messages,
         stats.connections,
         stats.peers.len(),
+        stats.published_messages,
+        stats.unmatched_messages,
+        stats.subscriptions_untold,
+        stats.last_values,
     );
     for (group, counts) in [
         ("refused", &stats.refused),
