@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use brokerless_patterns::{Engine, Options, Req};
+use rustix::process::Signal;
 use serde_json::Value;
 
 use super::clients::Client;
@@ -128,8 +129,8 @@ impl Scene {
         statistics
     }
 
-    /// Ends it. The oracle: the good client was served throughout, the books balance, and the
-    /// device ends in order.
+    /// Ends it. The oracle: the good client was served throughout, the books balance, the log kept
+    /// quiet, and the device ends in order.
     #[track_caller]
     pub(crate) fn end(self) -> (Outcome, Value) {
         self.end_with(WORST)
@@ -153,8 +154,16 @@ impl Scene {
             let statistics = serde_json::from_str(&json).expect("an object");
             is_balanced(&statistics).then_some(statistics)
         });
-        // Ends with 0, or it panics.
-        device.terminate();
+        device.signal(Signal::TERM);
+        let (code, lines, errors) = device.end_and_errors();
+        assert_eq!(code, 0, "{lines:?} {errors}");
+        // At most a line a second about misbehaving peers, from each side.
+        let seconds = count(&statistics, "uptime_ms") / 1000 + 1;
+        let complaints = errors.lines().count() as u64;
+        assert!(
+            complaints <= 2 * seconds && !errors.contains("panicked"),
+            "{complaints} lines in {seconds} s: {errors}"
+        );
         (outcome, statistics)
     }
 }
