@@ -13,6 +13,9 @@
 //! | `system` | what the system says of another process |
 //! | `waiting` | waiting for what shall happen |
 //! | `scene` | a router, a good client beside the hostile peers, and the oracle over both |
+//!
+//! `breaches`, `canary`, `figures`, `good`, `raw`, `system` and `waiting` serve the suite of the
+//! device programs, too: `tests/hostile_devices/`.
 
 pub(crate) mod breaches;
 pub(crate) mod canary;
