@@ -105,8 +105,12 @@ impl Device {
         of_side.map(|(_, endpoint)| &**endpoint).collect()
     }
 
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        kill_process(self.pid(), signal).unwrap();
     }
 
     /// The next line that begins so.
@@ -121,7 +125,13 @@ impl Device {
     }
 
     /// Waits for its end: the exit code, and what else it printed.
-    pub(crate) fn end(mut self) -> (i32, Vec<String>) {
+    pub(crate) fn end(self) -> (i32, Vec<String>) {
+        let (code, lines, _) = self.end_and_errors();
+        (code, lines)
+    }
+
+    /// The same, and what it complained about.
+    pub(crate) fn end_and_errors(mut self) -> (i32, Vec<String>, String) {
         let mut lines = Vec::new();
         loop {
             match self.lines.recv_timeout(PATIENCE) {
@@ -131,7 +141,8 @@ impl Device {
             }
         }
         let code = self.child.wait().unwrap().code();
-        (code.unwrap_or(-1), lines)
+        let errors = self.errors.recv_timeout(PATIENCE).unwrap();
+        (code.unwrap_or(-1), lines, errors)
     }
 
     /// Has it drain and end; gives the numbers of the lines `moved` and `left`.

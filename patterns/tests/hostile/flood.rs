@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::support::canary::Lasted;
-use crate::support::client::GoodClient;
+use crate::support::good::GoodClient;
 use crate::support::raw::{Raw, opening};
 use crate::support::scene::Scene;
 use crate::support::{eventually, ms, pass};

@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use crate::support::canary::Lasted;
 use crate::support::ms;
-use crate::support::process::Memory;
 use crate::support::raw::{COMMAND, MORE, Raw, announce, frame, greeting, opening};
 use crate::support::scene::Scene;
+use crate::support::system::Memory;
 
 const PEERS: usize = 64;
 /// What bookkeeping for 64 peers and their ends may cost, in KiB.

@@ -13,10 +13,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::canary::Lasted;
 use crate::support::figures::Figures;
-use crate::support::process::tasks;
 use crate::support::raw::{Raw, frame};
 use crate::support::router::count_signals;
 use crate::support::scene::Scene;
+use crate::support::system::tasks;
 use crate::support::{eventually, ms, pass};
 
 /// Signals that this process has handled.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rustix::thread::{CpuSet, gettid, sched_getaffinity, sched_setaffinity};
 
-use super::process::tasks;
+use super::system::tasks;
 
 const NAP: Duration = Duration::from_millis(1);
 /// Lateness from which on it is a stall.

@@ -1,45 +1,23 @@
-//! A good client, and how it fared.
-//!
-//! It asks, waits for the answer, and asks again a little later, from a thread and an engine of
-//! its own, until it is told to end.
+//! The good client that asks the router.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use brokerless_patterns::{Dealer, Engine, Options};
-use crossbeam_channel::{RecvTimeoutError, Sender};
 
-use super::canary::Delays;
 use super::figures::Figures;
+use super::good::{GoodClient, LOST, Outcome, PACE, Rounds};
 use super::process::RouterProcess;
-use super::{canary, eventually, ms};
 
-/// The pause between an answer and the next question.
-const PACE: Duration = Duration::from_millis(2);
-/// A question without an answer for so long is lost.
-const LOST: Duration = Duration::from_secs(5);
+struct Asking(Dealer);
 
-/// A client that is at work.
-pub(crate) struct GoodClient {
-    stop: Sender<()>,
-    rounds: Arc<AtomicU64>,
-    thread: Option<JoinHandle<Outcome>>,
-}
+impl Rounds for Asking {
+    fn make(&mut self, number: u64) -> Result<(Instant, Instant), String> {
+        ask(&self.0, number)
+    }
 
-/// How it fared.
-#[derive(Debug)]
-pub(crate) struct Outcome {
-    /// Questions that were answered.
-    pub(crate) rounds: u64,
-    /// The longest that an answer took, without what the machine's stalls and others' load had in
-    /// it; with that; and when it was asked for.
-    pub(crate) worst: (Duration, Duration, Duration),
-    /// Why it ended before it was told to.
-    pub(crate) failure: Option<String>,
-    /// Its socket's counts.
-    pub(crate) figures: Figures,
+    fn figures(&self) -> Figures {
+        Figures::of(&self.0.stats())
+    }
 }
 
 impl GoodClient {
@@ -52,77 +30,15 @@ impl GoodClient {
     /// As [`start`](Self::start), with this pause.
     #[track_caller]
     pub(crate) fn start_slow(router: &RouterProcess, pace: Duration) -> Self {
-        let (stop, stopped) = crossbeam_channel::bounded::<()>(0);
-        let rounds = Arc::<AtomicU64>::default();
-        let (endpoint, counted) = (router.endpoint.clone(), rounds.clone());
-        let process = router.process.pid();
-        let thread = std::thread::spawn(move || {
+        let endpoint = router.endpoint.clone();
+        Self::begin(router.process.pid(), pace, move || {
             let engine = Engine::new().expect("descriptors are free");
             let dealer = Dealer::with(Options::new().engine(&engine)).expect("default options");
-            let delays = Delays::of(process);
             dealer
                 .connect_to(&endpoint)
                 .expect("an endpoint to connect to");
-            let began = Instant::now();
-            let mut outcome = Outcome {
-                rounds: 0,
-                worst: <_>::default(),
-                failure: None,
-                figures: Figures::default(),
-            };
-            while matches!(stopped.recv_timeout(pace), Err(RecvTimeoutError::Timeout)) {
-                let before = delays.total();
-                match ask(&dealer, outcome.rounds) {
-                    Ok((asked, answered)) => {
-                        // The first one waits for the connection.
-                        if outcome.rounds > 0 {
-                            let whole = answered - asked;
-                            let delayed = whole.saturating_sub(delays.total() - before);
-                            let taken = canary::net(asked, answered).min(delayed);
-                            outcome.worst = outcome.worst.max((taken, whole, asked - began));
-                        }
-                        outcome.rounds += 1;
-                        counted.store(outcome.rounds, Ordering::Release);
-                    }
-                    Err(failure) => {
-                        outcome.failure = Some(format!("round {}: {failure}", outcome.rounds));
-                        break;
-                    }
-                }
-            }
-            outcome.figures = Figures::of(&dealer.stats());
-            outcome
-        });
-        let client = GoodClient {
-            stop,
-            rounds,
-            thread: Some(thread),
-        };
-        client.until_rounds(1);
-        client
-    }
-
-    /// Questions answered so far.
-    pub(crate) fn rounds(&self) -> u64 {
-        self.rounds.load(Ordering::Acquire)
-    }
-
-    /// Waits until `more` further questions have been answered.
-    #[track_caller]
-    pub(crate) fn until_rounds(&self, more: u64) {
-        let goal = self.rounds() + more;
-        eventually("the good client is answered", LOST + ms(1000), || {
-            (self.rounds() >= goal).then_some(())
-        });
-    }
-
-    /// Ends it; says how it fared.
-    #[track_caller]
-    pub(crate) fn finish(mut self) -> Outcome {
-        // One that failed has ended already.
-        let _ = self.stop.send(());
-        let thread = self.thread.take().expect("it is finished once");
-        thread.join().expect("the good client does not panic")
+            Asking(dealer)
+        })
     }
 }
 
@@ -147,15 +63,7 @@ impl Outcome {
     /// Every question was answered, within `bar` net of the machine's stalls, over one connection.
     #[track_caller]
     pub(crate) fn assert_answered_throughout(&self, bar: Duration) {
-        assert_eq!(self.failure, None, "after {} rounds", self.rounds);
-        let (worst, whole, asked) = self.worst;
-        assert!(
-            worst <= bar,
-            "the worst of {} round trips took {worst:?} ({whole:?} with the machine's stalls), \
-             asked for {asked:?} after the beginning",
-            self.rounds
-        );
-        assert!(self.figures.all_closes().is_empty(), "{}", self.figures);
+        self.assert_served(bar);
         self.figures.assert_balanced("the good client");
         assert_eq!(self.figures.get("written"), self.rounds);
         assert_eq!(self.figures.get("received"), self.rounds);

@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::canary;
 use super::figures::Figures;
+use super::system::{self, Memory};
 use super::{eventually, ms};
 
 /// How long a process may take to answer: a loaded machine is no fault.
@@ -155,31 +156,12 @@ impl Process {
 
     /// CPU time of all its threads so far.
     pub(crate) fn cpu_time(&self) -> Duration {
-        let mut ns = 0;
-        for task in tasks(self.pid()) {
-            // A thread may end while we look.
-            let path = format!("/proc/{}/task/{task}/schedstat", self.pid());
-            let stat = fs::read_to_string(path).unwrap_or_default();
-            let on_cpu = stat.split_whitespace().next().map(str::parse::<u64>);
-            ns += on_cpu.and_then(Result::ok).unwrap_or(0);
-        }
-        Duration::from_nanos(ns)
+        system::cpu_time(self.pid())
     }
 
-    /// Its memory now and at the most.
+    /// Its memory at the most.
     pub(crate) fn memory(&self) -> Memory {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))
-            .expect("the process is there");
-        let field = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name));
-            let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB"));
-            kib.and_then(|kib| kib.trim().parse().ok())
-                .expect("a figure in KiB")
-        };
-        Memory {
-            resident_most_kib: field("VmHWM:"),
-            virtual_most_kib: field("VmPeak:"),
-        }
+        Memory::of(self.pid())
     }
 }
 
@@ -187,23 +169,6 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-/// Numbers of a process's threads.
-pub(crate) fn tasks(pid: u32) -> Vec<i32> {
-    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
-        return Vec::new();
-    };
-    tasks
-        .filter_map(|task| task.ok()?.file_name().to_str()?.parse().ok())
-        .collect()
-}
-
-/// What a process has held at the most: transients are in it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Memory {
-    pub(crate) resident_most_kib: u64,
-    pub(crate) virtual_most_kib: u64,
 }
 
 /// The process with the ROUTER.

@@ -112,8 +112,14 @@ impl Raw {
     /// Connects and goes through the handshake, as a DEALER with this identity.
     #[track_caller]
     pub(crate) fn dealer(address: &str, identity: &[u8]) -> Self {
+        Raw::of("DEALER", address, identity)
+    }
+
+    /// The same, as a socket of this type.
+    #[track_caller]
+    pub(crate) fn of(socket_type: &str, address: &str, identity: &[u8]) -> Self {
         let mut raw = Raw::connect(address);
-        raw.send(&opening("DEALER", identity));
+        raw.send(&opening(socket_type, identity));
         raw.skip_greeting();
         let (flags, body) = raw.frame().expect("the router says READY");
         assert!(

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::client::{GoodClient, Outcome};
 use super::figures::Figures;
+use super::good::{GoodClient, Outcome};
 use super::ms;
 use super::process::RouterProcess;
 

@@ -1,0 +1,70 @@
+//! Waiting for what shall happen, with a limit, and letting time pass.
+
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::RecvTimeoutError;
+
+use super::canary;
+
+/// Looks again and again until there is something, and gives it.
+///
+/// # Panics
+///
+/// If there is nothing `within` this time.
+#[track_caller]
+pub(crate) fn eventually<T>(
+    what: &str,
+    within: Duration,
+    mut look: impl FnMut() -> Option<T>,
+) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        // The machine's own stalls are no fault of what is awaited.
+        assert!(
+            canary::net(begin, Instant::now()) < within,
+            "not within {within:?}: {what}"
+        );
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+}
+
+/// Lets `time` pass: how long a siege lasts, never what is waited for.
+pub(crate) fn pass(time: Duration) {
+    let until = Instant::now() + time;
+    while let Some(left) = until.checked_duration_since(Instant::now()) {
+        std::thread::park_timeout(left);
+    }
+}
+
+/// Milliseconds.
+pub(crate) const fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// The longest that a test may run: one that hangs would hang the rest.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// Ends the program if it is not dropped in time.
+pub(crate) struct Watch {
+    _alive: crossbeam_channel::Sender<()>,
+}
+
+impl Watch {
+    pub(crate) fn over(test: &'static str) -> Self {
+        let (alive, over) = crossbeam_channel::bounded(0);
+        std::thread::spawn(move || {
+            let begin = Instant::now();
+            while over.recv_timeout(ms(500)) == Err(RecvTimeoutError::Timeout) {
+                // A machine that stands still is not a test that hangs.
+                if canary::net(begin, Instant::now()) > LONGEST {
+                    eprintln!("{test} hangs: over after {LONGEST:?}");
+                    std::process::abort();
+                }
+            }
+        });
+        Watch { _alive: alive }
+    }
+}
