@@ -422,7 +422,7 @@ fn bad_input_is_named_with_the_rule_and_the_way_out() {
         (
             &["demo", "--max-bytes", "4 furlongs"],
             "4 furlongs",
-            "such as 400MB",
+            "such as 64MiB",
         ),
         (&["demo", "--credit", "0"], "'0'", "1..=1000"),
         (

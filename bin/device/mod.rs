@@ -13,16 +13,19 @@
 //!
 //! The devices themselves: `patterns/src/device/`.
 
+#[path = "../common/failure.rs"]
+mod failure;
 mod file;
 mod flags;
 mod lines;
 mod settings;
 mod signals;
+#[path = "../common/size.rs"]
+mod size;
 mod values;
 
 pub(crate) use flags::Program;
 
-use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -30,35 +33,11 @@ use std::sync::Arc;
 use brokerless::patterns::Error as SocketError;
 use brokerless::patterns::device::{Error, Handle};
 
+use failure::Failure;
 use flags::Flags;
 use lines::Ticker;
 use settings::Settings;
 use signals::Signals;
-
-/// Why the program ends without having run, or not as it should.
-#[derive(Debug)]
-struct Failure {
-    code: u8,
-    text: String,
-}
-
-impl Failure {
-    /// What the user gave cannot be used.
-    fn usage(text: impl Into<String>) -> Self {
-        Failure {
-            code: 2,
-            text: text.into(),
-        }
-    }
-
-    /// Something went wrong on the way.
-    fn run(text: impl Into<String>) -> Self {
-        Failure {
-            code: 1,
-            text: text.into(),
-        }
-    }
-}
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
@@ -74,12 +53,6 @@ impl From<Error> for Failure {
         } else {
             Failure::run(error.to_string())
         }
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
     }
 }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 use brokerless::patterns::SlowSubscriber;
 use brokerless::patterns::device::{CaptureType, Place};
 
+pub(super) use super::size::size;
+
 const DURATION: &str =
     "a duration is a whole number and a unit of ms, s, m or h, such as 500ms or 5s";
-const SIZE: &str = "a size is a whole number and perhaps a unit of B, kB, MB, GB, KiB, MiB or \
-                    GiB, such as 64MiB";
 
 /// An endpoint of a side.
 pub(super) fn place(given: &str) -> Result<Place, String> {
@@ -67,26 +67,6 @@ pub(super) fn interval(given: &str) -> Result<Duration, String> {
         return Err("it is 100ms to 1h".into());
     }
     Ok(interval)
-}
-
-/// Bytes.
-pub(super) fn size(given: &str) -> Result<u64, String> {
-    let digits = given.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit: u64 = match given[digits.len()..].to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" | "kb" => 1_000,
-        "m" | "mb" => 1_000_000,
-        "g" | "gb" => 1_000_000_000,
-        "kib" => 1 << 10,
-        "mib" => 1 << 20,
-        "gib" => 1 << 30,
-        _ => 0,
-    };
-    let bytes = digits.trim_end().parse::<u64>().ok();
-    let bytes = bytes.and_then(|number| number.checked_mul(unit));
-    bytes
-        .filter(|bytes| *bytes > 0)
-        .ok_or_else(|| SIZE.to_owned())
 }
 
 /// A number of things.

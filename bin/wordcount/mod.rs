@@ -24,9 +24,13 @@ mod args;
 mod crew;
 mod demo;
 mod driver;
+#[path = "../common/failure.rs"]
+mod failure;
 mod ledger;
 mod progress;
 mod report;
+#[path = "../common/size.rs"]
+mod size;
 mod text;
 mod wire;
 mod words;
@@ -41,40 +45,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use args::Command;
+use failure::Failure;
 
 /// The exit code of what was interrupted: 128 and the number of SIGINT.
 const INTERRUPTED: u8 = 130;
-
-/// Why the program ends without a result.
-#[derive(Debug)]
-struct Failure {
-    code: u8,
-    text: String,
-}
-
-impl Failure {
-    /// What the user gave cannot be used.
-    fn usage(text: impl Into<String>) -> Self {
-        Failure {
-            code: 2,
-            text: text.into(),
-        }
-    }
-
-    /// Something went wrong on the way.
-    fn run(text: impl Into<String>) -> Self {
-        Failure {
-            code: 1,
-            text: text.into(),
-        }
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
 
 /// Whether the user wants an end.
 #[derive(Debug, Clone, Default)]
