@@ -262,13 +262,17 @@ pub(crate) fn resets_while_the_router_writes_are_counted_and_so_is_what_they_too
     let mut scene = Scene::set(&[]);
     let address = scene.address();
     let large = frame(0, &[b'x'; 1 << 20]);
-    for _ in 0..PEERS {
+    for peers in 1..=PEERS {
         let mut peer = Raw::dealer(&address, b"");
         // Two answers of 1 MiB, of which it reads a few bytes.
         peer.send(&large);
         peer.send(&large);
         let mut few = [0; 1000];
         peer.stream().read_exact(&mut few).expect("an answer");
+        // A reset takes along what the peer's own system has not sent yet.
+        scene.router.until(ms(2000), |figures| {
+            figures.get("arrived_bytes") >= 2 * peers << 20
+        });
         peer.reset();
     }
     let figures = scene
