@@ -271,7 +271,7 @@ pub(crate) fn resets_while_the_router_writes_are_counted_and_so_is_what_they_too
         peer.stream().read_exact(&mut few).expect("an answer");
         // A reset takes along what the peer's own system has not sent yet.
         scene.router.until(ms(2000), |figures| {
-            figures.get("arrived_bytes") >= 2 * peers << 20
+            figures.get("arrived_bytes") >= (2 * peers) << 20
         });
         peer.reset();
     }
