@@ -225,8 +225,8 @@ fn subscribed(endpoint: &str) -> TcpStream {
 
 /// Says what it saw.
 fn a_publish_costs_each_peer_a_copy_and_those_that_do_not_read_nothing() -> String {
-    const GOOD: usize = 450;
-    const SLOW: usize = 50;
+    const GOOD: usize = 900;
+    const SLOW: usize = 100;
     let mut files = getrlimit(Resource::Nofile);
     files.current = files.maximum.map(|most| most.min(8192));
     setrlimit(Resource::Nofile, files).unwrap();
