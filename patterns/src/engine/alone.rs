@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 use super::conn::{Conn, Phase};
 use super::driver::{Tools, Workbench};
 use super::pace::Outlook;
-use super::patience::{LINGER, LOOK_PAUSE};
+use super::patience;
 use super::shared::Shared;
 use super::waiter::{LEAVE, READY, Waiter};
 use crate::event::CloseReason;
@@ -112,18 +112,12 @@ fn would_block<T>(result: &io::Result<T>) -> bool {
 
 /// Looks a few times before it waits: see `Shared::linger`.
 fn linger(stream: &Stream, space: &mut [u8], waiter: &Waiter) -> io::Result<usize> {
-    let mut next = Instant::now();
-    let end = next + LINGER;
-    loop {
+    let (looked, _) = patience::linger(|| {
         let looked = stream.recv(space);
-        if !would_block(&looked) || next >= end || waiter.has(READY | LEAVE) {
-            return looked;
-        }
-        next += LOOK_PAUSE;
-        while Instant::now() < next {
-            std::hint::spin_loop();
-        }
-    }
+        let over = !would_block(&looked) || waiter.has(READY | LEAVE);
+        (looked, over)
+    });
+    looked
 }
 
 impl Conn {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::alone::Solitude;
 use super::conn::Conn;
 use super::pace::Outlook;
-use super::patience::{LINGER, LOOK_PAUSE, Patience};
+use super::patience::{self, Patience};
 use super::poller::Ready;
 use super::shared::{Shared, Source};
 use super::timers::Timer;
@@ -219,20 +219,14 @@ impl Shared {
     /// A look uses up the alarm. So this comes before the poll has begun: nobody rings yet, and
     /// what would have been rung for is seen when it begins.
     fn linger(&self, tools: &mut Tools, waiter: &Waiter) -> std::io::Result<bool> {
-        let end = Instant::now() + LINGER;
-        let mut next = Instant::now();
-        loop {
-            self.poller.wait(&mut tools.ready, Some(Duration::ZERO))?;
-            let came = !tools.ready.is_empty() || waiter.has(READY | LEAVE);
-            if came || next >= end {
-                tools.patience.learns(came);
-                return Ok(came);
-            }
-            next += LOOK_PAUSE;
-            while Instant::now() < next {
-                std::hint::spin_loop();
-            }
-        }
+        let (looked, came) = patience::linger(|| {
+            let looked = self.poller.wait(&mut tools.ready, Some(Duration::ZERO));
+            let came = looked.is_err() || !tools.ready.is_empty() || waiter.has(READY | LEAVE);
+            (looked, came)
+        });
+        looked?;
+        tools.patience.learns(came);
+        Ok(came)
     }
 
     pub(super) fn run_timers(self: &Arc<Self>, tools: &mut Tools, now: Instant) {

@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 use super::waiter::Waiter;
 
 /// The longest that a leader looks again and again before it sleeps.
-pub(super) const LINGER: Duration = Duration::from_micros(24);
+const LINGER: Duration = Duration::from_micros(24);
 /// The pause between two such looks.
-pub(super) const LOOK_PAUSE: Duration = Duration::from_micros(2);
+const LOOK_PAUSE: Duration = Duration::from_micros(2);
 /// The longest that a thread looks whether another one of its process has woken it.
 const LINGER_WITHIN: Duration = Duration::from_micros(50);
 
@@ -50,6 +50,23 @@ impl Patience {
     pub(super) fn learns(&mut self, came: bool) {
         self.failures = if came { 0 } else { (self.failures + 1).min(10) };
         self.skips = if came { 0 } else { 1 << self.failures };
+    }
+}
+
+/// Looks at once, then after each [`LOOK_PAUSE`], until there is something or [`LINGER`] is over:
+/// gives the last look, and whether there is something.
+pub(super) fn linger<R>(mut look: impl FnMut() -> (R, bool)) -> (R, bool) {
+    let mut next = Instant::now();
+    let end = next + LINGER;
+    loop {
+        let (looked, came) = look();
+        if came || next >= end {
+            return (looked, came);
+        }
+        next += LOOK_PAUSE;
+        while Instant::now() < next {
+            std::hint::spin_loop();
+        }
     }
 }
 
