@@ -662,7 +662,6 @@ impl Conn {
         }
         self.shared.forget(self.token);
         self.stream.shutdown();
-        self.owner.census().lock().left(self);
         match self.pipe.get() {
             Some(pipe) => {
                 pipe.detach(self);
@@ -691,6 +690,9 @@ impl Conn {
                 reason: reason.clone(),
             }),
         }
+        // Counted as closed before it is not counted as open any more: whoever sees that it has
+        // gone finds the reason.
+        self.owner.census().lock().left(self);
         if let Some(challenger) = self.take_challenger() {
             bench.actions.push(Action::Decide {
                 challenger,

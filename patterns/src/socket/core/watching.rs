@@ -99,8 +99,9 @@ impl Core {
             stats.last_values = counts.kept;
             stats.last_values_evicted = counts.evicted;
         }
-        stats.closes = self.closes.lock().clone();
+        // In this order: a connection is counted as closed before it leaves the census.
         (stats.connections, stats.handshakes) = self.census.lock().counts();
+        stats.closes = self.closes.lock().clone();
         stats.events_missed = self.events_missed.load(Ordering::Relaxed);
         stats
     }
