@@ -326,7 +326,7 @@ impl<T> Caller<T> {
     }
 
     /// A node says bye. Whether that is to be answered by a bye.
-    pub fn bye(&mut self, now: Time, node: NodeId) -> bool {
+    pub fn bye(&mut self, node: NodeId) -> bool {
         let Some(known) = self.node_mut(node) else {
             return false;
         };
@@ -336,19 +336,19 @@ impl<T> Caller<T> {
             NodeState::Connecting | NodeState::Failed | NodeState::Up => {}
         }
         self.set_state(node, NodeState::Draining);
-        self.fail_fast(now);
+        self.fail_fast();
         true
     }
 
     /// An attempt to connect failed, or the hello was refused; more attempts follow.
-    pub fn failed_to_connect(&mut self, now: Time, node: NodeId) {
+    pub fn failed_to_connect(&mut self, node: NodeId) {
         self.set_state(node, NodeState::Failed);
-        self.fail_fast(now);
+        self.fail_fast();
     }
 
     /// The connection is lost; another attempt is made. What was in flight ends as `Maybe`: see
     /// [`Caller::next_ended`].
-    pub fn lost(&mut self, now: Time, node: NodeId) {
+    pub fn lost(&mut self, node: NodeId) {
         let Some(known) = self.node(node) else { return };
         let leaving = known.state == NodeState::Leaving;
         let there = |id: &CallId| {
@@ -369,22 +369,22 @@ impl<T> Caller<T> {
             return;
         }
         self.set_state(node, NodeState::Connecting);
-        self.fail_fast(now);
+        self.fail_fast();
     }
 
     /// Takes a node out of the pool: no more calls for it. True if it has none in flight and is
     /// gone; otherwise it is after its last answer, or when it is lost.
-    pub fn remove_node(&mut self, now: Time, node: NodeId) -> bool {
+    pub fn remove_node(&mut self, node: NodeId) -> bool {
         let Some(known) = self.node(node) else {
             return true;
         };
         if known.flight.calls == 0 {
             self.drop_node(node);
-            self.fail_fast(now);
+            self.fail_fast();
             return true;
         }
         self.set_state(node, NodeState::Leaving);
-        self.fail_fast(now);
+        self.fail_fast();
         false
     }
 
@@ -458,7 +458,7 @@ impl<T> Caller<T> {
             if let Some(node) = self.pick(bytes, tried) {
                 return Some(self.send(now, id, node));
             }
-            if !self.is_another_up(tried) {
+            if self.is_round_over(tried) {
                 self.rest(now, id, None);
             }
         }
@@ -573,7 +573,7 @@ impl<T> Caller<T> {
                 }
             }
         }
-        self.fail_fast(now);
+        self.fail_fast();
     }
 
     /// The next call that ended by what happened to its node or by a timer.
@@ -655,6 +655,11 @@ impl<T> Caller<T> {
         })
     }
 
+    /// Whether nodes are up, and all of them have turned the call away.
+    fn is_round_over(&self, tried: u64) -> bool {
+        self.is_another_up(0) && !self.is_another_up(tried)
+    }
+
     fn send(&mut self, now: Time, id: CallId, index: usize) -> Sending {
         self.slots.leave(id);
         let waiting = self.waiting() > 0;
@@ -713,15 +718,16 @@ impl<T> Caller<T> {
         };
         let took = now.since(slot.sent_at);
         known.load = answered.load.or(known.load);
-        known.took(took);
         known.flight.take(slot.bytes);
+        let index = node.index as usize;
         if replied {
             known.answered += 1;
+            known.took(took);
+            self.picker.replied(index, answered.load.as_ref(), took);
         } else {
             known.errors += 1;
+            self.picker.failed(index, answered.load.as_ref());
         }
-        let index = node.index as usize;
-        self.picker.answered(index, answered.load.as_ref(), took);
         Some(())
     }
 
@@ -775,10 +781,10 @@ impl<T> Caller<T> {
         slot.attempt += 1;
         self.stats.repicked += 1;
         let id = self.slots.current(id);
-        if self.is_another_up(tried) {
-            self.slots.enter(id, Line::Picky);
-        } else {
+        if self.is_round_over(tried) {
             self.rest(now, id, failure.retry_after);
+        } else {
+            self.slots.enter(id, Line::Picky);
         }
         true
     }
@@ -857,7 +863,7 @@ impl<T> Caller<T> {
     }
 
     /// Without hope of a node, calls that are not to wait for one end.
-    fn fail_fast(&mut self, _now: Time) {
+    fn fail_fast(&mut self) {
         if self.hopes > 0 || self.waiting() == self.resting {
             return;
         }

@@ -17,9 +17,14 @@ pub trait Picker: Send {
     /// Picks one of those that are `able`: up, and with credit for the call.
     fn pick(&mut self, able: &mut dyn FnMut(usize) -> bool) -> Option<usize>;
 
-    /// A node has answered: what it reported, and how long the call took from here.
-    fn answered(&mut self, node: usize, load: Option<&Load>, took: Duration) {
+    /// A node has replied: what it reported, and how long the call took from here.
+    fn replied(&mut self, node: usize, load: Option<&Load>, took: Duration) {
         let _ = (node, load, took);
+    }
+
+    /// A node has answered with an error. How long that took says nothing of its speed.
+    fn failed(&mut self, node: usize, load: Option<&Load>) {
+        let _ = (node, load);
     }
 }
 

@@ -22,7 +22,11 @@
 //!    (test `a_cancelled_call_that_has_not_started_never_runs`)
 //! 3. A ticket is good for one call. (test `a_ticket_of_a_finished_call_is_no_good`)
 
+mod table;
+
 use std::time::Duration;
+
+use table::{Entry, State, Table};
 
 use super::credit::Credit;
 use super::time::Time;
@@ -190,34 +194,13 @@ pub struct SessionStats {
     pub held: u32,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Free,
-    Waits,
-    Runs,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    id: u64,
-    via: u64,
-    bytes: u64,
-    deadline: Time,
-    arrived: Time,
-    started: Time,
-    generation: u32,
-    state: State,
-    cancelled: bool,
-}
-
 /// One caller's session.
 #[derive(Debug, Clone)]
 pub struct Session {
     limits: SessionLimits,
     window: Option<Window>,
     version: u8,
-    entries: Vec<Entry>,
-    free: Vec<u32>,
+    table: Table,
     flight: Credit,
     draining: bool,
     stopped: bool,
@@ -233,8 +216,7 @@ impl Session {
             limits,
             window: None,
             version: 0,
-            entries: Vec::new(),
-            free: Vec::new(),
+            table: Table::default(),
             flight: Credit::default(),
             draining: false,
             stopped: false,
@@ -281,7 +263,7 @@ impl Session {
         if let Some(window) = &mut self.window {
             window.arrived(call.used_up);
         }
-        if self.find(call.id, call.via).is_some() {
+        if self.table.find(call.id, call.via).is_some() {
             self.stats.duplicates += 1;
             return Admit::Duplicate;
         }
@@ -302,24 +284,14 @@ impl Session {
         }
         self.flight.add(call.bytes);
         self.stats.held += 1;
-        let entry = Entry {
-            id: call.id,
-            via: call.via,
-            bytes: call.bytes,
-            deadline: call.deadline,
-            arrived: now,
-            started: now,
-            generation: 0,
-            state: State::Waits,
-            cancelled: false,
-        };
-        Admit::Run(self.keep(entry))
+        let entry = Entry::new(call.id, call.via, call.bytes, call.deadline, now);
+        Admit::Run(self.table.keep(entry))
     }
 
     /// A worker takes up a call.
     pub fn start(&mut self, now: Time, ticket: Ticket) -> Start {
         let stopped = self.stopped;
-        let Some(entry) = self.entry(ticket) else {
+        let Some(entry) = self.table.get_mut(ticket) else {
             return Start::Gone;
         };
         if entry.state != State::Waits {
@@ -362,7 +334,7 @@ impl Session {
     /// A call that was admitted is answered without having run. `full`: because a queue was, so that
     /// the window shrinks. None if it has started, or its caller is gone.
     pub fn refuse(&mut self, now: Time, ticket: Ticket, full: bool) -> Option<Finish> {
-        if self.entry(ticket)?.state != State::Waits {
+        if self.table.get_mut(ticket)?.state != State::Waits {
             return None;
         }
         let entry = self.release(ticket)?;
@@ -385,11 +357,11 @@ impl Session {
 
     /// The caller cancels a call.
     pub fn cancel(&mut self, id: u64, via: u64) -> Cancelled {
-        let Some(ticket) = self.find(id, via) else {
+        let Some(ticket) = self.table.find(id, via) else {
             self.stats.cancels_unknown += 1;
             return Cancelled::Unknown;
         };
-        match self.entry(ticket) {
+        match self.table.get_mut(ticket) {
             Some(entry) => {
                 entry.cancelled = true;
                 match entry.state {
@@ -402,8 +374,8 @@ impl Session {
     }
 
     /// Whether a call's caller has cancelled it, or is gone.
-    pub fn is_cancelled(&mut self, ticket: Ticket) -> bool {
-        self.entry(ticket).is_none_or(|entry| entry.cancelled)
+    pub fn is_cancelled(&self, ticket: Ticket) -> bool {
+        self.table.get(ticket).is_none_or(|entry| entry.cancelled)
     }
 
     /// The replier is leaving. Whether bye is to be said to this caller now.
@@ -429,17 +401,9 @@ impl Session {
     /// cancelled.
     pub fn gone(&mut self) -> u32 {
         let held = self.stats.held;
-        for index in 0..self.entries.len() {
-            if let Some(entry) = self.entries.get(index)
-                && entry.state != State::Free
-            {
-                let ticket = Ticket {
-                    index: index as u32,
-                    generation: entry.generation,
-                };
-                self.release(ticket);
-                self.stats.abandoned += 1;
-            }
+        for ticket in self.table.all() {
+            self.release(ticket);
+            self.stats.abandoned += 1;
         }
         self.bye_heard = true;
         held
@@ -486,46 +450,8 @@ impl Session {
         self.window.as_mut().and_then(Window::refused)
     }
 
-    /// The call of an identifier. A look at each is at most as long as the window.
-    fn find(&self, id: u64, via: u64) -> Option<Ticket> {
-        let mut entries = self.entries.iter().enumerate();
-        let (index, entry) = entries
-            .find(|(_, entry)| entry.id == id && entry.via == via && entry.state != State::Free)?;
-        Some(Ticket {
-            index: index as u32,
-            generation: entry.generation,
-        })
-    }
-
-    fn keep(&mut self, mut entry: Entry) -> Ticket {
-        if let Some(index) = self.free.pop()
-            && let Some(slot) = self.entries.get_mut(index as usize)
-        {
-            entry.generation = slot.generation.wrapping_add(1);
-            *slot = entry;
-            return Ticket {
-                index,
-                generation: entry.generation,
-            };
-        }
-        self.entries.push(entry);
-        Ticket {
-            index: (self.entries.len() - 1) as u32,
-            generation: 0,
-        }
-    }
-
-    fn entry(&mut self, ticket: Ticket) -> Option<&mut Entry> {
-        let entry = self.entries.get_mut(ticket.index as usize)?;
-        let good = entry.generation == ticket.generation && entry.state != State::Free;
-        good.then_some(entry)
-    }
-
     fn release(&mut self, ticket: Ticket) -> Option<Entry> {
-        let entry = self.entry(ticket)?;
-        let held = *entry;
-        entry.state = State::Free;
-        self.free.push(ticket.index);
+        let held = self.table.release(ticket)?;
         self.flight.take(held.bytes);
         self.stats.held -= 1;
         Some(held)
