@@ -138,6 +138,16 @@ fn kind(ty: &Type, place: Place) -> Result<Kind> {
             return Ok(kind);
         }
     }
+    if is_named(ty, "str") {
+        return Err(Error::new_spanned(
+            ty,
+            "text is borrowed, `&str`, or owned, `String`",
+        ));
+    }
+    if let Type::Slice(_) = ty {
+        let rule = "a slice is borrowed, if it is one of bytes, `&[u8]`, or owned, in a `Vec`";
+        return Err(Error::new_spanned(ty, rule));
+    }
     walk(ty, place)?;
     Ok(Kind::Value)
 }
@@ -152,7 +162,7 @@ fn walk(ty: &Type, place: Place) -> Result<()> {
         Type::Array(array) => walk(&array.elem, place),
         Type::Path(path) => walk_path(path, place),
         Type::Reference(reference) => walk_reference(reference, place),
-        Type::Slice(_) => refuse(format!("a slice is borrowed or in a `Vec`: {ALLOWED}")),
+        Type::Slice(slice) => walk(&slice.elem, place),
         Type::Ptr(_) => refuse(format!(
             "an address means nothing to the other side: {ALLOWED}"
         )),
@@ -187,7 +197,6 @@ fn walk_path(path: &TypePath, place: Place) -> Result<()> {
                     .into(),
             );
         }
-        "str" => return refuse("text is borrowed, `&str`, or owned, `String`".into()),
         "Context" => {
             return refuse(
                 "the context is the first argument, by reference: \
@@ -367,6 +376,7 @@ mod tests {
             "Cow<'static, str>",
             "()",
             "Matrix<3>",
+            "Box<[u8]>",
             "Cow<'_, str>",
         ] {
             assert!(
