@@ -363,6 +363,21 @@ fn the_later_of_two_values_of_a_key_holds() {
 }
 
 #[test]
+fn metadata_is_shown_without_its_values() {
+    let mut metadata = Metadata::new();
+    metadata.insert("token", "secret").unwrap();
+    let own = CallMetadata::from(&metadata);
+    let call = CallHead {
+        metadata: own,
+        ..CALL
+    };
+    let frame = encode_call(&call, Version::Two).unwrap();
+    let read = Envelope::decode(&frame).unwrap();
+    assert!(format!("{read:?}").contains(r#"{"token": 6}"#), "{read:?}");
+    assert_eq!(format!("{own:?}"), r#"{"token": 6}"#);
+}
+
+#[test]
 fn what_is_too_long_to_travel_is_refused_or_cut_before_it_is_sent() {
     let method = "m".repeat(METHOD_BYTES_MAX + 1);
     let refused = encode_call(&CallHead::new(1, &method, 0), Version::Two);
