@@ -9,6 +9,9 @@
 //! | [`wire`] | envelopes and their encoding, as `docs/WIRE.md` has them |
 //! | [`patterns`] | the sockets, with their engine, options and monitor: the package `brokerless-patterns`, which can be used by itself |
 
+#[doc(hidden)]
+pub mod machine;
+
 #[doc(inline)]
 pub use brokerless_patterns as patterns;
 
