@@ -17,6 +17,8 @@ pub use brokerless_patterns as patterns;
 
 mod blob;
 mod chunk;
+pub mod client;
+pub mod deadline;
 mod error;
 mod metadata;
 pub mod service;
