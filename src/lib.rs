@@ -3,6 +3,9 @@
 //! What there is: [`patterns`], the sockets, with their engine, options and monitor. It is the
 //! package `brokerless-patterns`, which can be used by itself.
 
+#[doc(hidden)]
+pub mod machine;
+
 #[doc(inline)]
 pub use brokerless_patterns as patterns;
 
