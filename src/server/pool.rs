@@ -36,9 +36,10 @@ pub(super) enum Seat {
 
 /// A call on its way into a queue.
 #[derive(Debug)]
-pub(super) struct Waiting<T> {
+pub(super) struct Waiting<K, T> {
     pub(super) caller: u64,
-    pub(super) id: u64,
+    /// What it is known by among its caller's.
+    pub(super) id: K,
     pub(super) bytes: usize,
     /// Its method has proved quick.
     pub(super) quick: bool,
@@ -78,12 +79,12 @@ pub struct PoolStats {
 }
 
 #[derive(Debug)]
-struct State<T> {
+struct State<K, T> {
     running: usize,
     quick_running: bool,
     /// Of quick methods; in a named pool none.
-    quick: FairQueue<(usize, T)>,
-    rest: FairQueue<(usize, T)>,
+    quick: FairQueue<K, (usize, T)>,
+    rest: FairQueue<K, (usize, T)>,
     /// The quick ones had the last turn.
     quick_was_last: bool,
     bytes: usize,
@@ -94,17 +95,17 @@ struct State<T> {
 }
 
 #[derive(Debug)]
-pub(super) struct Pool<T> {
+pub(super) struct Pool<K, T> {
     name: String,
     seats: usize,
     has_quick_seat: bool,
     queue_max: usize,
     queue_bytes_max: usize,
-    state: Mutex<State<T>>,
+    state: Mutex<State<K, T>>,
     news: Condvar,
 }
 
-impl<T> State<T> {
+impl<K: Eq, T> State<K, T> {
     fn queued(&self) -> usize {
         self.quick.len() + self.rest.len()
     }
@@ -136,7 +137,7 @@ impl<T> State<T> {
     }
 }
 
-impl<T> Pool<T> {
+impl<K: Eq, T> Pool<K, T> {
     pub(super) fn new(
         name: &str,
         seats: usize,
@@ -178,7 +179,7 @@ impl<T> Pool<T> {
         self.queue_max
     }
 
-    fn free_seat(&self, state: &mut State<T>, quick: bool) -> Option<Seat> {
+    fn free_seat(&self, state: &mut State<K, T>, quick: bool) -> Option<Seat> {
         if state.running < self.seats {
             state.running += 1;
             Some(Seat::Any)
@@ -196,7 +197,7 @@ impl<T> Pool<T> {
     }
 
     /// Queues a call for which there was no seat.
-    pub(super) fn push(&self, waiting: Waiting<T>) -> Pushed<T> {
+    pub(super) fn push(&self, waiting: Waiting<K, T>) -> Pushed<T> {
         let mut state = self.state.lock();
         if let Some(seat) = self.free_seat(&mut state, waiting.quick) {
             return Pushed::Run(waiting.job, seat);
@@ -205,7 +206,7 @@ impl<T> Pool<T> {
     }
 
     /// Queues a call for the pool's own threads.
-    pub(super) fn give(&self, waiting: Waiting<T>) -> Pushed<T> {
+    pub(super) fn give(&self, waiting: Waiting<K, T>) -> Pushed<T> {
         let mut state = self.state.lock();
         let pushed = self.enqueue(&mut state, waiting);
         let wakes = state.parked > 0 && matches!(pushed, Pushed::Queued);
@@ -216,7 +217,7 @@ impl<T> Pool<T> {
         pushed
     }
 
-    fn enqueue(&self, state: &mut State<T>, waiting: Waiting<T>) -> Pushed<T> {
+    fn enqueue(&self, state: &mut State<K, T>, waiting: Waiting<K, T>) -> Pushed<T> {
         if state.closed {
             return Pushed::Closed(waiting.job);
         }
@@ -272,7 +273,7 @@ impl<T> Pool<T> {
     }
 
     /// Takes a call back that has not begun.
-    pub(super) fn remove(&self, caller: u64, id: u64) -> Option<T> {
+    pub(super) fn remove(&self, caller: u64, id: &K) -> Option<T> {
         let mut state = self.state.lock();
         let removed = state.rest.remove(caller, id);
         let removed = removed.or_else(|| state.quick.remove(caller, id));
@@ -334,7 +335,7 @@ mod tests {
 
     use super::*;
 
-    fn waiting(caller: u64, id: u64, quick: bool) -> Waiting<u64> {
+    fn waiting(caller: u64, id: u64, quick: bool) -> Waiting<u64, u64> {
         Waiting {
             caller,
             id,
@@ -409,7 +410,7 @@ mod tests {
         let pushed = pool.push(Waiting { bytes: 0, ..waiting(1, 4, false) });
         assert!(matches!(pushed, Pushed::Full(4)), "in jobs: {pushed:?}");
         assert_eq!(pool.stats().refused, 2);
-        assert_eq!(pool.remove(1, 1), Some(1));
+        assert_eq!(pool.remove(1, &1), Some(1));
         assert!(queued(pool.push(waiting(1, 5, false))));
         assert_eq!(pool.stats().queued_bytes, 15);
     }
@@ -444,7 +445,7 @@ mod tests {
         for (caller, id, quick) in [(1, 1, false), (1, 2, true), (2, 3, false)] {
             assert!(queued(pool.push(waiting(caller, id, quick))));
         }
-        assert_eq!(pool.remove(2, 1), None);
+        assert_eq!(pool.remove(2, &1), None);
         assert_eq!(pool.remove_caller(1), [1, 2]);
         assert_eq!(pool.remove_all(), [3]);
         assert_eq!(pool.stats().queued_bytes, 0);

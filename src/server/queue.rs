@@ -14,20 +14,20 @@ use std::collections::{HashMap, VecDeque};
 /// Emptied lists that are kept for the next caller.
 const SPARE_MAX: usize = 64;
 
-/// A job with the number that its caller gave it.
-type Entry<T> = (u64, T);
+/// A job with what it is known by among its caller's.
+type Entry<K, T> = (K, T);
 
 /// Jobs of callers, who are known by number.
 #[derive(Debug)]
-pub(super) struct FairQueue<T> {
-    callers: HashMap<u64, VecDeque<Entry<T>>>,
+pub(super) struct FairQueue<K, T> {
+    callers: HashMap<u64, VecDeque<Entry<K, T>>>,
     /// Callers with jobs, each once; the first is next.
     turns: VecDeque<u64>,
-    spare: Vec<VecDeque<Entry<T>>>,
+    spare: Vec<VecDeque<Entry<K, T>>>,
     len: usize,
 }
 
-impl<T> FairQueue<T> {
+impl<K: Eq, T> FairQueue<K, T> {
     pub(super) fn new() -> Self {
         FairQueue {
             callers: HashMap::new(),
@@ -42,7 +42,7 @@ impl<T> FairQueue<T> {
         self.len
     }
 
-    pub(super) fn push(&mut self, caller: u64, id: u64, job: T) {
+    pub(super) fn push(&mut self, caller: u64, id: K, job: T) {
         self.len += 1;
         if let Some(list) = self.callers.get_mut(&caller) {
             list.push_back((id, job));
@@ -68,10 +68,10 @@ impl<T> FairQueue<T> {
         Some(job)
     }
 
-    /// Takes out the job to which the caller gave this number.
-    pub(super) fn remove(&mut self, caller: u64, id: u64) -> Option<T> {
+    /// Takes out this job of a caller's.
+    pub(super) fn remove(&mut self, caller: u64, id: &K) -> Option<T> {
         let list = self.callers.get_mut(&caller)?;
-        let index = list.iter().position(|(other, _)| *other == id)?;
+        let index = list.iter().position(|(other, _)| other == id)?;
         let (_, job) = list.remove(index)?;
         self.len -= 1;
         if list.is_empty() {
@@ -113,7 +113,7 @@ impl<T> FairQueue<T> {
 mod tests {
     use super::*;
 
-    fn drain(queue: &mut FairQueue<&'static str>) -> Vec<&'static str> {
+    fn drain(queue: &mut FairQueue<u64, &'static str>) -> Vec<&'static str> {
         std::iter::from_fn(|| queue.pop()).collect()
     }
 
@@ -135,9 +135,9 @@ mod tests {
         for (caller, id, job) in [(1, 7, "a7"), (1, 8, "a8"), (2, 7, "b7"), (3, 1, "c1")] {
             queue.push(caller, id, job);
         }
-        assert_eq!(queue.remove(1, 7), Some("a7"));
-        assert_eq!(queue.remove(1, 7), None);
-        assert_eq!(queue.remove(2, 7), Some("b7"), "its caller's only one");
+        assert_eq!(queue.remove(1, &7), Some("a7"));
+        assert_eq!(queue.remove(1, &7), None);
+        assert_eq!(queue.remove(2, &7), Some("b7"), "its caller's only one");
         assert_eq!(queue.remove_caller(3), ["c1"]);
         assert_eq!(queue.remove_caller(3), [""; 0]);
         assert_eq!(queue.len(), 1);

@@ -6,7 +6,7 @@
 //!    message. (test `a_peer_that_is_gone_leaves_no_session`)
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use brokerless_patterns::{Message, Peer};
@@ -14,14 +14,16 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use crate::machine;
 use crate::service::Caller;
+use crate::wire::Version;
 
 /// A connection, as far as the server is concerned.
 pub(super) struct Session {
     pub(super) peer: Peer,
     /// The index of the engine that it came in at.
     pub(super) group: usize,
-    /// It has said hello: its messages begin with the envelope.
-    greeted: AtomicBool,
+    /// The version that it speaks since its hello, and 0 before.
+    version: AtomicU8,
+    has_owed: AtomicBool,
     gone: AtomicBool,
     caller: OnceLock<Caller>,
     nameless: Caller,
@@ -50,7 +52,8 @@ impl Session {
             nameless: Caller::new(peer.id()),
             peer,
             group,
-            greeted: AtomicBool::new(false),
+            version: AtomicU8::new(0),
+            has_owed: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             caller: OnceLock::new(),
             state: Mutex::new(State {
@@ -69,16 +72,17 @@ impl Session {
         self.state.lock()
     }
 
-    pub(super) fn is_greeted(&self) -> bool {
-        self.greeted.load(Ordering::Acquire)
+    /// The version that is spoken, once it has said hello: its messages begin with the envelope.
+    pub(super) fn version(&self) -> Option<Version> {
+        Version::from_number(self.version.load(Ordering::Acquire))
     }
 
     /// It has said hello, under this name.
-    pub(super) fn greet(&self, name: &str) {
+    pub(super) fn greet(&self, version: Version, name: &str) {
         // A second hello changes no name that handlers have seen.
         self.caller
             .get_or_init(|| Caller::new(self.id()).named(name));
-        self.greeted.store(true, Ordering::Release);
+        self.version.store(version.number(), Ordering::Release);
     }
 
     pub(super) fn caller(&self) -> &Caller {
@@ -87,6 +91,15 @@ impl Session {
 
     pub(super) fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
+    }
+
+    /// Whether there are answers that found no room.
+    pub(super) fn has_owed(&self) -> bool {
+        self.has_owed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_owed(&self, some: bool) {
+        self.has_owed.store(some, Ordering::Release);
     }
 
     /// It has gone: gives the number of its calls that end with it.
