@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+pub use crate::wire::ArgumentInfo;
+
 /// A service: its name on the wire and its methods.
 ///
 /// Every method stands at the index by which [`Service::call`](super::Service::call) knows it.
@@ -168,35 +170,5 @@ impl MethodInfo {
         self.path
             .rsplit_once('.')
             .map_or("", |(service, _)| service)
-    }
-}
-
-/// An argument of a method.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ArgumentInfo {
-    /// Its name.
-    pub name: &'static str,
-    /// Its type, as it is written: `Option<&str>`.
-    pub type_name: &'static str,
-    /// Whether a caller may leave it out, as one does that does not know of it yet.
-    pub default: bool,
-}
-
-impl ArgumentInfo {
-    /// An argument that every caller gives.
-    pub const fn new(name: &'static str, type_name: &'static str) -> Self {
-        ArgumentInfo {
-            name,
-            type_name,
-            default: false,
-        }
-    }
-
-    /// An argument that has a default. Default: every caller gives it.
-    #[must_use]
-    pub const fn or_default(mut self) -> Self {
-        self.default = true;
-        self
     }
 }

@@ -3,16 +3,17 @@
 use std::fmt::Display;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::{MethodInfo, Outcome, ServiceInfo};
-use crate::wire::{EncodeError, Encoder};
+use crate::wire::{self, DecodeError, EncodeError, Encoder, Payload};
 use crate::{Blob, Code, Status};
 
 /// How a value that a method gives becomes an outcome.
 pub type Encode<T> = fn(&'static MethodInfo, T) -> Outcome;
 
 /// The outcome of a method that gave this value.
-pub fn value<T: Serialize>(method: &'static MethodInfo, value: T) -> Outcome {
+pub fn give_value<T: Serialize>(method: &'static MethodInfo, value: T) -> Outcome {
     let mut encoder = Encoder::answer();
     match encoder.put(&value) {
         Ok(()) => Outcome::Answer(encoder.finish()),
@@ -21,21 +22,21 @@ pub fn value<T: Serialize>(method: &'static MethodInfo, value: T) -> Outcome {
 }
 
 /// The outcome of a method that gave this blob.
-pub fn blob(_: &'static MethodInfo, value: Blob) -> Outcome {
+pub fn give_blob(_: &'static MethodInfo, value: Blob) -> Outcome {
     let mut encoder = Encoder::answer();
     encoder.put_blob(&value);
     Outcome::Answer(encoder.finish())
 }
 
 /// The outcome of a method that gave this blob, or none.
-pub fn optional_blob(_: &'static MethodInfo, value: Option<Blob>) -> Outcome {
+pub fn give_optional_blob(_: &'static MethodInfo, value: Option<Blob>) -> Outcome {
     let mut encoder = Encoder::answer();
     encoder.put_optional_blob(value.as_ref());
     Outcome::Answer(encoder.finish())
 }
 
 /// The outcome of a method that gave these blobs.
-pub fn blobs(_: &'static MethodInfo, value: Vec<Blob>) -> Outcome {
+pub fn give_blobs(_: &'static MethodInfo, value: Vec<Blob>) -> Outcome {
     let mut encoder = Encoder::answer();
     encoder.put_blobs(&value);
     Outcome::Answer(encoder.finish())
@@ -87,4 +88,24 @@ pub fn no_such_method(service: &'static ServiceInfo, index: usize) -> Outcome {
     Outcome::refused(Status::unimplemented(format!(
         "{name} has {count} methods, and none at index {index}"
     )))
+}
+
+/// The value that a method gave.
+pub fn read_value<T: DeserializeOwned>(payload: &Payload) -> Result<T, DecodeError> {
+    wire::decode_value(&payload.body)
+}
+
+/// The blob that a method gave.
+pub fn read_blob(payload: &Payload) -> Result<Blob, DecodeError> {
+    wire::decode_blob(&payload.body, &payload.blobs)
+}
+
+/// The blob that a method gave, or none.
+pub fn read_optional_blob(payload: &Payload) -> Result<Option<Blob>, DecodeError> {
+    wire::decode_optional_blob(&payload.body, &payload.blobs)
+}
+
+/// The blobs that a method gave.
+pub fn read_blobs(payload: &Payload) -> Result<Vec<Blob>, DecodeError> {
+    wire::decode_blobs(&payload.body, &payload.blobs)
 }
