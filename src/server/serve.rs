@@ -72,6 +72,8 @@ pub(super) struct Settings {
     pub(super) name: String,
     pub(super) blob_bytes_max: u64,
     pub(super) drain_timeout: Duration,
+    /// How long a plain call may take, which names no deadline.
+    pub(super) plain_timeout: Duration,
     /// Of callers that are directly connected.
     pub(super) direct: SessionLimits,
     /// Of devices that stand between, before they have said more.
