@@ -325,10 +325,22 @@ impl ServerBuilder {
         let calls = "it is 1 to 65,536 calls";
         within("window", self.window.into(), 1, 65_536, calls)?;
         within("window_max", self.window_max.into(), 1, 65_536, calls)?;
-        within("sessionless_max", self.sessionless_max.into(), 1, 65_536, calls)?;
+        within(
+            "sessionless_max",
+            self.sessionless_max.into(),
+            1,
+            65_536,
+            calls,
+        )?;
         let bytes = "it is 65,536 bytes to 1 TiB";
         let window_bytes_max = self.window_bytes_max;
-        within("window_bytes_max", window_bytes_max, 64 << 10, TEBIBYTE, bytes)?;
+        within(
+            "window_bytes_max",
+            window_bytes_max,
+            64 << 10,
+            TEBIBYTE,
+            bytes,
+        )?;
         let bytes = "it is 1 byte to 1 TiB";
         within("blob_bytes_max", self.blob_bytes_max, 1, TEBIBYTE, bytes)?;
         if self.drain_timeout > DAY {
@@ -439,9 +451,21 @@ impl std::fmt::Debug for ServerBuilder {
 
 fn check_pool(pool: &Pool, threads: &'static str) -> Result<(), Error> {
     within(threads, pool.threads as u64, 1, 4096, "it is 1 to 4,096")?;
-    within("queue", pool.queue as u64, 1, 1_000_000, "it is 1 to 1,000,000 calls")?;
+    within(
+        "queue",
+        pool.queue as u64,
+        1,
+        1_000_000,
+        "it is 1 to 1,000,000 calls",
+    )?;
     let bytes = "it is 1 KiB to 1 TiB";
-    within("queue_bytes", pool.queue_bytes as u64, 1024, TEBIBYTE, bytes)
+    within(
+        "queue_bytes",
+        pool.queue_bytes as u64,
+        1024,
+        TEBIBYTE,
+        bytes,
+    )
 }
 
 fn within(

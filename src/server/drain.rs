@@ -185,7 +185,9 @@ fn end(shared: &Arc<Shared>) {
     }
     if !shared.drain.until(deadline, || is_quiet(shared)) {
         report.refused = give_up(shared);
-        shared.drain.until(Instant::now() + GRACE, || is_quiet(shared));
+        shared
+            .drain
+            .until(Instant::now() + GRACE, || is_quiet(shared));
     }
     let unheard = shared.sessions.all();
     let unheard = unheard.iter().filter(|session| {
@@ -209,7 +211,10 @@ fn ran(shared: &Shared) -> u64 {
 fn is_quiet(shared: &Shared) -> bool {
     let in_flight = shared.in_flight.load(std::sync::atomic::Ordering::SeqCst);
     let sessions = shared.sessions.all();
-    in_flight == 0 && sessions.iter().all(|session| session.lock().machine.is_quiet())
+    in_flight == 0
+        && sessions
+            .iter()
+            .all(|session| session.lock().machine.is_quiet())
 }
 
 /// Begins nothing more, and answers what waits; says how many.

@@ -288,7 +288,10 @@ mod tests {
         assert!(told("calc.v1.ad").ends_with("nearest that it has is add"));
         assert!(told("calc.v1.dvide").ends_with("is divide"));
         assert!(told("calc.v1.multiply").ends_with("is Multiply"));
-        assert_eq!(told("calc.v1.zzzzzz"), "service `calc.v1` has no method `zzzzzz`");
+        assert_eq!(
+            told("calc.v1.zzzzzz"),
+            "service `calc.v1` has no method `zzzzzz`"
+        );
         assert!(told("calc.v2.add").ends_with("nearest that is is calc.v1"));
         assert_eq!(told("add"), "no service `` is offered here");
         assert_eq!(told("weather.add"), "no service `weather` is offered here");

@@ -71,6 +71,8 @@ pub use health::{Condition, Health};
 pub use intercept::{Interceptor, Next};
 pub use pool::PoolStats;
 use serve::Shared;
+#[cfg(feature = "signals")]
+pub use signals::until_signal;
 pub use stats::{MethodStats, ServerStats};
 
 /// Serves services, from when it is built until it is stopped or dropped.
@@ -98,7 +100,9 @@ impl Server {
     /// server leaves.
     pub fn local_endpoints(&self) -> Vec<Endpoint> {
         let groups = self.shared.groups.iter();
-        groups.flat_map(|group| group.router.local_endpoints()).collect()
+        groups
+            .flat_map(|group| group.router.local_endpoints())
+            .collect()
     }
 
     /// Serves until somebody stops it; says how it ended.
@@ -157,7 +161,10 @@ impl fmt::Debug for Server {
         let services = self.shared.methods.services().iter();
         f.debug_struct("Server")
             .field("name", &self.shared.settings.name)
-            .field("services", &services.map(|about| about.name).collect::<Vec<_>>())
+            .field(
+                "services",
+                &services.map(|about| about.name).collect::<Vec<_>>(),
+            )
             .field("phase", &self.shared.phase())
             .finish_non_exhaustive()
     }
@@ -170,6 +177,11 @@ pub struct Stopper {
 }
 
 impl Stopper {
+    #[cfg(feature = "signals")]
+    fn is_alive(&self) -> bool {
+        self.shared.strong_count() > 0
+    }
+
     /// Begins the drain, with the timeout that the server was built with, and does not wait for
     /// it. Without effect on a server that has been stopped.
     pub fn stop(&self) {

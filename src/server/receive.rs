@@ -30,8 +30,8 @@ use crate::machine::{Admit, Arrival, Cancelled, HelloRefused, Start, Versions};
 use crate::metadata::Metadata;
 use crate::status::{Ran, Status};
 use crate::wire::{
-    CallHead, Encoding, Envelope, Flags, Hello, PlainCall, ReturnPath, Version, Welcome,
-    WireError, encode_bye, encode_welcome,
+    CallHead, Encoding, Envelope, Flags, Hello, PlainCall, ReturnPath, Version, Welcome, WireError,
+    encode_bye, encode_welcome,
 };
 
 /// The longest time that a call may be given; what is longer is as good as without end.
@@ -137,10 +137,12 @@ impl Receiver {
             Ok(Envelope::Hello(hello)) => self.hello(session, form, hello),
             Ok(Envelope::Bye { .. }) => self.bye(session),
             Ok(
-                Envelope::Reply(_) | Envelope::Error(_) | Envelope::Credit(_) | Envelope::Welcome(_),
+                Envelope::Reply(_)
+                | Envelope::Error(_)
+                | Envelope::Credit(_)
+                | Envelope::Welcome(_),
             ) => counts.one(Count::Unexpected),
             Ok(Envelope::Unknown { .. }) => counts.one(Count::UnknownKind),
-            Ok(_) => counts.one(Count::UnknownKind),
             Err(error) => self.malformed(session, form, error),
         }
     }
@@ -192,7 +194,10 @@ impl Receiver {
             form => form,
         };
         let method = self.find(call.method);
-        let info = method.as_ref().ok().and_then(|index| self.shared.methods.get(*index));
+        let info = method
+            .as_ref()
+            .ok()
+            .and_then(|index| self.shared.methods.get(*index));
         let timeout = info.and_then(|method| method.info.timeout);
         Head {
             via: self.via(&form),
@@ -446,4 +451,3 @@ impl Receiver {
         shared.say_no(session, &target, &Status::from(error), Report::default());
     }
 }
-

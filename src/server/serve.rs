@@ -242,7 +242,10 @@ impl Shared {
 
     /// Lets another thread receive while a slow handler runs.
     pub(super) fn hand_on(&self, session: &Session, method: usize) {
-        let slow = self.methods.get(method).is_some_and(|m| m.learned.is_slow());
+        let slow = self
+            .methods
+            .get(method)
+            .is_some_and(|m| m.learned.is_slow());
         if slow && let Some(group) = self.group_of(session) {
             group.engine.hand_on();
         }
@@ -369,7 +372,11 @@ impl Shared {
     pub(super) fn refuse(&self, job: &Job, status: &Status, why: Count) {
         let time = self.time(Instant::now());
         let full = why == Count::QueueFull;
-        let finish = job.session.lock().machine.refuse(time, job.call.ticket, full);
+        let finish = job
+            .session
+            .lock()
+            .machine
+            .refuse(time, job.call.ticket, full);
         self.ended(&job.session);
         if let Some(finish) = finish {
             self.counts.one(why);
@@ -412,7 +419,13 @@ impl Shared {
     }
 
     /// Answers a call that has not run and will not.
-    pub(super) fn say_no(&self, session: &Session, target: &Target, status: &Status, report: Report) {
+    pub(super) fn say_no(
+        &self,
+        session: &Session,
+        target: &Target,
+        status: &Status,
+        report: Report,
+    ) {
         let message = answer::error(target, status, Ran::No, None, report);
         self.send_answer(session, target, message, Ran::No);
     }
@@ -514,7 +527,11 @@ impl Shared {
             duration: method.learned.mean(),
         };
         stats.methods = self.methods.iter().map(method).collect();
-        stats.sockets = self.groups.iter().map(|group| group.router.stats()).collect();
+        stats.sockets = self
+            .groups
+            .iter()
+            .map(|group| group.router.stats())
+            .collect();
         stats
     }
 }
