@@ -13,7 +13,7 @@ use brokerless_patterns::{CloseReason, Dealer, Message, Peer};
 use super::answer::Answer;
 use super::clerk::Job;
 use super::core::{Core, Table, Tell};
-use super::errors;
+
 use super::node::{Link, NodeTap, Place};
 use super::slot::Slot;
 use super::stats::{ClientStats, NodeReport};
