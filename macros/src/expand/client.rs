@@ -151,8 +151,11 @@ fn begun(model: &Model, index: usize, method: &Method) -> TokenStream {
     if method.options.oneway.is_some() {
         return quote! {
             #head -> ::core::result::Result<(), #krate::CallError> {
-                let #client { client, options } = self.client;
-                client.send_oneway(#client::#of_method, options, #client::#encoded)
+                self.client.client.send_oneway(
+                    #client::#of_method,
+                    &self.client.options,
+                    #client::#encoded,
+                )
             }
         };
     }
@@ -166,8 +169,12 @@ fn begun(model: &Model, index: usize, method: &Method) -> TokenStream {
             #krate::client::Pending<#ty #own>,
             #krate::CallError #error,
         > {
-            let #client { client, options } = self.client;
-            client.begin(#client::#of_method, options, #client::#encoded, #finish)
+            self.client.client.begin(
+                #client::#of_method,
+                &self.client.options,
+                #client::#encoded,
+                #finish,
+            )
         }
     }
 }
