@@ -175,7 +175,7 @@ pub fn encode_error(error: &ErrorHead<'_>, version: Version) -> Frame {
     to.finish()
 }
 
-/// No answer to this call is wanted any more.
+/// The caller waits for the answer to this call no more.
 pub fn encode_cancel(id: u64) -> Frame {
     let mut to = Writer::new(FIXED_BYTES_MAX);
     begin(&mut to, 2, kind::CANCEL);

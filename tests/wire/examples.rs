@@ -117,7 +117,7 @@ fn of_two(all: &mut Vec<Example>) {
     add(all, "call-raw", Envelope::Call(raw), Some(bytes));
     let log = CallHead {
         flags: Flags::ONEWAY,
-        ..CallHead::new(10, "calc.v1.log", 0)
+        ..CallHead::new(10, "calc.v1.log", SECONDS_2)
     };
     let line = Payload::raw(vec![0x91, 0xa2, b'h', b'i']);
     add(all, "call-oneway", Envelope::Call(log), Some(line));
