@@ -1,6 +1,6 @@
 //! What the user calls as generated code calls its own does not get in the way.
 
-#![allow(dead_code, non_camel_case_types)]
+#![allow(dead_code, clippy::new_ret_no_self, clippy::wrong_self_convention)]
 
 use std::sync::Arc;
 

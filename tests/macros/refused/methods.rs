@@ -3,7 +3,6 @@
 #[brokerless::service(name = "a")]
 trait Methods {
     async fn sleeps(&self);
-    unsafe fn promises(&self);
     extern "C" fn speaks_c(&self);
     fn of_any<T>(&self, x: u8) -> T;
     fn of_some<const N: usize>(&self, x: u8);

@@ -13,11 +13,6 @@ where
     fn get(&self) -> u8;
 }
 
-#[brokerless::service(name = "a")]
-unsafe trait Unsafe {
-    fn get(&self) -> u8;
-}
-
 macro_rules! method {
     () => {};
 }
