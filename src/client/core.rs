@@ -339,7 +339,11 @@ impl Core {
 
     fn unsent(&self, sending: &Sending, now: Instant) -> bool {
         let now = self.time(now);
-        let then = self.table.lock().caller.unsent(now, sending.node, sending.id);
+        let then = self
+            .table
+            .lock()
+            .caller
+            .unsent(now, sending.node, sending.id);
         self.after_error(then, || {
             let status = Status::unavailable("no node takes the call");
             Answer::ended(RpcError::new(status, Ran::No))
@@ -477,7 +481,10 @@ impl fmt::Debug for Core {
         let table = self.table.lock();
         let nodes = table.nodes.iter().flatten();
         f.debug_struct("Client")
-            .field("nodes", &nodes.map(|node| &*node.endpoint).collect::<Vec<_>>())
+            .field(
+                "nodes",
+                &nodes.map(|node| &*node.endpoint).collect::<Vec<_>>(),
+            )
             .field("closed", &table.closed)
             .finish_non_exhaustive()
     }

@@ -64,7 +64,12 @@ impl Core {
         let name: Arc<str> = Arc::from(parsed.to_string());
         let node = {
             let mut table = self.table.lock();
-            if table.nodes.iter().flatten().any(|node| node.endpoint == name) {
+            if table
+                .nodes
+                .iter()
+                .flatten()
+                .any(|node| node.endpoint == name)
+            {
                 return Err(Error::option("endpoint", name, "each endpoint once"));
             }
             let node = match self.settings.sessionless {
@@ -126,11 +131,15 @@ impl Core {
     pub(super) fn redial(&self, node: NodeId) {
         let (dealer, endpoint) = {
             let mut table = self.table.lock();
-            let Some(place) = table.place(node) else { return };
+            let Some(place) = table.place(node) else {
+                return;
+            };
             if place.id != node || place.link.is_some() {
                 return;
             }
-            let Some(dealer) = place.dealer.clone() else { return };
+            let Some(dealer) = place.dealer.clone() else {
+                return;
+            };
             (dealer, place.endpoint.clone())
         };
         if let Ok(old) = endpoint.parse() {
@@ -146,7 +155,12 @@ impl Core {
         let known = {
             let mut table = self.table.lock();
             let named = |place: &&Place| &*place.endpoint == endpoint;
-            let node = table.nodes.iter().flatten().find(named).map(|place| place.id);
+            let node = table
+                .nodes
+                .iter()
+                .flatten()
+                .find(named)
+                .map(|place| place.id);
             if let Some(node) = node {
                 table.caller.remove_node(node);
                 table.leaving.push(node);
@@ -179,8 +193,12 @@ impl Core {
     pub(super) fn came(&self, node: NodeId, peer: &Peer) {
         let mut table = self.table.lock();
         table.caller.connected(node);
-        let Some(place) = table.place(node) else { return };
-        let Some(dealer) = place.dealer.clone() else { return };
+        let Some(place) = table.place(node) else {
+            return;
+        };
+        let Some(dealer) = place.dealer.clone() else {
+            return;
+        };
         let link = Arc::new(Link {
             dealer,
             peer: peer.clone(),
@@ -195,7 +213,9 @@ impl Core {
 
     pub(super) fn gone(&self, node: NodeId, peer: &Peer, reason: &CloseReason) {
         let mut table = self.table.lock();
-        let Some(place) = table.place(node) else { return };
+        let Some(place) = table.place(node) else {
+            return;
+        };
         if place.link.as_ref().is_none_or(|link| link.peer != *peer) {
             return;
         }
@@ -214,7 +234,9 @@ impl Core {
     pub(super) fn failed(&self, node: NodeId, why: &dyn fmt::Display) {
         {
             let mut table = self.table.lock();
-            let Some(place) = table.place(node) else { return };
+            let Some(place) = table.place(node) else {
+                return;
+            };
             place.last_error = Some(why.to_string());
             table.caller.failed_to_connect(node);
         }
@@ -288,8 +310,12 @@ impl Core {
 
     fn welcomed(&self, node: NodeId, welcome: &wire::Welcome<'_>) {
         let mut table = self.table.lock();
-        let Some(place) = table.place(node) else { return };
-        let Some(link) = place.link.clone() else { return };
+        let Some(place) = table.place(node) else {
+            return;
+        };
+        let Some(link) = place.link.clone() else {
+            return;
+        };
         let Some(version) = Version::from_number(welcome.version) else {
             place.misfits += 1;
             return;
@@ -309,11 +335,7 @@ impl Core {
 
     // What follows.
 
-    pub(super) fn after_error(
-        &self,
-        then: ErrorThen<Arc<Slot>>,
-        answer: impl FnOnce() -> Answer,
-    ) {
+    pub(super) fn after_error(&self, then: ErrorThen<Arc<Slot>>, answer: impl FnOnce() -> Answer) {
         match then {
             ErrorThen::Finished(slot) => self.complete(&slot, answer()),
             ErrorThen::Again => {
@@ -333,13 +355,11 @@ impl Core {
             retry_after: None,
         };
         let (node, id) = (sending.node, sending.id);
-        let then = self.table.lock().caller.error(
-            self.time(now),
-            node,
-            id,
-            failure,
-            Answered::default(),
-        );
+        let then =
+            self.table
+                .lock()
+                .caller
+                .error(self.time(now), node, id, failure, Answered::default());
         self.after_error(then, || Answer::ended(RpcError::new(status, Ran::No)));
     }
 
@@ -360,7 +380,9 @@ impl Core {
     pub(super) fn act(&self) {
         loop {
             let now = Instant::now();
-            let Some(deed) = self.next_deed(now) else { return };
+            let Some(deed) = self.next_deed(now) else {
+                return;
+            };
             match deed {
                 Deed::Tell(link, tell) => self.tell(&link, &tell),
                 Deed::Send(sending, slot, link) => {

@@ -61,10 +61,10 @@ pub use stats::{ClientStats, NodeReport};
 use std::fmt;
 use std::sync::Arc;
 
+use self::core::{Core, Wanted};
 use crate::service::MethodInfo;
 use crate::wire::{EncodeError, Encoding, Payload};
 use crate::{CallError, Error, RpcError};
-use self::core::{Core, Wanted};
 
 /// Calls services at the nodes of a pool.
 ///
