@@ -388,14 +388,18 @@ impl Receiver {
             oldest: hello.oldest,
         };
         let mut state = session.lock();
+        if shared.phase() >= Phase::Draining {
+            // It is not greeted yet, or has heard of it: there is nobody to say bye to.
+            state.machine.drain();
+        }
         let terms = state.machine.hello(ours, theirs);
         if let Ok(terms) = &terms
             && let Some(version) = Version::from_number(terms.version)
         {
             session.greet(version, hello.name);
         }
-        // The drain has passed this session by if it was not greeted yet.
-        let says_bye = shared.phase() >= Phase::Draining && state.machine.drain();
+        // A drain that began meanwhile has passed this session by.
+        let says_bye = terms.is_ok() && shared.phase() >= Phase::Draining && state.machine.drain();
         drop(state);
         match terms {
             Ok(terms) => {
