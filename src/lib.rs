@@ -6,6 +6,7 @@
 //! | [`CallError`], [`RpcError`], [`Error`] | what a caller gets; what a builder refuses |
 //! | [`Blob`], [`Metadata`] | bytes that travel uncopied; what travels beside the arguments |
 //! | [`service`](mod@service) | what can be called, and how its handlers are reached |
+//! | [`client`] | the calling end: pools of nodes, calls in flight, the clerk |
 //! | [`server`] | the serving end: pools of threads, sessions, the drain |
 //! | [`deadline`] | the deadline that nested calls inherit |
 //! | [`wire`] | envelopes and their encoding, as `docs/WIRE.md` has them |
@@ -19,6 +20,7 @@ pub use brokerless_patterns as patterns;
 
 mod blob;
 mod chunk;
+pub mod client;
 pub mod deadline;
 mod error;
 mod metadata;
