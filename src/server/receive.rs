@@ -388,10 +388,7 @@ impl Receiver {
             oldest: hello.oldest,
         };
         let mut state = session.lock();
-        if shared.phase() >= Phase::Draining {
-            // It is not greeted yet, or has heard of it: there is nobody to say bye to.
-            state.machine.drain();
-        }
+        let mut says_bye = shared.phase() >= Phase::Draining && state.machine.drain();
         let terms = state.machine.hello(ours, theirs);
         if let Ok(terms) = &terms
             && let Some(version) = Version::from_number(terms.version)
@@ -399,7 +396,7 @@ impl Receiver {
             session.greet(version, hello.name);
         }
         // A drain that began meanwhile has passed this session by.
-        let says_bye = terms.is_ok() && shared.phase() >= Phase::Draining && state.machine.drain();
+        says_bye |= shared.phase() >= Phase::Draining && state.machine.drain();
         drop(state);
         match terms {
             Ok(terms) => {
@@ -410,10 +407,6 @@ impl Receiver {
                     name: &shared.settings.name,
                 };
                 shared.tell(session, Message::single(encode_welcome(&welcome)));
-                if says_bye {
-                    let left = shared.drain.left_us(Instant::now());
-                    shared.tell(session, Message::single(encode_bye(left)));
-                }
             }
             Err(HelloRefused::Draining) => refused(leaving(), &form),
             // The wire words it as the machine sees it.
@@ -421,6 +414,10 @@ impl Receiver {
                 Err(status) => refused(status, &form),
                 Ok(_) => refused(Status::internal("the versions were not agreed on"), &form),
             },
+        }
+        if says_bye {
+            let left = shared.drain.left_us(Instant::now());
+            shared.tell(session, Message::single(encode_bye(left)));
         }
     }
 
