@@ -2,6 +2,8 @@
 
 #[path = "server/builder.rs"]
 mod builder;
+#[path = "server/builtin.rs"]
+mod builtin;
 #[path = "server/calls.rs"]
 mod calls;
 #[path = "server/desk.rs"]
