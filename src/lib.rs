@@ -8,6 +8,7 @@
 //! | [`service`](mod@service) | what can be called, and how its handlers are reached |
 //! | [`client`] | the calling end: pools of nodes, calls in flight, the clerk |
 //! | [`server`] | the serving end: pools of threads, sessions, the drain |
+//! | [`builtin`] | health, reflection and echo, which every server offers |
 //! | [`deadline`] | the deadline that nested calls inherit |
 //! | [`wire`] | envelopes and their encoding, as `docs/WIRE.md` has them |
 //! | [`patterns`] | the sockets, with their engine, options and monitor: the package `brokerless-patterns`, which can be used by itself |
@@ -19,6 +20,7 @@ pub mod machine;
 pub use brokerless_patterns as patterns;
 
 mod blob;
+pub mod builtin;
 mod chunk;
 pub mod client;
 pub mod deadline;

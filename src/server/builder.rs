@@ -11,13 +11,13 @@ use parking_lot::Mutex;
 
 use super::Server;
 use super::drain;
-use super::health::Health;
 use super::intercept::Interceptor;
 use super::methods::{Methods, Place};
 use super::pool;
 use super::receive::Receiver;
 use super::serve::{Group, Settings, Shared};
 use super::session::Sessions;
+use crate::builtin::{self, Health};
 use crate::error::Error;
 use crate::machine::{Credit, LoadTracker, SessionLimits, WindowLimits};
 use crate::service::Service;
@@ -354,7 +354,7 @@ impl ServerBuilder {
         Ok(())
     }
 
-    fn methods(&self, _health: &Health) -> Result<Methods, Error> {
+    fn methods(&self, health: &Health) -> Result<Methods, Error> {
         let mut methods = Methods::new();
         let mut offer = |service: Arc<dyn Service>| -> Result<(), Error> {
             let mut missing = None;
@@ -388,6 +388,12 @@ impl ServerBuilder {
         };
         for service in &self.services {
             offer(service.clone())?;
+        }
+        if self.builtin {
+            let offered: Vec<_> = self.services.iter().map(|service| service.info()).collect();
+            for service in builtin::services(&offered, health) {
+                offer(service)?;
+            }
         }
         Ok(methods)
     }

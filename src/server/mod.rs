@@ -35,19 +35,19 @@
 //! | `methods.rs` | methods by path, and what was learned of them |
 //! | `session.rs` | callers |
 //! | `drain.rs` | the end |
-//! | `intercept.rs`, `health.rs`, `stats.rs` | what surrounds calls, what is said of services, what is counted |
+//! | `intercept.rs`, `stats.rs` | what surrounds calls, what is counted |
 //! | `signals.rs` | the end by a signal |
 //!
 //! # Not here
 //!
 //! What is admitted, the credit that is granted, when a session is over (`crate::machine`); the
-//! bytes (`crate::wire`); what a handler is (`crate::service`).
+//! bytes (`crate::wire`); what a handler is (`crate::service`); health,
+//! reflection and echo (`crate::builtin`).
 
 mod answer;
 mod builder;
 mod call;
 mod drain;
-mod health;
 mod intercept;
 mod methods;
 mod pool;
@@ -65,9 +65,9 @@ use std::time::Duration;
 
 use brokerless_patterns::Endpoint;
 
+pub use crate::builtin::{Condition, Health};
 pub use builder::{Pool, ServerBuilder};
 pub use drain::DrainReport;
-pub use health::{Condition, Health};
 pub use intercept::{Interceptor, Next};
 pub use pool::PoolStats;
 use serve::Shared;

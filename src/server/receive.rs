@@ -388,14 +388,15 @@ impl Receiver {
             oldest: hello.oldest,
         };
         let mut state = session.lock();
+        let mut says_bye = shared.phase() >= Phase::Draining && state.machine.drain();
         let terms = state.machine.hello(ours, theirs);
         if let Ok(terms) = &terms
             && let Some(version) = Version::from_number(terms.version)
         {
             session.greet(version, hello.name);
         }
-        // The drain has passed this session by if it was not greeted yet.
-        let says_bye = shared.phase() >= Phase::Draining && state.machine.drain();
+        // A drain that began meanwhile has passed this session by.
+        says_bye |= shared.phase() >= Phase::Draining && state.machine.drain();
         drop(state);
         match terms {
             Ok(terms) => {
@@ -406,10 +407,6 @@ impl Receiver {
                     name: &shared.settings.name,
                 };
                 shared.tell(session, Message::single(encode_welcome(&welcome)));
-                if says_bye {
-                    let left = shared.drain.left_us(Instant::now());
-                    shared.tell(session, Message::single(encode_bye(left)));
-                }
             }
             Err(HelloRefused::Draining) => refused(leaving(), &form),
             // The wire words it as the machine sees it.
@@ -417,6 +414,10 @@ impl Receiver {
                 Err(status) => refused(status, &form),
                 Ok(_) => refused(Status::internal("the versions were not agreed on"), &form),
             },
+        }
+        if says_bye {
+            let left = shared.drain.left_us(Instant::now());
+            shared.tell(session, Message::single(encode_bye(left)));
         }
     }
 
