@@ -21,7 +21,6 @@ use std::time::Instant;
 
 use crate::counters;
 
-use super::pace;
 use super::sync::{Arc, AtomicU32, Mutex, Ordering, Thread, current, park};
 
 /// There may be something for the thread: a message, room, or the end.
@@ -114,8 +113,7 @@ impl fmt::Debug for Waiter {
 /// Threads that wait for one thing: a message of a socket, or room in it.
 #[derive(Debug, Default)]
 pub(crate) struct WaitList {
-    /// Each with the number of its thread.
-    waiting: Mutex<Vec<(usize, Arc<Waiter>)>>,
+    waiting: Mutex<Vec<Arc<Waiter>>>,
     count: AtomicU32,
 }
 
@@ -123,17 +121,14 @@ impl WaitList {
     /// Adds the thread. It looks again for what it waits for before it waits.
     pub(crate) fn join(&self, waiter: &Arc<Waiter>) {
         let mut waiting = self.waiting.lock();
-        waiting.push((pace::thread(), waiter.clone()));
+        waiting.push(waiter.clone());
         self.count.store(waiting.len() as u32, Ordering::SeqCst);
     }
 
     /// Takes the thread off; false if it was woken and is off already.
     pub(crate) fn leave(&self, waiter: &Arc<Waiter>) -> bool {
         let mut waiting = self.waiting.lock();
-        let Some(index) = waiting
-            .iter()
-            .position(|(_, other)| Arc::ptr_eq(other, waiter))
-        else {
+        let Some(index) = waiting.iter().position(|other| Arc::ptr_eq(other, waiter)) else {
             return false;
         };
         waiting.remove(index);
@@ -141,15 +136,9 @@ impl WaitList {
         true
     }
 
-<<<<<<< HEAD
     /// Wakes up to `count` threads. First one that is running, as the leader is who has just read
     /// what there is to take: that costs nothing. Then those that came last: their caches are
     /// warm.
-=======
-    /// Wakes up to `count` threads. The calling thread comes first, if it waits here too: a leader
-    /// keeps its own message, since to wake another one for it is a switch that nobody needs. Then
-    /// the one that came last: its caches are warm.
->>>>>>> 3e04c84d02bd244bb0b95256566288e88c140b72
     ///
     /// Those that wait now: one that comes while others are woken has looked for itself. It may be
     /// the very one that was woken first, back already, with nothing left to take.
@@ -158,23 +147,16 @@ impl WaitList {
         for _ in 0..count.min(waiting) {
             let next = {
                 let mut waiting = self.waiting.lock();
-<<<<<<< HEAD
                 let running = waiting.iter().rposition(|waiter| waiter.is_running());
                 let next = match running {
                     Some(index) => Some(waiting.remove(index)),
-=======
-                let own = pace::thread();
-                let at = waiting.iter().rposition(|(thread, _)| *thread == own);
-                let next = match at {
-                    Some(at) => Some(waiting.remove(at)),
->>>>>>> 3e04c84d02bd244bb0b95256566288e88c140b72
                     None => waiting.pop(),
                 };
                 self.count.store(waiting.len() as u32, Ordering::SeqCst);
                 next
             };
             match next {
-                Some((_, waiter)) => waiter.signal(READY),
+                Some(waiter) => waiter.signal(READY),
                 None => return,
             }
         }
@@ -223,26 +205,6 @@ mod tests {
 
     fn asleep(waiter: &Waiter) {
         waiter.state.fetch_or(PARKED, Ordering::SeqCst);
-    }
-
-    #[test]
-    fn a_thread_that_delivers_is_woken_before_others_that_came_later() {
-        let list = WaitList::default();
-        let new = || Arc::new(Waiter::new(Arc::new(Rings::default())));
-        let leader = new();
-        list.join(&leader);
-        let follower = std::thread::scope(|scope| {
-            let join = || {
-                let follower = new();
-                list.join(&follower);
-                follower
-            };
-            scope.spawn(join).join().unwrap()
-        });
-        list.wake(1);
-        assert!(leader.has(READY) && !follower.has(READY));
-        list.wake(1);
-        assert!(follower.has(READY));
     }
 
     #[test]
