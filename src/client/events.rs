@@ -181,7 +181,7 @@ impl Core {
         self.act();
         for place in parting {
             if let Some(link) = &place.link {
-                link.send(Message::single(wire::encode_bye(0)));
+                link.send(Message::single(wire::encode_bye(0)), false);
             }
             drop(place.dealer);
         }
@@ -386,7 +386,7 @@ impl Core {
             match deed {
                 Deed::Tell(link, tell) => self.tell(&link, &tell),
                 Deed::Send(sending, slot, link) => {
-                    self.send(&sending, &slot, link.as_deref(), now);
+                    self.send(&sending, &slot, link.as_deref(), now, false);
                 }
                 Deed::End(ended) => {
                     self.tell_of(&ended);
@@ -435,7 +435,7 @@ impl Core {
             Tell::Cancel(id) => wire::encode_cancel(*id),
         };
         // A connection that has gone needs not be told.
-        link.send(Message::single(frame));
+        link.send(Message::single(frame), false);
     }
 
     fn end(&self, ended: &Ended<Arc<Slot>>) {
