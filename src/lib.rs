@@ -1,10 +1,33 @@
 //! Message-bus style RPC over brokerless ZeroMQ sockets, with synchronous threads.
 //!
-//! What there is: [`patterns`], the sockets, with their engine, options and monitor. It is the
-//! package `brokerless-patterns`, which can be used by itself.
+//! | room | what |
+//! |---|---|
+//! | [`Status`], [`Code`], [`Ran`] | how a call ended, and whether it ran |
+//! | [`CallError`], [`RpcError`], [`Error`] | what a caller gets; what a builder refuses |
+//! | [`Blob`], [`Metadata`] | bytes that travel uncopied; what travels beside the arguments |
+//! | [`service`](mod@service) | what can be called, and how its handlers are reached |
+//! | [`wire`] | envelopes and their encoding, as `docs/WIRE.md` has them |
+//! | [`patterns`] | the sockets, with their engine, options and monitor: the package `brokerless-patterns`, which can be used by itself |
+
+#[doc(hidden)]
+pub mod machine;
 
 #[doc(inline)]
 pub use brokerless_patterns as patterns;
+
+mod blob;
+mod chunk;
+mod error;
+mod metadata;
+pub mod service;
+mod status;
+pub mod wire;
+
+pub use blob::Blob;
+pub use brokerless_macros::service;
+pub use error::{CallError, Error, RpcError};
+pub use metadata::{Metadata, MetadataError, MetadataValue};
+pub use status::{Code, Ran, Status};
 
 /// The examples in README.md.
 #[cfg(doctest)]

@@ -104,17 +104,10 @@ fn run(command: &Command) -> Result<()> {
         .map(|system| Lane::start(*system, workload, &settings, &folder.0))
         .collect();
     let mut curves: Vec<Curve> = systems.iter().map(|system| Curve::new(*system)).collect();
-    let (mut counted, mut round) = (0, 0);
-    // Where the machine stalled, another round takes that one's place, up to as many again.
-    while counted < settings.rounds && round < 2 * settings.rounds {
-        rounds::progress(&format!("round {} of {}", counted + 1, settings.rounds));
-        let stalls = canary.stalls();
-        let points = one_round(&mut lanes, round, &settings);
-        round += 1;
-        if canary.stalls() > stalls {
-            continue;
-        }
-        counted += 1;
+    let mut left_out = 0;
+    for round in 0..settings.rounds {
+        rounds::progress(&format!("round {} of {}", round + 1, settings.rounds));
+        let points = one_round(&mut lanes, round, &settings, &canary, &mut left_out);
         for (curve, points) in curves.iter_mut().zip(points) {
             curve.add(points)?;
         }
@@ -133,11 +126,10 @@ fn run(command: &Command) -> Result<()> {
     let mut text = io::stdout().lock();
     writeln!(
         text,
-        "{} ms a turn; client on core {}, server on core {}; at most {IN_FLIGHT} calls in flight; {counted} rounds count, {} left out\n",
+        "{} ms a turn; client on core {}, server on core {}; at most {IN_FLIGHT} calls in flight\n",
         settings.slice.as_millis(),
         settings.cores.client,
         settings.cores.server,
-        round - counted,
     )?;
     writeln!(text, "{}", table(&curves))?;
     for (curve, lane) in curves.iter().zip(&lanes) {
@@ -145,10 +137,11 @@ fn run(command: &Command) -> Result<()> {
             writeln!(text, "attention: {} failed: {why}", curve.system)?;
         }
     }
-    if counted < settings.rounds {
+    if left_out > 0 {
         writeln!(
             text,
-            "attention: the machine stalled in the other rounds; run it again"
+            "attention: in {left_out} of {} measurements the machine stalled twice: they are left out",
+            settings.rounds * (1 + LOADS.len())
         )?;
     }
     if let Some(remark) = neighbours.as_ref().and_then(neighbours::remark) {
@@ -161,27 +154,52 @@ fn run(command: &Command) -> Result<()> {
 /// One slice: the calls a second that were wanted, and what came of them.
 type Slice = (f64, Latencies);
 
-/// Each system's slices at each share of its capacity; `None` where it failed.
-fn one_round(lanes: &mut [Lane], round: usize, settings: &Settings) -> Vec<Vec<Option<Slice>>> {
+/// Each system's slices at each share of its capacity; `None` where there is none: its system failed or the machine stalled.
+fn one_round(
+    lanes: &mut [Lane],
+    round: usize,
+    settings: &Settings,
+    canary: &Canary,
+    left_out: &mut usize,
+) -> Vec<Vec<Option<Slice>>> {
     let number = u32::try_from(round).unwrap_or(u32::MAX);
     let plan = Plan::new(number, settings.slice, settings.refill);
-    let schedule = |per_s, seed| Schedule { plan, per_s, seed };
-    let mut capacities = vec![None; lanes.len()];
-    for turn in rounds::order(lanes.len(), round) {
-        let most = lanes[turn].open(&schedule(None, 0));
-        capacities[turn] = most.map(|most| most.per_s).filter(|per_s| *per_s > 0.0);
-    }
-    let mut slices = vec![Vec::new(); lanes.len()];
+    // All in turn, and once more where the machine stalled.
+    let mut all = |per_s: &[Option<f64>], seed: u64| -> Option<Vec<Option<Latencies>>> {
+        for _ in 0..2 {
+            let stalls = canary.stalls();
+            let mut came = vec![None; lanes.len()];
+            for turn in rounds::order(lanes.len(), round) {
+                // Of no capacity no share can be had.
+                if per_s.get(turn) != Some(&None) {
+                    let per_s = per_s.get(turn).copied().flatten();
+                    came[turn] = lanes[turn].open(&Schedule { plan, per_s, seed });
+                }
+            }
+            if canary.stalls() == stalls {
+                return Some(came);
+            }
+        }
+        *left_out += 1;
+        None
+    };
+    let Some(most) = all(&[], 0) else {
+        return Vec::new();
+    };
+    let most: Vec<Option<f64>> = most
+        .into_iter()
+        .map(|most| Some(most?.per_s).filter(|per_s| *per_s > 0.0))
+        .collect();
+    let mut slices = vec![Vec::new(); most.len()];
     for load in LOADS {
-        for turn in rounds::order(lanes.len(), round) {
-            let per_s = capacities[turn].map(|most| most * f64::from(load) / 100.0);
-            // The same times for everybody but for the rate.
-            let seed = u64::from(number) << 32 | u64::from(load);
-            let slice = per_s.and_then(|per_s| {
-                let latencies = lanes[turn].open(&schedule(Some(per_s), seed))?;
-                Some((per_s, latencies))
-            });
-            slices[turn].push(slice);
+        let share = |most: &Option<f64>| most.map(|most| most * f64::from(load) / 100.0);
+        let per_s: Vec<Option<f64>> = most.iter().map(share).collect();
+        // The same times for everybody but for the rate.
+        let seed = (u64::from(number) << 32) | u64::from(load);
+        let mut came = all(&per_s, seed).unwrap_or_default().into_iter();
+        for (slices, per_s) in slices.iter_mut().zip(per_s) {
+            let latencies = came.next().flatten();
+            slices.push(per_s.zip(latencies));
         }
     }
     slices
@@ -212,6 +230,10 @@ impl Curve {
             system: system.name(),
             points: Vec::new(),
         }
+    }
+
+    fn has_points(&self) -> bool {
+        self.points.iter().any(|point| !point.all_ns.is_empty())
     }
 
     /// One more round.

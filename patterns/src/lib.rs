@@ -31,6 +31,7 @@
 //! | [`device`] | what stands between sockets: queue, forwarder, streamer |
 //! | [`balance`] | picking policies |
 //! | [`retry`], [`workers`] | what request patterns are made of, without I/O |
+//! | [`tap`] | messages taken where they come in, for those who build protocols on the sockets |
 //! | [`zmtp`] | the protocol itself, without I/O |
 
 pub mod balance;
@@ -57,7 +58,7 @@ pub use message::{Frame, Message};
 pub use socket::{
     Dealer, Error, OptionError, Options, Pair, Peer, PeerStats, Pub, Pull, Push, RecvError, Rep,
     Req, Router, SendError, SendRefusal, Server, ServerStats, SlowSubscriber, SocketStats, Sub,
-    TcpKeepalive, Unsent, Verbose, Waitable, WeightedDealer, XPub, XSub, wait_any,
+    TcpKeepalive, Unsent, Verbose, Waitable, WeightedDealer, XPub, XSub, tap, wait_any,
     wait_any_timeout,
 };
 

@@ -458,6 +458,7 @@ impl Conn {
         });
         self.owner.room();
         self.set_reading(true);
+        bench.settle_later(&self.owner);
     }
 
     fn turn_away(
@@ -604,7 +605,9 @@ impl Conn {
         let flow = if bench.batch.is_empty() {
             Flow::On
         } else {
-            self.owner.deliver(pipe, bench.batch)
+            let flow = self.owner.deliver(pipe, bench.batch);
+            bench.settle_later(&self.owner);
+            flow
         };
         fed.map_err(CloseReason::Violation)?;
         match flow {
@@ -666,6 +669,7 @@ impl Conn {
             Some(pipe) => {
                 pipe.detach(self);
                 self.owner.gone(pipe, &reason);
+                bench.settle_later(&self.owner);
                 self.owner.report(Event::Disconnected {
                     endpoint: self.endpoint.clone(),
                     remote: self.remote_name.clone(),

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::alone::Solitude;
 use super::conn::Conn;
+use super::owner::Owner;
 use super::pace::Outlook;
 use super::patience::{self, Patience};
 use super::poller::Ready;
@@ -21,13 +22,26 @@ use crate::message::Message;
 use crate::zmtp::buffer::ReadBuffer;
 
 /// Something to do once the connection at hand has been let go of.
-#[derive(Debug)]
 pub(crate) enum Action {
     /// A contest about an identity is decided.
     Decide {
         challenger: Arc<Conn>,
         admitted: bool,
     },
+    /// An owner was told something, and wants to act on it.
+    Settle(Arc<dyn Owner>),
+}
+
+impl std::fmt::Debug for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Action::Decide {
+                challenger,
+                admitted,
+            } => write!(f, "Decide({challenger:?}, {admitted})"),
+            Action::Settle(_) => f.write_str("Settle"),
+        }
+    }
 }
 
 /// What connections work with during a turn.
@@ -75,6 +89,15 @@ impl Driver {
 }
 
 impl Workbench<'_> {
+    /// Lets the owner act on what it was told, once the connection at hand has been let go of.
+    pub(super) fn settle_later(&mut self, owner: &Arc<dyn Owner>) {
+        let known =
+            |action: &Action| matches!(action, Action::Settle(other) if Arc::ptr_eq(other, owner));
+        if owner.settles() && !self.actions.iter().any(known) {
+            self.actions.push(Action::Settle(owner.clone()));
+        }
+    }
+
     /// Runs what has been left to do, and what comes of it.
     fn act(&mut self) {
         while let Some(action) = self.actions.pop() {
@@ -83,6 +106,7 @@ impl Workbench<'_> {
                     challenger,
                     admitted,
                 } => challenger.decided(admitted, self),
+                Action::Settle(owner) => owner.settle(),
             }
         }
     }

@@ -94,6 +94,14 @@ impl End {
         self.hand_over(&mut state, message, bytes, self.allowance)?;
         state.pushed += 1;
         state.pushed_bytes += bytes as u64;
+        let settles = match &state.peer {
+            Some((owner, _)) if owner.settles() => Some(owner.clone()),
+            _ => None,
+        };
+        drop(state);
+        if let Some(owner) = settles {
+            owner.settle();
+        }
         Ok(())
     }
 
@@ -211,6 +219,7 @@ impl End {
         };
         if let Some((owner, pipe)) = peer {
             owner.gone(&pipe, &CloseReason::PeerClosed);
+            owner.settle();
         }
     }
 
@@ -352,11 +361,14 @@ fn introduce(name: &str, dialing: &Arc<dyn Owner>, pipe: &Arc<Pipe>, bound: &Arc
             bound.joined(&other);
             dialing.room();
             bound.room();
+            dialing.settle();
+            bound.settle();
         }
         Err(reason) => {
             dialing.gone(pipe, &reason);
             refused(name, bound, reason.clone());
             refused(name, dialing, reason);
+            dialing.settle();
         }
     }
 }

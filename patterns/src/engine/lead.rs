@@ -135,6 +135,14 @@ impl Lead {
         !Self::hand_on(state)
     }
 
+    /// Hands a lead that nobody has to whoever waits for it.
+    pub(crate) fn offer(&self) {
+        let state = self.state.lock();
+        if state.holder == Holder::Nobody {
+            Self::hand_on(state);
+        }
+    }
+
     fn hand_on(mut state: super::sync::MutexGuard<'_, State>) -> bool {
         let Some(next) = state.followers.pop_front() else {
             return false;

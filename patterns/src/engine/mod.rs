@@ -191,6 +191,14 @@ impl Engine {
         Ok(GLOBAL.get_or_init(|| engine).clone())
     }
 
+    /// Lets another thread that waits lead, if nobody does: for a thread that is going to be busy
+    /// for a while with what it has received.
+    ///
+    /// Without this the others wait until the thread is back, or for a millisecond or two.
+    pub fn hand_on(&self) {
+        self.inner.shared.lead.offer();
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.inner.shared
     }

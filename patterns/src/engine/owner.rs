@@ -96,6 +96,12 @@ pub(crate) trait Owner: Send + Sync + 'static {
     }
     /// A peer within the process is there.
     fn joined(&self, _pipe: &Arc<Pipe>) {}
+    /// Whether [`settle`](Self::settle) is to be called.
+    fn settles(&self) -> bool {
+        false
+    }
+    /// Messages were taken, or peers came or went; no lock is held now.
+    fn settle(&self) {}
     /// Some peer takes messages again, or for the first time.
     fn room(&self);
     /// A peer's connection has ended.

@@ -424,7 +424,31 @@ macro_rules! receives_messages {
     };
 }
 
+/// For the sockets whose messages a tap may take.
+macro_rules! tapped_method {
+    ($socket:ident, $kind:expr) => {
+        impl $socket {
+            /// A socket with these options whose peers a [`Tap`](crate::tap::Tap) is told of, and
+            /// whose messages it is given if it asks for them.
+            ///
+            /// # Errors
+            ///
+            /// As [`with`](Self::with); on an engine of the `zeromq` crate there are no taps.
+            pub fn with_tap(
+                options: $crate::Options,
+                tap: std::sync::Arc<dyn $crate::tap::Tap>,
+            ) -> Result<Self, $crate::Error> {
+                Ok(Self::on(super::core::Core::tapped(
+                    $kind,
+                    &options,
+                    Some(tap),
+                )?))
+            }
+        }
+    };
+}
+
 pub(super) use {
     common_methods, publish_methods, receive_methods, receiver_method, receives_messages,
-    send_methods, sends_in_turn, subscribe_methods,
+    send_methods, sends_in_turn, subscribe_methods, tapped_method,
 };

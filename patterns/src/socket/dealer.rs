@@ -2,8 +2,13 @@
 
 use std::sync::Arc;
 
-use super::common::{Handle, common_methods, receiver_method, receives_messages, sends_in_turn};
+use super::common::{
+    Handle, common_methods, receiver_method, receives_messages, sends_in_turn, tapped_method,
+};
 use super::core::Core;
+use super::error::SendError;
+use super::peer::Peer;
+use crate::message::Message;
 use crate::zmtp::SocketType;
 
 /// A socket that spreads what it sends over its peers, in turn, and receives from all of them
@@ -31,8 +36,18 @@ impl Dealer {
     fn on(core: Arc<Core>) -> Self {
         Dealer { core: Handle(core) }
     }
+
+    /// Sends to this peer; never blocks.
+    ///
+    /// # Errors
+    ///
+    /// With the message, if the peer is full or has gone, or the socket is closed.
+    pub fn send_to(&self, peer: &Peer, message: impl Into<Message>) -> Result<(), SendError> {
+        self.core.try_send_to(peer.pipe(), message.into())
+    }
 }
 
+tapped_method!(Dealer, SocketType::Dealer);
 common_methods!(Dealer, SocketType::Dealer, "a ROUTER, REP or DEALER");
 sends_in_turn!(Dealer);
 receives_messages!(Dealer);

@@ -6,6 +6,7 @@
 //! | `publish`, `subscribe`, `xpub`, `xsub` | those that publish and subscribe |
 //! | `weighted` | one DEALER over many servers, by weight |
 //! | `wait` | waiting for several sockets at once |
+//! | `tap` | messages taken where they come in; waiting for something else |
 //! | `options` | every limit and time |
 //! | `second_options` | those that the second engine cannot hold to |
 //! | `peer`, `stats`, `error` | what programs are given |
@@ -35,6 +36,7 @@ mod second_options;
 mod stats;
 mod subscribe;
 mod subscriptions;
+pub mod tap;
 mod wait;
 mod weighted;
 mod xpub;

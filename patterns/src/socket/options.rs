@@ -118,6 +118,7 @@ pub struct Options {
     pub(crate) linger: Option<Duration>,
     pub(crate) identity: Frame,
     pub(crate) immediate: bool,
+    pub(crate) keep_unsent: bool,
     pub(crate) reconnect_interval: Duration,
     pub(crate) reconnect_interval_max: Duration,
     pub(crate) heartbeat_interval: Option<Duration>,
@@ -158,6 +159,7 @@ impl Default for Options {
             linger: Some(Duration::from_secs(1)),
             identity: Frame::new(),
             immediate: false,
+            keep_unsent: true,
             reconnect_interval: Duration::from_millis(100),
             reconnect_interval_max: Duration::from_secs(2),
             heartbeat_interval: Some(Duration::from_secs(1)),
@@ -229,6 +231,10 @@ impl Options {
         /// Whether messages are queued only for peers that are connected; else for every
         /// endpoint connected to, from the start. Default false.
         immediate: bool;
+        /// Whether what could not go out over a connection waits for the next one to the same
+        /// endpoint; else it is dropped with the connection and counted, and each connection is a
+        /// [`Peer`](crate::Peer) of its own. Default true; false for a DEALER only.
+        keep_unsent: bool;
         /// The pause before the first attempt to reconnect. Default 100 ms; 1 ms to an hour.
         ///
         /// Pauses double up to `reconnect_interval_max`, and are spread by 0.5 to 1.5.
@@ -507,6 +513,13 @@ impl Options {
                 option: "conflate",
                 value: format!("true for a {kind}"),
                 rule: "false, but for a PUSH, PULL, PUB, SUB or DEALER",
+            });
+        }
+        if !self.keep_unsent && kind != Dealer {
+            return Err(OptionError {
+                option: "keep_unsent",
+                value: format!("false for a {kind}"),
+                rule: "true, but for a DEALER",
             });
         }
         #[cfg(feature = "zeromq")]

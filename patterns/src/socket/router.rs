@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::common::{Handle, common_methods, receive_methods};
+use super::common::{Handle, common_methods, receive_methods, tapped_method};
 use super::core::Core;
 use super::error::{RecvError, SendError, SendRefusal};
 use super::peer::Peer;
@@ -112,5 +112,6 @@ impl Router {
     }
 }
 
+tapped_method!(Router, SocketType::Router);
 common_methods!(Router, SocketType::Router, "a DEALER, REQ or ROUTER");
 receive_methods!(Router, (Peer, Message));

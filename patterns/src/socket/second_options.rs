@@ -10,6 +10,17 @@ use crate::zmtp::SocketType;
 
 const RULE: &str = "left at its default on an engine of Engine::zeromq; use one of Engine::new";
 
+impl OptionError {
+    /// Something that only an engine of our own does.
+    pub(super) fn of_second(option: &'static str, value: &str) -> Self {
+        OptionError {
+            option,
+            value: value.to_owned(),
+            rule: RULE,
+        }
+    }
+}
+
 impl Options {
     /// Checks that a socket of this type and with these options can run on the second engine.
     pub(super) fn check_second(&self, kind: SocketType) -> Result<(), OptionError> {
@@ -45,6 +56,7 @@ impl Options {
         defaults!(
             handshakes_max frame_bytes_max frames_max message_bytes_max connections_max
             connections_per_address_max tcp_keepalive send_buffer_bytes recv_buffer_bytes conflate
+            keep_unsent
         );
         if kind == Pub {
             defaults!(

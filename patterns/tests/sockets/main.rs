@@ -12,5 +12,6 @@ mod pubsub;
 mod raw;
 mod slow;
 mod support;
+mod tap;
 mod watching;
 mod xpubsub;

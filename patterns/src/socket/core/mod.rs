@@ -57,6 +57,7 @@ use crate::socket::error::{Error, RecvError, SendRefusal};
 use crate::socket::fair::{FairQueue, Popped};
 use crate::socket::options::Options;
 use crate::socket::peer::Peer;
+use crate::socket::tap::SharedTap;
 use crate::zmtp::SocketType;
 use publishing::Publisher;
 use subscribing::Subscriber;
@@ -173,6 +174,8 @@ pub(crate) struct Core {
     linger: Option<Duration>,
     identity: Bytes,
     immediate: bool,
+    /// Whether messages queued for an endpoint wait for its connection.
+    keeps: bool,
     inbox: Mutex<Inbox>,
     readers: WaitList,
     writers: WaitList,
@@ -194,6 +197,9 @@ pub(crate) struct Core {
     log_gate: Mutex<LogGate>,
     channel: OnceLock<Sender<(Peer, Message)>>,
     closed: AtomicBool,
+    tap: Option<SharedTap>,
+    /// It takes the messages, too.
+    tap_takes: bool,
     part: Part,
     /// What its messages go over on the second engine, from the first endpoint on.
     #[cfg(feature = "zeromq")]
@@ -210,7 +216,19 @@ const REFUSALS: [(SendRefusal, &str); 5] = [
 
 impl Core {
     pub(crate) fn new(kind: SocketType, options: &Options) -> Result<Arc<Self>, Error> {
+        Self::tapped(kind, options, None)
+    }
+
+    pub(crate) fn tapped(
+        kind: SocketType,
+        options: &Options,
+        tap: Option<SharedTap>,
+    ) -> Result<Arc<Self>, Error> {
         options.check_for(kind)?;
+        #[cfg(feature = "zeromq")]
+        if tap.is_some() && options.engine.as_ref().is_some_and(Engine::is_second) {
+            return Err(Error::Option(crate::OptionError::of_second("tap", "a tap")));
+        }
         let engine = match &options.engine {
             Some(engine) => engine.clone(),
             None => Engine::global().map_err(Error::System)?,
@@ -223,6 +241,7 @@ impl Core {
             linger: options.linger,
             identity: options.identity.clone().into(),
             immediate: options.immediate,
+            keeps: kind != SocketType::Router && options.keep_unsent,
             inbox: Mutex::new(Inbox {
                 queue: FairQueue::new(),
                 arrived: 0,
@@ -251,6 +270,8 @@ impl Core {
             log_gate: Mutex::default(),
             channel: OnceLock::new(),
             closed: AtomicBool::new(false),
+            tap_takes: tap.as_ref().is_some_and(|tap| tap.takes_messages()),
+            tap,
             part: match kind {
                 SocketType::Pub | SocketType::XPub => {
                     Part::Publisher(Box::new(Publisher::new(kind, options)))
@@ -284,7 +305,7 @@ impl Core {
 
     /// Whether messages queued for an endpoint wait for its connection.
     fn keeps(&self) -> bool {
-        self.kind != SocketType::Router
+        self.keeps
     }
 
     // Receiving.

@@ -16,6 +16,7 @@ use crate::engine::pipe::Pipe;
 use crate::event::{CloseReason, Event};
 use crate::message::Message;
 use crate::socket::peer::Peer;
+use crate::socket::tap::SharedTap;
 use crate::zmtp::{PeerInfo, SocketType, Violation};
 
 impl Owner for Core {
@@ -111,6 +112,12 @@ impl Owner for Core {
                 return flow;
             }
         }
+        if self.tap_takes
+            && let Some(tap) = &self.tap
+        {
+            self.give(tap, pipe, batch);
+            return Flow::On;
+        }
         self.queue(pipe, batch)
     }
 
@@ -131,6 +138,21 @@ impl Owner for Core {
             if publisher.has_news() {
                 self.readers.wake(usize::MAX);
             }
+            return Ok(());
+        }
+        if self.tap_takes
+            && let Some(tap) = &self.tap
+        {
+            if self.is_closed() {
+                return Err(message);
+            }
+            {
+                let mut inbox = self.inbox.lock();
+                inbox.arrived += 1;
+                inbox.arrived_bytes += message.bytes() as u64;
+                inbox.received += 1;
+            }
+            tap.take(&Peer::new(pipe.clone()), message);
             return Ok(());
         }
         {
@@ -175,11 +197,17 @@ impl Owner for Core {
                 pipe.flush();
             }
         }
+        if let Some(tap) = &self.tap {
+            tap.came(&Peer::new(pipe.clone()));
+        }
     }
 
     fn joined(&self, pipe: &Arc<Pipe>) {
         if let Some(subscriber) = self.subscriber() {
             self.join_publisher(subscriber, pipe);
+        }
+        if let Some(tap) = &self.tap {
+            tap.came(&Peer::new(pipe.clone()));
         }
     }
 
@@ -187,8 +215,21 @@ impl Owner for Core {
         self.writers.wake(usize::MAX);
     }
 
-    fn gone(&self, pipe: &Arc<Pipe>, _reason: &CloseReason) {
+    fn settles(&self) -> bool {
+        self.tap.is_some()
+    }
+
+    fn settle(&self) {
+        if let Some(tap) = &self.tap {
+            tap.settle();
+        }
+    }
+
+    fn gone(&self, pipe: &Arc<Pipe>, reason: &CloseReason) {
         self.gone_from(pipe);
+        if let Some(tap) = &self.tap {
+            tap.gone(&Peer::new(pipe.clone()), reason);
+        }
         if pipe.keeps() {
             // It waits for the next connection, unless the socket is closing and waits for this.
             if self.is_closed() {
@@ -243,6 +284,26 @@ impl Inbox {
 }
 
 impl Core {
+    /// Gives messages that came in to the tap, and leaves `batch` empty.
+    fn give(&self, tap: &SharedTap, pipe: &Arc<Pipe>, batch: &mut Vec<Message>) {
+        let count = batch.len() as u64;
+        {
+            let mut inbox = self.inbox.lock();
+            inbox.arrived += count;
+            inbox.arrived_bytes += batch.iter().map(Message::bytes).sum::<usize>() as u64;
+            if self.is_closed() {
+                inbox.dropped_closed += count;
+                batch.clear();
+                return;
+            }
+            inbox.received += count;
+        }
+        let peer = Peer::new(pipe.clone());
+        for message in batch.drain(..) {
+            tap.take(&peer, message);
+        }
+    }
+
     /// Queues messages that came in, and leaves `batch` empty.
     fn queue(&self, pipe: &Arc<Pipe>, batch: &mut Vec<Message>) -> Flow {
         let count = batch.len();

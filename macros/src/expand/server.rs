@@ -1,0 +1,159 @@
+//! `…Server`: from a request's arguments to a call of the handler, and from its answer to an
+//! outcome.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote};
+
+use super::{info, lints, local};
+use crate::model::{Argument, ErrorKind, Kind, Method, Model};
+
+pub(super) fn expand(model: &Model) -> TokenStream {
+    let (krate, name, visibility) = (&model.krate, &model.name, &model.item.vis);
+    let (service, server, client) = (&model.item.ident, model.server(), model.client());
+    let lints = lints();
+    let about = format!(
+        "Serves `{name}`: gives its calls to a [`{service}`].\n\nTo a server it is one of its \
+         services. What serves may be shared: an `Arc` of it will do, too."
+    );
+    let bound = quote!(#service + ::core::marker::Send + ::core::marker::Sync + 'static);
+    let dispatchers = model.methods.iter().enumerate();
+    let dispatchers = dispatchers.map(|(index, method)| dispatcher(model, index, method));
+    let indices = 0..model.methods.len();
+    let names = indices.clone().map(dispatcher_name);
+    let (index, request) = (local("index"), local("request"));
+    quote! {
+        #[doc = #about]
+        #[allow(dead_code)]
+        #visibility struct #server<__Handler> {
+            handler: __Handler,
+        }
+
+        #lints
+        impl<__Handler: #bound> #server<__Handler> {
+            /// Gives the calls to this handler, from several threads at once.
+            #visibility fn new(handler: __Handler) -> Self {
+                Self { handler }
+            }
+
+            #(#dispatchers)*
+        }
+
+        #lints
+        impl<__Handler: #bound> #krate::service::Service for #server<__Handler> {
+            fn info(&self) -> &'static #krate::service::ServiceInfo {
+                #client::SERVICE
+            }
+
+            fn call(
+                &self,
+                #index: usize,
+                #request: #krate::service::Request<'_>,
+            ) -> #krate::service::Outcome {
+                match #index {
+                    #(#indices => self.#names(#request)
+                        .unwrap_or_else(#krate::service::Outcome::refused),)*
+                    _ => #krate::service::support::no_such_method(#client::SERVICE, #index),
+                }
+            }
+        }
+
+        impl<__Handler> ::core::fmt::Debug for #server<__Handler> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                f.debug_struct(::core::stringify!(#server)).finish_non_exhaustive()
+            }
+        }
+    }
+}
+
+fn dispatcher_name(index: usize) -> Ident {
+    format_ident!("__call_{index}")
+}
+
+/// The function that decodes one method's arguments and calls the handler.
+fn dispatcher(model: &Model, index: usize, method: &Method) -> TokenStream {
+    let krate = &model.krate;
+    let (service, client, ident) = (&model.item.ident, model.client(), &method.ident);
+    let name = dispatcher_name(index);
+    let (of_arguments, of_method) = (info::arguments(index), info::method(index));
+    let (request, arguments, answer) = (local("request"), local("arguments"), local("answer"));
+    let count = method.arguments.len();
+    let values: Vec<Ident> = (0..count).map(|at| local(&format!("value_{at}"))).collect();
+    let infos: Vec<Ident> = (0..count).map(|at| local(&format!("info_{at}"))).collect();
+    let taken = method.arguments.iter().zip(values.iter().zip(&infos));
+    let taken = taken.map(|(argument, (value, info))| {
+        let take = take(argument);
+        // All other kinds look at the information themselves.
+        let absent = (argument.default && argument.kind == Kind::Blob)
+            .then(|| quote!(if #arguments.is_empty() { ::core::default::Default::default() } else));
+        quote!(let #value = #absent { #arguments.#take(#info)? };)
+    });
+    let reader = if count == 0 {
+        // Surplus arguments are nobody's business, but what is no array at all is refused.
+        quote!(let _ = #request.arguments()?;)
+    } else {
+        quote! {
+            let [#(#infos),*] = #client::#of_arguments;
+            let mut #arguments = #request.arguments()?;
+            #(#taken)*
+        }
+    };
+    let context = method
+        .context
+        .then(|| quote!(&#krate::service::Context::new(#request.running),));
+    let encode = encode(model, method);
+    let call = if method.later {
+        quote! {
+            let #answer = #krate::service::Responder::new(
+                #request.running.defer(),
+                #client::#of_method,
+                #encode,
+            );
+            <__Handler as #service>::#ident(&self.handler, #context #(#values,)* #answer);
+            ::core::result::Result::Ok(#krate::service::Outcome::Later)
+        }
+    } else {
+        quote! {
+            let #answer = <__Handler as #service>::#ident(&self.handler, #context #(#values),*);
+            ::core::result::Result::Ok((#encode)(#client::#of_method, #answer))
+        }
+    };
+    quote! {
+        fn #name(
+            &self,
+            #request: #krate::service::Request<'_>,
+        ) -> ::core::result::Result<#krate::service::Outcome, #krate::Status> {
+            #reader
+            #call
+        }
+    }
+}
+
+/// The method of `Arguments` that takes this one, with its type.
+fn take(argument: &Argument) -> TokenStream {
+    let ty = &argument.ty;
+    match argument.kind {
+        Kind::Value if argument.default => quote!(take_or_default::<#ty>),
+        Kind::Value => quote!(take::<#ty>),
+        Kind::Blob => quote!(take_blob),
+        Kind::OptionalBlob => quote!(take_optional_blob),
+        Kind::Blobs => quote!(take_blobs),
+    }
+}
+
+/// The function from what the handler gives to an outcome.
+fn encode(model: &Model, method: &Method) -> TokenStream {
+    let krate = &model.krate;
+    let support = quote!(#krate::service::support);
+    let ty = &method.returns.ty;
+    let function = method.returns.kind.function("give", ty);
+    let (of, answer) = (local("of"), local("answer"));
+    match &method.returns.error {
+        ErrorKind::None => quote!(#support::#function),
+        ErrorKind::Status => quote! {
+            |#of, #answer| #support::or_status(#of, #answer, #support::#function)
+        },
+        ErrorKind::Own(error) => quote! {
+            |#of, #answer| #support::or_error::<#ty, #error>(#of, #answer, #support::#function)
+        },
+    }
+}

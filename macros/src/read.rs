@@ -1,0 +1,394 @@
+//! From a trait to a [`Model`], or to everything that keeps it from being a service.
+//!
+//! Faults are gathered, so that one build shows them all, each at what it is about.
+
+use std::fmt::Display;
+
+use proc_macro2::TokenStream;
+use quote::ToTokens;
+use syn::ext::IdentExt;
+use syn::{
+    Attribute, Error, FnArg, Ident, ItemTrait, Pat, PatType, ReceiverKind, Result, ReturnType,
+    Safety, Signature, TraitItem, TraitItemFn, Type, parse_quote,
+};
+
+use crate::model::{Argument, Docs, ErrorKind, Kind, Method, Model, Returns};
+use crate::options::{self, ServiceOptions};
+use crate::types;
+
+/// Methods of every client, so that none of the service's can have their names in Rust.
+const CLIENTS_OWN: &[&str] = &["begin", "client", "clone", "connect", "from", "with"];
+
+/// Reads a service.
+///
+/// # Errors
+///
+/// Every fault, and the trait without our attributes, for the compiler to go on with.
+pub(crate) fn service(
+    attribute: TokenStream,
+    mut item: ItemTrait,
+) -> std::result::Result<Model, (Error, Box<ItemTrait>)> {
+    let mut faults = Faults::default();
+    let options = faults.keep(ServiceOptions::parse(attribute));
+    faults.keep(of_trait(&item));
+    let mut methods = Vec::new();
+    for part in &mut item.items {
+        match part {
+            TraitItem::Fn(function) => methods.extend(method(function, &mut faults)),
+            part => faults.add(&part, "a service has methods, and nothing else"),
+        }
+    }
+    for (at, method) in methods.iter().enumerate() {
+        if methods[..at].iter().any(|other| other.name == method.name) {
+            let name = &method.name;
+            let what = format!("another method has the name `{name}` on the wire");
+            match &method.options.name {
+                Some((_, span)) => faults.push(Error::new(*span, what)),
+                None => faults.add(&method.ident, what),
+            }
+        }
+    }
+    match (options, faults.0) {
+        (Some(options), None) => Ok(Model {
+            docs: Docs::of(&item.attrs),
+            item,
+            krate: options.krate,
+            name: options.name,
+            methods,
+        }),
+        (_, faults) => {
+            let faults = faults.unwrap_or_else(|| Error::new_spanned(&item.ident, "no service"));
+            Err((faults, Box::new(item)))
+        }
+    }
+}
+
+/// The faults found so far.
+#[derive(Default)]
+struct Faults(Option<Error>);
+
+impl Faults {
+    fn add(&mut self, at: &impl ToTokens, what: impl Display) {
+        self.push(Error::new_spanned(at, what));
+    }
+
+    fn push(&mut self, fault: Error) {
+        match &mut self.0 {
+            Some(faults) => faults.combine(fault),
+            none => *none = Some(fault),
+        }
+    }
+
+    fn keep<T>(&mut self, result: Result<T>) -> Option<T> {
+        result.map_err(|fault| self.push(fault)).ok()
+    }
+}
+
+fn of_trait(item: &ItemTrait) -> Result<()> {
+    if !item.generics.params.is_empty() {
+        return Err(Error::new_spanned(
+            &item.generics,
+            "a service is a trait without generics: its methods are known by name to callers that \
+             cannot choose types",
+        ));
+    }
+    if let Some(clause) = &item.generics.where_clause {
+        return Err(Error::new_spanned(
+            clause,
+            "a service is a trait without a `where` clause",
+        ));
+    }
+    if let Some(word) = &item.unsafety {
+        return Err(Error::new_spanned(
+            word,
+            "a service is a safe trait: its callers are not here",
+        ));
+    }
+    if let Some(word) = &item.modifiers.auto_token {
+        return Err(Error::new_spanned(word, "a service is implemented by hand"));
+    }
+    Ok(())
+}
+
+/// Reads a method, and takes our attributes off it.
+fn method(function: &mut TraitItemFn, faults: &mut Faults) -> Option<Method> {
+    let before = faults
+        .0
+        .as_ref()
+        .map_or(0, |faults| faults.clone().into_iter().count());
+    let ident = function.sig.ident.clone();
+    let name = ident.unraw().to_string();
+    if let Some(cfg) = function.attrs.iter().find(|a| a.path().is_ident("cfg")) {
+        faults.add(
+            &cfg,
+            "callers count on every method: put `#[cfg(...)]` on the whole service",
+        );
+    }
+    let options = faults
+        .keep(options::of_method(&function.attrs))
+        .unwrap_or_default();
+    if options.name.is_none() && !name.is_ascii() {
+        let rule = "a method's name is ASCII on the wire: give it another there with \
+                    `#[rpc(name = \"...\")]`";
+        faults.add(&ident, rule);
+    }
+    if CLIENTS_OWN.contains(&&*name) {
+        faults.add(
+            &ident,
+            format!(
+                "every client has a method `{name}` of its own: call this one otherwise, and keep \
+                 its name on the wire with `#[rpc(name = \"{name}\")]`"
+            ),
+        );
+    }
+    faults.keep(of_signature(&function.sig));
+    let taken = inputs(&mut function.sig, faults);
+    let returns = returns(&function.sig, &options, taken.responder.as_ref(), faults);
+    let method = Method {
+        name: options.name.as_ref().map_or(name, |(name, _)| name.clone()),
+        docs: Docs::of(&function.attrs),
+        attributes: function
+            .attrs
+            .iter()
+            .filter(|a| holds_for_callers(a))
+            .cloned()
+            .collect(),
+        context: taken.context,
+        arguments: taken.arguments,
+        later: taken.responder.is_some(),
+        returns,
+        options,
+        ident,
+    };
+    function
+        .attrs
+        .retain(|attribute| !attribute.path().is_ident("rpc"));
+    let after = faults
+        .0
+        .as_ref()
+        .map_or(0, |faults| faults.clone().into_iter().count());
+    (after == before).then_some(method)
+}
+
+fn holds_for_callers(attribute: &Attribute) -> bool {
+    let list = matches!(attribute.meta, syn::Meta::List(_));
+    attribute.path().is_ident("deprecated") || attribute.path().is_ident("doc") && list
+}
+
+fn of_signature(signature: &Signature) -> Result<()> {
+    fn refuse(at: &impl ToTokens, rule: &str) -> Result<()> {
+        Err(Error::new_spanned(at, rule))
+    }
+    if let Some(word) = &signature.asyncness {
+        return refuse(
+            word,
+            "a handler blocks its thread and no more, so it is not `async`; one that answers later \
+             takes a `Responder<T>` as its last argument",
+        );
+    }
+    if let Safety::Unsafe(word) = &signature.safety {
+        return refuse(
+            word,
+            "a caller cannot promise what an `unsafe` method asks for",
+        );
+    }
+    if let Some(word) = &signature.constness {
+        return refuse(
+            word,
+            "a method is called over the wire, not while compiling",
+        );
+    }
+    if let Some(word) = &signature.abi {
+        return refuse(word, "a method has Rust's own calling convention");
+    }
+    if !signature.generics.params.is_empty() {
+        let lifetimes_only = signature.generics.type_params().next().is_none()
+            && signature.generics.const_params().next().is_none();
+        return refuse(
+            &signature.generics,
+            if lifetimes_only {
+                "what is borrowed is borrowed from the request: leave the lifetimes out, or write \
+                 `'_`"
+            } else {
+                "a method has no generics: the other side has to know the types"
+            },
+        );
+    }
+    if let Some(clause) = &signature.generics.where_clause {
+        return refuse(
+            clause,
+            "a method has no `where` clause: it can always be called",
+        );
+    }
+    if let Some(dots) = &signature.variadic {
+        return refuse(dots, "a method has a fixed number of arguments");
+    }
+    let Some(receiver) = signature.receiver() else {
+        return refuse(
+            &signature.ident,
+            "a method takes `&self`: what serves the calls",
+        );
+    };
+    match &receiver.kind {
+        ReceiverKind::Reference(_, _, Some(_)) => refuse(
+            receiver,
+            "several calls run at once: take `&self`, and keep what changes in a `Mutex` or an \
+             atomic",
+        ),
+        ReceiverKind::Reference(_, Some(lifetime), None) if lifetime.ident != "_" => {
+            refuse(lifetime, "a handler takes `&self`, without a lifetime")
+        }
+        ReceiverKind::Reference(..) => Ok(()),
+        _ => refuse(
+            receiver,
+            "a handler is shared by all calls: it takes `&self`",
+        ),
+    }
+}
+
+/// What stands between a method's parentheses, after `&self`.
+#[derive(Default)]
+struct Inputs {
+    context: bool,
+    arguments: Vec<Argument>,
+    /// What the answer that is given later is, if it is.
+    responder: Option<Type>,
+}
+
+fn inputs(signature: &mut Signature, faults: &mut Faults) -> Inputs {
+    let mut taken = Inputs::default();
+    let mut defaults = false;
+    let inputs = signature.inputs.iter_mut().filter_map(|input| match input {
+        FnArg::Typed(input) => Some(input),
+        FnArg::Receiver(_) => None,
+    });
+    let mut inputs = inputs.peekable();
+    let mut first = true;
+    while let Some(input) = inputs.next() {
+        let default = faults
+            .keep(options::of_argument(&input.attrs))
+            .unwrap_or_default();
+        if let Some(cfg) = input.attrs.iter().find(|a| a.path().is_ident("cfg")) {
+            faults.add(
+                &cfg,
+                "callers count on every argument: it is there, or it is not",
+            );
+        }
+        let mark = input
+            .attrs
+            .iter()
+            .find(|a| a.path().is_ident("rpc"))
+            .cloned();
+        input
+            .attrs
+            .retain(|attribute| !attribute.path().is_ident("rpc"));
+        let is_last = inputs.peek().is_none();
+        if first && types::is_context(&input.ty) {
+            first = false;
+            if let Some(mark) = &mark {
+                faults.add(
+                    mark,
+                    "the context is no argument that callers give: it has no default",
+                );
+            }
+            taken.context = faults.keep(context(input)).is_some();
+            continue;
+        }
+        first = false;
+        if is_last && let Some(of) = types::responder(&input.ty) {
+            if let Some(mark) = &mark {
+                faults.add(
+                    mark,
+                    "a responder is no argument that callers give: it has no default",
+                );
+            }
+            taken.responder = faults.keep(of).cloned().or_else(|| Some(parse_quote!(())));
+            continue;
+        }
+        let Some(ident) = faults.keep(ident(input)) else {
+            continue;
+        };
+        if defaults && !default {
+            faults.add(&input,
+                "an argument after one with a default has one, too: what older callers leave out is \
+                 at the end",
+            );
+        }
+        defaults |= default;
+        if let Some(kind) = faults.keep(types::argument(&input.ty)) {
+            taken.arguments.push(Argument {
+                ident,
+                ty: (*input.ty).clone(),
+                kind,
+                default,
+            });
+        }
+    }
+    taken
+}
+
+fn context(input: &PatType) -> Result<()> {
+    ident(input)?;
+    match &*input.ty {
+        Type::Reference(reference) if reference.mutability.is_none() => Ok(()),
+        ty => Err(Error::new_spanned(
+            ty,
+            "the context is lent: `ctx: &Context<'_>`",
+        )),
+    }
+}
+
+fn ident(input: &PatType) -> Result<Ident> {
+    match &*input.pat {
+        Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none() => {
+            if let Some(word) = &pat.mutability {
+                let rule = "what a trait declares has no `mut`: it is the implementation's";
+                return Err(Error::new_spanned(word, rule));
+            }
+            Ok(pat.ident.clone())
+        }
+        pat => Err(Error::new_spanned(
+            pat,
+            "callers see an argument's name, so it has one: `x: i64` instead of a pattern",
+        )),
+    }
+}
+
+fn returns(
+    signature: &Signature,
+    options: &crate::model::MethodOptions,
+    responder: Option<&Type>,
+    faults: &mut Faults,
+) -> Returns {
+    let nothing = || Returns {
+        ty: parse_quote!(()),
+        kind: Kind::Value,
+        error: ErrorKind::None,
+    };
+    let returned = match &signature.output {
+        ReturnType::Default => None,
+        ReturnType::Type(_, ty) if is_unit(ty) => None,
+        ReturnType::Type(_, ty) => Some(&**ty),
+    };
+    if let (Some(ty), Some(_)) = (returned, responder) {
+        let rule = "a method with a responder answers by it, so it returns nothing";
+        faults.add(ty, rule);
+        return nothing();
+    }
+    let Some(ty) = returned.or(responder) else {
+        return nothing();
+    };
+    if options.oneway.is_some() {
+        faults.add(
+            ty,
+            "nobody waits for the answer of a `oneway` method, so it has none: leave out one of \
+             the two",
+        );
+        return nothing();
+    }
+    faults.keep(types::returns(ty)).unwrap_or_else(nothing)
+}
+
+fn is_unit(ty: &Type) -> bool {
+    matches!(ty, Type::Tuple(tuple) if tuple.elems.is_empty())
+}

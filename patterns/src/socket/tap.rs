@@ -1,0 +1,141 @@
+//! For those who build protocols on the sockets: messages taken where they come in, and threads
+//! that wait for something else than a socket's next message.
+//!
+//! A [`Tap`] is given a DEALER's or ROUTER's messages by the thread that reads them, before they
+//! are queued. It looks up who waits for each, and wakes that thread alone: many threads can share
+//! one connection, and none of them is woken for another's answer. A thread waits at a [`Gate`],
+//! and drives the engine meanwhile as it would in `recv`.
+//!
+//! ```text
+//! thread A: gate.wait ---- leads: read --> tap.take(answer of B) --> gate B: wake
+//! thread B: gate.wait ---- parked ------------------------------------^  returns
+//! ```
+//!
+//! # Invariants
+//!
+//! 1. `came` is told before the first message of a peer is given, `gone` after the last.
+//!    (test `a_tap_is_told_of_peers_and_given_their_messages_in_order`)
+//! 2. `settle` is called without a lock held after anything that a tap was told.
+//!    (test `what_a_tap_does_when_it_settles_may_send`)
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::peer::Peer;
+use crate::engine::Engine;
+use crate::engine::pace;
+use crate::engine::wait::{Drives, wait};
+use crate::engine::waiter::WaitList;
+use crate::event::CloseReason;
+use crate::message::Message;
+
+/// What is told of a socket's peers and given their messages, by the thread that drives.
+///
+/// All but [`settle`](Self::settle) are called with locks of the engine held: they have to be
+/// quick, and must not send, receive, wait or close. Gates may be woken.
+pub trait Tap: Send + Sync + 'static {
+    /// Whether messages are given to [`take`](Self::take); asked once. If not, they are queued
+    /// to be received as ever, and the tap only hears of who comes and goes.
+    fn takes_messages(&self) -> bool {
+        true
+    }
+
+    /// A message has come in.
+    fn take(&self, peer: &Peer, message: Message);
+
+    /// A peer is connected: it can be sent to.
+    fn came(&self, _peer: &Peer) {}
+
+    /// A peer is not connected any more.
+    fn gone(&self, _peer: &Peer, _reason: &CloseReason) {}
+
+    /// Something of the above has been told, and no lock is held: the place to send and to call
+    /// back.
+    fn settle(&self) {}
+}
+
+/// A tap without a socket would keep nothing alive: so the socket holds it.
+pub(crate) type SharedTap = Arc<dyn Tap>;
+
+/// This thread took something without waiting for it; `more` is at hand. It paces what the thread
+/// sends: answers to what is at hand are gathered.
+pub fn took(more: bool) {
+    pace::took(more);
+}
+
+/// What a thread does for an engine while it waits at a [`Gate`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drive {
+    /// Nothing: what it waits for comes from threads of this process.
+    Nothing,
+    /// It polls and reads for all of the engine's sockets, if nobody else does.
+    Engine,
+    /// As `Engine`; and what it waits for comes from the engine's connections, but for rare
+    /// things that may come late by a few milliseconds. So where there is a single connection the
+    /// thread may wait in its receive call, which spares a system call.
+    Connections,
+}
+
+/// Where threads wait for something that a [`Tap`] brings, or another thread.
+///
+/// ```
+/// use std::sync::atomic::{AtomicBool, Ordering};
+/// use std::time::{Duration, Instant};
+///
+/// use brokerless_patterns::Engine;
+/// use brokerless_patterns::tap::{Drive, Gate};
+///
+/// let (gate, open) = (Gate::new(), AtomicBool::new(false));
+/// let engine = Engine::global()?;
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| {
+///         open.store(true, Ordering::SeqCst);
+///         gate.wake(1);
+///     });
+///     let deadline = Instant::now() + Duration::from_secs(5);
+///     let found = gate.wait(&engine, Drive::Nothing, Some(deadline), || {
+///         open.load(Ordering::SeqCst).then_some("open")
+///     });
+///     assert_eq!(found, Some("open"));
+/// });
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Gate {
+    list: WaitList,
+}
+
+impl Gate {
+    /// A gate that nobody waits at.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Wakes up to `count` of the threads that wait here; each looks again for what it waits for.
+    pub fn wake(&self, count: usize) {
+        self.list.wake(count);
+    }
+
+    /// Waits until `ready` gives something, or the deadline has come: then nothing.
+    ///
+    /// `ready` is asked at once, and after each wake. What makes it ready has to be in place
+    /// before the gate is woken.
+    ///
+    /// # Blocking
+    ///
+    /// Until then; without a deadline perhaps for ever.
+    pub fn wait<T>(
+        &self,
+        engine: &Engine,
+        drive: Drive,
+        deadline: Option<Instant>,
+        ready: impl FnMut() -> Option<T>,
+    ) -> Option<T> {
+        let drives = match drive {
+            Drive::Nothing => Drives::Nothing,
+            Drive::Engine => Drives::Engine,
+            Drive::Connections => Drives::Connections,
+        };
+        wait(engine.shared(), &[&self.list], drives, deadline, ready)
+    }
+}

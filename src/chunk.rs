@@ -1,0 +1,144 @@
+//! The memory that a thread cuts its envelopes and small bodies from.
+//!
+//! A thread keeps one chunk. What is written is split off and travels as a frame; when the chunk
+//! is used up it is taken back if all its frames are gone, and replaced otherwise. So an
+//! envelope allocates nothing, and a chunk's allocation is shared by some hundred of them. What
+//! does not fit a chunk gets an allocation of its own.
+//!
+//! ```text
+//! Writer::new()       takes the thread's chunk      (the thread has none for the while: a second
+//!   put(..)           writes at its end              writer, within a `Serialize` of a user, makes
+//! finish() -> Frame   splits it off, gives it back   its own, and the larger rest is kept)
+//! ```
+//!
+//! # Invariants
+//!
+//! 1. A frame is not changed by what is written after it. (test
+//!    `frames_of_one_chunk_do_not_touch_each_other`)
+//! 2. A chunk whose frames are gone is used again, without an allocation. (test
+//!    `a_chunk_whose_frames_are_gone_is_used_again`)
+//! 3. A large body pins no chunk, and a chunk is at most 16 KiB. (test
+//!    `a_large_body_has_memory_of_its_own`)
+
+use std::cell::Cell;
+use std::io;
+
+use brokerless_patterns::Frame;
+use bytes::BytesMut;
+
+/// Bytes of a chunk.
+pub(crate) const CHUNK_BYTES: usize = 16 * 1024;
+/// Bytes that are carried over into a new chunk when one is used up; more get their own memory.
+const CARRIED_BYTES_MAX: usize = 1024;
+
+thread_local! {
+    static CHUNK: Cell<BytesMut> = Cell::new(BytesMut::new());
+}
+
+/// Writes a frame into the thread's chunk.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    /// The chunk, with what is written since the last frame; or memory of its own.
+    memory: BytesMut,
+    /// The chunk, while `memory` is not it.
+    aside: Option<BytesMut>,
+}
+
+impl Writer {
+    /// A writer of a frame that begins with room for `bytes`.
+    pub(crate) fn new(bytes: usize) -> Self {
+        let chunk = CHUNK.try_with(Cell::take).unwrap_or_default();
+        let mut writer = Writer {
+            memory: chunk,
+            aside: None,
+        };
+        writer.room(bytes);
+        writer
+    }
+
+    /// Sees to room for so many bytes more.
+    #[inline]
+    pub(crate) fn room(&mut self, bytes: usize) {
+        if self.memory.capacity() - self.memory.len() < bytes {
+            self.make_room(bytes);
+        }
+    }
+
+    #[cold]
+    fn make_room(&mut self, bytes: usize) {
+        if self.aside.is_some() {
+            self.memory.reserve(bytes);
+            return;
+        }
+        let wanted = self.memory.len() + bytes;
+        if wanted <= CHUNK_BYTES && self.memory.try_reclaim(bytes) {
+            return;
+        }
+        if wanted <= CARRIED_BYTES_MAX {
+            let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
+            chunk.extend_from_slice(&self.memory);
+            self.memory = chunk;
+            return;
+        }
+        let mut own = BytesMut::with_capacity(wanted.next_power_of_two());
+        own.extend_from_slice(&self.memory);
+        let mut chunk = std::mem::replace(&mut self.memory, own);
+        chunk.clear();
+        self.aside = Some(chunk);
+    }
+
+    /// Writes bytes.
+    #[inline]
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
+        self.room(bytes.len());
+        self.memory.extend_from_slice(bytes);
+    }
+
+    /// The frame of what is written.
+    #[inline]
+    pub(crate) fn finish(mut self) -> Frame {
+        if self.aside.is_some() {
+            return Frame::from(std::mem::take(&mut self.memory).freeze());
+        }
+        Frame::from(self.memory.split().freeze())
+    }
+}
+
+/// Gives the chunk back; what was begun and not finished is forgotten.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let chunk = match self.aside.take() {
+            Some(chunk) => chunk,
+            None => std::mem::take(&mut self.memory),
+        };
+        // At the end of a thread there is nobody to give it back to.
+        let _ = CHUNK.try_with(|kept| {
+            let mut chunk = chunk;
+            chunk.clear();
+            let other = kept.take();
+            kept.set(if other.capacity() > chunk.capacity() {
+                other
+            } else {
+                chunk
+            });
+        });
+    }
+}
+
+impl io::Write for Writer {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.put(bytes);
+        Ok(bytes.len())
+    }
+
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.put(bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,109 @@
+//! The nodes of a pool, as one caller sees them.
+
+use std::time::Duration;
+
+use crate::machine::credit::Credit;
+use crate::machine::load::{Load, smoothed};
+use crate::machine::time::nanos;
+
+/// A node of the pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId {
+    pub(super) index: u32,
+    pub(super) generation: u32,
+}
+
+/// How a node stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NodeState {
+    /// A connection is being made, or the welcome awaited: there is hope.
+    Connecting,
+    /// The last attempt to connect failed; more follow.
+    Failed,
+    /// It takes calls.
+    Up,
+    /// It has said bye: it answers what it has, and takes no more.
+    Draining,
+    /// It is taken out of the pool, and answers what it has.
+    Leaving,
+}
+
+/// What the picker and the credit know of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeStats {
+    /// Which one.
+    pub node: NodeId,
+    /// How it stands.
+    pub state: NodeState,
+    /// Its weight.
+    pub weight: u32,
+    /// Whether it is behind a device: no session, and a window of this end's own choice.
+    pub sessionless: bool,
+    /// The window it grants.
+    pub credit: Credit,
+    /// What is in flight there.
+    pub in_flight: Credit,
+    /// Calls sent to it.
+    pub sent: u64,
+    /// Answers from it.
+    pub answered: u64,
+    /// Errors from it.
+    pub errors: u64,
+    /// Calls that were in flight when it was lost.
+    pub lost: u64,
+    /// Its last load report.
+    pub load: Option<Load>,
+    /// What a call takes from here, smoothed.
+    pub latency: Duration,
+}
+
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) generation: u32,
+    pub(super) used: bool,
+    pub(super) state: NodeState,
+    pub(super) weight: u32,
+    pub(super) fixed: Option<Credit>,
+    pub(super) credit: Credit,
+    pub(super) flight: Credit,
+    pub(super) sent: u64,
+    pub(super) answered: u64,
+    pub(super) errors: u64,
+    pub(super) lost: u64,
+    pub(super) load: Option<Load>,
+    pub(super) latency: u64,
+}
+
+impl Node {
+    pub(super) fn takes(&self, bytes: u64) -> bool {
+        self.used && self.state == NodeState::Up && self.credit.admits(self.flight, bytes)
+    }
+
+    pub(super) fn is_used_up(&self) -> bool {
+        self.flight.calls >= self.credit.calls || self.flight.bytes >= self.credit.bytes
+    }
+
+    pub(super) fn took(&mut self, took: Duration) {
+        self.latency = smoothed(self.latency, nanos(took));
+    }
+
+    pub(super) fn stats(&self, index: usize) -> NodeStats {
+        NodeStats {
+            node: NodeId {
+                index: index as u32,
+                generation: self.generation,
+            },
+            state: self.state,
+            weight: self.weight,
+            sessionless: self.fixed.is_some(),
+            credit: self.credit,
+            in_flight: self.flight,
+            sent: self.sent,
+            answered: self.answered,
+            errors: self.errors,
+            lost: self.lost,
+            load: self.load,
+            latency: Duration::from_nanos(self.latency),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! How loaded a replier is: what it reports on each answer.
+//!
+//! In flight: calls admitted and not yet answered. Latency: an exponentially weighted mean of the
+//! time from arrival to answer, over about 16 calls. Utilisation: the share of its workers' time
+//! that went into handlers, over about a tenth of a second.
+
+use std::time::Duration;
+
+use super::time::{Time, nanos};
+
+/// A load report, as it rides on an answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Load {
+    /// Calls in flight at the replier.
+    pub in_flight: u32,
+    /// What a call took there lately, in microseconds, queueing included.
+    pub latency_us: u64,
+    /// How busy its workers were, in thousandths.
+    pub utilisation_permille: u16,
+}
+
+/// The stretch over which utilisation is taken.
+const STRETCH: u64 = 100_000_000;
+
+/// What a replier knows of its own load.
+#[derive(Debug, Clone)]
+pub struct LoadTracker {
+    workers: u64,
+    in_flight: u32,
+    latency: u64,
+    busy: u64,
+    stretch_from: Time,
+    utilisation: u16,
+}
+
+impl LoadTracker {
+    /// For a replier with so many workers.
+    pub fn new(workers: usize) -> LoadTracker {
+        LoadTracker {
+            workers: (workers as u64).max(1),
+            in_flight: 0,
+            latency: 0,
+            busy: 0,
+            stretch_from: Time::ZERO,
+            utilisation: 0,
+        }
+    }
+
+    /// A call was admitted.
+    pub fn arrived(&mut self) {
+        self.in_flight += 1;
+    }
+
+    /// A call is answered: it had waited for `queued` and run for `ran`.
+    pub fn finished(&mut self, now: Time, queued: Duration, ran: Duration) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let took = nanos(queued).saturating_add(nanos(ran));
+        self.latency = smoothed(self.latency, took);
+        self.busy = self.busy.saturating_add(nanos(ran));
+        let stretch = nanos(now.since(self.stretch_from));
+        if stretch >= STRETCH {
+            let most = stretch.saturating_mul(self.workers);
+            let share = u128::from(self.busy) * 1000 / u128::from(most.max(1));
+            self.utilisation = share.min(1000) as u16;
+            self.busy = 0;
+            self.stretch_from = now;
+        }
+    }
+
+    /// A call that was admitted is answered without having run.
+    pub fn refused(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    /// The report of now.
+    pub fn report(&self) -> Load {
+        Load {
+            in_flight: self.in_flight,
+            latency_us: self.latency / 1000,
+            utilisation_permille: self.utilisation,
+        }
+    }
+}
+
+/// An exponentially weighted mean over about 16 values; the first one counts in full.
+pub(crate) fn smoothed(mean: u64, value: u64) -> u64 {
+    if mean == 0 {
+        return value;
+    }
+    let change = (i128::from(value) - i128::from(mean)) / 16;
+    u64::try_from(i128::from(mean) + change).unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Time {
+        Time::from_nanos(ms * 1_000_000)
+    }
+
+    #[test]
+    fn a_report_follows_what_calls_took() {
+        let ms = Duration::from_millis;
+        let mut load = LoadTracker::new(2);
+        for index in 1..=100 {
+            load.arrived();
+            load.arrived();
+            assert_eq!(load.report().in_flight, 2);
+            load.finished(at(index * 10), ms(5), ms(10));
+            load.finished(at(index * 10), ms(5), ms(0));
+        }
+        let report = load.report();
+        assert_eq!(report.in_flight, 0);
+        assert!((5_000..15_000).contains(&report.latency_us), "{report:?}");
+        assert!(
+            (400..=600).contains(&report.utilisation_permille),
+            "{report:?}"
+        );
+    }
+
+    #[test]
+    fn the_mean_comes_near_what_stays() {
+        let mut mean = 0;
+        for _ in 0..200 {
+            mean = smoothed(mean, 1_000_000);
+        }
+        assert_eq!(mean, 1_000_000);
+        for _ in 0..200 {
+            mean = smoothed(mean, 1_000);
+        }
+        assert!(mean < 2_000, "{mean}");
+    }
+}

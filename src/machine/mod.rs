@@ -1,0 +1,54 @@
+//! The fabric's state machines: what a caller and a replier decide, without I/O.
+//!
+//! A machine is given the time and what happened, and gives back what is to be done. It names no
+//! socket, thread, clock or source of randomness, so that the same code runs under the blocking
+//! client and server and under the simulator's virtual clock and network (`tests/sim`). Its shell
+//! holds one lock around it, and none while it writes or calls back.
+//!
+//! | room | what |
+//! |---|---|
+//! | `caller` | the calling end: a pool of nodes, calls in flight, those that wait |
+//! | `session` | the replying end's view of one caller: admission, cancellation, drain |
+//! | `window` | the credit that a replier grants one caller |
+//! | `load` | what a replier reports of its load |
+//! | `credit`, `time` | the values they exchange |
+//!
+//! # Not here
+//!
+//! The envelope (`wire`), the status codes' names (`status`), threads and sockets (`client`,
+//! `server`).
+
+#[macro_use]
+mod planted;
+mod caller;
+mod credit;
+mod load;
+mod session;
+mod time;
+mod window;
+
+pub use caller::{
+    Again, Answered, Ask, CallId, Caller, CallerLimits, CallerStats, Ended, ErrorThen, Failure,
+    NodeId, NodeState, NodeStats, Picker, Sending, Smooth, Submitted, Why,
+};
+pub use credit::Credit;
+pub use load::{Load, LoadTracker};
+#[cfg(planted)]
+pub use planted::{Bug, plant};
+pub use session::{
+    Admit, Arrival, Cancelled, Finish, HelloRefused, Refusal, Session, SessionLimits, SessionStats,
+    Start, Terms, Ticket, Versions,
+};
+pub use time::Time;
+pub use window::{Window, WindowLimits};
+
+/// Whether a call has run, as far as is known: what decides if it may be sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ran {
+    /// It has not, and will not.
+    No,
+    /// It may have, or may yet.
+    Maybe,
+    /// It has.
+    Yes,
+}

@@ -1,0 +1,459 @@
+//! The replier's view of one caller: what it admits, what runs, how the session ends.
+//!
+//! ```text
+//!            arrive ──► waits ──start──► runs ──finish──► answered
+//!              │          │ cancel, expired, stopped
+//!              ▼          ▼
+//!        refused (No)   refused (No)
+//! ```
+//!
+//! Every call that is admitted is answered, a cancelled or a one-way call too: the answer is what
+//! gives the caller its credit back. Only a second call under an identifier that is still in use is
+//! passed over, since the first one's answer goes under it.
+//!
+//! The drain: [`Session::drain`] says bye to the caller, which answers bye and sends nothing more.
+//! What crossed with it still runs, until [`Session::stop`]. Once both have said it and nothing is
+//! left, the session is quiet.
+//!
+//! # Invariants
+//!
+//! 1. No more than the window's calls are held. (test `a_call_over_the_window_is_refused_as_not_run`)
+//! 2. A call is started at most once, and never once it was refused.
+//!    (test `a_cancelled_call_that_has_not_started_never_runs`)
+//! 3. A ticket is good for one call. (test `a_ticket_of_a_finished_call_is_no_good`)
+
+mod table;
+
+use std::time::Duration;
+
+use table::{Entry, State, Table};
+
+use super::credit::Credit;
+use super::time::Time;
+use super::window::{Window, WindowLimits};
+
+/// What a session may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// The window of a caller that has said hello.
+    pub window: WindowLimits,
+    /// The fixed window of one that has not. Default one call, 64 MiB.
+    pub implicit: Credit,
+}
+
+impl Default for SessionLimits {
+    fn default() -> SessionLimits {
+        SessionLimits {
+            window: WindowLimits::default(),
+            implicit: Credit::new(1, 64 << 20),
+        }
+    }
+}
+
+/// A range of versions of the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Versions {
+    /// The newest one spoken.
+    pub newest: u8,
+    /// The oldest one spoken.
+    pub oldest: u8,
+}
+
+/// What a welcome says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// The version that both speak.
+    pub version: u8,
+    /// The first window.
+    pub credit: Credit,
+}
+
+/// Why a hello is not welcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HelloRefused {
+    /// No version is spoken by both.
+    Versions {
+        /// What this end speaks.
+        ours: Versions,
+        /// What the caller speaks.
+        theirs: Versions,
+    },
+    /// The replier is about to leave.
+    Draining,
+}
+
+/// A call that came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// Its identifier, chosen by the caller.
+    pub id: u64,
+    /// What tells its return path from others of the same peer; 0 in a session.
+    pub via: u64,
+    /// The size of its body and blobs.
+    pub bytes: u64,
+    /// When it is of no more use.
+    pub deadline: Time,
+    /// Whether its caller says that the window holds it back.
+    pub used_up: bool,
+}
+
+/// A call that was admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ticket {
+    index: u32,
+    generation: u32,
+}
+
+/// What becomes of a call that came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admit {
+    /// It is to run.
+    Run(Ticket),
+    /// It is answered with an error, not having run.
+    Refused(Refusal, Option<Credit>),
+    /// One of this identifier is there already. It is dropped and counted; nothing is answered,
+    /// since the answer would be taken for the other one's.
+    Duplicate,
+}
+
+/// Why a call is not run. Such a call has not run and will not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The caller is over its window.
+    Overrun,
+    /// The caller has said bye before.
+    AfterBye,
+    /// The replier is leaving.
+    Draining,
+    /// Its deadline had passed.
+    Expired,
+    /// Its caller has cancelled it.
+    Cancelled,
+}
+
+/// What a worker does with a call that it took up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Runs it.
+    Run,
+    /// Answers it with an error, not having run it. The ticket is spent.
+    Refused(Refusal, Option<Credit>),
+    /// Nothing: there is no such call, as its caller is gone.
+    Gone,
+}
+
+/// What a cancellation meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancelled {
+    /// A call that has not started. Whoever starts it is told not to; or it is answered at once by
+    /// [`Session::refuse`].
+    Waiting(Ticket),
+    /// A call that runs: its handler can see it.
+    Running(Ticket),
+    /// None: it has been answered, or never came.
+    Unknown,
+}
+
+/// What goes with an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finish {
+    /// The window to tell.
+    pub credit: Option<Credit>,
+    /// How long the call had waited for a worker.
+    pub queued: Duration,
+    /// How long it ran.
+    pub ran: Duration,
+}
+
+/// What has come of the calls of a session. The sum of the ends is `arrived` less `held`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct SessionStats {
+    /// Calls that came in.
+    pub arrived: u64,
+    /// Calls finished after they had run.
+    pub finished: u64,
+    /// Refused: over the window.
+    pub overruns: u64,
+    /// Refused: after the caller's bye, or while leaving.
+    pub draining: u64,
+    /// Refused: the deadline had passed.
+    pub expired: u64,
+    /// Refused: cancelled before they started.
+    pub cancelled: u64,
+    /// Refused by the shell, as for a full queue.
+    pub turned_away: u64,
+    /// Passed over: the identifier was in use.
+    pub duplicates: u64,
+    /// Given up because the caller is gone.
+    pub abandoned: u64,
+    /// Cancellations of calls that are not known.
+    pub cancels_unknown: u64,
+    /// Calls held now.
+    pub held: u32,
+}
+
+/// One caller's session.
+#[derive(Debug, Clone)]
+pub struct Session {
+    limits: SessionLimits,
+    window: Option<Window>,
+    version: u8,
+    table: Table,
+    flight: Credit,
+    draining: bool,
+    stopped: bool,
+    bye_said: bool,
+    bye_heard: bool,
+    stats: SessionStats,
+}
+
+impl Session {
+    /// A peer that has said nothing yet.
+    pub fn new(limits: SessionLimits) -> Session {
+        Session {
+            limits,
+            window: None,
+            version: 0,
+            table: Table::default(),
+            flight: Credit::default(),
+            draining: false,
+            stopped: false,
+            bye_said: false,
+            bye_heard: false,
+            stats: SessionStats::default(),
+        }
+    }
+
+    /// The caller says hello. A second hello is answered like the first.
+    ///
+    /// # Errors
+    ///
+    /// If no version is common, or the replier is leaving. The session stays as it was.
+    pub fn hello(&mut self, ours: Versions, theirs: Versions) -> Result<Terms, HelloRefused> {
+        if self.draining {
+            return Err(HelloRefused::Draining);
+        }
+        let version = ours.newest.min(theirs.newest);
+        if version < ours.oldest || version < theirs.oldest {
+            return Err(HelloRefused::Versions { ours, theirs });
+        }
+        self.version = version;
+        let window = self
+            .window
+            .get_or_insert_with(|| Window::new(self.limits.window));
+        let credit = window.tell();
+        Ok(Terms { version, credit })
+    }
+
+    /// The version spoken; 0 before a hello.
+    pub fn version(&self) -> u8 {
+        self.version
+    }
+
+    /// Whether the caller has said hello.
+    pub fn is_greeted(&self) -> bool {
+        self.window.is_some()
+    }
+
+    /// A call comes in.
+    pub fn arrive(&mut self, now: Time, call: Arrival) -> Admit {
+        self.stats.arrived += 1;
+        if let Some(window) = &mut self.window {
+            window.arrived(call.used_up);
+        }
+        if self.table.find(call.id, call.via).is_some() {
+            self.stats.duplicates += 1;
+            return Admit::Duplicate;
+        }
+        let refusal = if self.bye_heard {
+            Some(Refusal::AfterBye)
+        } else if self.stopped {
+            Some(Refusal::Draining)
+        } else if !self.has_room(call.bytes) {
+            Some(Refusal::Overrun)
+        } else if call.deadline <= now {
+            Some(Refusal::Expired)
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
+            self.count(refusal);
+            return Admit::Refused(refusal, self.credit_of_refusal());
+        }
+        self.flight.add(call.bytes);
+        self.stats.held += 1;
+        let entry = Entry::new(call.id, call.via, call.bytes, call.deadline, now);
+        Admit::Run(self.table.keep(entry))
+    }
+
+    /// A worker takes up a call.
+    pub fn start(&mut self, now: Time, ticket: Ticket) -> Start {
+        let stopped = self.stopped;
+        let Some(entry) = self.table.get_mut(ticket) else {
+            return Start::Gone;
+        };
+        if entry.state != State::Waits {
+            return Start::Gone;
+        }
+        let refusal = if entry.cancelled {
+            Some(Refusal::Cancelled)
+        } else if entry.deadline <= now {
+            Some(Refusal::Expired)
+        } else if stopped {
+            Some(Refusal::Draining)
+        } else {
+            None
+        };
+        let Some(refusal) = refusal else {
+            entry.state = State::Runs;
+            entry.started = now;
+            return Start::Run;
+        };
+        self.release(ticket);
+        self.count(refusal);
+        Start::Refused(refusal, self.credit_of_refusal())
+    }
+
+    /// A call that ran is answered. None if its caller is gone: there is nobody to answer.
+    pub fn finish(&mut self, now: Time, ticket: Ticket) -> Option<Finish> {
+        let entry = self.release(ticket)?;
+        self.stats.finished += 1;
+        let queued = entry.started.since(entry.arrived);
+        let ran = now.since(entry.started);
+        let window = self.window.as_mut();
+        let credit = window.and_then(|window| window.finished(now, queued, ran, entry.bytes));
+        Some(Finish {
+            credit,
+            queued,
+            ran,
+        })
+    }
+
+    /// A call that was admitted is answered without having run. `full`: because a queue was, so that
+    /// the window shrinks. None if it has started, or its caller is gone.
+    pub fn refuse(&mut self, now: Time, ticket: Ticket, full: bool) -> Option<Finish> {
+        if self.table.get_mut(ticket)?.state != State::Waits {
+            return None;
+        }
+        let entry = self.release(ticket)?;
+        if entry.cancelled {
+            self.stats.cancelled += 1;
+        } else {
+            self.stats.turned_away += 1;
+        }
+        let credit = match &mut self.window {
+            Some(window) if full => window.overloaded(now),
+            Some(window) => window.refused(),
+            None => None,
+        };
+        Some(Finish {
+            credit,
+            queued: now.since(entry.arrived),
+            ran: Duration::ZERO,
+        })
+    }
+
+    /// The caller cancels a call.
+    pub fn cancel(&mut self, id: u64, via: u64) -> Cancelled {
+        let Some(ticket) = self.table.find(id, via) else {
+            self.stats.cancels_unknown += 1;
+            return Cancelled::Unknown;
+        };
+        match self.table.get_mut(ticket) {
+            Some(entry) => {
+                entry.cancelled = true;
+                match entry.state {
+                    State::Runs => Cancelled::Running(ticket),
+                    State::Waits | State::Free => Cancelled::Waiting(ticket),
+                }
+            }
+            None => Cancelled::Unknown,
+        }
+    }
+
+    /// Whether a call's caller has cancelled it, or is gone.
+    pub fn is_cancelled(&self, ticket: Ticket) -> bool {
+        self.table.get(ticket).is_none_or(|entry| entry.cancelled)
+    }
+
+    /// The replier is leaving. Whether bye is to be said to this caller now.
+    pub fn drain(&mut self) -> bool {
+        self.draining = true;
+        let say = self.is_greeted() && !self.bye_said;
+        self.bye_said |= say;
+        say
+    }
+
+    /// The drain's deadline: nothing more is admitted or started.
+    pub fn stop(&mut self) {
+        self.draining = true;
+        self.stopped = true;
+    }
+
+    /// The caller says bye: it sends no more calls.
+    pub fn bye(&mut self) {
+        self.bye_heard = true;
+    }
+
+    /// The caller is gone. How many of its calls are given up; those that run see themselves
+    /// cancelled.
+    pub fn gone(&mut self) -> u32 {
+        let held = self.stats.held;
+        for ticket in self.table.all() {
+            self.release(ticket);
+            self.stats.abandoned += 1;
+        }
+        self.bye_heard = true;
+        held
+    }
+
+    /// Nothing is held, and the caller sends nothing more or never said hello: the replier may leave.
+    pub fn is_quiet(&self) -> bool {
+        self.stats.held == 0 && (self.bye_heard || !self.is_greeted())
+    }
+
+    /// What is in flight, by this end's account.
+    pub fn in_flight(&self) -> Credit {
+        self.flight
+    }
+
+    /// The window granted now.
+    pub fn credit(&self) -> Credit {
+        let window = self.window.as_ref();
+        window.map_or(self.limits.implicit, Window::current)
+    }
+
+    /// The counts.
+    pub fn stats(&self) -> SessionStats {
+        self.stats
+    }
+
+    fn has_room(&self, bytes: u64) -> bool {
+        match &self.window {
+            Some(window) => window.admits(self.flight, bytes),
+            None => self.limits.implicit.admits(self.flight, bytes),
+        }
+    }
+
+    fn count(&mut self, refusal: Refusal) {
+        match refusal {
+            Refusal::Overrun => self.stats.overruns += 1,
+            Refusal::AfterBye | Refusal::Draining => self.stats.draining += 1,
+            Refusal::Expired => self.stats.expired += 1,
+            Refusal::Cancelled => self.stats.cancelled += 1,
+        }
+    }
+
+    fn credit_of_refusal(&mut self) -> Option<Credit> {
+        self.window.as_mut().and_then(Window::refused)
+    }
+
+    fn release(&mut self, ticket: Ticket) -> Option<Entry> {
+        let held = self.table.release(ticket)?;
+        self.flight.take(held.bytes);
+        self.stats.held -= 1;
+        Some(held)
+    }
+}

@@ -1,0 +1,123 @@
+//! A call on its way in, and how it came out.
+
+use std::fmt;
+use std::sync::Arc;
+
+use brokerless_patterns::Frame;
+
+use super::{Running, ServiceInfo};
+use crate::wire::{Arguments, Encoding, Payload};
+use crate::{Ran, Status};
+
+/// Methods that a server can call by their index.
+///
+/// [`service`](macro@crate::service) implements it for the `…Server` of a trait.
+pub trait Service: Send + Sync + 'static {
+    /// What the service is; always the same.
+    fn info(&self) -> &'static ServiceInfo;
+
+    /// Runs the method at this index of [`ServiceInfo::methods`].
+    ///
+    /// It may block, and it may panic, which the server turns into an error. An index without a
+    /// method is answered like any other method that is not there.
+    fn call(&self, method: usize, request: Request<'_>) -> Outcome;
+}
+
+impl<S: Service + ?Sized> Service for Arc<S> {
+    fn info(&self) -> &'static ServiceInfo {
+        (**self).info()
+    }
+
+    fn call(&self, method: usize, request: Request<'_>) -> Outcome {
+        (**self).call(method, request)
+    }
+}
+
+impl<S: Service + ?Sized> Service for Box<S> {
+    fn info(&self) -> &'static ServiceInfo {
+        (**self).info()
+    }
+
+    fn call(&self, method: usize, request: Request<'_>) -> Outcome {
+        (**self).call(method, request)
+    }
+}
+
+/// A call as it came: its arguments, not yet decoded, and what runs it.
+#[derive(Clone, Copy)]
+pub struct Request<'r> {
+    /// The arguments.
+    pub body: &'r [u8],
+    /// The blobs, which the arguments name by their index.
+    pub blobs: &'r [Frame],
+    /// How the arguments are encoded.
+    pub encoding: Encoding,
+    /// What runs the call.
+    pub running: &'r dyn Running,
+}
+
+impl<'r> Request<'r> {
+    /// The arguments, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// `INVALID_ARGUMENT` where they are not an array in MessagePack.
+    pub fn arguments(&self) -> Result<Arguments<'r>, Status> {
+        if self.encoding != Encoding::MessagePack {
+            let path = self.running.method().path;
+            return Err(Status::invalid_argument(format!(
+                "{path} takes its arguments in MessagePack, and they came as raw bytes"
+            )));
+        }
+        Arguments::new(self.body, self.blobs)
+    }
+}
+
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.running.method().path)
+            .field("body_bytes", &self.body.len())
+            .field("blobs", &self.blobs.len())
+            .field("encoding", &self.encoding)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a call came out.
+#[derive(Debug)]
+pub enum Outcome {
+    /// With this answer; what a method without an answer gives is the empty value.
+    Answer(Payload),
+    /// With an error.
+    Failed {
+        /// What went wrong.
+        status: Status,
+        /// The method's own error, encoded, if it gave one.
+        typed: Option<Payload>,
+        /// Whether the handler ran.
+        ran: Ran,
+    },
+    /// Not yet: the handler has taken the [`Deferred`](super::Deferred) of the call.
+    Later,
+}
+
+impl Outcome {
+    /// An error before the handler ran.
+    pub fn refused(status: Status) -> Self {
+        Outcome::Failed {
+            status,
+            typed: None,
+            ran: Ran::No,
+        }
+    }
+
+    /// An error that the handler gave, or that was found after it had run.
+    pub fn failed(status: Status) -> Self {
+        Outcome::Failed {
+            status,
+            typed: None,
+            ran: Ran::Yes,
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What generated code is written against; of no use to others, and no part of what is promised.
+
+use std::fmt::Display;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{MethodInfo, Outcome, ServiceInfo};
+use crate::wire::{self, DecodeError, EncodeError, Encoder, Payload};
+use crate::{Blob, Code, Status};
+
+/// How a value that a method gives becomes an outcome.
+pub type Encode<T> = fn(&'static MethodInfo, T) -> Outcome;
+
+/// The outcome of a method that gave this value.
+pub fn give_value<T: Serialize>(method: &'static MethodInfo, value: T) -> Outcome {
+    let mut encoder = Encoder::answer();
+    match encoder.put(&value) {
+        Ok(()) => Outcome::Answer(encoder.finish()),
+        Err(error) => not_encoded(method, &error),
+    }
+}
+
+/// The outcome of a method that gave this blob.
+pub fn give_blob(_: &'static MethodInfo, value: Blob) -> Outcome {
+    let mut encoder = Encoder::answer();
+    encoder.put_blob(&value);
+    Outcome::Answer(encoder.finish())
+}
+
+/// The outcome of a method that gave this blob, or none.
+pub fn give_optional_blob(_: &'static MethodInfo, value: Option<Blob>) -> Outcome {
+    let mut encoder = Encoder::answer();
+    encoder.put_optional_blob(value.as_ref());
+    Outcome::Answer(encoder.finish())
+}
+
+/// The outcome of a method that gave these blobs.
+pub fn give_blobs(_: &'static MethodInfo, value: Vec<Blob>) -> Outcome {
+    let mut encoder = Encoder::answer();
+    encoder.put_blobs(&value);
+    Outcome::Answer(encoder.finish())
+}
+
+/// The outcome of a method whose errors are statuses.
+pub fn or_status<T>(
+    method: &'static MethodInfo,
+    result: Result<T, Status>,
+    encode: Encode<T>,
+) -> Outcome {
+    match result {
+        Ok(value) => encode(method, value),
+        Err(status) => Outcome::failed(status),
+    }
+}
+
+/// The outcome of a method with an error of its own.
+pub fn or_error<T, E: Serialize + Display>(
+    method: &'static MethodInfo,
+    result: Result<T, E>,
+    encode: Encode<T>,
+) -> Outcome {
+    let error = match result {
+        Ok(value) => return encode(method, value),
+        Err(error) => error,
+    };
+    let mut encoder = Encoder::answer();
+    match encoder.put(&error) {
+        Ok(()) => Outcome::Failed {
+            status: Status::new(Code::Unknown, error.to_string()),
+            typed: Some(encoder.finish()),
+            ran: crate::Ran::Yes,
+        },
+        Err(error) => not_encoded(method, &error),
+    }
+}
+
+fn not_encoded(method: &'static MethodInfo, error: &EncodeError) -> Outcome {
+    let path = method.path;
+    Outcome::failed(Status::internal(format!(
+        "the answer of {path} cannot be encoded: {error}"
+    )))
+}
+
+/// The outcome of a call to an index without a method.
+pub fn no_such_method(service: &'static ServiceInfo, index: usize) -> Outcome {
+    let (name, count) = (service.name, service.methods.len());
+    Outcome::refused(Status::unimplemented(format!(
+        "{name} has {count} methods, and none at index {index}"
+    )))
+}
+
+/// The value that a method gave.
+pub fn read_value<T: DeserializeOwned>(payload: &Payload) -> Result<T, DecodeError> {
+    wire::decode_value(&payload.body)
+}
+
+/// The blob that a method gave.
+pub fn read_blob(payload: &Payload) -> Result<Blob, DecodeError> {
+    wire::decode_blob(&payload.body, &payload.blobs)
+}
+
+/// The blob that a method gave, or none.
+pub fn read_optional_blob(payload: &Payload) -> Result<Option<Blob>, DecodeError> {
+    wire::decode_optional_blob(&payload.body, &payload.blobs)
+}
+
+/// The blobs that a method gave.
+pub fn read_blobs(payload: &Payload) -> Result<Vec<Blob>, DecodeError> {
+    wire::decode_blobs(&payload.body, &payload.blobs)
+}

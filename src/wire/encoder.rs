@@ -1,0 +1,118 @@
+//! Arguments and values to a body and its blobs.
+//!
+//! Structs become maps by field name, byte strings `bin`; a blob is named by its number.
+//!
+//! # Invariants
+//!
+//! 1. What is written is read back. (test `arguments_are_read_back_in_their_order`)
+//! 2. A blob's bytes are not copied. (test `a_blob_travels_as_the_frame_it_was`)
+//!
+//! # Not here
+//!
+//! The other direction (`arguments.rs`, `value.rs`).
+
+use brokerless_patterns::Frame;
+use rmp_serde::Serializer;
+use rmp_serde::config::BytesMode;
+use serde::Serialize;
+
+use super::fault::EncodeError;
+use super::payload::{Blobs, Payload};
+use super::{VALUE_DEPTH_MAX, write};
+use crate::blob::Blob;
+use crate::chunk::Writer;
+
+/// Bytes that a body is given room for before its first value is written.
+const BODY_BYTES: usize = 64;
+
+/// Writes a body: the arguments of a call, or a value.
+///
+/// ```
+/// use brokerless::wire::Encoder;
+///
+/// let mut encoder = Encoder::arguments(2);
+/// encoder.put(&2)?;
+/// encoder.put("three")?;
+/// let payload = encoder.finish();
+/// assert_eq!(payload.body, &b"\x92\x02\xa5three"[..]);
+/// # Ok::<(), brokerless::wire::EncodeError>(())
+/// ```
+#[derive(Debug)]
+pub struct Encoder {
+    to: Writer,
+    blobs: Blobs,
+}
+
+impl Encoder {
+    /// The body of a call with so many arguments, each of which is put once.
+    pub fn arguments(count: usize) -> Encoder {
+        let mut encoder = Encoder::answer();
+        write::array(&mut encoder.to, count);
+        encoder
+    }
+
+    /// The body of an answer or of a method's own error, of which one value is put.
+    pub fn answer() -> Encoder {
+        Encoder {
+            to: Writer::new(BODY_BYTES),
+            blobs: Blobs::new(),
+        }
+    }
+
+    /// Writes a value.
+    ///
+    /// # Errors
+    ///
+    /// Where the type's `Serialize` refuses, or the value is nested 64 deep or deeper. What is
+    /// written is then no body: drop it.
+    #[inline]
+    pub fn put<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
+        let mut serializer = Serializer::new(&mut self.to)
+            .with_struct_map()
+            .with_bytes(BytesMode::ForceAll);
+        serializer.unstable_set_max_depth(VALUE_DEPTH_MAX);
+        value.serialize(&mut serializer).map_err(fault)
+    }
+
+    /// Gives a blob a frame, and writes its number.
+    pub fn put_blob(&mut self, blob: &Blob) {
+        self.put_frame(blob.as_frame());
+    }
+
+    /// The same, or `nil`.
+    pub fn put_optional_blob(&mut self, blob: Option<&Blob>) {
+        match blob {
+            Some(blob) => self.put_blob(blob),
+            None => write::nil(&mut self.to),
+        }
+    }
+
+    /// Gives each blob a frame, and writes an array of their numbers.
+    pub fn put_blobs(&mut self, blobs: &[Blob]) {
+        write::array(&mut self.to, blobs.len());
+        for blob in blobs {
+            self.put_blob(blob);
+        }
+    }
+
+    fn put_frame(&mut self, frame: &Frame) {
+        write::uint(&mut self.to, self.blobs.len() as u64);
+        self.blobs.push(frame.clone());
+    }
+
+    /// The body and its blobs.
+    pub fn finish(self) -> Payload {
+        Payload {
+            body: self.to.finish(),
+            blobs: self.blobs,
+        }
+    }
+}
+
+#[cold]
+fn fault(error: rmp_serde::encode::Error) -> EncodeError {
+    match error {
+        rmp_serde::encode::Error::DepthLimitExceeded => EncodeError::TooDeep,
+        error => EncodeError::Value(error.to_string().into()),
+    }
+}

@@ -1,0 +1,93 @@
+//! Writing MessagePack, as far as envelopes need it: the shortest form of each value.
+//!
+//! # Invariants
+//!
+//! 1. What is written is the shortest form, and what rmp writes. (proptest
+//!    `what_is_written_is_what_rmp_writes`)
+
+use rmp::Marker;
+
+use crate::chunk::Writer;
+
+/// Bytes of the longest integer.
+pub(super) const UINT_BYTES_MAX: usize = 9;
+
+#[inline]
+pub(super) fn uint(to: &mut Writer, number: u64) {
+    if number < 0x80 {
+        to.put(&[number as u8]);
+    } else if number <= u64::from(u8::MAX) {
+        to.put(&[Marker::U8.to_u8(), number as u8]);
+    } else if number <= u64::from(u16::MAX) {
+        let [a, b] = (number as u16).to_be_bytes();
+        to.put(&[Marker::U16.to_u8(), a, b]);
+    } else if number <= u64::from(u32::MAX) {
+        let [a, b, c, d] = (number as u32).to_be_bytes();
+        to.put(&[Marker::U32.to_u8(), a, b, c, d]);
+    } else {
+        let mut bytes = [Marker::U64.to_u8(); 9];
+        bytes[1..].copy_from_slice(&number.to_be_bytes());
+        to.put(&bytes);
+    }
+}
+
+pub(super) fn nil(to: &mut Writer) {
+    to.put(&[Marker::Null.to_u8()]);
+}
+
+pub(super) fn bool(to: &mut Writer, value: bool) {
+    let marker = if value { Marker::True } else { Marker::False };
+    to.put(&[marker.to_u8()]);
+}
+
+#[inline]
+pub(super) fn str(to: &mut Writer, text: &str) {
+    let len = text.len();
+    if len < 32 {
+        to.put(&[Marker::FixStr(len as u8).to_u8()]);
+    } else {
+        length(to, [Marker::Str8, Marker::Str16, Marker::Str32], len);
+    }
+    to.put(text.as_bytes());
+}
+
+pub(super) fn bin(to: &mut Writer, bytes: &[u8]) {
+    let forms = [Marker::Bin8, Marker::Bin16, Marker::Bin32];
+    length(to, forms, bytes.len());
+    to.put(bytes);
+}
+
+#[inline]
+pub(super) fn array(to: &mut Writer, len: usize) {
+    if len < 16 {
+        to.put(&[Marker::FixArray(len as u8).to_u8()]);
+    } else {
+        wide(to, [Marker::Array16, Marker::Array32], len);
+    }
+}
+
+pub(super) fn map(to: &mut Writer, len: usize) {
+    if len < 16 {
+        to.put(&[Marker::FixMap(len as u8).to_u8()]);
+    } else {
+        wide(to, [Marker::Map16, Marker::Map32], len);
+    }
+}
+
+fn length(to: &mut Writer, [short, medium, long]: [Marker; 3], len: usize) {
+    if len <= usize::from(u8::MAX) {
+        to.put(&[short.to_u8(), len as u8]);
+    } else {
+        wide(to, [medium, long], len);
+    }
+}
+
+fn wide(to: &mut Writer, [medium, long]: [Marker; 2], len: usize) {
+    if len <= usize::from(u16::MAX) {
+        let [a, b] = (len as u16).to_be_bytes();
+        to.put(&[medium.to_u8(), a, b]);
+    } else {
+        let [a, b, c, d] = (len as u32).to_be_bytes();
+        to.put(&[long.to_u8(), a, b, c, d]);
+    }
+}

@@ -1,0 +1,23 @@
+//! Services as the attribute writes them: their information, their server, their client.
+//!
+//! The server is driven by hand, through a [`desk::Desk`] in the place of whatever runs calls.
+//!
+//! | file | what |
+//! |---|---|
+//! | `calculator.rs` | the service that most of it is about |
+//! | `desk.rs` | what runs a call here |
+//! | `fabric.rs` | a client that calls a service in its own thread |
+//! | `info.rs` | what is known without calling |
+//! | `arguments.rs` | from bytes to arguments |
+//! | `answers.rs` | from what a handler gives to an outcome |
+//! | `round.rs` | a client's methods, there and back |
+//! | `names.rs` | what the user calls alike does not get in the way |
+
+mod answers;
+mod arguments;
+mod calculator;
+mod desk;
+mod fabric;
+mod info;
+mod names;
+mod round;

@@ -1,0 +1,130 @@
+//! What the user calls as generated code calls its own does not get in the way.
+
+#![allow(dead_code, non_camel_case_types)]
+
+use std::sync::Arc;
+
+use crate::fabric::client::Client;
+
+/// Names that generated code would use, were it not for whole paths.
+mod shadowed {
+    pub(super) struct Option;
+    pub(super) struct Result;
+    pub(super) struct String;
+    pub(super) struct Vec;
+    pub(super) struct Arc;
+    pub(super) struct Service;
+    pub(super) struct Client;
+    pub(super) struct Call;
+    pub(super) struct Encoder;
+    pub(super) struct Outcome;
+    pub(super) fn drop() {}
+    pub(super) trait From {}
+    pub(super) trait Clone {}
+    pub(super) trait Send {}
+    pub(super) trait Sync {}
+    pub(super) trait Sized {}
+}
+
+mod service {
+    #[allow(unused_imports)]
+    use super::shadowed::*;
+
+    #[crate::fabric::service(name = "names", crate = "crate::fabric")]
+    pub(in super::super) trait Names: ::core::marker::Send + 'static {
+        #[allow(clippy::too_many_arguments)]
+        fn all(
+            &self,
+            request: u8,
+            arguments: u8,
+            answer: u8,
+            encoder: u8,
+            client: u8,
+            options: u8,
+            index: u8,
+            handler: u8,
+            value_0: u8,
+            info_1: u8,
+            of: u8,
+            r#type: u8,
+        ) -> u32;
+        fn r#match(&self, r#in: u8) -> u8;
+        fn call(&self) -> u8;
+        fn info(&self) -> u8;
+        fn new(&self) -> u8;
+        fn wait(&self) -> u8;
+        /// It has a body, which is what is served where nothing else is said.
+        fn provided(&self, context: u8) -> u8 {
+            context + 1
+        }
+    }
+
+    pub(in super::super) struct Named;
+
+    impl Names for Named {
+        fn all(
+            &self,
+            a: u8,
+            b: u8,
+            c: u8,
+            d: u8,
+            e: u8,
+            f: u8,
+            g: u8,
+            h: u8,
+            i: u8,
+            j: u8,
+            k: u8,
+            l: u8,
+        ) -> u32 {
+            let all = [a, b, c, d, e, f, g, h, i, j, k, l];
+            all.iter().fold(0, |sum, digit| sum * 2 + u32::from(*digit))
+        }
+        fn r#match(&self, r#in: u8) -> u8 {
+            r#in
+        }
+        fn call(&self) -> u8 {
+            1
+        }
+        fn info(&self) -> u8 {
+            2
+        }
+        fn new(&self) -> u8 {
+            3
+        }
+        fn wait(&self) -> u8 {
+            4
+        }
+    }
+}
+
+#[crate::fabric::service(name = "empty", crate = "crate::fabric")]
+trait Empty {}
+
+#[test]
+fn names_of_the_users_own_do_not_get_in_the_way() {
+    let server = service::NamesServer::new(Arc::new(service::Named));
+    let names = service::NamesClient::from(Client(Arc::new(server)));
+    let all = names.all(1, 0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 1);
+    assert_eq!(all.expect("answered"), 0b1011_0010_0001);
+    assert_eq!(names.r#match(9).expect("answered"), 9);
+    let numbers = [
+        names.call(),
+        names.info(),
+        names.new(),
+        names.wait(),
+        names.provided(4),
+    ];
+    assert_eq!(
+        numbers.map(|number| number.expect("answered")),
+        [1, 2, 3, 4, 5]
+    );
+}
+
+#[test]
+fn raw_identifiers_are_plain_on_the_wire() {
+    let methods = service::NamesClient::SERVICE.methods;
+    assert_eq!(methods[1].path, "names.match");
+    assert_eq!(methods[1].arguments[0].name, "in");
+    assert_eq!(methods[0].arguments[11].name, "type");
+}
