@@ -114,6 +114,18 @@ fn run(command: &Command) -> Result<()> {
     }
     rounds::progress("");
 
+    let failures: Vec<String> = lanes
+        .iter()
+        .filter_map(|lane| Some(format!("{} failed: {}", lane.system, lane.failure()?)))
+        .collect();
+    ensure!(
+        curves.iter().any(Curve::has_points),
+        "there is nothing to draw: {}",
+        match &failures[..] {
+            [] => "the machine stalled in every round; run it again".to_owned(),
+            failures => failures.join("; "),
+        }
+    );
     let out = command
         .out
         .clone()
@@ -132,10 +144,8 @@ fn run(command: &Command) -> Result<()> {
         settings.cores.server,
     )?;
     writeln!(text, "{}", table(&curves))?;
-    for (curve, lane) in curves.iter().zip(&lanes) {
-        if let Some(why) = lane.failure() {
-            writeln!(text, "attention: {} failed: {why}", curve.system)?;
-        }
+    for failure in &failures {
+        writeln!(text, "attention: {failure}")?;
     }
     if left_out > 0 {
         writeln!(
