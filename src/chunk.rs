@@ -142,3 +142,84 @@ impl io::Write for Writer {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(bytes: &[u8]) -> Frame {
+        let mut writer = Writer::new(8);
+        writer.put(bytes);
+        writer.finish()
+    }
+
+    /// Whether both lie in one chunk.
+    fn are_neighbours(a: &Frame, b: &Frame) -> bool {
+        (a.as_ptr() as usize).abs_diff(b.as_ptr() as usize) < CHUNK_BYTES
+    }
+
+    #[test]
+    fn frames_of_one_chunk_do_not_touch_each_other() {
+        let frames: Vec<Frame> = (0..5000u32)
+            .map(|n| frame(&n.to_be_bytes()[..(n % 5) as usize]))
+            .collect();
+        for (n, frame) in (0u32..).zip(&frames) {
+            assert_eq!(*frame, n.to_be_bytes()[..(n % 5) as usize]);
+        }
+        assert!(are_neighbours(&frames[1], &frames[2]));
+    }
+
+    #[test]
+    fn a_chunk_whose_frames_are_gone_is_used_again() {
+        let first = frame(b"first");
+        let place = first.as_ptr() as usize;
+        drop(first);
+        for n in 0..10_000u32 {
+            let two = [frame(&[1; 40]), frame(&n.to_be_bytes())];
+            for frame in &two {
+                let distance = (frame.as_ptr() as usize).abs_diff(place);
+                assert!(distance < CHUNK_BYTES, "after {n}: {distance}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_body_has_memory_of_its_own() {
+        let small = frame(b"small");
+        let mut writer = Writer::new(8);
+        for _ in 0..3 * CHUNK_BYTES {
+            writer.put(b"x");
+        }
+        let large = writer.finish();
+        assert_eq!(large, vec![b'x'; 3 * CHUNK_BYTES][..]);
+        // And the chunk is where it was.
+        assert!(are_neighbours(&small, &frame(b"next")));
+        assert_eq!(small, b"small");
+    }
+
+    #[test]
+    fn a_writer_within_another_has_memory_of_its_own_and_the_larger_rest_is_kept() {
+        let before = frame(b"before");
+        let mut outer = Writer::new(8);
+        outer.put(b"outer");
+        let inner = frame(b"inner");
+        outer.put(b" goes on");
+        let outer = outer.finish();
+        assert_eq!(
+            (&outer[..], &inner[..]),
+            (&b"outer goes on"[..], &b"inner"[..])
+        );
+        assert!(are_neighbours(&before, &outer));
+        drop((before, outer));
+        let after = frame(b"after");
+        assert!(are_neighbours(&after, &frame(b"and on")));
+    }
+
+    #[test]
+    fn what_was_begun_and_dropped_is_not_in_the_next_frame() {
+        let mut writer = Writer::new(8);
+        writer.put(b"begun");
+        drop(writer);
+        assert_eq!(frame(b"next"), b"next");
+    }
+}

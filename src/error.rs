@@ -229,6 +229,9 @@ pub enum Error {
     },
     /// The system refused a thread.
     Thread(std::io::Error),
+    /// Signals could not be waited for: the program has a handler for them, or the system refused.
+    #[cfg(feature = "signals")]
+    Signals(std::io::Error),
 }
 
 impl Error {
@@ -262,6 +265,11 @@ impl fmt::Display for Error {
                 "method {method} wants the pool {pool}, which the server has not got: add it with `pool(\"{pool}\", ..)`"
             ),
             Error::Thread(error) => write!(f, "the system refused a thread: {error}"),
+            #[cfg(feature = "signals")]
+            Error::Signals(error) => write!(
+                f,
+                "signals cannot be waited for: {error}; if the program has a handler of its own, let it stop the server"
+            ),
         }
     }
 }
@@ -271,6 +279,8 @@ impl std::error::Error for Error {
         match self {
             Error::Patterns(error) => Some(error),
             Error::Thread(error) => Some(error),
+            #[cfg(feature = "signals")]
+            Error::Signals(error) => Some(error),
             _ => None,
         }
     }

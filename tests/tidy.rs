@@ -35,6 +35,11 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "patterns/tests/hostile/support/canary.rs",
         "a canary naps, and finds out by how much it overslept",
     ),
+    (
+        "unsafe_code",
+        "tests/macros/refused/promises.rs",
+        "what the attribute of a service refuses: it is never compiled",
+    ),
 ];
 
 /// Something that is against a rule.

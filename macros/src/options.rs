@@ -4,12 +4,13 @@ use proc_macro2::{Span, TokenStream};
 use syn::meta::ParseNestedMeta;
 use syn::parse::Parser;
 use syn::spanned::Spanned;
-use syn::{Attribute, Error, LitStr, Meta, Path, Result, parse_quote};
+use syn::{Attribute, Error, Ident, LitStr, Meta, Path, Result, parse_quote};
 
 use crate::model::MethodOptions;
 
-/// Bytes of the longest name of a service.
-const SERVICE_NAME_MAX: usize = 128;
+/// Bytes of the longest name of a service, and of a method: both and a full stop are a path, which
+/// has 255 at most.
+pub(crate) const NAME_MAX: usize = 127;
 
 /// What `#[rpc(...)]` may say on a method.
 const METHOD_OPTIONS: &str =
@@ -23,7 +24,9 @@ pub(crate) struct ServiceOptions {
 
 impl ServiceOptions {
     /// Reads what stands within the parentheses.
-    pub(crate) fn parse(attribute: TokenStream) -> Result<Self> {
+    ///
+    /// What is missing is missed at `of`.
+    pub(crate) fn parse(attribute: TokenStream, of: &Ident) -> Result<Self> {
         let (mut name, mut krate) = (None, None);
         let parser = syn::meta::parser(|meta| {
             if meta.path.is_ident("name") {
@@ -31,7 +34,12 @@ impl ServiceOptions {
                 once(name.replace(service_name(&text)?).is_some(), &meta)
             } else if meta.path.is_ident("crate") {
                 let text: LitStr = meta.value()?.parse()?;
-                let path = text.parse_with(Path::parse_mod_style)?;
+                let path = text.parse_with(Path::parse_mod_style).map_err(|_| {
+                    Error::new(
+                        text.span(),
+                        "the crate is a path, in quotes: `crate = \"path::to::brokerless\"`",
+                    )
+                })?;
                 once(krate.replace(path).is_some(), &meta)
             } else {
                 Err(meta.error(
@@ -42,8 +50,8 @@ impl ServiceOptions {
         });
         parser.parse2(attribute)?;
         let name = name.ok_or_else(|| {
-            Error::new(
-                Span::call_site(),
+            Error::new_spanned(
+                of,
                 "a service needs its name on the wire, which stays when the trait is renamed: \
                  `#[service(name = \"calc.v1\")]`",
             )
@@ -153,9 +161,9 @@ fn service_name(text: &LitStr) -> Result<String> {
         let mut letters = part.chars();
         !part.is_empty() && letters.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
     };
-    if name.len() > SERVICE_NAME_MAX {
+    if name.len() > NAME_MAX {
         let long = name.len();
-        let rule = format!("a service's name has at most {SERVICE_NAME_MAX} bytes, not {long}");
+        let rule = format!("a service's name has at most {NAME_MAX} bytes, not {long}");
         return Err(Error::new(text.span(), rule));
     }
     if !name.split('.').all(fits) {
@@ -171,11 +179,11 @@ fn service_name(text: &LitStr) -> Result<String> {
 fn method_name(text: &LitStr) -> Result<String> {
     let name = text.value();
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if name.is_empty() || name.len() > SERVICE_NAME_MAX || !name.chars().all(fits) {
+    if name.is_empty() || name.len() > NAME_MAX || !name.chars().all(fits) {
         return Err(Error::new(
             text.span(),
             format!(
-                "a method's name is made of 1 to {SERVICE_NAME_MAX} letters, digits, `_` and `-`: \
+                "a method's name is made of 1 to {NAME_MAX} letters, digits, `_` and `-`: \
                  `add`"
             ),
         ));
@@ -250,7 +258,7 @@ mod tests {
         for good in ["calc", "calc.v1", "a-b.c_d.E9"] {
             assert!(name(good), "{good}");
         }
-        let long = "a".repeat(SERVICE_NAME_MAX + 1);
+        let long = "a".repeat(NAME_MAX + 1);
         for bad in ["", ".", "calc.", ".calc", "a..b", "a b", "ä", "a/b", &long] {
             assert!(!name(bad), "{bad}");
         }
@@ -258,7 +266,7 @@ mod tests {
 
     #[test]
     fn the_crate_is_brokerless_unless_it_is_named() {
-        let parse = |tokens| ServiceOptions::parse(tokens).ok();
+        let parse = |tokens| ServiceOptions::parse(tokens, &parse_quote!(Trait)).ok();
         let krate = |tokens| parse(tokens).map(|o| o.krate.to_token_stream().to_string());
         assert_eq!(krate(quote!(name = "a")).as_deref(), Some(":: brokerless"));
         let named = krate(quote!(name = "a", crate = "crate::fabric"));

@@ -13,7 +13,7 @@ use syn::{
 };
 
 use crate::model::{Argument, Docs, ErrorKind, Kind, Method, Model, Returns};
-use crate::options::{self, ServiceOptions};
+use crate::options::{self, NAME_MAX, ServiceOptions};
 use crate::types;
 
 /// Methods of every client, so that none of the service's can have their names in Rust.
@@ -29,7 +29,7 @@ pub(crate) fn service(
     mut item: ItemTrait,
 ) -> std::result::Result<Model, (Error, Box<ItemTrait>)> {
     let mut faults = Faults::default();
-    let options = faults.keep(ServiceOptions::parse(attribute));
+    let options = faults.keep(ServiceOptions::parse(attribute, &item.ident));
     faults.keep(of_trait(&item));
     let mut methods = Vec::new();
     for part in &mut item.items {
@@ -131,6 +131,16 @@ fn method(function: &mut TraitItemFn, faults: &mut Faults) -> Option<Method> {
         let rule = "a method's name is ASCII on the wire: give it another there with \
                     `#[rpc(name = \"...\")]`";
         faults.add(&ident, rule);
+    }
+    if name.len() > NAME_MAX {
+        let long = name.len();
+        let rule = format!(
+            "a method's name has at most {NAME_MAX} bytes on the wire, not {long}: give it another \
+             there with `#[rpc(name = \"...\")]`"
+        );
+        if options.name.is_none() {
+            faults.add(&ident, rule);
+        }
     }
     if CLIENTS_OWN.contains(&&*name) {
         faults.add(
@@ -302,10 +312,15 @@ fn inputs(signature: &mut Signature, faults: &mut Faults) -> Inputs {
                     "a responder is no argument that callers give: it has no default",
                 );
             }
-            taken.responder = faults.keep(of).cloned().or_else(|| Some(parse_quote!(())));
+            taken.responder = faults.keep(of).cloned();
+            if taken.responder.is_none() {
+                *input.ty = parse_quote!(());
+            }
             continue;
         }
         let Some(ident) = faults.keep(ident(input)) else {
+            // The compiler has its own words for what has been said.
+            *input.pat = parse_quote!(_);
             continue;
         };
         if defaults && !default {

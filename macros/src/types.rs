@@ -13,6 +13,10 @@ use crate::model::{ErrorKind, Kind, Returns};
 const ALLOWED: &str = "an argument is `&str`, `&[u8]`, an owned type that serde knows, a type with \
      one lifetime (`Query<'_>`), or `Blob`, `Option<Blob>`, `Vec<Blob>`";
 
+/// The same for an answer's.
+const ANSWERS: &str = "an answer is an owned type that serde knows, or `Blob`, `Option<Blob>`, \
+     `Vec<Blob>`";
+
 /// Whether a type is an argument's or an answer's.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -20,6 +24,15 @@ enum Place {
     Argument,
     /// Owned, since it outlives the call.
     Answer,
+}
+
+impl Place {
+    fn allowed(self) -> &'static str {
+        match self {
+            Place::Argument => ALLOWED,
+            Place::Answer => ANSWERS,
+        }
+    }
 }
 
 /// How an argument of this type travels, if it may.
@@ -154,6 +167,7 @@ fn kind(ty: &Type, place: Place) -> Result<Kind> {
 
 /// Finds what may not be anywhere within a type.
 fn walk(ty: &Type, place: Place) -> Result<()> {
+    let allowed = place.allowed();
     let refuse = |rule: String| Err(Error::new_spanned(ty, rule));
     match ty {
         Type::Paren(within) => walk(&within.elem, place),
@@ -164,26 +178,27 @@ fn walk(ty: &Type, place: Place) -> Result<()> {
         Type::Reference(reference) => walk_reference(reference, place),
         Type::Slice(slice) => walk(&slice.elem, place),
         Type::Ptr(_) => refuse(format!(
-            "an address means nothing to the other side: {ALLOWED}"
+            "an address means nothing to the other side\n{allowed}"
         )),
-        Type::FnPtr(_) => refuse(format!("a function cannot travel: {ALLOWED}")),
+        Type::FnPtr(_) => refuse(format!("a function cannot travel\n{allowed}")),
         Type::ImplTrait(_) | Type::TraitObject(_) => refuse(
             "the other side has to know the type: name it, instead of a trait that it has".into(),
         ),
         Type::Infer(_) => refuse("the type has to be named".into()),
         Type::Never(_) => refuse("a call that never ends has no answer to send".into()),
         Type::Macro(_) => refuse("a type from a macro cannot be looked into: write it out".into()),
-        _ => refuse(ALLOWED.into()),
+        _ => refuse(allowed.into()),
     }
 }
 
 fn walk_path(path: &TypePath, place: Place) -> Result<()> {
+    let allowed = place.allowed();
     if let Some(of) = &path.qself {
         walk(&of.ty, place)?;
     }
     let refuse = |rule: String| Err(Error::new_spanned(path, rule));
     let (Some(first), Some(last)) = (path.path.segments.first(), path.path.segments.last()) else {
-        return refuse(ALLOWED.into());
+        return refuse(allowed.into());
     };
     if first.ident == "Self" {
         return refuse("what serves a call is not what travels: name the type".into());
@@ -219,7 +234,7 @@ fn walk_path(path: &TypePath, place: Place) -> Result<()> {
             PathArguments::None => continue,
             PathArguments::AngleBracketed(arguments) => &arguments.args,
             PathArguments::Parenthesized(_) => {
-                return refuse(format!("a function cannot travel: {ALLOWED}"));
+                return refuse(format!("a function cannot travel\n{allowed}"));
             }
         };
         for argument in arguments {
@@ -236,7 +251,7 @@ fn walk_path(path: &TypePath, place: Place) -> Result<()> {
                     let rule = "what is borrowed is borrowed from the request: write `'_`";
                     return Err(Error::new_spanned(lifetime, rule));
                 }
-                other => return Err(Error::new_spanned(other, ALLOWED)),
+                other => return Err(Error::new_spanned(other, allowed)),
             }
         }
     }
@@ -272,6 +287,9 @@ fn walk_reference(reference: &TypeReference, place: Place) -> Result<()> {
             "the context is the first argument: `fn add(&self, ctx: &Context<'_>, x: i64)`",
         );
     }
+    if is_named(of, "Responder") {
+        return refuse("the responder is given, not lent: `answer: Responder<i64>`");
+    }
     if is_named(of, "Blob") {
         return refuse(
             "take `Blob` by value: it is a shared frame, and handing it over copies nothing",
@@ -289,7 +307,7 @@ fn walk_reference(reference: &TypeReference, place: Place) -> Result<()> {
     if !is_named(of, "str") && !is_bytes(of) {
         return Err(Error::new_spanned(
             reference,
-            format!("only text and bytes are borrowed by reference: {ALLOWED}"),
+            format!("only text and bytes are borrowed by reference\n{ALLOWED}"),
         ));
     }
     match &reference.lifetime {

@@ -1,4 +1,53 @@
 //! What generated code is written against; of no use to others, and no part of what is promised.
+//!
+//! That code is documented and does what is asked of careful crates:
+//!
+//! ```
+//! //! Careful.
+//!
+//! #![deny(
+//!     missing_docs,
+//!     missing_debug_implementations,
+//!     rust_2018_idioms,
+//!     single_use_lifetimes,
+//!     trivial_casts,
+//!     trivial_numeric_casts,
+//!     unreachable_pub,
+//!     unused,
+//!     unused_lifetimes,
+//!     unused_qualifications,
+//!     unused_results,
+//!     variant_size_differences
+//! )]
+//! #![forbid(unsafe_code)]
+//!
+//! /// What others link.
+//! pub mod api {
+//!     use brokerless::service::{Context, Responder};
+//!     use brokerless::{Blob, Status};
+//!
+//!     /// Keeps things.
+//!     #[brokerless::service(name = "store.v1")]
+//!     pub trait Store {
+//!         /// Keeps these.
+//!         fn put(&self, ctx: &Context<'_>, name: &str, data: Vec<Blob>) -> Result<u64, Status>;
+//!         /// Gives them.
+//!         fn get(&self, name: &str, answer: Responder<Result<Option<Blob>, String>>);
+//!         /// Forgets them.
+//!         #[deprecated = "nothing is forgotten"]
+//!         #[rpc(oneway)]
+//!         fn forget(&self, name: &str);
+//!     }
+//! }
+//!
+//! /// What nobody calls is no fault of its own.
+//! #[brokerless::service(name = "private")]
+//! trait Private {
+//!     fn get(&self, x: u8) -> u8;
+//! }
+//!
+//! fn main() {}
+//! ```
 
 use std::fmt::Display;
 

@@ -7,7 +7,7 @@
 //! 2. Fields at the end that are not known are passed over. (test
 //!    `fields_at_the_end_that_are_not_known_are_passed_over`)
 //! 3. An envelope that is cut off is refused. (test
-//!    `every_truncation_of_a_golden_file_is_refused` in `tests/wire.rs`)
+//!    `every_truncation_of_a_golden_file_is_refused` in `tests/wire`)
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ impl<'f> Envelope<'f> {
     pub fn decode(frame: &'f [u8]) -> Result<Envelope<'f>, WireError> {
         let mut reader = Reader::new(frame);
         let Ok(len) = reader.array() else {
-            return Err(Fault::NoArray(reader.came()).into());
+            return Err(Fault::NoArray(Reader::new(frame).came()).into());
         };
         if reader.is_str() {
             return PlainCall::read(reader, len).map(Envelope::Plain);

@@ -9,7 +9,7 @@
 //! 2. No envelope is longer than is taken on the other side. (test
 //!    `the_longest_envelope_is_within_the_limit`)
 //! 3. The bytes are those of `docs/WIRE.md`. (test `the_examples_of_the_page_are_written_and_read`
-//!    in `tests/wire.rs`)
+//!    in `tests/wire`)
 
 use std::time::Duration;
 
@@ -17,9 +17,10 @@ use brokerless_patterns::Frame;
 
 use super::call_metadata::{CallMetadata, Value};
 use super::envelope::{
-    CallHead, Credit, Encoding, ErrorHead, Hello, Load, ReplyHead, Welcome, kind,
+    CallHead, Credit, Encoding, Envelope, ErrorHead, Hello, Load, ReplyHead, Welcome, kind,
 };
 use super::fault::EncodeError;
+use super::plain::encode_plain_call;
 use super::version::Version;
 use super::write::{self, UINT_BYTES_MAX};
 use super::{DETAILS_BYTES_MAX, MESSAGE_BYTES_MAX, METHOD_BYTES_MAX, NAME_BYTES_MAX};
@@ -27,6 +28,32 @@ use crate::chunk::Writer;
 
 /// Bytes of the fields of any envelope whose length is bounded by their type.
 const FIXED_BYTES_MAX: usize = 16 * UINT_BYTES_MAX;
+
+impl Envelope<'_> {
+    /// The frame of an envelope of any kind.
+    ///
+    /// # Errors
+    ///
+    /// As [`encode_call`] and [`encode_plain_call`](super::encode_plain_call).
+    pub fn encode(&self, version: Version) -> Result<Frame, EncodeError> {
+        Ok(match self {
+            Envelope::Call(call) => encode_call(call, version)?,
+            Envelope::Reply(reply) => encode_reply(reply, version),
+            Envelope::Error(error) => encode_error(error, version),
+            Envelope::Cancel { id } => encode_cancel(*id),
+            Envelope::Credit(credit) => encode_credit(*credit, version),
+            Envelope::Hello(hello) => encode_hello(hello),
+            Envelope::Welcome(welcome) => encode_welcome(welcome),
+            Envelope::Bye { left_us } => encode_bye(*left_us),
+            Envelope::Plain(call) => encode_plain_call(call.method, call.arguments)?,
+            Envelope::Unknown { kind } => {
+                let mut to = Writer::new(FIXED_BYTES_MAX);
+                begin(&mut to, 1, *kind);
+                to.finish()
+            }
+        })
+    }
+}
 
 /// A call. For version 1 the metadata are left out, as that version has none.
 ///
@@ -148,7 +175,7 @@ pub fn encode_error(error: &ErrorHead<'_>, version: Version) -> Frame {
     to.finish()
 }
 
-/// No answer to this call is wanted any more.
+/// The caller waits for the answer to this call no more.
 pub fn encode_cancel(id: u64) -> Frame {
     let mut to = Writer::new(FIXED_BYTES_MAX);
     begin(&mut to, 2, kind::CANCEL);

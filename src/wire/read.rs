@@ -299,3 +299,64 @@ impl<'f> Reader<'f> {
 fn positive(number: impl TryInto<u64>) -> Result<u64, Bad> {
     number.try_into().map_err(|_| Bad::OutOfRange)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde::de::IgnoredAny;
+
+    #[test]
+    fn a_length_beyond_the_bytes_is_refused() {
+        for len in [6, 255, 65_536, u32::MAX] {
+            let [a, b, c, d] = len.to_be_bytes();
+            let str = [0xdb, a, b, c, d, b'h', b'e', b'l', b'l', b'o'];
+            assert_eq!(Reader::new(&str).str(usize::MAX), Err(Bad::Truncated));
+            assert_eq!(Reader::new(&str).skip(0), Err(Bad::Truncated));
+            let bin = [0xc6, a, b, c, d, 1, 2, 3, 4, 5];
+            assert_eq!(Reader::new(&bin).bin(usize::MAX), Err(Bad::Truncated));
+            for marker in [0xdd, 0xdf] {
+                let nested = [marker, a, b, c, d, 1, 2, 3, 4, 5];
+                assert_eq!(Reader::new(&nested).skip(5), Err(Bad::Truncated));
+            }
+        }
+        let long = Reader::new(b"\xa5hello").str(4);
+        assert_eq!(long, Err(Bad::TooLong(5, 4)));
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_is_not_passed_over() {
+        for depth in [0, 1, 5, 64] {
+            let mut bytes = vec![0x91; depth];
+            bytes.push(0x07);
+            let mut reader = Reader::new(&bytes);
+            assert_eq!(reader.skip(depth), Ok(()));
+            assert_eq!(reader.rest(), b"");
+            if depth > 0 {
+                let max = depth - 1;
+                assert_eq!(Reader::new(&bytes).skip(max), Err(Bad::TooDeep(max)));
+            }
+        }
+        // The bound stands before the bytes: a megabyte of openings ends at once.
+        let bytes = vec![0x81; 1 << 20];
+        assert_eq!(Reader::new(&bytes).skip(64), Err(Bad::TooDeep(64)));
+    }
+
+    proptest! {
+        /// What is passed over is as long as what another reader takes for a value.
+        #[test]
+        fn what_is_passed_over_is_what_rmp_reads(mut bytes: Vec<u8>) {
+            bytes.truncate(64);
+            let mut reader = Reader::new(&bytes);
+            let skipped = reader.skip(40);
+            let mut theirs = &bytes[..];
+            let mut deserializer = rmp_serde::Deserializer::new(&mut theirs);
+            deserializer.set_max_depth(1000);
+            let read: Result<IgnoredAny, _> = serde::Deserialize::deserialize(&mut deserializer);
+            if read.is_ok() {
+                prop_assert_eq!(skipped, Ok(()));
+                prop_assert_eq!(reader.rest(), theirs);
+            }
+        }
+    }
+}

@@ -91,3 +91,59 @@ fn wide(to: &mut Writer, [medium, long]: [Marker; 2], len: usize) {
         to.put(&[long.to_u8(), a, b, c, d]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rmp::encode;
+
+    fn ours(write: impl FnOnce(&mut Writer)) -> Vec<u8> {
+        let mut to = Writer::new(0);
+        write(&mut to);
+        to.finish().to_vec()
+    }
+
+    fn check(number: u64) {
+        let mut theirs = Vec::new();
+        encode::write_uint(&mut theirs, number).unwrap();
+        assert_eq!(ours(|to| uint(to, number)), theirs);
+        let len = number as u32;
+        theirs.clear();
+        encode::write_array_len(&mut theirs, len).unwrap();
+        assert_eq!(ours(|to| array(to, len as usize)), theirs);
+        theirs.clear();
+        encode::write_map_len(&mut theirs, len).unwrap();
+        assert_eq!(ours(|to| map(to, len as usize)), theirs);
+    }
+
+    #[test]
+    fn every_form_begins_where_the_shorter_one_ends() {
+        for bits in [0, 4, 5, 7, 8, 16, 32, 63] {
+            let edge = 1u64 << bits;
+            for number in [edge - 1, edge, edge + 1] {
+                check(number);
+            }
+        }
+        check(u64::MAX);
+        for len in [0, 15, 16, 31, 32, 255, 256, 65_535, 65_536] {
+            let text = "a".repeat(len);
+            let mut theirs = Vec::new();
+            encode::write_str(&mut theirs, &text).unwrap();
+            assert_eq!(ours(|to| str(to, &text)), theirs);
+            theirs.clear();
+            encode::write_bin(&mut theirs, text.as_bytes()).unwrap();
+            assert_eq!(ours(|to| bin(to, text.as_bytes())), theirs);
+        }
+        assert_eq!(ours(nil), b"\xc0");
+        assert_eq!(ours(|to| bool(to, true)), b"\xc3");
+        assert_eq!(ours(|to| bool(to, false)), b"\xc2");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_what_rmp_writes(number: u64, shift in 0u32..64) {
+            check(number >> shift);
+        }
+    }
+}

@@ -12,6 +12,7 @@
 //! | `answers.rs` | from what a handler gives to an outcome |
 //! | `round.rs` | a client's methods, there and back |
 //! | `names.rs` | what the user calls alike does not get in the way |
+//! | `types.rs` | every type that may be an argument or an answer |
 
 mod answers;
 mod arguments;
@@ -21,3 +22,4 @@ mod fabric;
 mod info;
 mod names;
 mod round;
+mod types;

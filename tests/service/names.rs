@@ -1,6 +1,6 @@
 //! What the user calls as generated code calls its own does not get in the way.
 
-#![allow(dead_code, non_camel_case_types)]
+#![allow(dead_code, clippy::new_ret_no_self, clippy::wrong_self_convention)]
 
 use std::sync::Arc;
 
@@ -101,6 +101,41 @@ mod service {
 #[crate::fabric::service(name = "empty", crate = "crate::fabric")]
 trait Empty {}
 
+/// The fabric under another path yet.
+mod vendored {
+    pub(super) use brokerless as renamed;
+}
+
+#[vendored::renamed::service(name = "renamed", crate = "vendored::renamed")]
+trait Renamed {
+    fn get(&self, x: u8) -> u8;
+}
+
+/// What is not built is not generated either.
+#[crate::fabric::service(name = "absent", crate = "crate::fabric")]
+#[cfg(any())]
+trait Absent {
+    fn get(&self, missing: Missing) -> u8;
+}
+
+trait Counted {
+    fn count(&self) -> u8;
+}
+
+impl<T: Counted> Counted for Arc<T> {
+    fn count(&self) -> u8 {
+        (**self).count() + 1
+    }
+}
+
+/// What it asks for beside its methods, an `Arc` has to have, too.
+#[crate::fabric::service(name = "counted", crate = "crate::fabric")]
+trait Counts: Counted {
+    fn total(&self) -> u8 {
+        self.count()
+    }
+}
+
 #[test]
 fn names_of_the_users_own_do_not_get_in_the_way() {
     let server = service::NamesServer::new(Arc::new(service::Named));
@@ -119,6 +154,34 @@ fn names_of_the_users_own_do_not_get_in_the_way() {
         numbers.map(|number| number.expect("answered")),
         [1, 2, 3, 4, 5]
     );
+}
+
+#[test]
+fn a_service_may_ask_for_more_than_its_methods() {
+    struct One;
+    impl Counted for One {
+        fn count(&self) -> u8 {
+            1
+        }
+    }
+    impl Counts for One {}
+    let counts = CountsClient::from(Client(Arc::new(CountsServer::new(Arc::new(One)))));
+    assert_eq!(counts.total().expect("answered"), 1);
+}
+
+#[test]
+fn a_service_may_be_declared_in_a_function() {
+    #[crate::fabric::service(name = "local", crate = "crate::fabric")]
+    trait Local {
+        fn get(&self) -> u8 {
+            9
+        }
+    }
+    struct Nine;
+    impl Local for Nine {}
+    let local = LocalClient::from(Client(Arc::new(LocalServer::new(Nine))));
+    assert_eq!(local.get().expect("answered"), 9);
+    assert_eq!(RenamedClient::SERVICE.name, "renamed");
 }
 
 #[test]

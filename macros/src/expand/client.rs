@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
-use super::{info, lints, local};
+use super::{info, local, outer};
 use crate::model::{ErrorKind, Kind, Method, Model};
 
 /// What a client's method says about errors, where its documentation does not.
@@ -18,7 +18,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
 fn of_client(model: &Model) -> TokenStream {
     let (krate, name, visibility) = (&model.krate, &model.name, &model.item.vis);
     let (service, client, begin) = (&model.item.ident, model.client(), model.begin());
-    let lints = lints();
+    let outer = outer(model);
     let about = format!(
         "Calls `{name}`: has the methods of [`{service}`], each of which blocks its thread until it \
          has its answer.\n\nCloning it costs a counter; clones share their connections."
@@ -35,14 +35,14 @@ fn of_client(model: &Model) -> TokenStream {
         #(#docs)*
         #gap
         #[doc = #about]
-        #[allow(dead_code)]
+        #outer
         #[derive(::core::clone::Clone)]
         #visibility struct #client {
             client: #krate::client::Client,
             options: #krate::client::Call,
         }
 
-        #lints
+        #outer
         impl #client {
             #infos
 
@@ -80,12 +80,14 @@ fn of_client(model: &Model) -> TokenStream {
             #(#encoders)*
         }
 
+        #outer
         impl ::core::convert::From<#krate::client::Client> for #client {
             fn from(client: #krate::client::Client) -> Self {
                 Self { client, options: #krate::client::Call::new() }
             }
         }
 
+        #outer
         impl ::core::fmt::Debug for #client {
             fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                 f.debug_struct(::core::stringify!(#client)).finish_non_exhaustive()
@@ -96,7 +98,7 @@ fn of_client(model: &Model) -> TokenStream {
 
 fn of_begin(model: &Model) -> TokenStream {
     let (visibility, client, begin) = (&model.item.vis, model.client(), model.begin());
-    let lints = lints();
+    let outer = outer(model);
     let about = format!(
         "Begins calls of `{}`; what each method gives is the call in flight.\n\nOf \
          [`{client}::begin`].",
@@ -106,13 +108,13 @@ fn of_begin(model: &Model) -> TokenStream {
     let calls = methods.map(|(index, method)| begun(model, index, method));
     quote! {
         #[doc = #about]
-        #[allow(dead_code)]
+        #outer
         #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
         #visibility struct #begin<'c> {
             client: &'c #client,
         }
 
-        #lints
+        #outer
         impl #begin<'_> {
             #(#calls)*
         }

@@ -42,7 +42,7 @@ fn shared(model: &Model) -> TokenStream {
     let service = &model.item.ident;
     let supertraits = &model.item.supertraits;
     let bounds = (!supertraits.is_empty()).then(|| quote!(where Self: #supertraits));
-    let lints = lints();
+    let outer = outer(model);
     let methods = model.item.items.iter().filter_map(|item| match item {
         syn::TraitItem::Fn(function) => Some(function),
         _ => None,
@@ -60,7 +60,7 @@ fn shared(model: &Model) -> TokenStream {
         }
     });
     quote! {
-        #lints
+        #outer
         impl<__Handler: #service + ?::core::marker::Sized> #service
             for ::std::sync::Arc<__Handler>
         #bounds
@@ -70,9 +70,15 @@ fn shared(model: &Model) -> TokenStream {
     }
 }
 
-/// What of our code is no fault of the user's.
-fn lints() -> TokenStream {
-    quote!(#[allow(clippy::all, clippy::pedantic, clippy::nursery, dead_code, deprecated, unused)])
+/// What stands on every item: what the trait depends on, and what of our code is no fault of the
+/// user's.
+fn outer(model: &Model) -> TokenStream {
+    let conditions = model.item.attrs.iter();
+    let conditions = conditions.filter(|attribute| attribute.path().is_ident("cfg"));
+    quote! {
+        #(#conditions)*
+        #[allow(clippy::all, clippy::pedantic, clippy::nursery, deprecated, unused)]
+    }
 }
 
 /// A variable that no name of the user's can meet.

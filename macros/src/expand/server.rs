@@ -4,13 +4,13 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
-use super::{info, lints, local};
+use super::{info, local, outer};
 use crate::model::{Argument, ErrorKind, Kind, Method, Model};
 
 pub(super) fn expand(model: &Model) -> TokenStream {
     let (krate, name, visibility) = (&model.krate, &model.name, &model.item.vis);
     let (service, server, client) = (&model.item.ident, model.server(), model.client());
-    let lints = lints();
+    let outer = outer(model);
     let about = format!(
         "Serves `{name}`: gives its calls to a [`{service}`].\n\nTo a server it is one of its \
          services. What serves may be shared: an `Arc` of it will do, too."
@@ -23,12 +23,12 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     let (index, request) = (local("index"), local("request"));
     quote! {
         #[doc = #about]
-        #[allow(dead_code)]
+        #outer
         #visibility struct #server<__Handler> {
             handler: __Handler,
         }
 
-        #lints
+        #outer
         impl<__Handler: #bound> #server<__Handler> {
             /// Gives the calls to this handler, from several threads at once.
             #visibility fn new(handler: __Handler) -> Self {
@@ -38,7 +38,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
             #(#dispatchers)*
         }
 
-        #lints
+        #outer
         impl<__Handler: #bound> #krate::service::Service for #server<__Handler> {
             fn info(&self) -> &'static #krate::service::ServiceInfo {
                 #client::SERVICE
@@ -57,6 +57,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
             }
         }
 
+        #outer
         impl<__Handler> ::core::fmt::Debug for #server<__Handler> {
             fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                 f.debug_struct(::core::stringify!(#server)).finish_non_exhaustive()

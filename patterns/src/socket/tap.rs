@@ -49,6 +49,10 @@ pub trait Tap: Send + Sync + 'static {
     /// A peer is not connected any more.
     fn gone(&self, _peer: &Peer, _reason: &CloseReason) {}
 
+    /// An attempt to connect, or to shake hands, came to nothing; more follow. No `settle` need
+    /// come after this.
+    fn failed(&self, _why: &dyn std::fmt::Display) {}
+
     /// Something of the above has been told, and no lock is held: the place to send and to call
     /// back.
     fn settle(&self) {}

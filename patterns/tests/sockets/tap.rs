@@ -230,3 +230,27 @@ fn a_lead_that_nobody_has_is_handed_on() {
         }
     });
 }
+
+#[test]
+fn a_tap_is_told_of_attempts_that_fail() {
+    struct Failures(Mutex<Vec<String>>, Gate);
+    impl Tap for Failures {
+        fn take(&self, _: &Peer, _: Message) {}
+        fn failed(&self, why: &dyn std::fmt::Display) {
+            self.0.lock().unwrap().push(why.to_string());
+            self.1.wake(1);
+        }
+    }
+    let engine = Engine::new().unwrap();
+    let failures = Arc::new(Failures(Mutex::default(), Gate::new()));
+    let gone = Router::bind("tcp://127.0.0.1:*").unwrap();
+    let endpoint = gone.local_endpoints()[0].to_string();
+    drop(gone);
+    let dealer = Dealer::with_tap(Options::new().engine(&engine), failures.clone()).unwrap();
+    dealer.connect_to(&endpoint).unwrap();
+    let deadline = Some(Instant::now() + LIMIT);
+    let why = failures.1.wait(&engine, Drive::Engine, deadline, || {
+        failures.0.lock().unwrap().first().cloned()
+    });
+    assert_eq!(why.as_deref(), Some("connection refused"));
+}

@@ -13,6 +13,13 @@ pub struct NodeId {
     pub(super) generation: u32,
 }
 
+impl NodeId {
+    /// A small number, which another node may get once this one has left the pool.
+    pub fn index(self) -> usize {
+        self.index as usize
+    }
+}
+
 /// How a node stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum NodeState {

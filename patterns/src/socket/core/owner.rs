@@ -247,6 +247,13 @@ impl Owner for Core {
             | Event::Disconnected { reason, remote, .. } => self.count_close(reason, remote),
             _ => {}
         }
+        if let Some(tap) = &self.tap {
+            match &event {
+                Event::HandshakeFailed { reason, .. } => tap.failed(reason),
+                Event::ConnectFailed { error, .. } => tap.failed(error),
+                _ => {}
+            }
+        }
         let mut monitor = self.monitor.lock();
         let Some(sender) = monitor.as_ref() else {
             return;

@@ -1,0 +1,245 @@
+//! Options of a client: each with its default, unit and bound.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use brokerless_patterns::{Engine, Options};
+
+use super::Client;
+use super::core::{Core, Settings};
+use super::interceptor::Interceptor;
+use crate::Error;
+use crate::machine::{CallerLimits, Credit};
+
+/// Endpoints to connect to: one, or several that make a pool.
+pub trait Endpoints {
+    /// Each endpoint, in order.
+    fn endpoints(&self) -> Vec<String>;
+}
+
+impl Endpoints for str {
+    fn endpoints(&self) -> Vec<String> {
+        vec![self.to_owned()]
+    }
+}
+
+impl Endpoints for String {
+    fn endpoints(&self) -> Vec<String> {
+        vec![self.clone()]
+    }
+}
+
+impl Endpoints for brokerless_patterns::Endpoint {
+    fn endpoints(&self) -> Vec<String> {
+        vec![self.to_string()]
+    }
+}
+
+impl<T: Endpoints + ?Sized> Endpoints for &T {
+    fn endpoints(&self) -> Vec<String> {
+        (**self).endpoints()
+    }
+}
+
+impl<T: Endpoints> Endpoints for [T] {
+    fn endpoints(&self) -> Vec<String> {
+        self.iter().flat_map(Endpoints::endpoints).collect()
+    }
+}
+
+impl<T: Endpoints, const N: usize> Endpoints for [T; N] {
+    fn endpoints(&self) -> Vec<String> {
+        self.as_slice().endpoints()
+    }
+}
+
+impl<T: Endpoints> Endpoints for Vec<T> {
+    fn endpoints(&self) -> Vec<String> {
+        self.as_slice().endpoints()
+    }
+}
+
+/// Options of a client.
+///
+/// ```
+/// use std::time::Duration;
+/// use brokerless::client::Client;
+///
+/// let client = Client::builder()
+///     .name("billing")
+///     .timeout(Duration::from_secs(2))
+///     .wait_for_ready(true)
+///     .connect(["tcp://127.0.0.1:7070", "tcp://127.0.0.1:7071"])?;
+/// # Ok::<(), brokerless::Error>(())
+/// ```
+#[must_use]
+pub struct ClientBuilder {
+    settings: Settings,
+    limits: CallerLimits,
+    engine: Option<Engine>,
+    weights: Vec<(String, u32)>,
+}
+
+/// The longest timeout.
+const TIMEOUT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+impl ClientBuilder {
+    pub(super) fn new() -> Self {
+        ClientBuilder {
+            settings: Settings {
+                name: Arc::from(""),
+                timeout: Duration::from_secs(10),
+                wait_for_ready: false,
+                sessionless: None,
+                options: Options::new(),
+                interceptors: Vec::new(),
+            },
+            limits: CallerLimits::default(),
+            engine: None,
+            weights: Vec::new(),
+        }
+    }
+
+    /// What this client calls itself, for people: handlers see it. Default: nothing; at most 255
+    /// bytes.
+    pub fn name(mut self, name: &str) -> Self {
+        self.settings.name = Arc::from(name);
+        self
+    }
+
+    /// How long a call may take that says nothing else. Default 10 s; 1 ms to a week.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeout = timeout;
+        self
+    }
+
+    /// Whether calls wait while no node can be reached, until their deadline; otherwise they fail
+    /// at once. Either way they wait for the first attempt to connect. Default false.
+    pub fn wait_for_ready(mut self, wait: bool) -> Self {
+        self.settings.wait_for_ready = wait;
+        self
+    }
+
+    /// Calls that may wait for credit, in all; more are refused with `RESOURCE_EXHAUSTED`.
+    /// Default 65,536; 1 to 1,000,000. Each holds its arguments.
+    pub fn waiting_max(mut self, calls: usize) -> Self {
+        self.limits.waiting_max = calls;
+        self
+    }
+
+    /// Calls and bytes in flight at one node, whatever it grants. Default 16,384 calls and 1 GiB;
+    /// from 1 call and 1 KiB.
+    pub fn window_max(mut self, calls: u32, bytes: u64) -> Self {
+        self.limits.window_max = Credit::new(calls, bytes);
+        self
+    }
+
+    /// Leaves sessions out, for endpoints where a device stands that passes on what it does not
+    /// understand, such as `bl-queue`: so many calls may be in flight at each endpoint. Default:
+    /// with sessions; 1 to 65,536.
+    ///
+    /// Without sessions there is no credit, no drain and no cancelling; a node that is lost
+    /// behind the device is noticed by deadlines only.
+    pub fn sessionless(mut self, window: u32) -> Self {
+        self.settings.sessionless = Some(window);
+        self
+    }
+
+    /// Options of the sockets: heartbeats, reconnecting, limits. Identity, engine, queue limits
+    /// and what concerns listeners are the client's own.
+    pub fn options(mut self, options: Options) -> Self {
+        self.settings.options = options;
+        self
+    }
+
+    /// The engine that the sockets are on. Default: the process's own.
+    pub fn engine(mut self, engine: &Engine) -> Self {
+        self.engine = Some(engine.clone());
+        self
+    }
+
+    /// Sees every call; several see it in the order in which they were added.
+    pub fn interceptor(mut self, interceptor: impl Interceptor + 'static) -> Self {
+        self.settings.interceptors.push(Arc::new(interceptor));
+        self
+    }
+
+    /// A node with a weight other than 1: it gets that share of the calls. 1 to 1,000.
+    pub fn node(mut self, endpoint: &str, weight: u32) -> Self {
+        self.weights.push((endpoint.to_owned(), weight));
+        self
+    }
+
+    /// The client of these nodes, and of those added by [`node`](Self::node).
+    ///
+    /// # Errors
+    ///
+    /// If an endpoint is malformed or named twice, there is none, or an option is out of its
+    /// bounds.
+    pub fn connect(self, endpoints: impl Endpoints) -> Result<Client, Error> {
+        self.check()?;
+        let mut nodes: Vec<(String, u32)> = endpoints
+            .endpoints()
+            .into_iter()
+            .map(|endpoint| (endpoint, 1))
+            .collect();
+        nodes.extend(self.weights);
+        if nodes.is_empty() {
+            return Err(Error::NoEndpoints);
+        }
+        let engine = match self.engine {
+            Some(engine) => engine,
+            None => Engine::global().map_err(brokerless_patterns::Error::System)?,
+        };
+        let client = Client::new(Core::new(engine, self.settings, self.limits));
+        for (endpoint, weight) in nodes {
+            client.add(&endpoint, weight)?;
+        }
+        Ok(client)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let Settings {
+            name,
+            timeout,
+            sessionless,
+            ..
+        } = &self.settings;
+        if name.len() > crate::wire::NAME_BYTES_MAX {
+            let value = format!("{} bytes", name.len());
+            return Err(Error::option("name", value, "at most 255 bytes"));
+        }
+        if !(Duration::from_millis(1)..=TIMEOUT_MAX).contains(timeout) {
+            let value = format!("{timeout:?}");
+            return Err(Error::option("timeout", value, "from 1 ms to a week"));
+        }
+        if sessionless.is_some_and(|window| !(1..=65_536).contains(&window)) {
+            let value = sessionless.unwrap_or_default();
+            return Err(Error::option("sessionless", value, "from 1 to 65,536"));
+        }
+        if !(1..=1_000_000).contains(&self.limits.waiting_max) {
+            let value = self.limits.waiting_max;
+            return Err(Error::option("waiting_max", value, "from 1 to 1,000,000"));
+        }
+        let Credit { calls, bytes } = self.limits.window_max;
+        if calls == 0 || bytes < 1024 {
+            let value = format!("{calls} calls and {bytes} bytes");
+            return Err(Error::option(
+                "window_max",
+                value,
+                "from 1 call and 1,024 bytes",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("limits", &self.limits)
+            .field("weights", &self.weights)
+            .finish_non_exhaustive()
+    }
+}

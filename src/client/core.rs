@@ -1,0 +1,491 @@
+//! The table of calls behind its lock, and what a calling thread does with it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use brokerless_patterns::tap::{self, Drive};
+use brokerless_patterns::{Engine, Options};
+use crossbeam_channel::Receiver;
+use parking_lot::Mutex;
+
+use super::answer::Answer;
+use super::clerk::Clerk;
+use super::errors;
+use super::interceptor::{Interceptor, Outgoing};
+use super::node::{Link, Place};
+use super::options::Call;
+use super::slot::{Path, Request, Slot};
+use crate::deadline;
+use crate::machine::{
+    Ask, CallId, Caller, CallerLimits, Ended, NodeId, Sending, Smooth, Submitted, Time,
+};
+use crate::service::MethodInfo;
+use crate::wire::{self, CallHead, CallMetadata, Encoding, Flags, METHOD_BYTES_MAX, Payload};
+use crate::{Metadata, Ran, RpcError, Status};
+
+/// What a client is told to do.
+pub(super) struct Settings {
+    pub(super) name: Arc<str>,
+    pub(super) timeout: Duration,
+    pub(super) wait_for_ready: bool,
+    pub(super) sessionless: Option<u32>,
+    pub(super) options: Options,
+    pub(super) interceptors: Vec<Arc<dyn Interceptor>>,
+}
+
+/// What is called, and how.
+pub(super) struct Wanted {
+    path: Path,
+    timeout: Option<Duration>,
+    idempotent: bool,
+    pub(super) oneway: bool,
+    pub(super) encoding: Encoding,
+}
+
+impl Wanted {
+    pub(super) fn of(method: &'static MethodInfo, options: &Call) -> Self {
+        Wanted {
+            path: Path::Static(method.path),
+            timeout: method.timeout,
+            idempotent: method.idempotent || options.idempotent,
+            oneway: false,
+            encoding: Encoding::MessagePack,
+        }
+    }
+
+    pub(super) fn named(path: &str, options: &Call) -> Self {
+        Wanted {
+            path: Path::Shared(path.into()),
+            timeout: None,
+            idempotent: options.idempotent,
+            oneway: false,
+            encoding: Encoding::MessagePack,
+        }
+    }
+}
+
+/// A call that is in flight or waits.
+#[derive(Debug)]
+pub(super) struct Begun {
+    slot: Arc<Slot>,
+    id: CallId,
+    began: Instant,
+}
+
+impl Begun {
+    pub(super) fn deadline(&self) -> Instant {
+        self.slot.request.deadline
+    }
+
+    pub(super) fn path(&self) -> &str {
+        &self.slot.request.path
+    }
+}
+
+/// Something that a node is to be told, beside calls.
+pub(super) enum Tell {
+    Hello,
+    Bye,
+    Cancel(u64),
+}
+
+/// What the lock is around.
+pub(super) struct Table {
+    pub(super) caller: Caller<Arc<Slot>>,
+    /// By the nodes' index.
+    pub(super) nodes: Vec<Option<Place>>,
+    pub(super) tells: VecDeque<(Arc<Link>, Tell)>,
+    /// Nodes that leave once they have answered.
+    pub(super) leaving: Vec<NodeId>,
+    pub(super) closed: bool,
+}
+
+impl Table {
+    pub(super) fn place(&mut self, node: NodeId) -> Option<&mut Place> {
+        self.nodes.get_mut(node.index())?.as_mut()
+    }
+
+    pub(super) fn link(&self, node: NodeId) -> Option<Arc<Link>> {
+        self.nodes.get(node.index())?.as_ref()?.link.clone()
+    }
+
+    pub(super) fn tell(&mut self, node: NodeId, tell: Tell) {
+        if let Some(link) = self.link(node) {
+            self.tells.push_back((link, tell));
+        }
+    }
+}
+
+/// A client, as everything but its handles holds it.
+pub(super) struct Core {
+    pub(super) me: Weak<Core>,
+    pub(super) engine: Engine,
+    pub(super) settings: Settings,
+    pub(super) table: Mutex<Table>,
+    pub(super) clerk: Arc<Clerk>,
+    epoch: Instant,
+    /// Ends that are in their slots, and that nobody has taken.
+    ready: AtomicUsize,
+    drive: AtomicU8,
+}
+
+impl Core {
+    pub(super) fn new(engine: Engine, settings: Settings, limits: CallerLimits) -> Arc<Core> {
+        Arc::new_cyclic(|me| Core {
+            me: me.clone(),
+            engine,
+            settings,
+            table: Mutex::new(Table {
+                caller: Caller::new(limits, Box::new(Smooth::new())),
+                nodes: Vec::new(),
+                tells: VecDeque::new(),
+                leaving: Vec::new(),
+                closed: false,
+            }),
+            clerk: Arc::default(),
+            epoch: Instant::now(),
+            ready: AtomicUsize::new(0),
+            drive: AtomicU8::new(0),
+        })
+    }
+
+    pub(super) fn time(&self, at: Instant) -> Time {
+        Time::ZERO.after(at.saturating_duration_since(self.epoch))
+    }
+
+    pub(super) fn instant(&self, at: Time) -> Option<Instant> {
+        self.epoch.checked_add(at.since(Time::ZERO))
+    }
+
+    pub(super) fn set_drive(&self, drive: Drive) {
+        self.drive.store(drive as u8, Ordering::Relaxed);
+    }
+
+    fn drive(&self) -> Drive {
+        match self.drive.load(Ordering::Relaxed) {
+            0 => Drive::Nothing,
+            1 => Drive::Engine,
+            _ => Drive::Connections,
+        }
+    }
+
+    // Calls.
+
+    /// Makes a call and waits for its end.
+    pub(super) fn call(
+        &self,
+        wanted: Wanted,
+        options: &Call,
+        payload: Payload,
+    ) -> Result<Answer, RpcError> {
+        let begun = self.begin(wanted, options, payload)?;
+        Ok(self.finish(&begun))
+    }
+
+    /// Begins a call: it is sent, or waits for credit.
+    pub(super) fn begin(
+        &self,
+        wanted: Wanted,
+        options: &Call,
+        payload: Payload,
+    ) -> Result<Begun, RpcError> {
+        let began = Instant::now();
+        let oneway = wanted.oneway;
+        let request = self.request(wanted, options, payload, began)?;
+        let ask = Ask {
+            deadline: self.time(request.deadline),
+            bytes: request.payload.bytes() as u64,
+            oneway,
+            wait_for_ready: options
+                .wait_for_ready
+                .unwrap_or(self.settings.wait_for_ready),
+        };
+        let slot = Arc::new(Slot::new(request));
+        let now = self.time(began);
+        let (id, sending, due) = {
+            let mut table = self.table.lock();
+            let submitted = table.caller.submit(now, ask, slot.clone());
+            let due = oneway.then(|| table.caller.next_due()).flatten();
+            match submitted {
+                Submitted::Send(sending) => {
+                    let link = table.link(sending.node);
+                    (sending.id, Some((sending, link)), due)
+                }
+                Submitted::Waits(id) => (id, None, due),
+                Submitted::Refused(_, why) => {
+                    let took = slot.request.deadline.saturating_duration_since(began);
+                    let error = errors::ended(why, crate::machine::Ran::No, None, took, &table);
+                    drop(table);
+                    self.after(&slot.request.path, Some(&error));
+                    return Err(error);
+                }
+            }
+        };
+        if let Some((sending, link)) = sending
+            && !self.send(&sending, &slot, link.as_deref(), began)
+        {
+            self.act();
+        }
+        if due.is_some() {
+            self.clerk
+                .until(&self.me, due.and_then(|due| self.instant(due)));
+        }
+        Ok(Begun { slot, id, began })
+    }
+
+    fn request(
+        &self,
+        wanted: Wanted,
+        options: &Call,
+        payload: Payload,
+        began: Instant,
+    ) -> Result<Request, RpcError> {
+        let refuse = |status| Err(RpcError::new(status, Ran::No));
+        if let Some(error) = &options.refused {
+            return refuse(Status::from(error.clone()));
+        }
+        if wanted.path.len() > METHOD_BYTES_MAX {
+            return refuse(Status::invalid_argument(format!(
+                "the path of a method has {} bytes: {METHOD_BYTES_MAX} at most",
+                wanted.path.len()
+            )));
+        }
+        let timeout = options.timeout.or(wanted.timeout);
+        let mut ends = began + timeout.unwrap_or(self.settings.timeout).min(FAR);
+        if let Some(deadline) = options.deadline {
+            ends = ends.min(deadline);
+        }
+        if let Some(inherited) = deadline::current() {
+            ends = ends.min(inherited);
+        }
+        let mut metadata = options.metadata.clone();
+        if !self.settings.interceptors.is_empty() {
+            let mut call = Outgoing {
+                path: &wanted.path,
+                deadline: ends,
+                metadata: metadata.as_deref().cloned().unwrap_or_default(),
+            };
+            for interceptor in &self.settings.interceptors {
+                if let Err(status) = interceptor.before(&mut call) {
+                    let error = RpcError::new(status, Ran::No);
+                    self.after(&wanted.path, Some(&error));
+                    return Err(error);
+                }
+            }
+            ends = ends.min(call.deadline);
+            let changed = Metadata::clone(&call.metadata);
+            metadata = (!changed.is_empty()).then(|| Arc::new(changed));
+        }
+        let mut flags = Flags::empty();
+        if wanted.oneway {
+            flags = flags.with(Flags::ONEWAY);
+        }
+        if wanted.idempotent {
+            flags = flags.with(Flags::IDEMPOTENT);
+        }
+        Ok(Request {
+            path: wanted.path,
+            payload,
+            flags,
+            encoding: wanted.encoding,
+            metadata,
+            deadline: ends,
+        })
+    }
+
+    /// Sends a call where it was booked. If that cannot be, the table is told, and false is
+    /// given: then there may be more to do.
+    pub(super) fn send(
+        &self,
+        sending: &Sending,
+        slot: &Slot,
+        link: Option<&Link>,
+        now: Instant,
+    ) -> bool {
+        let Some(link) = link else {
+            return self.unsent(sending, now);
+        };
+        let request = &slot.request;
+        let left = request.deadline.saturating_duration_since(now);
+        let head = CallHead {
+            id: sending.id.wire(),
+            method: &request.path,
+            left_us: u64::try_from(left.as_micros()).unwrap_or(u64::MAX),
+            flags: match sending.used_up {
+                true => request.flags.with(Flags::MORE),
+                false => request.flags,
+            },
+            encoding: request.encoding,
+            metadata: match &request.metadata {
+                Some(metadata) => CallMetadata::from(&**metadata),
+                None => CallMetadata::empty(),
+            },
+            hops: 0,
+        };
+        match wire::encode_call(&head, link.version) {
+            Ok(envelope) => {
+                let message = request.payload.clone().into_message(envelope);
+                link.send(message) || self.unsent(sending, now)
+            }
+            Err(error) => {
+                self.refuse(sending, now, Status::from(error));
+                false
+            }
+        }
+    }
+
+    fn unsent(&self, sending: &Sending, now: Instant) -> bool {
+        let now = self.time(now);
+        let then = self
+            .table
+            .lock()
+            .caller
+            .unsent(now, sending.node, sending.id);
+        self.after_error(then, || {
+            let status = Status::unavailable("no node takes the call");
+            Answer::ended(RpcError::new(status, Ran::No))
+        });
+        false
+    }
+
+    // Ends.
+
+    /// Waits for the end of a call, which comes by its deadline.
+    pub(super) fn finish(&self, begun: &Begun) -> Answer {
+        let answer = match self.look(begun, Some(begun.deadline())) {
+            Some(answer) => answer,
+            None => self.expire(begun),
+        };
+        self.ended(begun, &answer);
+        answer
+    }
+
+    /// The end of a call, if it comes by then.
+    pub(super) fn look(&self, begun: &Begun, until: Option<Instant>) -> Option<Answer> {
+        let slot = &begun.slot;
+        if let Some(answer) = slot.take() {
+            let more = self.ready.fetch_sub(1, Ordering::Relaxed) > 1;
+            tap::took(more);
+            return Some(answer);
+        }
+        let answer = slot
+            .gate
+            .wait(&self.engine, self.drive(), until, || slot.take())?;
+        self.ready.fetch_sub(1, Ordering::Relaxed);
+        Some(answer)
+    }
+
+    fn expire(&self, begun: &Begun) -> Answer {
+        let ended = self.table.lock().caller.expire(begun.id);
+        match ended {
+            Some(ended) => {
+                let answer = self.answer_of(&ended, begun.began);
+                self.tell_of(&ended);
+                self.act();
+                answer
+            }
+            // Somebody has just ended it, and is about to put the end into its place.
+            None => loop {
+                if let Some(answer) = self.look(begun, None) {
+                    break answer;
+                }
+            },
+        }
+    }
+
+    /// Gives a call up.
+    pub(super) fn cancel(&self, begun: &Begun) {
+        let ended = self.table.lock().caller.cancel(begun.id);
+        match ended {
+            Some(ended) => {
+                let answer = self.answer_of(&ended, begun.began);
+                self.tell_of(&ended);
+                self.act();
+                self.ended(begun, &answer);
+            }
+            None => {
+                if let Some(answer) = begun.slot.take() {
+                    self.ready.fetch_sub(1, Ordering::Relaxed);
+                    self.ended(begun, &answer);
+                }
+            }
+        }
+    }
+
+    /// A channel for the end of a call.
+    pub(super) fn receiver(&self, begun: &Begun) -> Receiver<Answer> {
+        let (sender, receiver) = crossbeam_channel::bounded(1);
+        if begun.slot.divert(sender) {
+            self.ready.fetch_sub(1, Ordering::Relaxed);
+        }
+        let due = {
+            let mut table = self.table.lock();
+            table.caller.watch(begun.id);
+            table.caller.next_due()
+        };
+        self.clerk
+            .until(&self.me, due.and_then(|due| self.instant(due)));
+        receiver
+    }
+
+    /// Puts an end into the slot of its call.
+    pub(super) fn complete(&self, slot: &Slot, answer: Answer) {
+        self.ready.fetch_add(1, Ordering::Relaxed);
+        if !slot.complete(answer) {
+            self.ready.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The error of a call that ended on this side.
+    pub(super) fn answer_of(&self, ended: &Ended<Arc<Slot>>, began: Instant) -> Answer {
+        let took = ended
+            .payload
+            .request
+            .deadline
+            .saturating_duration_since(began);
+        let table = self.table.lock();
+        let error = errors::ended(ended.why, ended.ran, ended.node, took, &table);
+        Answer::ended(error)
+    }
+
+    pub(super) fn tell_of(&self, ended: &Ended<Arc<Slot>>) {
+        if let (true, Some(node)) = (ended.tell, ended.node) {
+            let mut table = self.table.lock();
+            table.tell(node, Tell::Cancel(ended.id.wire()));
+        }
+    }
+
+    /// Tells those who see every call that this one has ended.
+    pub(super) fn ended(&self, begun: &Begun, answer: &Answer) {
+        if !self.settings.interceptors.is_empty() {
+            let error = answer.payload().err();
+            self.after(&begun.slot.request.path, error.as_ref());
+        }
+    }
+
+    fn after(&self, path: &str, error: Option<&RpcError>) {
+        for interceptor in &self.settings.interceptors {
+            interceptor.after(path, error);
+        }
+    }
+}
+
+/// As good as never, and small enough to be added to an instant.
+const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let table = self.table.lock();
+        let nodes = table.nodes.iter().flatten();
+        f.debug_struct("Client")
+            .field(
+                "nodes",
+                &nodes.map(|node| &*node.endpoint).collect::<Vec<_>>(),
+            )
+            .field("closed", &table.closed)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,101 @@
+//! How calls that were not answered ended, in words.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use brokerless_patterns::Frame;
+
+use super::core::Table;
+use super::node::Place;
+use crate::machine::{self, NodeId, Why};
+use crate::wire::{DecodeError, EncodeError, Envelope};
+use crate::{Code, Ran, RpcError, Status};
+
+/// Nodes that an error names; it says how many more there are.
+const NAMED_MAX: usize = 3;
+
+pub(super) fn ran(ran: machine::Ran) -> Ran {
+    match ran {
+        machine::Ran::No => Ran::No,
+        machine::Ran::Maybe => Ran::Maybe,
+        machine::Ran::Yes => Ran::Yes,
+    }
+}
+
+pub(super) fn not_encoded(path: &str, error: &EncodeError) -> RpcError {
+    let message = format!("the arguments of {path} cannot be encoded: {error}");
+    RpcError::new(Status::invalid_argument(message), Ran::No)
+}
+
+pub(super) fn not_decoded(node: &str, error: &DecodeError) -> RpcError {
+    let message = format!("the answer is of another type than was expected: {error}");
+    RpcError::new(Status::internal(message), Ran::Yes).with_node(node)
+}
+
+/// The error that an envelope tells.
+pub(super) fn told(envelope: &Frame, node: &str) -> RpcError {
+    match Envelope::decode(envelope) {
+        Ok(Envelope::Error(head)) => RpcError::new(head.status(), head.ran).with_node(node),
+        _ => RpcError::new(Status::internal("an error that cannot be read"), Ran::Maybe)
+            .with_node(node),
+    }
+}
+
+/// The error of a call that ended on this side.
+pub(super) fn ended(
+    why: Why,
+    has_run: machine::Ran,
+    node: Option<NodeId>,
+    took: Duration,
+    table: &Table,
+) -> RpcError {
+    let nodes: Vec<&Place> = table.nodes.iter().flatten().collect();
+    let nodes = &nodes[..];
+    let node = node.and_then(|node| nodes.iter().find(|place| place.id == node));
+    let status = match (why, node) {
+        (Why::Expired, Some(node)) => Status::new(
+            Code::DeadlineExceeded,
+            format!("no answer from {} within {took:.0?}", node.endpoint),
+        ),
+        (Why::Expired, None) => Status::new(
+            Code::DeadlineExceeded,
+            format!("not sent within {took:.0?}: {}", standing(nodes)),
+        ),
+        (Why::Cancelled, _) => Status::new(Code::Cancelled, "cancelled by its caller"),
+        (Why::Unavailable, _) => Status::unavailable(format!(
+            "no node can be reached: {}; wait_for_ready lets calls wait for one",
+            standing(nodes)
+        )),
+        (Why::QueueFull, _) => Status::resource_exhausted(format!(
+            "too many calls wait for credit: {}; waiting_max lets more",
+            standing(nodes)
+        )),
+        (Why::Lost, node) => Status::unavailable(format!(
+            "the connection to {} was lost before its answer came",
+            node.map_or("the node", |node| &*node.endpoint)
+        )),
+        (Why::Closed, _) => Status::new(Code::Cancelled, "the client is closed"),
+    };
+    let error = RpcError::new(status, ran(has_run));
+    match node {
+        Some(node) => error.with_node(node.endpoint.clone()),
+        None => error,
+    }
+}
+
+/// How the nodes stand, in a line.
+fn standing(nodes: &[&Place]) -> String {
+    let mut line = String::new();
+    for (index, node) in nodes.iter().take(NAMED_MAX).enumerate() {
+        let comma = if index > 0 { ", " } else { "" };
+        // Writing to a string does not fail.
+        let _ = write!(line, "{comma}{}: {}", node.endpoint, node.standing());
+    }
+    if nodes.len() > NAMED_MAX {
+        let _ = write!(line, " and {} more", nodes.len() - NAMED_MAX);
+    }
+    if nodes.is_empty() {
+        line.push_str("the pool is empty");
+    }
+    line
+}

@@ -1,0 +1,490 @@
+//! What nodes tell, and what follows from it: on whichever thread leads the engine.
+//!
+//! `hear`, `came`, `gone` and `failed` are called with locks of the engine held: they change the
+//! table and fill slots. What has to be sent is sent by [`Core::act`], without any lock.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use brokerless_patterns::tap::Drive;
+use brokerless_patterns::{CloseReason, Dealer, Message, Peer};
+
+use super::answer::Answer;
+use super::clerk::Job;
+use super::core::{Core, Table, Tell};
+
+use super::node::{Link, NodeTap, Place};
+use super::slot::Slot;
+use super::stats::{ClientStats, NodeReport};
+use crate::machine::{
+    self, Again, Answered, CallId, Credit, Ended, ErrorThen, Failure, Load, NodeId, Sending,
+};
+use crate::wire::{self, Envelope, Hello, Version};
+use crate::{Error, Ran, RpcError, Status};
+
+/// The pause before a connection within the process is made again.
+const REDIAL: Duration = Duration::from_millis(20);
+/// What queues of the sockets may hold: credit is what bounds them.
+const QUEUED_MESSAGES_MAX: usize = 1_000_000;
+const QUEUED_BYTES_MAX: usize = 1 << 40;
+
+fn credit(told: wire::Credit) -> Credit {
+    Credit::new(told.calls, told.bytes)
+}
+
+fn answered(load: Option<wire::Load>, told: Option<wire::Credit>) -> Answered {
+    Answered {
+        load: load.map(|load| Load {
+            in_flight: load.in_flight,
+            latency_us: load.latency_us.into(),
+            utilisation_permille: load.utilisation_permille,
+        }),
+        credit: told.map(credit),
+    }
+}
+
+/// One thing to do outside of the lock.
+enum Deed {
+    Tell(Arc<Link>, Tell),
+    Send(Sending, Arc<Slot>, Option<Arc<Link>>),
+    End(Ended<Arc<Slot>>),
+    Part(Arc<Dealer>, Option<Arc<Link>>),
+}
+
+impl Core {
+    // The pool.
+
+    pub(super) fn add(&self, endpoint: &str, weight: u32) -> Result<(), Error> {
+        if !(1..=1_000).contains(&weight) {
+            return Err(Error::option("weight", weight, "from 1 to 1,000"));
+        }
+        let parsed: brokerless_patterns::Endpoint =
+            endpoint.parse().map_err(brokerless_patterns::Error::from)?;
+        let name: Arc<str> = Arc::from(parsed.to_string());
+        let node = {
+            let mut table = self.table.lock();
+            if table
+                .nodes
+                .iter()
+                .flatten()
+                .any(|node| node.endpoint == name)
+            {
+                return Err(Error::option("endpoint", name, "each endpoint once"));
+            }
+            let node = match self.settings.sessionless {
+                Some(calls) => table
+                    .caller
+                    .add_sessionless(weight, Credit::new(calls, u64::MAX)),
+                None => table.caller.add_node(weight),
+            };
+            let place = Place {
+                id: node,
+                endpoint: name.clone(),
+                dealer: None,
+                link: None,
+                welcomed: self.settings.sessionless.is_some(),
+                name: Arc::from(""),
+                blob_bytes_max: u64::MAX,
+                last_error: None,
+                misfits: 0,
+                inproc: name.starts_with("inproc://"),
+                sessionless: self.settings.sessionless.is_some(),
+            };
+            if table.nodes.len() <= node.index() {
+                table.nodes.resize_with(node.index() + 1, || None);
+            }
+            table.nodes[node.index()] = Some(place);
+            self.set_drive(drive(&table));
+            node
+        };
+        let connected = self.connect(node, &name, endpoint);
+        if connected.is_err() {
+            let mut table = self.table.lock();
+            table.caller.remove_node(node);
+            table.nodes[node.index()] = None;
+        }
+        connected
+    }
+
+    fn connect(&self, node: NodeId, name: &Arc<str>, endpoint: &str) -> Result<(), Error> {
+        let tap = NodeTap {
+            core: self.me.clone(),
+            node,
+            endpoint: name.clone(),
+        };
+        let options = self.settings.options.clone();
+        let options = options
+            .engine(&self.engine)
+            .keep_unsent(false)
+            .send_messages_max(QUEUED_MESSAGES_MAX)
+            .send_bytes_max(QUEUED_BYTES_MAX);
+        let dealer = Arc::new(Dealer::with_tap(options, Arc::new(tap))?);
+        if let Some(place) = self.table.lock().place(node) {
+            place.dealer = Some(dealer.clone());
+        }
+        dealer.connect_to(endpoint)?;
+        Ok(())
+    }
+
+    /// A node within the process has gone: whoever takes its name next is connected to.
+    pub(super) fn redial(&self, node: NodeId) {
+        let (dealer, endpoint) = {
+            let mut table = self.table.lock();
+            let Some(place) = table.place(node) else {
+                return;
+            };
+            if place.id != node || place.link.is_some() {
+                return;
+            }
+            let Some(dealer) = place.dealer.clone() else {
+                return;
+            };
+            (dealer, place.endpoint.clone())
+        };
+        if let Ok(old) = endpoint.parse() {
+            // It may have left by itself.
+            let _ = dealer.disconnect(&old);
+        }
+        if let Err(error) = dealer.connect_to(&endpoint) {
+            self.failed(node, &error);
+        }
+    }
+
+    pub(super) fn remove(&self, endpoint: &str) -> bool {
+        let known = {
+            let mut table = self.table.lock();
+            let named = |place: &&Place| &*place.endpoint == endpoint;
+            let node = table
+                .nodes
+                .iter()
+                .flatten()
+                .find(named)
+                .map(|place| place.id);
+            if let Some(node) = node {
+                table.caller.remove_node(node);
+                table.leaving.push(node);
+            }
+            node.is_some()
+        };
+        self.act();
+        known
+    }
+
+    pub(super) fn close(&self) {
+        let parting: Vec<Place> = {
+            let mut table = self.table.lock();
+            table.closed = true;
+            table.caller.close();
+            table.nodes.iter_mut().filter_map(Option::take).collect()
+        };
+        self.act();
+        for place in parting {
+            if let Some(link) = &place.link {
+                link.send(Message::single(wire::encode_bye(0)));
+            }
+            drop(place.dealer);
+        }
+        self.clerk.stop();
+    }
+
+    // What nodes tell. Locks of the engine are held.
+
+    pub(super) fn came(&self, node: NodeId, peer: &Peer) {
+        let mut table = self.table.lock();
+        table.caller.connected(node);
+        let Some(place) = table.place(node) else {
+            return;
+        };
+        let Some(dealer) = place.dealer.clone() else {
+            return;
+        };
+        let link = Arc::new(Link {
+            dealer,
+            peer: peer.clone(),
+            version: Version::NEWEST,
+            sessionless: place.sessionless,
+        });
+        place.link = Some(link.clone());
+        if !place.sessionless {
+            table.tells.push_back((link, Tell::Hello));
+        }
+    }
+
+    pub(super) fn gone(&self, node: NodeId, peer: &Peer, reason: &CloseReason) {
+        let mut table = self.table.lock();
+        let Some(place) = table.place(node) else {
+            return;
+        };
+        if place.link.as_ref().is_none_or(|link| link.peer != *peer) {
+            return;
+        }
+        place.link = None;
+        place.welcomed = place.sessionless;
+        place.last_error = Some(reason.to_string());
+        let inproc = place.inproc;
+        table.caller.lost(node);
+        let closed = table.closed;
+        drop(table);
+        if inproc && !closed {
+            self.clerk.redial(&self.me, node, Instant::now() + REDIAL);
+        }
+    }
+
+    pub(super) fn failed(&self, node: NodeId, why: &dyn fmt::Display) {
+        {
+            let mut table = self.table.lock();
+            let Some(place) = table.place(node) else {
+                return;
+            };
+            place.last_error = Some(why.to_string());
+            table.caller.failed_to_connect(node);
+        }
+        // Nothing is sent for this, so it can be done at once.
+        loop {
+            let ended = self.table.lock().caller.next_ended();
+            let Some(ended) = ended else { break };
+            self.end(&ended);
+        }
+    }
+
+    pub(super) fn hear(&self, node: NodeId, endpoint: &Arc<str>, mut message: Message) {
+        if message.first().is_empty() && message.len() > 1 {
+            message.pop_front();
+        }
+        let now = Instant::now();
+        match Envelope::decode(message.first()) {
+            Ok(Envelope::Reply(head)) => {
+                let id = CallId::from_wire(head.id);
+                let told = answered(head.load, head.credit);
+                let slot = self
+                    .table
+                    .lock()
+                    .caller
+                    .reply(self.time(now), node, id, told);
+                if let Some(slot) = slot {
+                    self.complete(&slot, Answer::replied(message, endpoint.clone()));
+                }
+            }
+            Ok(Envelope::Error(head)) if head.id == 0 => {
+                let why = head.status().to_string();
+                self.failed(node, &why);
+            }
+            Ok(Envelope::Error(head)) => {
+                let failure = Failure {
+                    ran: match head.ran {
+                        Ran::No => machine::Ran::No,
+                        Ran::Maybe => machine::Ran::Maybe,
+                        Ran::Yes => machine::Ran::Yes,
+                    },
+                    again: Again::of_code(head.code.number()),
+                    retry_after: head.retry_after,
+                };
+                let told = answered(head.load, head.credit);
+                let id = CallId::from_wire(head.id);
+                let then = self
+                    .table
+                    .lock()
+                    .caller
+                    .error(self.time(now), node, id, failure, told);
+                self.after_error(then, || Answer::failed(message, endpoint.clone()));
+            }
+            Ok(Envelope::Credit(told)) => self.table.lock().caller.credit(node, credit(told)),
+            Ok(Envelope::Welcome(welcome)) => self.welcomed(node, &welcome),
+            Ok(Envelope::Bye { .. }) => {
+                let mut table = self.table.lock();
+                if table.caller.bye(node) {
+                    if let Some(place) = table.place(node) {
+                        place.last_error = Some("draining".to_owned());
+                    }
+                    table.tell(node, Tell::Bye);
+                }
+            }
+            _ => {
+                if let Some(place) = self.table.lock().place(node) {
+                    place.misfits += 1;
+                }
+            }
+        }
+    }
+
+    fn welcomed(&self, node: NodeId, welcome: &wire::Welcome<'_>) {
+        let mut table = self.table.lock();
+        let Some(place) = table.place(node) else {
+            return;
+        };
+        let Some(link) = place.link.clone() else {
+            return;
+        };
+        let Some(version) = Version::from_number(welcome.version) else {
+            place.misfits += 1;
+            return;
+        };
+        place.link = Some(Arc::new(Link {
+            dealer: link.dealer.clone(),
+            peer: link.peer.clone(),
+            version,
+            sessionless: link.sessionless,
+        }));
+        place.welcomed = true;
+        place.last_error = None;
+        place.name = Arc::from(welcome.name);
+        place.blob_bytes_max = welcome.blob_bytes_max;
+        table.caller.welcome(node, credit(welcome.credit));
+    }
+
+    // What follows.
+
+    pub(super) fn after_error(&self, then: ErrorThen<Arc<Slot>>, answer: impl FnOnce() -> Answer) {
+        match then {
+            ErrorThen::Finished(slot) => self.complete(&slot, answer()),
+            ErrorThen::Again => {
+                let due = self.table.lock().caller.next_due();
+                self.clerk
+                    .until(&self.me, due.and_then(|due| self.instant(due)));
+            }
+            ErrorThen::Late => {}
+        }
+    }
+
+    /// A call that no node can be sent: it ends.
+    pub(super) fn refuse(&self, sending: &Sending, now: Instant, status: Status) {
+        let failure = Failure {
+            ran: machine::Ran::No,
+            again: Again::Never,
+            retry_after: None,
+        };
+        let (node, id) = (sending.node, sending.id);
+        let then =
+            self.table
+                .lock()
+                .caller
+                .error(self.time(now), node, id, failure, Answered::default());
+        self.after_error(then, || Answer::ended(RpcError::new(status, Ran::No)));
+    }
+
+    /// Does what is due.
+    pub(super) fn due(&self) {
+        let due = {
+            let mut table = self.table.lock();
+            table.caller.due(self.time(Instant::now()));
+            table.caller.next_due()
+        };
+        self.clerk
+            .until(&self.me, due.and_then(|due| self.instant(due)));
+        self.act();
+    }
+
+    /// Sends, tells and ends what the table has for it, until there is nothing more. No lock may
+    /// be held.
+    pub(super) fn act(&self) {
+        loop {
+            let now = Instant::now();
+            let Some(deed) = self.next_deed(now) else {
+                return;
+            };
+            match deed {
+                Deed::Tell(link, tell) => self.tell(&link, &tell),
+                Deed::Send(sending, slot, link) => {
+                    self.send(&sending, &slot, link.as_deref(), now);
+                }
+                Deed::End(ended) => {
+                    self.tell_of(&ended);
+                    self.end(&ended);
+                }
+                Deed::Part(dealer, link) => {
+                    if let Some(link) = link {
+                        self.tell(&link, &Tell::Bye);
+                    }
+                    self.clerk.give(&self.me, Job::Part(dealer));
+                }
+            }
+        }
+    }
+
+    fn next_deed(&self, now: Instant) -> Option<Deed> {
+        let mut table = self.table.lock();
+        if let Some((link, tell)) = table.tells.pop_front() {
+            return Some(Deed::Tell(link, tell));
+        }
+        if let Some(ended) = table.caller.next_ended() {
+            return Some(Deed::End(ended));
+        }
+        if let Some(sending) = table.caller.next_send(self.time(now)) {
+            let link = table.link(sending.node);
+            let slot = table.caller.payload(sending.id).cloned()?;
+            return Some(Deed::Send(sending, slot, link));
+        }
+        let gone = |node: &NodeId| table.caller.node_stats(*node).is_none();
+        let index = table.leaving.iter().position(gone)?;
+        let node = table.leaving.swap_remove(index);
+        let place = table.nodes.get_mut(node.index())?;
+        let place = place.take_if(|place| place.id == node)?;
+        self.set_drive(drive(&table));
+        Some(Deed::Part(place.dealer?, place.link))
+    }
+
+    fn tell(&self, link: &Link, tell: &Tell) {
+        let frame = match tell {
+            Tell::Hello => wire::encode_hello(&Hello {
+                version: Version::NEWEST.number(),
+                oldest: Version::OLDEST.number(),
+                name: &self.settings.name,
+            }),
+            Tell::Bye => wire::encode_bye(0),
+            Tell::Cancel(id) => wire::encode_cancel(*id),
+        };
+        // A connection that has gone needs not be told.
+        link.send(Message::single(frame));
+    }
+
+    fn end(&self, ended: &Ended<Arc<Slot>>) {
+        let answer = self.answer_of(ended, Instant::now());
+        self.complete(&ended.payload, answer);
+    }
+
+    // Watching.
+
+    pub(super) fn report(&self) -> ClientStats {
+        let table = self.table.lock();
+        let nodes = table.nodes.iter().flatten().filter_map(|place| {
+            let known = table.caller.node_stats(place.id)?;
+            Some(NodeReport {
+                endpoint: place.endpoint.to_string(),
+                name: place.name.to_string(),
+                state: known.state,
+                weight: known.weight,
+                credit_calls: known.credit.calls,
+                credit_bytes: known.credit.bytes,
+                in_flight: known.in_flight.calls,
+                in_flight_bytes: known.in_flight.bytes,
+                sent: known.sent,
+                answered: known.answered,
+                errors: known.errors,
+                lost: known.lost,
+                load: known.load,
+                latency: known.latency,
+                misfits: place.misfits,
+                last_error: place.last_error.clone().unwrap_or_default(),
+            })
+        });
+        ClientStats {
+            calls: table.caller.stats(),
+            nodes: nodes.collect(),
+        }
+    }
+}
+
+/// What a thread that waits for an answer does meanwhile.
+fn drive(table: &Table) -> Drive {
+    let (mut inproc, mut links) = (false, false);
+    for place in table.nodes.iter().flatten() {
+        inproc |= place.inproc;
+        links |= !place.inproc;
+    }
+    match (inproc, links) {
+        (_, false) => Drive::Nothing,
+        (true, true) => Drive::Engine,
+        (false, true) => Drive::Connections,
+    }
+}

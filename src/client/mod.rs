@@ -1,0 +1,236 @@
+//! Calling: a pool of nodes, and threads that block until their call is answered.
+//!
+//! ```text
+//! calling thread                                     whoever leads the engine
+//! call ── table: submit ── envelope ── send          Tap::take ── table: reply ── slot: answer
+//!   └─ gate.wait (leads, if nobody does) <──────────────────────────── wake ────────┘
+//! ```
+//!
+//! Every call in flight has a slot. Answers are matched to slots by the thread that reads them,
+//! which wakes the one thread that waits; the answer is decoded by that thread. What no thread
+//! waits for (deadlines of calls in `select!`, rests before another try) is done by the clerk, a
+//! thread that is started when there is such a thing and sleeps until it is due.
+//!
+//! | file | what |
+//! |---|---|
+//! | `builder` | options, each with default, unit and bound |
+//! | `options` | [`Call`]: what one call may ask for |
+//! | `core` | the table of calls behind its lock, and what follows from it |
+//! | `events` | what nodes tell, and what follows from it |
+//! | `node` | one node: its connection, and what is told of it |
+//! | `slot`, `answer`, `pending` | a call in flight |
+//! | `clerk` | what nobody waits for |
+//! | `errors` | how a call that was not answered ended |
+//! | `interceptor` | what sees every call |
+//! | `stats` | the picker's and the credit's view |
+//!
+//! # Invariants
+//!
+//! 1. A slot is given one end: an answer, an error, or its deadline; whichever comes first.
+//!    (held by `machine::Caller`, which gives a slot out once)
+//! 2. The table's lock is a leaf but for slots: nothing is sent, woken or called back under it.
+//!    (held by `Core::act`)
+//! 3. A message goes to the connection that its call was booked on, or back into the table.
+//!    (held by `Core::send`)
+//!
+//! # Not here
+//!
+//! Which node is picked and when a call may be sent again ([`crate::machine`]); the bytes
+//! ([`crate::wire`]).
+
+mod answer;
+mod builder;
+mod clerk;
+mod core;
+mod errors;
+mod events;
+mod interceptor;
+mod node;
+mod options;
+mod pending;
+mod slot;
+mod stats;
+
+pub use answer::{Answer, finish, finish_typed};
+pub use builder::{ClientBuilder, Endpoints};
+pub use interceptor::{Interceptor, Outgoing};
+pub use options::Call;
+pub use pending::Pending;
+pub use stats::{ClientStats, NodeReport};
+
+use std::fmt;
+use std::sync::Arc;
+
+use self::core::{Core, Wanted};
+use crate::service::MethodInfo;
+use crate::wire::{EncodeError, Encoding, Payload};
+use crate::{CallError, Error, RpcError};
+
+/// Calls services at the nodes of a pool.
+///
+/// Usually used through the client that [`service`](macro@crate::service) writes for a trait.
+/// Clones share connections, credit and counts. Any thread may call; each blocks until its own
+/// call has ended. The last clone that goes closes the client: calls still in flight end as
+/// cancelled.
+///
+/// ```
+/// use brokerless::client::{Call, Client};
+/// use brokerless::wire::Payload;
+/// # let server = brokerless::Server::builder().bind("inproc://client-example")?;
+///
+/// let client = Client::connect("inproc://client-example")?;
+/// let answer = client.call_raw("brokerless.echo.v1.echo", &Call::new(), Payload::raw([0x91, 0xc0].to_vec()));
+/// # drop(server);
+/// # Ok::<(), brokerless::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    handle: Arc<Handle>,
+}
+
+/// Closes the client when its last clone goes. Everything else holds the core alone, so that it
+/// is never a leading thread that closes sockets.
+struct Handle {
+    core: Arc<Core>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.core.close();
+    }
+}
+
+impl Client {
+    /// A client of the nodes at these endpoints, with default options.
+    ///
+    /// It connects while the program goes on. Calls wait for the first connection.
+    ///
+    /// # Errors
+    ///
+    /// If an endpoint is malformed, or there is none.
+    pub fn connect(endpoints: impl Endpoints) -> Result<Client, Error> {
+        Client::builder().connect(endpoints)
+    }
+
+    /// Options first.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::new()
+    }
+
+    fn new(core: Arc<Core>) -> Client {
+        Client {
+            handle: Arc::new(Handle { core }),
+        }
+    }
+
+    /// Adds a node to the pool, with this weight.
+    ///
+    /// # Errors
+    ///
+    /// If the endpoint is malformed or known already, or the weight is not 1 to 1,000.
+    pub fn add(&self, endpoint: &str, weight: u32) -> Result<(), Error> {
+        self.core().add(endpoint, weight)
+    }
+
+    /// Takes a node out of the pool: it gets no more calls, and is parted from once it has
+    /// answered those that it has. False if there is none of that endpoint.
+    pub fn remove(&self, endpoint: &str) -> bool {
+        self.core().remove(endpoint)
+    }
+
+    /// Calls, and tells and nodes, counted.
+    pub fn stats(&self) -> ClientStats {
+        self.core().report()
+    }
+
+    /// Calls a method by its path, with arguments that are encoded already.
+    ///
+    /// # Errors
+    ///
+    /// What kept the call from its answer, and whether the method ran. A method's own error is
+    /// an answer: see [`Answer::is_error`].
+    ///
+    /// # Blocking
+    ///
+    /// Until the call has ended: by its deadline at the latest.
+    pub fn call_raw(
+        &self,
+        path: &str,
+        options: &Call,
+        payload: Payload,
+    ) -> Result<Answer, RpcError> {
+        let wanted = Wanted::named(path, options);
+        self.core().call(wanted, options, payload)
+    }
+
+    /// As [`call_raw`](Self::call_raw), with bytes in an encoding of the method's own.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn call_bytes(
+        &self,
+        path: &str,
+        options: &Call,
+        payload: Payload,
+    ) -> Result<Answer, RpcError> {
+        let mut wanted = Wanted::named(path, options);
+        wanted.encoding = Encoding::Raw;
+        self.core().call(wanted, options, payload)
+    }
+
+    #[doc(hidden)]
+    #[inline]
+    pub fn call<T, E>(
+        &self,
+        method: &'static MethodInfo,
+        options: &Call,
+        arguments: Result<Payload, EncodeError>,
+        finish: fn(&Answer) -> Result<T, CallError<E>>,
+    ) -> Result<T, CallError<E>> {
+        let payload = arguments.map_err(|error| errors::not_encoded(method.path, &error))?;
+        let answer = self
+            .core()
+            .call(Wanted::of(method, options), options, payload)?;
+        finish(&answer)
+    }
+
+    #[doc(hidden)]
+    #[inline]
+    pub fn begin<T, E>(
+        &self,
+        method: &'static MethodInfo,
+        options: &Call,
+        arguments: Result<Payload, EncodeError>,
+        finish: fn(&Answer) -> Result<T, CallError<E>>,
+    ) -> Result<Pending<T, E>, CallError<E>> {
+        let payload = arguments.map_err(|error| errors::not_encoded(method.path, &error))?;
+        let core = self.core();
+        let begun = core.begin(Wanted::of(method, options), options, payload)?;
+        Ok(Pending::new(self.clone(), begun, finish))
+    }
+
+    #[doc(hidden)]
+    pub fn send_oneway(
+        &self,
+        method: &'static MethodInfo,
+        options: &Call,
+        arguments: Result<Payload, EncodeError>,
+    ) -> Result<(), CallError> {
+        let payload = arguments.map_err(|error| errors::not_encoded(method.path, &error))?;
+        let mut wanted = Wanted::of(method, options);
+        wanted.oneway = true;
+        self.core().begin(wanted, options, payload)?;
+        Ok(())
+    }
+
+    fn core(&self) -> &Arc<Core> {
+        &self.handle.core
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.core().fmt(f)
+    }
+}

@@ -1,0 +1,103 @@
+//! One node of the pool: its socket, its connection, and what is told of it.
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+
+use brokerless_patterns::tap::Tap;
+use brokerless_patterns::{CloseReason, Dealer, Message, Peer};
+
+use super::core::Core;
+use crate::machine::NodeId;
+use crate::wire::Version;
+
+/// What this client knows of a node, beside what the table of calls does.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) id: NodeId,
+    pub(super) endpoint: Arc<str>,
+    /// None until it is there, and once the node is parted from.
+    pub(super) dealer: Option<Arc<Dealer>>,
+    /// The connection, while there is one.
+    pub(super) link: Option<Arc<Link>>,
+    pub(super) welcomed: bool,
+    pub(super) name: Arc<str>,
+    pub(super) blob_bytes_max: u64,
+    pub(super) last_error: Option<String>,
+    pub(super) misfits: u64,
+    pub(super) inproc: bool,
+    /// No session, as something stands between that passes on what it does not understand.
+    pub(super) sessionless: bool,
+}
+
+impl Place {
+    /// How it stands, for people.
+    pub(super) fn standing(&self) -> &str {
+        match (&self.link, &self.last_error) {
+            (None, Some(error)) => error,
+            (None, None) => "not connected yet",
+            (Some(_), Some(error)) if !self.welcomed => error,
+            (Some(_), _) if !self.welcomed => {
+                "connected, but without a welcome: if a device stands between, use sessionless"
+            }
+            (Some(_), _) => "connected, without credit",
+        }
+    }
+}
+
+/// One connection to a node.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) dealer: Arc<Dealer>,
+    pub(super) peer: Peer,
+    pub(super) version: Version,
+    pub(super) sessionless: bool,
+}
+
+impl Link {
+    /// Sends over this connection and no other; false if it has gone or is full.
+    pub(super) fn send(&self, mut message: Message) -> bool {
+        if self.sessionless {
+            message.push_front("");
+        }
+        self.dealer.send_to(&self.peer, message).is_ok()
+    }
+}
+
+/// What hears of a node's connections and answers.
+pub(super) struct NodeTap {
+    pub(super) core: Weak<Core>,
+    pub(super) node: NodeId,
+    pub(super) endpoint: Arc<str>,
+}
+
+impl Tap for NodeTap {
+    fn take(&self, _peer: &Peer, message: Message) {
+        if let Some(core) = self.core.upgrade() {
+            core.hear(self.node, &self.endpoint, message);
+        }
+    }
+
+    fn came(&self, peer: &Peer) {
+        if let Some(core) = self.core.upgrade() {
+            core.came(self.node, peer);
+        }
+    }
+
+    fn gone(&self, peer: &Peer, reason: &CloseReason) {
+        if let Some(core) = self.core.upgrade() {
+            core.gone(self.node, peer, reason);
+        }
+    }
+
+    fn failed(&self, why: &dyn fmt::Display) {
+        if let Some(core) = self.core.upgrade() {
+            core.failed(self.node, why);
+        }
+    }
+
+    fn settle(&self) {
+        if let Some(core) = self.core.upgrade() {
+            core.act();
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What one call may ask for.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::metadata::{Metadata, MetadataError, MetadataValue};
+
+/// Options of calls, in place of the client's and the method's own.
+///
+/// ```
+/// use std::time::Duration;
+/// use brokerless::client::Call;
+///
+/// let quick = Call::new().timeout(Duration::from_millis(50)).metadata("tenant", "x");
+/// ```
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct Call {
+    pub(super) timeout: Option<Duration>,
+    pub(super) deadline: Option<Instant>,
+    pub(super) wait_for_ready: Option<bool>,
+    pub(super) idempotent: bool,
+    pub(super) metadata: Option<Arc<Metadata>>,
+    pub(super) refused: Option<MetadataError>,
+}
+
+impl Call {
+    /// Nothing special.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How long a call may take; the caller's own deadline, if it serves a call itself, holds
+    /// where it is earlier. Default: what the method says, or else the client.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// When calls have to have ended; the earlier holds where there is a timeout, too.
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Whether a call waits while no node can be reached; otherwise it fails at once with
+    /// `UNAVAILABLE`. Default: what the client says.
+    pub fn wait_for_ready(mut self, wait: bool) -> Self {
+        self.wait_for_ready = Some(wait);
+        self
+    }
+
+    /// Marks calls by path as idempotent; methods of a service say so themselves. Default false.
+    pub fn idempotent(mut self, idempotent: bool) -> Self {
+        self.idempotent = idempotent;
+        self
+    }
+
+    /// Sends text along. A key that is not allowed, or one entry too many, is the error of each
+    /// call that is made with these options.
+    pub fn metadata(self, key: &str, value: &str) -> Self {
+        self.entry(key, MetadataValue::from(value))
+    }
+
+    /// Sends bytes along, as [`metadata`](Self::metadata) does text.
+    pub fn metadata_bytes(self, key: &str, value: &[u8]) -> Self {
+        self.entry(key, MetadataValue::from(value))
+    }
+
+    fn entry(mut self, key: &str, value: MetadataValue) -> Self {
+        let metadata = Arc::make_mut(self.metadata.get_or_insert_default());
+        if let Err(error) = metadata.insert(key, value) {
+            self.refused.get_or_insert(error);
+        }
+        self
+    }
+}

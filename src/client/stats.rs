@@ -1,0 +1,53 @@
+//! The picker's and the credit's view of a client.
+
+use std::time::Duration;
+
+use crate::machine::{CallerStats, Load, NodeState};
+
+/// What a client has done so far, and how its nodes stand.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ClientStats {
+    /// Calls, by how they ended; and how many are held.
+    pub calls: CallerStats,
+    /// The nodes, in the order in which they were added.
+    pub nodes: Vec<NodeReport>,
+}
+
+/// One node of the pool, as this client sees it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct NodeReport {
+    /// Where it is.
+    pub endpoint: String,
+    /// What it calls itself; empty until it has welcomed this client.
+    pub name: String,
+    /// How it stands.
+    pub state: NodeState,
+    /// Its weight in the pool.
+    pub weight: u32,
+    /// Calls that it lets this client have in flight.
+    pub credit_calls: u32,
+    /// Bytes that it lets this client have in flight.
+    pub credit_bytes: u64,
+    /// Calls in flight there.
+    pub in_flight: u32,
+    /// Bytes in flight there.
+    pub in_flight_bytes: u64,
+    /// Calls sent to it.
+    pub sent: u64,
+    /// Calls that it answered.
+    pub answered: u64,
+    /// Calls that it answered with an error.
+    pub errors: u64,
+    /// Calls that were in flight when its connection was lost.
+    pub lost: u64,
+    /// What it last said of its load.
+    pub load: Option<Load>,
+    /// What a call takes as seen from here, smoothed.
+    pub latency: Duration,
+    /// Messages from it that made no sense: malformed, or of no kind that a replier sends.
+    pub misfits: u64,
+    /// Why it was last not reached, or parted from; empty if never.
+    pub last_error: String,
+}

@@ -1,0 +1,150 @@
+//! Answers to bytes, in the form in which the call came.
+//!
+//! # Invariants
+//!
+//! 1. No answer goes out that its caller would have to refuse by closing the connection. (test
+//!    `an_answer_over_the_limit_becomes_an_error`)
+
+use brokerless_patterns::{Frame, Message};
+
+use super::call::{Form, Target};
+use crate::machine;
+use crate::service::Outcome;
+use crate::status::{Ran, Status};
+use crate::wire::{
+    Credit, ErrorHead, Load, Payload, ReplyHead, Version, encode_error, encode_plain_error,
+    encode_plain_reply, encode_reply,
+};
+
+/// Blobs of the longest answer: with its envelope and a long return path, its frames are within
+/// what sockets take by default.
+const BLOBS_MAX: usize = 1000;
+
+/// What an answer says beside its outcome.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Report {
+    pub(super) load: Option<Load>,
+    pub(super) credit: Option<Credit>,
+}
+
+impl Report {
+    pub(super) fn new(load: Option<machine::Load>, credit: Option<machine::Credit>) -> Self {
+        Report {
+            load: load.map(|load| Load {
+                in_flight: load.in_flight,
+                latency_us: u32::try_from(load.latency_us).unwrap_or(u32::MAX),
+                utilisation_permille: load.utilisation_permille,
+            }),
+            credit: credit.map(credit_on_the_wire),
+        }
+    }
+}
+
+pub(super) fn credit_on_the_wire(credit: machine::Credit) -> Credit {
+    Credit {
+        calls: credit.calls,
+        bytes: credit.bytes,
+    }
+}
+
+/// The message that ends a call.
+pub(super) fn of_outcome(target: &Target, outcome: Outcome, report: Report) -> Message {
+    match outcome {
+        Outcome::Answer(payload) => reply(target, payload, report),
+        Outcome::Failed { status, typed, ran } => error(target, &status, ran, typed, report),
+        // Nobody asks for the answer of a call that is answered later.
+        Outcome::Later => error(
+            target,
+            &Status::internal("the handler gave no answer"),
+            Ran::Yes,
+            None,
+            report,
+        ),
+    }
+}
+
+/// Why an answer cannot go out, if it is too large.
+pub(super) fn too_large(outcome: &Outcome, bytes_max: u64) -> Option<Status> {
+    let payload = match outcome {
+        Outcome::Answer(payload) => payload,
+        Outcome::Failed {
+            typed: Some(payload),
+            ..
+        } => payload,
+        Outcome::Failed { typed: None, .. } | Outcome::Later => return None,
+    };
+    let frames = std::iter::once(&payload.body).chain(&payload.blobs);
+    let largest = frames.map(|frame| frame.len() as u64).max().unwrap_or(0);
+    if largest > bytes_max {
+        return Some(Status::resource_exhausted(format!(
+            "the answer has a part of {largest} bytes: at most {bytes_max} are sent; raise the server's option blob_bytes_max, or split the answer"
+        )));
+    }
+    let blobs = payload.blobs.len();
+    (blobs > BLOBS_MAX).then(|| {
+        Status::resource_exhausted(format!(
+            "the answer has {blobs} blobs: at most {BLOBS_MAX} are sent; split the answer"
+        ))
+    })
+}
+
+fn reply(target: &Target, payload: Payload, report: Report) -> Message {
+    let (path, version) = match &target.form {
+        Form::Session(version) => (None, *version),
+        Form::Sessionless(path) => (Some(path), Version::NEWEST),
+        Form::Plain(path) => {
+            let frame = encode_plain_reply(&payload).unwrap_or_else(|fault| {
+                let status = Status::internal(format!("the answer cannot be encoded: {fault}"));
+                encode_plain_error(&status, Ran::Yes)
+            });
+            return path.put_before(Message::single(frame));
+        }
+    };
+    let head = ReplyHead {
+        id: target.id,
+        load: report.load,
+        credit: report.credit,
+    };
+    let envelope = encode_reply(&head, version);
+    let message = if target.oneway {
+        Message::single(envelope)
+    } else {
+        payload.into_message(envelope)
+    };
+    match path {
+        Some(path) => path.put_before(message),
+        None => message,
+    }
+}
+
+/// The message that says why there is no answer.
+pub(super) fn error(
+    target: &Target,
+    status: &Status,
+    ran: Ran,
+    typed: Option<Payload>,
+    report: Report,
+) -> Message {
+    let envelope = |version| -> Frame {
+        let mut head = ErrorHead::new(target.id, status, ran);
+        head.typed = typed.is_some();
+        head.load = report.load;
+        head.credit = report.credit;
+        encode_error(&head, version)
+    };
+    let (path, envelope) = match &target.form {
+        Form::Session(version) => (None, envelope(*version)),
+        Form::Sessionless(path) => (Some(path), envelope(Version::NEWEST)),
+        Form::Plain(path) => {
+            return path.put_before(Message::single(encode_plain_error(status, ran)));
+        }
+    };
+    let message = match typed {
+        Some(payload) => payload.into_message(envelope),
+        None => Message::single(envelope),
+    };
+    match path {
+        Some(path) => path.put_before(message),
+        None => message,
+    }
+}

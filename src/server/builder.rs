@@ -1,0 +1,580 @@
+//! What a server is told before it starts, and what is checked then.
+
+use std::hash::RandomState;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use brokerless_patterns::tap::Tap;
+use brokerless_patterns::{CloseReason, Engine, Options, Peer, Router};
+use parking_lot::Mutex;
+
+use super::Server;
+use super::drain;
+use super::intercept::Interceptor;
+use super::methods::{Methods, Place};
+use super::pool;
+use super::receive::Receiver;
+use super::serve::{Group, Settings, Shared};
+use super::session::Sessions;
+use crate::builtin::{self, Health};
+use crate::error::Error;
+use crate::machine::{Credit, LoadTracker, SessionLimits, WindowLimits};
+use crate::service::Service;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const TEBIBYTE: u64 = 1 << 40;
+/// Messages beside answers that may be queued for a caller, and answers to those over the window.
+const SLACK: usize = 1024;
+/// Bytes of the name that peers are told.
+const NAME_BYTES_MAX: usize = 255;
+
+/// A named pool: threads of its own, and the queue of calls that wait for them.
+///
+/// ```
+/// use brokerless::server::{Pool, Server};
+///
+/// let builder = Server::builder().pool("disk", Pool::new().threads(8).queue(10_000));
+/// # let _ = builder;
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct Pool {
+    threads: usize,
+    queue: usize,
+    queue_bytes: usize,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Pool {
+            threads: 4,
+            queue: 1024,
+            queue_bytes: 256 << 20,
+        }
+    }
+}
+
+impl Pool {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Threads, which is how many of its calls run at once. Default 4; 1 to 4,096.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// Calls that may wait; one more is refused with `RESOURCE_EXHAUSTED`. Default 1,024; 1 to
+    /// 1,000,000.
+    pub fn queue(mut self, calls: usize) -> Self {
+        self.queue = calls;
+        self
+    }
+
+    /// Bytes of the calls that wait; one call fits in any case. Default 256 MiB; 1 KiB to 1 TiB.
+    pub fn queue_bytes(mut self, bytes: usize) -> Self {
+        self.queue_bytes = bytes;
+        self
+    }
+}
+
+/// Builds a [`Server`].
+///
+/// The setters take what they are given; bounds are checked by [`bind`](Self::bind), which starts
+/// it.
+///
+/// # Worst-case memory
+///
+/// For each pool its queue's bytes; for each connection what its [`Options`] allow, two windows of
+/// bytes (what runs, and what came over the window and is being refused), and 4,096 short errors.
+#[must_use]
+pub struct ServerBuilder {
+    name: String,
+    services: Vec<Arc<dyn Service>>,
+    interceptors: Vec<Arc<dyn Interceptor>>,
+    pools: Vec<(String, Pool)>,
+    default: Pool,
+    engines: usize,
+    window: u32,
+    window_max: u32,
+    window_bytes_max: u64,
+    sessionless_max: u32,
+    blob_bytes_max: u64,
+    drain_timeout: Duration,
+    plain_timeout: Duration,
+    builtin: bool,
+    transport: Option<Options>,
+}
+
+impl Default for ServerBuilder {
+    fn default() -> Self {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        ServerBuilder {
+            name: String::new(),
+            services: Vec::new(),
+            interceptors: Vec::new(),
+            pools: Vec::new(),
+            default: Pool::new().threads(cores.max(4)),
+            engines: 1,
+            window: 16,
+            window_max: 1024,
+            window_bytes_max: 64 << 20,
+            sessionless_max: 1024,
+            blob_bytes_max: 16 << 20,
+            drain_timeout: Duration::from_secs(10),
+            plain_timeout: Duration::from_secs(10),
+            builtin: true,
+            transport: None,
+        }
+    }
+}
+
+impl ServerBuilder {
+    /// What it calls itself, for people. Default empty; at most 255 bytes.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Offers a service. Default: none but the built-in ones.
+    pub fn service(mut self, service: impl Service) -> Self {
+        self.services.push(Arc::new(service));
+        self
+    }
+
+    /// Adds a named pool, for methods that ask for it. Default: none but the default pool.
+    pub fn pool(mut self, name: impl Into<String>, pool: Pool) -> Self {
+        self.pools.push((name.into(), pool));
+        self
+    }
+
+    /// Handlers that the default pool runs at once, for each engine. Default the number of cores,
+    /// but 4 at least; 1 to 4,096.
+    ///
+    /// While all are taken, one more may run if its method has proved quick (under 50 us), so that
+    /// slow calls do not hold up quick ones.
+    pub fn workers(mut self, threads: usize) -> Self {
+        self.default.threads = threads;
+        self
+    }
+
+    /// Calls that may wait for the default pool, for each engine; one more is refused with
+    /// `RESOURCE_EXHAUSTED`. Default 1,024; 1 to 1,000,000.
+    pub fn queue(mut self, calls: usize) -> Self {
+        self.default.queue = calls;
+        self
+    }
+
+    /// Bytes of the calls that wait for the default pool, for each engine. Default 256 MiB; 1 KiB
+    /// to 1 TiB.
+    pub fn queue_bytes(mut self, bytes: usize) -> Self {
+        self.default.queue_bytes = bytes;
+        self
+    }
+
+    /// Engines over which the endpoints are spread in turn, each with its own receiving threads
+    /// and default pool. Default 1; 1 to 64.
+    ///
+    /// One engine reads with one thread at a time; several spread that over many cores.
+    pub fn engines(mut self, engines: usize) -> Self {
+        self.engines = engines;
+        self
+    }
+
+    /// Runs around every call, inside of those added before. Default: none.
+    pub fn interceptor(mut self, interceptor: impl Interceptor) -> Self {
+        self.interceptors.push(Arc::new(interceptor));
+        self
+    }
+
+    /// Calls that a new caller may have in flight. Default 16; 1 to 65,536. It grows with use, up
+    /// to `window_max`.
+    pub fn window(mut self, calls: u32) -> Self {
+        self.window = calls;
+        self
+    }
+
+    /// Calls that a caller may have in flight at most. Default 1,024; 1 to 65,536.
+    pub fn window_max(mut self, calls: u32) -> Self {
+        self.window_max = calls;
+        self
+    }
+
+    /// Bytes of arguments and blobs that a caller may have in flight at most; one call fits in any
+    /// case. Default 64 MiB; 64 KiB to 1 TiB.
+    pub fn window_bytes_max(mut self, bytes: u64) -> Self {
+        self.window_bytes_max = bytes;
+        self
+    }
+
+    /// Calls without a session that one device may have in flight for its clients. Default 1,024;
+    /// 1 to 65,536. A caller that is connected directly has one.
+    pub fn sessionless_max(mut self, calls: u32) -> Self {
+        self.sessionless_max = calls;
+        self
+    }
+
+    /// Bytes of the largest arguments and of the largest blob, both ways. Default 16 MiB; 1 to
+    /// 1 TiB. Callers are told.
+    ///
+    /// What is larger is answered with an error, as long as it is within the transport's
+    /// `frame_bytes_max`, beyond which the connection is closed. Without
+    /// [`transport`](Self::transport) that is twice as much, or 64 MiB if that is more.
+    pub fn blob_bytes_max(mut self, bytes: u64) -> Self {
+        self.blob_bytes_max = bytes;
+        self
+    }
+
+    /// What [`stop`](Server::stop) and dropping give calls and callers to come to an end. Default
+    /// 10 s; at most a day.
+    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
+        self.drain_timeout = timeout;
+        self
+    }
+
+    /// The deadline of calls that name none, from plain REQ sockets, where the method names none
+    /// either. Default 10 s; 1 ms to a day.
+    pub fn plain_timeout(mut self, timeout: Duration) -> Self {
+        self.plain_timeout = timeout;
+        self
+    }
+
+    /// Whether health, reflection and echo are offered. Default true.
+    pub fn builtin(mut self, offered: bool) -> Self {
+        self.builtin = offered;
+        self
+    }
+
+    /// Options of the sockets: limits on peers, heartbeats, TCP. Default [`Options::new`]. The
+    /// server sets the engine and `send_messages_max` itself.
+    pub fn transport(mut self, options: Options) -> Self {
+        self.transport = Some(options);
+        self
+    }
+
+    /// Starts a server that is bound to this endpoint.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind_all`](Self::bind_all).
+    pub fn bind(self, endpoint: &str) -> Result<Server, Error> {
+        self.bind_all([endpoint])
+    }
+
+    /// Starts a server that is bound to these endpoints.
+    ///
+    /// # Errors
+    ///
+    /// If an option is out of its bounds, two services have one name, a method asks for a pool
+    /// that is not there, no endpoint is given, or the system refuses one, or a thread. Nothing
+    /// runs then.
+    pub fn bind_all<E: AsRef<str>>(
+        self,
+        endpoints: impl IntoIterator<Item = E>,
+    ) -> Result<Server, Error> {
+        let endpoints: Vec<E> = endpoints.into_iter().collect();
+        if endpoints.is_empty() {
+            return Err(Error::NoEndpoints);
+        }
+        self.check()?;
+        let health = Health::default();
+        let methods = self.methods(&health)?;
+        let hooks = Arc::new(Hooks::default());
+        let groups = self.groups(&hooks)?;
+        for (group, endpoint) in groups.iter().cycle().zip(&endpoints) {
+            group.router.bind_to(endpoint.as_ref())?;
+        }
+        let settings = self.settings();
+        let named = self.pools.iter().map(|(name, pool)| {
+            pool::Pool::new(name, pool.threads, false, pool.queue, pool.queue_bytes)
+        });
+        let shared = Arc::new(Shared::new(
+            settings,
+            methods,
+            self.interceptors,
+            groups,
+            named.collect(),
+            Sessions::default(),
+            health,
+        ));
+        *hooks.shared.lock() = Arc::downgrade(&shared);
+        // Dropped if a thread is refused, it ends those that run.
+        let server = Server { shared };
+        employ(&server.shared, self.default.threads)?;
+        Ok(server)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if self.name.len() > NAME_BYTES_MAX {
+            let bytes = format!("{} bytes long", self.name.len());
+            return Err(Error::option("name", bytes, "it has at most 255 bytes"));
+        }
+        check_pool(&self.default, "workers")?;
+        for (index, (name, pool)) in self.pools.iter().enumerate() {
+            check_pool(pool, "threads")?;
+            let before = self.pools.iter().take(index);
+            if name.is_empty() || before.clone().any(|(other, _)| other == name) {
+                let rule = "each pool has a name of its own, which is not empty";
+                return Err(Error::option("pool", format!("`{name}`"), rule));
+            }
+        }
+        within("engines", self.engines as u64, 1, 64, "it is 1 to 64")?;
+        let calls = "it is 1 to 65,536 calls";
+        within("window", self.window.into(), 1, 65_536, calls)?;
+        within("window_max", self.window_max.into(), 1, 65_536, calls)?;
+        within(
+            "sessionless_max",
+            self.sessionless_max.into(),
+            1,
+            65_536,
+            calls,
+        )?;
+        let bytes = "it is 65,536 bytes to 1 TiB";
+        let window_bytes_max = self.window_bytes_max;
+        within(
+            "window_bytes_max",
+            window_bytes_max,
+            64 << 10,
+            TEBIBYTE,
+            bytes,
+        )?;
+        let bytes = "it is 1 byte to 1 TiB";
+        within("blob_bytes_max", self.blob_bytes_max, 1, TEBIBYTE, bytes)?;
+        if self.drain_timeout > DAY {
+            let given = format!("{:?}", self.drain_timeout);
+            return Err(Error::option("drain_timeout", given, "it is at most a day"));
+        }
+        if self.plain_timeout > DAY || self.plain_timeout < Duration::from_millis(1) {
+            let given = format!("{:?}", self.plain_timeout);
+            return Err(Error::option("plain_timeout", given, "it is 1 ms to a day"));
+        }
+        Ok(())
+    }
+
+    fn methods(&self, health: &Health) -> Result<Methods, Error> {
+        let mut methods = Methods::new();
+        let mut offer = |service: Arc<dyn Service>| -> Result<(), Error> {
+            let mut missing = None;
+            let name = service.info().name;
+            let added = methods.add(service, |info| {
+                if info.inline {
+                    return Place::Inline;
+                }
+                let Some(wanted) = info.pool else {
+                    return Place::Default;
+                };
+                match self.pools.iter().position(|(name, _)| name == wanted) {
+                    Some(index) => Place::Named(index),
+                    None => {
+                        missing = Some(info);
+                        Place::Default
+                    }
+                }
+            });
+            if let Some(info) = missing {
+                return Err(Error::UnknownPool {
+                    pool: info.pool.unwrap_or_default().to_owned(),
+                    method: info.path.to_owned(),
+                });
+            }
+            if !added {
+                let service = name.to_owned();
+                return Err(Error::DuplicateService { service });
+            }
+            Ok(())
+        };
+        for service in &self.services {
+            offer(service.clone())?;
+        }
+        if self.builtin {
+            let offered: Vec<_> = self.services.iter().map(|service| service.info()).collect();
+            for service in builtin::services(&offered, health) {
+                offer(service)?;
+            }
+        }
+        Ok(methods)
+    }
+
+    fn groups(&self, hooks: &Arc<Hooks>) -> Result<Vec<Group>, Error> {
+        let frame_bytes_max = self.blob_bytes_max.saturating_mul(2).min(TEBIBYTE);
+        let transport = self.transport.clone().unwrap_or_else(|| {
+            Options::new()
+                .frame_bytes_max(frame_bytes_max.max(64 << 20))
+                .message_bytes_max(frame_bytes_max.max(64 << 20))
+        });
+        let window = self.window_max.max(self.sessionless_max) as usize;
+        let transport = transport.send_messages_max(2 * window + SLACK);
+        let group = |_| -> Result<Group, Error> {
+            let engine = Engine::new().map_err(brokerless_patterns::Error::System)?;
+            let router = Router::with_tap(transport.clone().engine(&engine), hooks.clone())?;
+            let pool = &self.default;
+            Ok(Group {
+                engine,
+                router,
+                pool: pool::Pool::new("", pool.threads, true, pool.queue, pool.queue_bytes),
+                load: Mutex::new(LoadTracker::new(pool.threads)),
+            })
+        };
+        (0..self.engines).map(group).collect()
+    }
+
+    fn settings(&self) -> Settings {
+        let bytes = self.window_bytes_max;
+        let defaults = WindowLimits::default();
+        let window = WindowLimits {
+            start: Credit::new(self.window, defaults.start.bytes.min(bytes)),
+            max: Credit::new(self.window_max, bytes),
+            ..defaults
+        };
+        let limits = |calls| SessionLimits {
+            window,
+            implicit: Credit::new(calls, bytes),
+        };
+        Settings {
+            name: self.name.clone(),
+            blob_bytes_max: self.blob_bytes_max,
+            drain_timeout: self.drain_timeout,
+            plain_timeout: self.plain_timeout,
+            direct: limits(1),
+            through_device: limits(self.sessionless_max),
+        }
+    }
+}
+
+impl std::fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let services = self.services.iter().map(|service| service.info().name);
+        f.debug_struct("ServerBuilder")
+            .field("name", &self.name)
+            .field("services", &services.collect::<Vec<_>>())
+            .field("pools", &self.pools)
+            .finish_non_exhaustive()
+    }
+}
+
+fn check_pool(pool: &Pool, threads: &'static str) -> Result<(), Error> {
+    within(threads, pool.threads as u64, 1, 4096, "it is 1 to 4,096")?;
+    within(
+        "queue",
+        pool.queue as u64,
+        1,
+        1_000_000,
+        "it is 1 to 1,000,000 calls",
+    )?;
+    let bytes = "it is 1 KiB to 1 TiB";
+    within(
+        "queue_bytes",
+        pool.queue_bytes as u64,
+        1024,
+        TEBIBYTE,
+        bytes,
+    )
+}
+
+fn within(
+    option: &'static str,
+    value: u64,
+    least: u64,
+    most: u64,
+    rule: &'static str,
+) -> Result<(), Error> {
+    if (least..=most).contains(&value) {
+        Ok(())
+    } else {
+        Err(Error::option(option, value, rule))
+    }
+}
+
+/// Starts the threads: for each engine one for each seat, the quick one's too, and one that
+/// receives while all of these run handlers; and those of the named pools.
+fn employ(shared: &Arc<Shared>, workers: usize) -> Result<(), Error> {
+    let paths = RandomState::new();
+    for group in 0..shared.groups.len() {
+        for _ in 0..workers + 2 {
+            let receiver = Receiver::new(shared.clone(), group, paths.clone());
+            start(shared, "bl-worker".to_owned(), move || receiver.run())?;
+        }
+    }
+    for index in 0..shared.named.len() {
+        let pool = shared.named.get(index);
+        let (name, threads) = pool.map_or(("", 0), |pool| (pool.name(), pool.seats()));
+        for _ in 0..threads {
+            let own = shared.clone();
+            start(shared, format!("bl-{name}"), move || {
+                let Some(pool) = own.named.get(index) else {
+                    return;
+                };
+                while let Some(job) = pool.take() {
+                    own.run_job(job, false);
+                    pool.done();
+                }
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn start(
+    shared: &Arc<Shared>,
+    name: String,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<(), Error> {
+    /// However the thread ends, it is seen.
+    struct Enlisted(Arc<Shared>);
+    impl Drop for Enlisted {
+        fn drop(&mut self) {
+            self.0.drain.dismiss();
+        }
+    }
+    shared.drain.enlist();
+    let enlisted = Enlisted(shared.clone());
+    // A name with a zero byte would be refused by panicking.
+    let name: String = name.chars().filter(|c| *c != '\0').collect();
+    let started = thread::Builder::new().name(name).spawn(move || {
+        let _enlisted = enlisted;
+        work();
+    });
+    started.map(drop).map_err(Error::Thread)
+}
+
+/// Hears of connections that end.
+#[derive(Default)]
+struct Hooks {
+    shared: Mutex<std::sync::Weak<Shared>>,
+    gone: Mutex<Vec<u64>>,
+}
+
+impl Tap for Hooks {
+    fn takes_messages(&self) -> bool {
+        false
+    }
+
+    fn take(&self, _: &Peer, _: brokerless_patterns::Message) {}
+
+    fn gone(&self, peer: &Peer, _: &CloseReason) {
+        self.gone.lock().push(peer.id());
+    }
+
+    fn settle(&self) {
+        let gone = std::mem::take(&mut *self.gone.lock());
+        if gone.is_empty() {
+            return;
+        }
+        let Some(shared) = self.shared.lock().upgrade() else {
+            return;
+        };
+        for peer in gone {
+            shared.gone(peer);
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drain::begin(&self.shared, self.shared.settings.drain_timeout);
+        self.shared.drain.wait();
+    }
+}

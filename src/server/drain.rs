@@ -1,0 +1,249 @@
+//! The end of a server: callers are told, what is here is run, what is left is answered `No`.
+//!
+//! ```text
+//! stop ──► draining ── nothing is left ─────────────────────────────────┐
+//!          listeners closed, bye to callers;                            ▼
+//!          what waits or comes from them still runs                  closed: answers written,
+//!              │ the time is up                                      threads gone
+//!              ▼                                                        ▲
+//!          stopping: what waits is answered UNAVAILABLE, `No`; ─────────┘
+//!          handlers see themselves cancelled, for GRACE
+//! ```
+//!
+//! # Invariants
+//!
+//! 1. A drain ends by its deadline, GRACE, and the linger time. (test
+//!    `a_drain_ends_by_its_deadline_whatever_handlers_do`)
+//! 2. What waits is run or answered `No`. (tests `a_drain_runs_what_waits`,
+//!    `what_waits_beyond_the_drains_deadline_is_answered_no`)
+//! 3. A connection is closed once its caller has said bye, or at the deadline. (test
+//!    `a_drain_waits_for_every_callers_bye`)
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use brokerless_patterns::{Message, Unsent};
+use parking_lot::{Condvar, Mutex};
+
+use super::serve::{Phase, Shared, leaving};
+use super::stats::Count;
+use crate::wire::encode_bye;
+
+/// What handlers that run beyond the deadline are given to see it, and callers to read the last
+/// answers.
+const GRACE: Duration = Duration::from_millis(250);
+/// How often it is looked whether anything is left, at least and at most.
+const LOOKS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
+/// What threads that have nothing to do any more are given to go.
+const PARTING: Duration = Duration::from_secs(1);
+
+/// How a server ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct DrainReport {
+    /// How long it took.
+    pub took: Duration,
+    /// Callers that were told to send no more.
+    pub told: usize,
+    /// Of these, those that had neither agreed nor gone at the end.
+    pub unheard: usize,
+    /// Calls answered meanwhile after they had run.
+    pub finished: u64,
+    /// Calls that waited at the deadline and were answered that they have not run.
+    pub refused: u64,
+    /// Calls whose handlers ran on when the server was closed: their callers do not know whether
+    /// they ran.
+    pub running: u64,
+    /// Answers that could not be written.
+    pub unsent: usize,
+}
+
+impl DrainReport {
+    /// Whether every call was answered with what its handler gave, and every answer written.
+    pub fn is_clean(&self) -> bool {
+        self.refused == 0 && self.running == 0 && self.unsent == 0
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    begun: bool,
+    deadline: Option<Instant>,
+    report: Option<DrainReport>,
+    threads: usize,
+}
+
+/// The drain of one server.
+#[derive(Debug, Default)]
+pub(super) struct Drain {
+    state: Mutex<State>,
+    news: Condvar,
+}
+
+impl Drain {
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Something may have ended: whoever waits for that looks again.
+    pub(super) fn moved(&self, phase: Phase) {
+        if phase >= Phase::Draining {
+            drop(self.state.lock());
+            self.news.notify_all();
+        }
+    }
+
+    /// What is left of the drain, in microseconds.
+    pub(super) fn left_us(&self, now: Instant) -> u64 {
+        let deadline = self.state.lock().deadline;
+        let left = deadline.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
+        u64::try_from(left.as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// A thread of the server begins.
+    pub(super) fn enlist(&self) {
+        self.state.lock().threads += 1;
+    }
+
+    /// One has ended.
+    pub(super) fn dismiss(&self) {
+        self.state.lock().threads -= 1;
+        self.news.notify_all();
+    }
+
+    /// Waits until the server has ended.
+    pub(super) fn wait(&self) -> DrainReport {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(report) = state.report {
+                return report;
+            }
+            self.news.wait(&mut state);
+        }
+    }
+
+    /// Waits until `done`, looking again whenever something has moved; false at the deadline.
+    fn until(&self, deadline: Instant, mut done: impl FnMut() -> bool) -> bool {
+        let (least, most) = LOOKS;
+        loop {
+            let looked = Instant::now();
+            if done() {
+                return true;
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                return false;
+            }
+            let mut state = self.state.lock();
+            self.news.wait_until(&mut state, deadline.min(now + most));
+            // Many calls may end at once; one look is enough for all of them.
+            let next = deadline.min(looked + least);
+            while Instant::now() < next {
+                self.news.wait_until(&mut state, next);
+            }
+        }
+    }
+}
+
+/// Ends a server within this time, on a thread of its own; the first one who asks says how long.
+pub(super) fn begin(shared: &Arc<Shared>, within: Duration) {
+    {
+        let mut state = shared.drain.state.lock();
+        if std::mem::replace(&mut state.begun, true) {
+            return;
+        }
+        // At most a day, as the builder has it.
+        state.deadline = Some(Instant::now() + within.min(Duration::from_secs(24 * 3600)));
+    }
+    let own = shared.clone();
+    let thread = std::thread::Builder::new().name("bl-drain".to_owned());
+    if thread.spawn(move || end(&own)).is_err() {
+        end(shared);
+    }
+}
+
+fn end(shared: &Arc<Shared>) {
+    let began = Instant::now();
+    let deadline = shared.drain.state.lock().deadline.unwrap_or(began);
+    let mut report = DrainReport::default();
+    let run_before = ran(shared);
+    shared.enter(Phase::Draining);
+    shared.health.drain();
+    for group in &shared.groups {
+        for endpoint in group.router.local_endpoints() {
+            // One that is unbound already is what is wanted.
+            let _ = group.router.unbind(&endpoint);
+        }
+    }
+    let left = shared.drain.left_us(began);
+    for session in shared.sessions.all() {
+        let says_bye = session.lock().machine.drain();
+        if says_bye {
+            report.told += 1;
+            shared.tell(&session, Message::single(encode_bye(left)));
+        }
+    }
+    if !shared.drain.until(deadline, || is_quiet(shared)) {
+        report.refused = give_up(shared);
+        shared
+            .drain
+            .until(Instant::now() + GRACE, || is_quiet(shared));
+    }
+    let unheard = shared.sessions.all();
+    let unheard = unheard.iter().filter(|session| {
+        let machine = &session.lock().machine;
+        machine.is_greeted() && !machine.is_quiet()
+    });
+    report.unheard = unheard.count();
+    report.finished = ran(shared).saturating_sub(run_before);
+    report.running = shared.in_flight.load(std::sync::atomic::Ordering::Relaxed);
+    close(shared, &mut report);
+    report.took = began.elapsed();
+    shared.drain.state.lock().report = Some(report);
+    shared.drain.news.notify_all();
+}
+
+fn ran(shared: &Shared) -> u64 {
+    shared.counts.get(Count::Answered) + shared.counts.get(Count::Failed)
+}
+
+/// Whether nothing runs or waits, and no caller may send more.
+fn is_quiet(shared: &Shared) -> bool {
+    let in_flight = shared.in_flight.load(std::sync::atomic::Ordering::SeqCst);
+    let sessions = shared.sessions.all();
+    in_flight == 0
+        && sessions
+            .iter()
+            .all(|session| session.lock().machine.is_quiet())
+}
+
+/// Begins nothing more, and answers what waits; says how many.
+fn give_up(shared: &Arc<Shared>) -> u64 {
+    shared.enter(Phase::Stopping);
+    for session in shared.sessions.all() {
+        session.lock().machine.stop();
+    }
+    let before = shared.counts.get(Count::Draining);
+    let default = shared.groups.iter().map(|group| &group.pool);
+    for pool in default.chain(&shared.named) {
+        for job in pool.remove_all() {
+            shared.refuse(&job, &leaving(), Count::Draining);
+        }
+    }
+    shared.counts.get(Count::Draining) - before
+}
+
+fn close(shared: &Arc<Shared>, report: &mut DrainReport) {
+    shared.enter(Phase::Stopped);
+    for group in &shared.groups {
+        let Unsent { messages, .. } = group.router.close();
+        report.unsent += messages;
+        group.pool.close();
+    }
+    for pool in &shared.named {
+        pool.close();
+    }
+    let parting = Instant::now() + PARTING;
+    let gone = || shared.drain.state.lock().threads == 0;
+    shared.drain.until(parting, gone);
+}

@@ -1,0 +1,549 @@
+//! What the threads of a server share, and a call from its start to its answer.
+//!
+//! ```text
+//!  receive.rs: a message -> an envelope -> a call
+//!       |  inline, or a seat is free                no seat, or a named pool
+//!       v                                           v
+//!      begin ── execute ── finish          enqueue ... run_job: begin ── execute ── finish
+//!                  └ Outcome::Later ... finish, by whoever holds the call
+//! ```
+//!
+//! No lock is held while a handler runs or an answer is sent.
+//!
+//! # Invariants
+//!
+//! 1. A panic ends its call with `INTERNAL`, and nothing else. (test
+//!    `a_panic_is_an_error_and_its_worker_lives_on`)
+//! 2. A call whose deadline has passed, or that was cancelled, is not begun. (tests
+//!    `a_call_whose_deadline_passed_in_the_queue_is_not_run`,
+//!    `a_cancelled_call_that_waits_is_never_run`)
+//! 3. An answer that finds no room is not lost silently: its caller is told as soon as there is
+//!    room. (test `an_answer_without_room_becomes_an_error`)
+
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use brokerless_patterns::{Engine, Message, Router, SendRefusal};
+use parking_lot::Mutex;
+
+use super::answer::{self, Report};
+use super::call::{Call, Job, Live, Target};
+use super::drain::Drain;
+use super::intercept::{Interceptor, Next};
+use super::methods::{Method, Methods};
+use super::pool::{Pool, Pushed, Seat, Waiting};
+use super::session::{Session, Sessions};
+use super::stats::{Count, Counts, MethodStats, ServerStats};
+use crate::builtin::Health;
+use crate::deadline::Scope;
+use crate::machine::{self, LoadTracker, Refusal, SessionLimits, Start, Ticket, Time};
+use crate::service::{Outcome, Request};
+use crate::status::{Ran, Status};
+
+/// Answers without room of which one caller is told later.
+const OWED_MAX: usize = 4096;
+
+/// What a server is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    Serving,
+    /// It runs what it has, and sends callers away.
+    Draining,
+    /// Its time is up: nothing is begun any more.
+    Stopping,
+    Stopped,
+}
+
+/// What belongs to one engine.
+pub(super) struct Group {
+    pub(super) engine: Engine,
+    pub(super) router: Router,
+    pub(super) pool: Pool<Ticket, Job>,
+    pub(super) load: Mutex<LoadTracker>,
+}
+
+/// What a server was told.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) name: String,
+    pub(super) blob_bytes_max: u64,
+    pub(super) drain_timeout: Duration,
+    /// How long a plain call may take, which names no deadline.
+    pub(super) plain_timeout: Duration,
+    /// Of callers that are directly connected.
+    pub(super) direct: SessionLimits,
+    /// Of devices that stand between, before they have said more.
+    pub(super) through_device: SessionLimits,
+}
+
+/// What all threads of a server share.
+pub(super) struct Shared {
+    pub(super) settings: Settings,
+    pub(super) origin: Instant,
+    pub(super) methods: Methods,
+    pub(super) interceptors: Vec<Arc<dyn Interceptor>>,
+    pub(super) groups: Vec<Group>,
+    pub(super) named: Vec<Pool<Ticket, Job>>,
+    pub(super) sessions: Sessions,
+    pub(super) counts: Counts,
+    pub(super) in_flight: AtomicU64,
+    phase: AtomicU8,
+    pub(super) drain: Drain,
+    pub(super) health: Health,
+}
+
+impl Shared {
+    pub(super) fn new(
+        settings: Settings,
+        methods: Methods,
+        interceptors: Vec<Arc<dyn Interceptor>>,
+        groups: Vec<Group>,
+        named: Vec<Pool<Ticket, Job>>,
+        sessions: Sessions,
+        health: Health,
+    ) -> Self {
+        Shared {
+            settings,
+            origin: Instant::now(),
+            methods,
+            interceptors,
+            groups,
+            named,
+            sessions,
+            counts: Counts::new(),
+            in_flight: AtomicU64::new(0),
+            phase: AtomicU8::new(Phase::Serving as u8),
+            drain: Drain::new(),
+            health,
+        }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::SeqCst) {
+            0 => Phase::Serving,
+            1 => Phase::Draining,
+            2 => Phase::Stopping,
+            _ => Phase::Stopped,
+        }
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::SeqCst);
+    }
+
+    /// Whether nothing is begun any more.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.phase() >= Phase::Stopping
+    }
+
+    pub(super) fn time(&self, now: Instant) -> Time {
+        let since = now.saturating_duration_since(self.origin).as_nanos();
+        Time::from_nanos(u64::try_from(since).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn group_of(&self, session: &Session) -> Option<&Group> {
+        self.groups.get(session.group)
+    }
+
+    // Running.
+
+    /// Runs a call that has begun, and answers it unless somebody else will.
+    pub(super) fn run(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        call: &Call,
+        message: &Message,
+        begun: Instant,
+    ) {
+        let Some(method) = self.methods.get(call.method) else {
+            return;
+        };
+        method.calls.fetch_add(1, Ordering::Relaxed);
+        let (outcome, deferred) = self.execute(session, call, method, message);
+        let ended = Instant::now();
+        let took = ended.saturating_duration_since(begun);
+        method.learned.ran(took);
+        if !deferred {
+            self.finish(session, call, outcome, took, ended);
+        }
+    }
+
+    /// Runs the handler; also says whether the call is answered by somebody else.
+    fn execute(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        call: &Call,
+        method: &Method,
+        message: &Message,
+    ) -> (Outcome, bool) {
+        let live = Live {
+            server: self,
+            session,
+            call,
+            about: method.about,
+            info: method.info,
+            deferred: Cell::new(false),
+        };
+        let (body, blobs) = call.body.of(message);
+        let request = Request {
+            body,
+            blobs,
+            encoding: call.encoding,
+            running: &live,
+        };
+        let scope = Scope::enter(call.deadline);
+        let next = Next::new(&self.interceptors, &*method.service, method.index);
+        let result = catch_unwind(AssertUnwindSafe(|| next.run(request)));
+        drop(scope);
+        let outcome = result.unwrap_or_else(|panic| {
+            self.counts.one(Count::Panicked);
+            discard(panic);
+            let path = method.info.path;
+            Outcome::failed(Status::internal(format!("the handler of {path} panicked")))
+        });
+        (outcome, live.deferred.get())
+    }
+
+    /// Takes up a call that has waited, and runs it if it is still wanted.
+    pub(super) fn run_job(self: &Arc<Self>, job: Job, hands_on: bool) {
+        let Job {
+            session,
+            call,
+            message,
+        } = job;
+        let now = Instant::now();
+        let time = self.time(now);
+        let start = session.lock().machine.start(time, call.ticket);
+        match start {
+            Start::Run => {
+                if hands_on {
+                    self.hand_on(&session, call.method);
+                }
+                self.run(&session, &call, &message, now);
+            }
+            Start::Refused(refusal, credit) => {
+                self.ended(&session);
+                self.turn_away(&session, &call.target, refusal, credit);
+            }
+            Start::Gone => self.ended(&session),
+        }
+    }
+
+    /// Runs what waits for this seat, until nothing does.
+    pub(super) fn run_waiting(self: &Arc<Self>, group: &Group, seat: Seat) {
+        while let Some(job) = group.pool.next(seat) {
+            self.run_job(job, true);
+        }
+    }
+
+    /// Lets another thread receive while a slow handler runs.
+    pub(super) fn hand_on(&self, session: &Session, method: usize) {
+        let slow = self
+            .methods
+            .get(method)
+            .is_some_and(|m| m.learned.is_slow());
+        if slow && let Some(group) = self.group_of(session) {
+            group.engine.hand_on();
+        }
+    }
+
+    /// Puts a call into its pool's queue; `seats` if the pool's calls run on receiving threads.
+    pub(super) fn enqueue(
+        self: &Arc<Self>,
+        group: &Group,
+        pool: &Pool<Ticket, Job>,
+        job: Job,
+        seats: bool,
+    ) {
+        let method = self.methods.get(job.call.method);
+        let waiting = Waiting {
+            caller: job.session.id(),
+            id: job.call.ticket,
+            bytes: job.message.bytes(),
+            quick: method.is_some_and(|method| method.learned.is_quick()),
+            job,
+        };
+        let pushed = if seats {
+            pool.push(waiting)
+        } else {
+            pool.give(waiting)
+        };
+        match pushed {
+            Pushed::Queued => {}
+            Pushed::Run(job, seat) => {
+                self.run_job(job, true);
+                self.run_waiting(group, seat);
+            }
+            Pushed::Full(job) => {
+                let status = self.is_full(pool, &job.call);
+                self.refuse(&job, &status, Count::QueueFull);
+            }
+            Pushed::Closed(job) => self.refuse(&job, &leaving(), Count::Draining),
+        }
+    }
+
+    fn is_full(&self, pool: &Pool<Ticket, Job>, call: &Call) -> Status {
+        let (name, most) = (pool.name(), pool.queue_max());
+        let text = if name.is_empty() {
+            format!(
+                "the server's queue is full: {most} calls, or its bytes; raise its options queue and queue_bytes, or workers"
+            )
+        } else {
+            format!(
+                "the queue of pool {name} is full: {most} calls, or its bytes; raise its options queue and queue_bytes, or threads"
+            )
+        };
+        // By then about half of the queue will have been worked off.
+        let method = self.methods.get(call.method);
+        let each = method.map_or(Duration::ZERO, |method| method.learned.mean());
+        let rounds = u32::try_from(most / pool.seats().max(1) / 2).unwrap_or(u32::MAX);
+        let wait = each.saturating_mul(rounds);
+        let wait = wait.clamp(Duration::from_millis(1), Duration::from_secs(1));
+        Status::resource_exhausted(text).with_retry_after(wait)
+    }
+
+    // Ending.
+
+    /// A call has run: answers it.
+    pub(super) fn finish(
+        &self,
+        session: &Session,
+        call: &Call,
+        outcome: Outcome,
+        busy: Duration,
+        now: Instant,
+    ) {
+        let time = self.time(now);
+        let finish = session.lock().machine.finish(time, call.ticket);
+        let in_flight = self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let Some(finish) = finish else {
+            self.drain.moved(self.phase());
+            return;
+        };
+        let load = self.group_of(session).map(|group| {
+            let mut load = group.load.lock();
+            // A call that is answered later keeps nobody busy meanwhile.
+            let waited = (finish.queued + finish.ran).saturating_sub(busy);
+            load.arrived();
+            load.finished(time, waited, busy);
+            let mut report = load.report();
+            report.in_flight = u32::try_from(in_flight.saturating_sub(1)).unwrap_or(u32::MAX);
+            report
+        });
+        let outcome = match answer::too_large(&outcome, self.settings.blob_bytes_max) {
+            Some(status) => Outcome::failed(status),
+            None => outcome,
+        };
+        let ran = self.count(call, &outcome);
+        let report = Report::new(load, finish.credit);
+        let message = answer::of_outcome(&call.target, outcome, report);
+        self.send_answer(session, &call.target, message, ran);
+        self.drain.moved(self.phase());
+    }
+
+    /// Counts how a call came out; says whether it ran.
+    fn count(&self, call: &Call, outcome: &Outcome) -> Ran {
+        if let Outcome::Answer(_) = outcome {
+            self.counts.one(Count::Answered);
+            return Ran::Yes;
+        }
+        self.counts.one(Count::Failed);
+        if let Some(method) = self.methods.get(call.method) {
+            method.failed.fetch_add(1, Ordering::Relaxed);
+        }
+        match outcome {
+            Outcome::Failed { ran, .. } => *ran,
+            Outcome::Answer(_) | Outcome::Later => Ran::Yes,
+        }
+    }
+
+    /// A call that was admitted has ended without having run.
+    pub(super) fn ended(&self, session: &Session) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let _ = session;
+        self.drain.moved(self.phase());
+    }
+
+    /// Refuses a call that waits.
+    pub(super) fn refuse(&self, job: &Job, status: &Status, why: Count) {
+        let time = self.time(Instant::now());
+        let full = why == Count::QueueFull;
+        let finish = job
+            .session
+            .lock()
+            .machine
+            .refuse(time, job.call.ticket, full);
+        self.ended(&job.session);
+        if let Some(finish) = finish {
+            self.counts.one(why);
+            let report = Report::new(None, finish.credit);
+            self.say_no(&job.session, &job.call.target, status, report);
+        }
+    }
+
+    /// Answers a call that the session's machine refused.
+    pub(super) fn turn_away(
+        &self,
+        session: &Session,
+        target: &Target,
+        refusal: Refusal,
+        credit: Option<machine::Credit>,
+    ) {
+        let (why, status) = match refusal {
+            Refusal::Overrun => (
+                Count::Overrun,
+                Status::resource_exhausted(
+                    "the caller has more in flight than its window allows: wait for an answer first",
+                ),
+            ),
+            Refusal::AfterBye => (
+                Count::Draining,
+                Status::unavailable("the caller has said bye: begin a new session"),
+            ),
+            Refusal::Draining => (Count::Draining, leaving()),
+            Refusal::Expired => (
+                Count::Expired,
+                Status::deadline_exceeded("the deadline passed before the call was begun"),
+            ),
+            Refusal::Cancelled => (
+                Count::Cancelled,
+                Status::cancelled("the caller cancelled the call before it was begun"),
+            ),
+        };
+        self.counts.one(why);
+        self.say_no(session, target, &status, Report::new(None, credit));
+    }
+
+    /// Answers a call that has not run and will not.
+    pub(super) fn say_no(
+        &self,
+        session: &Session,
+        target: &Target,
+        status: &Status,
+        report: Report,
+    ) {
+        let message = answer::error(target, status, Ran::No, None, report);
+        self.send_answer(session, target, message, Ran::No);
+    }
+
+    // Sending.
+
+    fn send_answer(&self, session: &Session, target: &Target, message: Message, ran: Ran) {
+        if session.has_owed() {
+            self.pay(session);
+        }
+        let Some(group) = self.group_of(session) else {
+            return;
+        };
+        let Err(error) = group.router.send(&session.peer, message) else {
+            return;
+        };
+        if error.reason() != SendRefusal::Full {
+            self.counts.one(Count::UnsentGone);
+            return;
+        }
+        let status = Status::resource_exhausted(
+            "the answer found no room: the caller does not read its answers; lower its window, or raise send_bytes_max of the server's transport",
+        );
+        let told = answer::error(target, &status, ran, None, Report::default());
+        let mut state = session.lock();
+        let room = state.owed.len() < OWED_MAX;
+        if room {
+            state.owed.push_back(told);
+            session.set_owed(true);
+        }
+        drop(state);
+        self.counts.one(if room {
+            Count::UnsentFull
+        } else {
+            Count::UnsentLost
+        });
+    }
+
+    /// Tells a caller of the answers that found no room, as far as there is some now.
+    pub(super) fn pay(&self, session: &Session) {
+        let Some(group) = self.group_of(session) else {
+            return;
+        };
+        loop {
+            let mut state = session.lock();
+            let Some(message) = state.owed.pop_front() else {
+                session.set_owed(false);
+                return;
+            };
+            drop(state);
+            if let Err(error) = group.router.send(&session.peer, message) {
+                if error.reason() == SendRefusal::Full {
+                    session.lock().owed.push_front(error.into_message());
+                }
+                return;
+            }
+        }
+    }
+
+    /// Sends what is no answer to a call; a caller that has gone or does not read learns it in
+    /// other ways.
+    pub(super) fn tell(&self, session: &Session, message: Message) {
+        if let Some(group) = self.group_of(session)
+            && group.router.send(&session.peer, message).is_err()
+        {
+            self.counts.one(Count::UnsentGone);
+        }
+    }
+
+    // Leaving.
+
+    /// A connection has ended.
+    pub(super) fn gone(&self, peer: u64) {
+        let Some(session) = self.sessions.remove(peer) else {
+            return;
+        };
+        let abandoned = session.leave();
+        self.counts.add(Count::Abandoned, u64::from(abandoned));
+        let default = self.groups.iter().map(|group| &group.pool);
+        for pool in default.chain(&self.named) {
+            for job in pool.remove_caller(peer) {
+                self.ended(&job.session);
+            }
+        }
+        self.drain.moved(self.phase());
+    }
+
+    pub(super) fn stats(&self) -> ServerStats {
+        let mut stats = ServerStats::default();
+        self.counts.fill(&mut stats);
+        stats.in_flight = self.in_flight.load(Ordering::Relaxed);
+        stats.callers = self.sessions.len();
+        let default = self.groups.iter().map(|group| &group.pool);
+        stats.pools = default.chain(&self.named).map(Pool::stats).collect();
+        let method = |method: &Method| MethodStats {
+            path: method.info.path,
+            calls: method.calls.load(Ordering::Relaxed),
+            failed: method.failed.load(Ordering::Relaxed),
+            duration: method.learned.mean(),
+        };
+        stats.methods = self.methods.iter().map(method).collect();
+        stats.sockets = self
+            .groups
+            .iter()
+            .map(|group| group.router.stats())
+            .collect();
+        stats
+    }
+}
+
+/// Why a server that leaves runs nothing more.
+pub(super) fn leaving() -> Status {
+    Status::unavailable("the server is leaving: call another one")
+}
+
+/// Drops what a handler panicked with, which may panic again.
+fn discard(panic: Box<dyn Any + Send>) {
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        std::mem::forget(again);
+    }
+}
