@@ -72,6 +72,27 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "brokerless")]
+    fn the_bytes_are_those_of_brokerless() {
+        use std::time::Duration;
+
+        use brokerless::wire::{CallHead, Encoder, Version, encode_call};
+
+        // An id of the length that ids have, and a first argument with as many digits.
+        let number = 0x0123_4567_89ab_cdef;
+        let left = Duration::from_secs(10).as_micros() as u64;
+        let head = CallHead::new(number, "calc.v1.add", left);
+        let envelope = encode_call(&head, Version::Two).expect("an envelope");
+        let mut arguments = Encoder::arguments(2);
+        arguments.put(&i64::from(number as u32)).expect("a number");
+        arguments.put(&1_i64).expect("a number");
+        let body = arguments.finish().body;
+        let bytes = call(number);
+        assert_eq!(bytes[2..2 + envelope.len()], envelope[..]);
+        assert_eq!(bytes[2 + envelope.len() + 2..], body[..]);
+    }
+
+    #[test]
     fn another_answer_is_seen() {
         assert!(check(&call(3), 3).is_ok() && check(&slow_call(3), 3).is_ok());
         assert!(check(&call(3), 4).is_err());

@@ -11,6 +11,8 @@
 mod bytes;
 mod raw;
 
+#[cfg(feature = "brokerless")]
+mod brokerless;
 #[cfg(feature = "libzmq")]
 mod libzmq;
 #[cfg(feature = "tarpc")]
@@ -31,6 +33,8 @@ use crate::harness::scenario::Load;
 /// Everybody, as far as built in; the first is what others are compared with.
 pub(crate) static ALL: &[&dyn System] = &[
     &raw::Raw,
+    #[cfg(feature = "brokerless")]
+    &brokerless::Brokerless,
     #[cfg(feature = "tonic")]
     &tonic::Tonic,
     #[cfg(feature = "tarpc")]
@@ -48,7 +52,6 @@ fn calls(load: Load) -> Result<Calls> {
 }
 
 /// Looks whether a sum is that of `number` and 1.
-#[cfg(any(feature = "tarpc", feature = "tonic"))]
 fn check_sum(sum: i64, number: i64) -> Result<()> {
     ensure!(sum == number + 1, "{number} + 1 came back as {sum}");
     Ok(())
