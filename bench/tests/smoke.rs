@@ -49,6 +49,22 @@ fn a_run_of_calls_does_too() {
 }
 
 #[test]
+#[cfg(feature = "brokerless")]
+fn our_own_calls_do_too() {
+    let calls = [
+        "unary_p50_us",
+        "unary_pooled_p50_us",
+        "unary_named_pool_p50_us",
+        "unary_threads_64_per_s",
+        "pipelined_256_per_s",
+        "payload_1MiB_MB_per_s",
+        "inproc_unary_p50_us",
+        "slow_neighbours_3_p99_us",
+    ];
+    runs(RPC, "ours", "brokerless", &calls);
+}
+
+#[test]
 #[cfg(all(feature = "tonic", feature = "tarpc"))]
 fn an_async_peer_calls_too() {
     let calls = [
