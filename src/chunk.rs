@@ -8,7 +8,7 @@
 //! ```text
 //! Writer::new()       takes the thread's chunk      (the thread has none for the while: a second
 //!   put(..)           writes at its end              writer, within a `Serialize` of a user, makes
-//! finish() -> Frame   splits it off, gives it back   its own, and the larger rest is kept)
+//! finish() -> Frame   splits it off, gives it back   its own, and the last to finish is kept)
 //! ```
 //!
 //! # Invariants
@@ -32,7 +32,7 @@ pub(crate) const CHUNK_BYTES: usize = 16 * 1024;
 const CARRIED_BYTES_MAX: usize = 1024;
 
 thread_local! {
-    static CHUNK: Cell<BytesMut> = Cell::new(BytesMut::new());
+    static CHUNK: Cell<Option<BytesMut>> = const { Cell::new(None) };
 }
 
 /// Writes a frame into the thread's chunk.
@@ -47,9 +47,9 @@ pub(crate) struct Writer {
 impl Writer {
     /// A writer of a frame that begins with room for `bytes`.
     pub(crate) fn new(bytes: usize) -> Self {
-        let chunk = CHUNK.try_with(Cell::take).unwrap_or_default();
+        let chunk = CHUNK.try_with(Cell::take).ok().flatten();
         let mut writer = Writer {
-            memory: chunk,
+            memory: chunk.unwrap_or_default(),
             aside: None,
         };
         writer.room(bytes);
@@ -94,34 +94,18 @@ impl Writer {
         self.memory.extend_from_slice(bytes);
     }
 
-    /// The frame of what is written.
+    /// The frame of what is written. The chunk goes back to the thread.
+    ///
+    /// A writer that is dropped unfinished takes the chunk with it: the next one makes a new one.
     #[inline]
     pub(crate) fn finish(mut self) -> Frame {
-        if self.aside.is_some() {
-            return Frame::from(std::mem::take(&mut self.memory).freeze());
-        }
-        Frame::from(self.memory.split().freeze())
-    }
-}
-
-/// Gives the chunk back; what was begun and not finished is forgotten.
-impl Drop for Writer {
-    fn drop(&mut self) {
-        let chunk = match self.aside.take() {
-            Some(chunk) => chunk,
-            None => std::mem::take(&mut self.memory),
+        let (frame, chunk) = match self.aside {
+            None => (self.memory.split(), self.memory),
+            Some(chunk) => (self.memory, chunk),
         };
         // At the end of a thread there is nobody to give it back to.
-        let _ = CHUNK.try_with(|kept| {
-            let mut chunk = chunk;
-            chunk.clear();
-            let other = kept.take();
-            kept.set(if other.capacity() > chunk.capacity() {
-                other
-            } else {
-                chunk
-            });
-        });
+        let _ = CHUNK.try_with(|kept| kept.set(Some(chunk)));
+        Frame::from(frame.freeze())
     }
 }
 
@@ -198,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_within_another_has_memory_of_its_own_and_the_larger_rest_is_kept() {
+    fn a_writer_within_another_has_memory_of_its_own() {
         let before = frame(b"before");
         let mut outer = Writer::new(8);
         outer.put(b"outer");

@@ -91,6 +91,16 @@ pub fn give_blobs(_: &'static MethodInfo, value: Vec<Blob>) -> Outcome {
     Outcome::Answer(encoder.finish())
 }
 
+/// The outcome of a method that gave these bytes, in an encoding of its own.
+pub fn give_raw_bytes(_: &'static MethodInfo, value: Vec<u8>) -> Outcome {
+    Outcome::Answer(Payload::raw(value))
+}
+
+/// The same, with bytes that are shared.
+pub fn give_raw_blob(_: &'static MethodInfo, value: Blob) -> Outcome {
+    Outcome::Answer(Payload::raw(value))
+}
+
 /// The outcome of a method whose errors are statuses.
 pub fn or_status<T>(
     method: &'static MethodInfo,
@@ -139,6 +149,11 @@ pub fn no_such_method(service: &'static ServiceInfo, index: usize) -> Outcome {
     )))
 }
 
+/// The bytes of a call to a method with an encoding of its own.
+pub fn raw(body: &[u8]) -> Payload {
+    Payload::raw(body)
+}
+
 /// The value that a method gave.
 pub fn read_value<T: DeserializeOwned>(payload: &Payload) -> Result<T, DecodeError> {
     wire::decode_value(&payload.body)
@@ -157,4 +172,14 @@ pub fn read_optional_blob(payload: &Payload) -> Result<Option<Blob>, DecodeError
 /// The blobs that a method gave.
 pub fn read_blobs(payload: &Payload) -> Result<Vec<Blob>, DecodeError> {
     wire::decode_blobs(&payload.body, &payload.blobs)
+}
+
+/// The bytes that a method gave, in an encoding of its own.
+pub fn read_raw_bytes(payload: &Payload) -> Result<Vec<u8>, DecodeError> {
+    Ok(payload.body.to_vec())
+}
+
+/// The same, shared with the message that they came in.
+pub fn read_raw_blob(payload: &Payload) -> Result<Blob, DecodeError> {
+    Ok(Blob::from(payload.body.clone()))
 }

@@ -22,12 +22,14 @@ use super::envelope::{
 use super::fault::EncodeError;
 use super::plain::encode_plain_call;
 use super::version::Version;
-use super::write::{self, UINT_BYTES_MAX};
+use super::write::{self, Put, SHORT_BYTES, Short, UINT_BYTES_MAX};
 use super::{DETAILS_BYTES_MAX, MESSAGE_BYTES_MAX, METHOD_BYTES_MAX, NAME_BYTES_MAX};
 use crate::chunk::Writer;
 
 /// Bytes of the fields of any envelope whose length is bounded by their type.
 const FIXED_BYTES_MAX: usize = 16 * UINT_BYTES_MAX;
+/// Bytes of the longest method with which a call without metadata is short.
+const SHORT_METHOD_BYTES_MAX: usize = SHORT_BYTES - 6 * UINT_BYTES_MAX;
 
 impl Envelope<'_> {
     /// The frame of an envelope of any kind.
@@ -89,24 +91,34 @@ pub fn encode_call(call: &CallHead<'_>, version: Version) -> Result<Frame, Encod
         () if call.flags.0 > 0 => 5,
         () => 4,
     };
+    if fields < 7 && method <= SHORT_METHOD_BYTES_MAX {
+        let mut to = Short::new();
+        write_call(&mut to, call, &metadata, fields);
+        return Ok(to.finish());
+    }
     let mut to = Writer::new(FIXED_BYTES_MAX + method + metadata.bytes_max());
-    begin(&mut to, fields, kind::CALL);
-    write::uint(&mut to, call.id);
-    write::str(&mut to, call.method);
-    write::uint(&mut to, call.left_us);
+    write_call(&mut to, call, &metadata, fields);
+    Ok(to.finish())
+}
+
+#[inline]
+fn write_call(to: &mut impl Put, call: &CallHead<'_>, metadata: &CallMetadata<'_>, fields: usize) {
+    begin(to, fields, kind::CALL);
+    write::uint(to, call.id);
+    write::str(to, call.method);
+    write::uint(to, call.left_us);
     if fields > 4 {
-        write::uint(&mut to, call.flags.0.into());
+        write::uint(to, call.flags.0.into());
     }
     if fields > 5 {
-        write::uint(&mut to, call.encoding.number().into());
+        write::uint(to, call.encoding.number().into());
     }
     if fields > 6 {
-        write_metadata(&mut to, &metadata);
+        write_metadata(to, metadata);
     }
     if fields > 7 {
-        write::uint(&mut to, call.hops.into());
+        write::uint(to, call.hops.into());
     }
-    Ok(to.finish())
 }
 
 /// An answer. For version 1 it has no load report, and a window of calls only.
@@ -117,7 +129,7 @@ pub fn encode_reply(reply: &ReplyHead, version: Version) -> Frame {
         (Some(_), None) => 3,
         (None, None) => 2,
     };
-    let mut to = Writer::new(FIXED_BYTES_MAX);
+    let mut to = Short::new();
     begin(&mut to, fields, kind::REPLY);
     write::uint(&mut to, reply.id);
     write_state(&mut to, load, credit);
@@ -177,7 +189,7 @@ pub fn encode_error(error: &ErrorHead<'_>, version: Version) -> Frame {
 
 /// The caller waits for the answer to this call no more.
 pub fn encode_cancel(id: u64) -> Frame {
-    let mut to = Writer::new(FIXED_BYTES_MAX);
+    let mut to = Short::new();
     begin(&mut to, 2, kind::CANCEL);
     write::uint(&mut to, id);
     to.finish()
@@ -187,7 +199,7 @@ pub fn encode_cancel(id: u64) -> Frame {
 pub fn encode_credit(credit: Credit, version: Version) -> Frame {
     let credit = credit_of(credit, version);
     let bounded = credit.bytes != u64::MAX;
-    let mut to = Writer::new(FIXED_BYTES_MAX);
+    let mut to = Short::new();
     begin(&mut to, if bounded { 3 } else { 2 }, kind::CREDIT);
     write::uint(&mut to, credit.calls.into());
     if bounded {
@@ -238,7 +250,7 @@ pub fn encode_welcome(welcome: &Welcome<'_>) -> Frame {
 
 /// This side is about to leave.
 pub fn encode_bye(left_us: u64) -> Frame {
-    let mut to = Writer::new(FIXED_BYTES_MAX);
+    let mut to = Short::new();
     begin(&mut to, 2, kind::BYE);
     write::uint(&mut to, left_us);
     to.finish()
@@ -246,12 +258,12 @@ pub fn encode_bye(left_us: u64) -> Frame {
 
 /// `fields` are counted with the kind's own, as the array does.
 #[inline]
-fn begin(to: &mut Writer, fields: usize, kind: u64) {
+fn begin(to: &mut impl Put, fields: usize, kind: u64) {
     write::array(to, fields);
     write::uint(to, kind);
 }
 
-fn write_metadata(to: &mut Writer, metadata: &CallMetadata<'_>) {
+fn write_metadata(to: &mut impl Put, metadata: &CallMetadata<'_>) {
     if metadata.is_empty() {
         return write::nil(to);
     }
@@ -266,7 +278,7 @@ fn write_metadata(to: &mut Writer, metadata: &CallMetadata<'_>) {
 }
 
 /// A bound that may be none.
-fn write_bound(to: &mut Writer, bound: u64) {
+fn write_bound(to: &mut impl Put, bound: u64) {
     if bound == u64::MAX {
         write::nil(to);
     } else {
@@ -275,7 +287,8 @@ fn write_bound(to: &mut Writer, bound: u64) {
 }
 
 /// Load and credit at the end of an answer, neither if neither is there.
-fn write_state(to: &mut Writer, load: Option<Load>, credit: Option<Credit>) {
+#[inline]
+fn write_state(to: &mut impl Put, load: Option<Load>, credit: Option<Credit>) {
     match load {
         Some(load) => {
             write::array(to, 3);

@@ -138,22 +138,31 @@ impl<'f> Reader<'f> {
     /// An integer that is not negative, in whichever form it comes.
     #[inline]
     pub(super) fn uint(&mut self) -> Result<u64, Bad> {
+        let (number, rest) = match *self.0 {
+            [number @ 0..0x80, ref rest @ ..] | [0xcc, number, ref rest @ ..] => {
+                (number.into(), rest)
+            }
+            [0xcd, a, b, ref rest @ ..] => (u16::from_be_bytes([a, b]).into(), rest),
+            [0xce, a, b, c, d, ref rest @ ..] => (u32::from_be_bytes([a, b, c, d]).into(), rest),
+            _ => return self.other_uint(),
+        };
+        self.0 = rest;
+        Ok(number)
+    }
+
+    /// The forms that are rare, and what is none.
+    #[cold]
+    fn other_uint(&mut self) -> Result<u64, Bad> {
         let before = *self;
         match Marker::from_u8(self.byte()?) {
-            Marker::FixPos(number) => Ok(number.into()),
-            Marker::U8 => self.byte().map(u64::from),
-            Marker::U16 => self
-                .array_of()
-                .map(|bytes| u16::from_be_bytes(bytes).into()),
-            Marker::U32 => self
-                .array_of()
-                .map(|bytes| u32::from_be_bytes(bytes).into()),
             Marker::U64 => self.array_of().map(u64::from_be_bytes),
             Marker::I8 => positive(i8::from_be_bytes(self.array_of()?)),
             Marker::I16 => positive(i16::from_be_bytes(self.array_of()?)),
             Marker::I32 => positive(i32::from_be_bytes(self.array_of()?)),
             Marker::I64 => positive(i64::from_be_bytes(self.array_of()?)),
             Marker::FixNeg(_) => Err(Bad::OutOfRange),
+            // Of a form that is read above, cut off.
+            Marker::U8 | Marker::U16 | Marker::U32 => Err(Bad::Truncated),
             _ => Err(Bad::Type(before.came())),
         }
     }
@@ -167,7 +176,19 @@ impl<'f> Reader<'f> {
         }
     }
 
+    #[inline]
     fn str_len(&mut self) -> Result<u32, Bad> {
+        match self.0 {
+            [byte @ 0xa0..0xc0, rest @ ..] => {
+                self.0 = rest;
+                Ok((byte & 0x1f).into())
+            }
+            _ => self.long_str_len(),
+        }
+    }
+
+    #[cold]
+    fn long_str_len(&mut self) -> Result<u32, Bad> {
         let before = *self;
         match Marker::from_u8(self.byte()?) {
             Marker::FixStr(len) => Ok(len.into()),
@@ -214,6 +235,17 @@ impl<'f> Reader<'f> {
     /// How many values an array announces.
     #[inline]
     pub(super) fn array(&mut self) -> Result<u32, Bad> {
+        match self.0 {
+            [byte @ 0x90..0xa0, rest @ ..] => {
+                self.0 = rest;
+                Ok((byte & 0x0f).into())
+            }
+            _ => self.long_array(),
+        }
+    }
+
+    #[cold]
+    fn long_array(&mut self) -> Result<u32, Bad> {
         let before = *self;
         match Marker::from_u8(self.byte()?) {
             Marker::FixArray(len) => Ok(len.into()),

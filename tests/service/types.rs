@@ -36,16 +36,7 @@ trait Types: Send + Sync {
         pair: (&str, u8),
     ) -> u8;
     fn copied_if_need_be(&self, text: Cow<'_, str>, for_ever: Cow<'static, str>);
-    fn numbers(
-        &self,
-        a: i8,
-        b: u128,
-        c: f32,
-        d: bool,
-        e: char,
-        f: [u16; 3],
-        g: (),
-    ) -> (u8, [f64; 2]);
+    fn numbers(&self, a: i8, b: u128, c: f32, d: bool, e: char, f: [u16; 3]) -> (u8, [f64; 2]);
     fn maps(
         &self,
         by_name: HashMap<String, Vec<u64>>,

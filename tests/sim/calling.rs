@@ -202,10 +202,11 @@ impl World {
         let settled = self.now >= self.doses.settled_at;
         let most = if settled { 2 } else { self.doses.burst_max };
         for _ in 0..self.random.between(0, most) + 1 {
-            let must_succeed = settled || self.doses.kind != Kind::Chaos;
+            let must_succeed =
+                settled && self.doses.waiting_max > 100 || self.doses.kind != Kind::Chaos;
             let (low, high) = match settled {
-                true => (5 * SECOND, 5 * SECOND + 1),
-                false => self.doses.deadline,
+                true if self.doses.kind == Kind::Chaos => (5 * SECOND, 5 * SECOND + 1),
+                _ => self.doses.deadline,
             };
             let deadline = self.now + self.random.between(low, high);
             let ready = settled || self.random.chance(self.doses.wait_for_ready);
@@ -358,7 +359,7 @@ impl World {
         let (replier, connection) = (host.places[place].replier, host.places[place].connection);
         self.ledger.sent(self.now, key);
         if !self.healed && self.random.chance(self.doses.unsent) {
-            self.ledger.record(key).denied += 1;
+            self.ledger.record(key).denied.insert(sending.id);
             let then = self.callers[caller]
                 .machine
                 .unsent(now, sending.node, sending.id);
@@ -511,8 +512,8 @@ impl World {
                     retry_after: retry_after.map(Duration::from_nanos),
                 };
                 let load = None;
-                if ran == Ran::No && machine.payload(id).is_some() {
-                    self.ledger.record(key).denied += 1;
+                if ran == Ran::No {
+                    self.ledger.record(key).denied.insert(id);
                 }
                 let machine = &mut self.callers[caller].machine;
                 match machine.error(now, node, id, failure, Answered { load, credit }) {
@@ -572,7 +573,7 @@ impl World {
         if stats.waiting > waiting_max {
             faults.push(format!("lets {} calls wait, at most {waiting_max}", stats.waiting));
         }
-        if machine.timers() > 2 * stats.held + 130 {
+        if machine.timers() > 4 * stats.held + 130 {
             faults.push(format!("has {} timers for {stats:?}", machine.timers()));
         }
         for fault in faults {

@@ -97,13 +97,16 @@ impl Doses {
             Kind::Chaos => some(random, 5_000),
         };
         let slow = random.chance(250_000);
-        let delay_min = random.one(&[0, MS / 20, MS, random.clone().between(0, 30 * MS)]);
-        let jitter = random.one(&[0, MS / 10, 5 * MS, random.clone().between(30, 100) * MS]);
-        let heal_at = random.between(500, 2_500) * MS;
+        let long = random.between(0, 30 * MS);
+        let delay_min = random.one(&[0, MS / 20, MS, long]);
+        let long = random.between(30, 100) * MS;
+        let jitter = random.one(&[0, MS / 10, 5 * MS, if chaos { long } else { MS }]);
+        let burst_max = if chaos { random.one(&[1, 2, 8, 40]) } else { 3 };
+        let heal_at = random.between(300, 1_500) * MS;
         let settled_at = heal_at + 2 * SECOND;
         let calls_until = settled_at + 300 * MS;
         // Calls that are to be answered in any case are given the time.
-        let patient = (20 * SECOND, 20 * SECOND + 1);
+        let patient = (40 * SECOND, 40 * SECOND + 1);
         let deadline = match chaos {
             true => random.one(&[(MS, 50 * MS), (100 * MS, SECOND), (SECOND, 2 * SECOND)]),
             false => patient,
@@ -130,8 +133,8 @@ impl Doses {
             },
             delay: (delay_min, delay_min + jitter + 1),
             handler_max: if slow { 20 * MS } else { 2 * MS },
-            pause_between: random.between(1, 30) * MS,
-            burst_max: random.one(&[1, 2, 8, 40]),
+            pause_between: if chaos { random.between(burst_max / 2 + 1, 30) } else { 20 } * MS,
+            burst_max,
             deadline,
             cancel: if chaos { random.one(&[0, 50_000, 300_000]) } else { 0 },
             oneway: random.one(&[0, 100_000]),
@@ -157,7 +160,7 @@ impl Doses {
             heal_at,
             settled_at,
             calls_until,
-            over_at: calls_until + if chaos { 8 } else { 40 } * SECOND,
+            over_at: calls_until + if chaos { 8 } else { 60 } * SECOND,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What truly happened: kept outside of the machines, and held against what they say.
 
-use brokerless::machine::{Credit, Ran};
+use std::collections::BTreeSet;
+
+use brokerless::machine::{CallId, Credit, Ran};
 
 use crate::doses::MS;
 
@@ -35,9 +37,9 @@ pub(crate) struct Record {
     /// Until when the caller's process was stopped: an end may be that late.
     pub(crate) stopped_until: u64,
     pub(crate) must_succeed: bool,
-    pub(crate) attempts: u32,
+    pub(crate) attempts: usize,
     /// Attempts that a node answered as not having run, or that were never handed over.
-    pub(crate) denied: u32,
+    pub(crate) denied: BTreeSet<CallId>,
     /// Copies of it that the network made.
     pub(crate) copies: u32,
     pub(crate) started: u32,
@@ -81,7 +83,7 @@ impl Ledger {
             stopped_until: 0,
             must_succeed,
             attempts: 0,
-            denied: 0,
+            denied: BTreeSet::new(),
             copies: 0,
             started: 0,
             finished: 0,
@@ -98,7 +100,7 @@ impl Ledger {
     /// A caller sends a call, once more perhaps.
     pub(crate) fn sent(&mut self, now: u64, key: Key) {
         let record = self.record(key);
-        let fault = if record.attempts > record.denied {
+        let fault = if record.attempts > record.denied.len() {
             Some("is sent again though its last attempt was not answered as not run")
         } else if record.outcome.is_some() {
             Some("is sent after it has ended")
@@ -153,7 +155,7 @@ impl Ledger {
             Ran::Yes if record.started == 0 => {
                 faults.push(format!("has not run, and is said to have: {outcome:?}"));
             }
-            Ran::Maybe if record.attempts == record.denied => {
+            Ran::Maybe if record.attempts == record.denied.len() => {
                 faults.push(format!("may have run, it is said, but was nowhere: {outcome:?}"));
             }
             _ => {}

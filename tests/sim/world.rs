@@ -583,12 +583,6 @@ impl World {
         for link in &mut self.connections {
             link.clogged_until = 0;
         }
-        for host in &mut self.callers {
-            host.stopped_until = host.stopped_until.min(self.now);
-        }
-        for process in &mut self.repliers {
-            process.stopped_until = process.stopped_until.min(self.now);
-        }
     }
 
     // ---- the end -----------------------------------------------------------------------------

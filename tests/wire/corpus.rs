@@ -1,5 +1,8 @@
 //! Replays what the fuzzer has found about envelopes, and the golden files as its seeds.
 //!
+//! The corpus is a sample of what `patterns/fuzz/run.sh minimise envelope` keeps, which is some
+//! hundred inputs of a few bytes: the shapes of values are many.
+//!
 //! # Invariants
 //!
 //! 1. No input panics, and to read an envelope allocates nothing. (test `the_corpus_passes`)

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use brokerless::wire::{
-    CallHead, CallMetadata, Credit, DETAILS_BYTES_MAX, ENVELOPE_BYTES_MAX, EncodeError, Encoding,
-    Envelope, ErrorHead, Flags, Hello, Load, MESSAGE_BYTES_MAX, METHOD_BYTES_MAX, NAME_BYTES_MAX,
-    PlainCall, ReplyHead, ReturnPath, Version, Welcome, encode_call, encode_error, encode_hello,
+    ArgumentInfo, Arguments, CallHead, CallMetadata, Credit, DETAILS_BYTES_MAX, ENVELOPE_BYTES_MAX,
+    EncodeError, Encoder, Encoding, Envelope, ErrorHead, Flags, Hello, Load, MESSAGE_BYTES_MAX,
+    METHOD_BYTES_MAX, NAME_BYTES_MAX, Parts, PlainCall, ReplyHead, ReturnPath, Version, Welcome,
+    encode_call, encode_error, encode_hello,
 };
 use brokerless::{Code, Metadata, Ran, Status};
 use brokerless_patterns::{Frame, Message};
@@ -14,6 +15,11 @@ use proptest::sample::select;
 
 use crate::{alloc, golden};
 
+const ARGUMENT: ArgumentInfo = ArgumentInfo {
+    name: "a",
+    type_name: "u64",
+    default: false,
+};
 const CALL: CallHead<'static> = CallHead::new(7, "calc.v1.add", 1000);
 
 fn credits() -> impl Strategy<Value = Credit> {
@@ -253,6 +259,28 @@ fn an_absurd_length_is_refused_before_allocation() {
             assert!(read.is_err(), "{bytes:02x?}");
         }
     }
+    assert_eq!(alloc::peak_bytes(), 0);
+}
+
+#[test]
+fn a_call_and_its_answer_allocate_nothing_once_the_thread_has_its_chunk() {
+    let round = |id: u64| {
+        let mut encoder = Encoder::arguments(2);
+        encoder.put(&id).unwrap();
+        encoder.put(&3i64).unwrap();
+        let payload = encoder.finish();
+        let envelope = encode_call(&CallHead { id, ..CALL }, Version::Two).unwrap();
+        let message = payload.into_message(envelope);
+        let parts = Parts::of(message.frames());
+        let read = Envelope::decode(parts.envelope).unwrap();
+        assert!(matches!(read, Envelope::Call(call) if call.id == id));
+        let mut arguments = Arguments::new(parts.body, parts.blobs).unwrap();
+        assert_eq!(arguments.take::<u64>(&ARGUMENT).unwrap(), id);
+    };
+    // The first of a thread gets its chunk.
+    round(0);
+    alloc::start();
+    alloc::counted(|| (1..10_000).for_each(round));
     assert_eq!(alloc::peak_bytes(), 0);
 }
 

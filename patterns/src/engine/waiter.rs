@@ -74,6 +74,12 @@ impl Waiter {
         self.state.load(Ordering::SeqCst) & bits != 0
     }
 
+    /// Whether the thread is neither parked nor in a poll: it looks for what it waits for before
+    /// it is.
+    fn is_running(&self) -> bool {
+        self.state.load(Ordering::SeqCst) & (PARKED | POLLING) == 0
+    }
+
     /// Clears these bits; gives those that were set.
     pub(crate) fn take(&self, bits: u32) -> u32 {
         self.state.fetch_and(!bits, Ordering::SeqCst) & bits
@@ -130,7 +136,9 @@ impl WaitList {
         true
     }
 
-    /// Wakes up to `count` threads, the one that came last first: its caches are warm.
+    /// Wakes up to `count` threads. First one that is running, as the leader is who has just read
+    /// what there is to take: that costs nothing. Then those that came last: their caches are
+    /// warm.
     ///
     /// Those that wait now: one that comes while others are woken has looked for itself. It may be
     /// the very one that was woken first, back already, with nothing left to take.
@@ -139,7 +147,11 @@ impl WaitList {
         for _ in 0..count.min(waiting) {
             let next = {
                 let mut waiting = self.waiting.lock();
-                let next = waiting.pop();
+                let running = waiting.iter().rposition(|waiter| waiter.is_running());
+                let next = match running {
+                    Some(index) => Some(waiting.remove(index)),
+                    None => waiting.pop(),
+                };
                 self.count.store(waiting.len() as u32, Ordering::SeqCst);
                 next
             };
@@ -191,14 +203,31 @@ mod tests {
         waiter.polling(|may_block| assert!(!may_block));
     }
 
+    fn asleep(waiter: &Waiter) {
+        waiter.state.fetch_or(PARKED, Ordering::SeqCst);
+    }
+
     #[test]
     fn one_wake_is_one_thread_the_last_that_came() {
         let list = WaitList::default();
         let waiters = [1, 2].map(|_| Arc::new(Waiter::new(Arc::new(Rings::default()))));
         waiters.iter().for_each(|waiter| list.join(waiter));
+        waiters.iter().for_each(|waiter| asleep(waiter));
         list.wake(1);
         assert!(!waiters[0].has(READY) && waiters[1].has(READY));
         assert!(list.leave(&waiters[0]), "still on the list");
         assert!(!list.leave(&waiters[1]), "off the list since it was woken");
+    }
+
+    #[test]
+    fn a_thread_that_runs_is_woken_before_those_that_sleep() {
+        let list = WaitList::default();
+        let waiters = [1, 2, 3].map(|_| Arc::new(Waiter::new(Arc::new(Rings::default()))));
+        waiters.iter().for_each(|waiter| list.join(waiter));
+        asleep(&waiters[0]);
+        asleep(&waiters[2]);
+        list.wake(1);
+        assert!(waiters[1].has(READY));
+        assert!(!waiters[0].has(READY) && !waiters[2].has(READY));
     }
 }

@@ -200,6 +200,10 @@ pub(crate) struct Core {
     tap: Option<SharedTap>,
     /// It takes the messages, too.
     tap_takes: bool,
+    /// One reader is woken for what came together, and the steward looks what is left.
+    wakes_one: bool,
+    /// The steward has been asked to look.
+    looked_after: AtomicBool,
     part: Part,
     /// What its messages go over on the second engine, from the first endpoint on.
     #[cfg(feature = "zeromq")]
@@ -270,6 +274,8 @@ impl Core {
             log_gate: Mutex::default(),
             channel: OnceLock::new(),
             closed: AtomicBool::new(false),
+            wakes_one: tap.as_ref().is_some_and(|tap| tap.wakes_one()),
+            looked_after: AtomicBool::new(false),
             tap_takes: tap.as_ref().is_some_and(|tap| tap.takes_messages()),
             tap,
             part: match kind {
@@ -404,6 +410,13 @@ impl Core {
             || self
                 .publisher()
                 .is_some_and(|publisher| publisher.has_news())
+    }
+
+    /// Wakes another reader, if there is something to take.
+    pub(crate) fn share(&self) {
+        if self.inbox.lock().queue.len() > 0 {
+            self.readers.wake(1);
+        }
     }
 
     pub(crate) fn readers(&self) -> &WaitList {

@@ -268,6 +268,16 @@ impl Owner for Core {
     }
 
     fn pump(&self) -> bool {
+        if self.wakes_one && self.channel.get().is_none() {
+            // In this order: what comes from now on asks anew.
+            self.looked_after.store(false, Ordering::SeqCst);
+            let left = self.inbox.lock().queue.len() > 0;
+            if left {
+                self.looked_after.store(true, Ordering::SeqCst);
+                self.readers.wake(1);
+            }
+            return left;
+        }
         self.fill_channel(true)
     }
 }
@@ -364,6 +374,12 @@ impl Core {
         if self.channel.get().is_some() {
             if self.fill_channel(may_resume) {
                 self.engine.shared().pump_later(self.weak_owner());
+            }
+        } else if self.wakes_one {
+            self.readers.wake(1);
+            if count > 1 && !self.looked_after.swap(true, Ordering::SeqCst) {
+                self.engine.shared().pump_later(self.weak_owner());
+                self.engine.shared().steward.nudge();
             }
         } else {
             self.readers.wake(count);
