@@ -22,7 +22,7 @@ DEVICES := bl-forwarder bl-queue bl-streamer
 MANDIR ?= $(or $(CARGO_INSTALL_ROOT),$(CARGO_HOME),$(HOME)/.cargo)/share/man
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt test second-engine costs demo interop fuzz bench-sockets bench-scale loom macos deny doc man install clean
+.PHONY: help check fmt test second-engine costs demo interop fuzz bench-sockets bench-rpc bench-curve bench-scale loom macos deny doc man install clean
 .PHONY: check-format check-lints check-docs check-style check-licences test-all
 
 help: ## This list.
@@ -88,13 +88,19 @@ fuzz: ## Fuzzes every parser and a whole session: RUNS inputs or FUZZ_SECONDS se
 bench-sockets: ## Round trips and throughput beside raw TCP, libzmq and the zeromq crate, as ratios.
 	$(call bench,bench-sockets)
 
+bench-rpc: ## Calls beside a raw echo of the same bytes, tonic, tarpc and bare libzmq, as ratios.
+	$(call bench,bench-rpc)
+
+bench-curve: ## Latency of calls from 10 to 100 % of what each system carries, beside tonic and tarpc: CSV and SVG.
+	$(call bench,bench-curve)
+
 bench-scale: ## Memory, answers and round trips of one ROUTER with 1 to 10,000 peers.
 	$(call bench,bench-scale)
 
 # libzmq is built from the C++ that its package brings along.
 bench = @if command -v $(CXX) >/dev/null 2>&1; then features=""; else \
 	  echo "no C++ compiler ($(CXX)): without libzmq; on Debian: apt install g++"; \
-	  features="--no-default-features --features brokerless,zeromq"; fi; \
+	  features="--no-default-features --features brokerless,zeromq,tonic,tarpc"; fi; \
 	set -x; $(CARGO) run $(LOCKED) --release -p brokerless-bench $$features --bin $(1) -- $(ARGS)
 
 loom: ## Every interleaving of the hand-over of the lead and of the write combiner.
