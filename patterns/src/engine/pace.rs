@@ -129,6 +129,11 @@ pub(crate) fn thread() -> usize {
     PACE.with(|pace| std::ptr::from_ref(pace).addr())
 }
 
+/// Whether this thread is quick with what it takes, as far as is known.
+pub(crate) fn is_quick() -> bool {
+    PACE.with(Pace::back_soon)
+}
+
 /// This thread took a message without waiting; `more` are at hand.
 pub(crate) fn took(more: bool) {
     PACE.with(|pace| {

@@ -135,6 +135,20 @@ impl WaitList {
         true
     }
 
+    /// Wakes the calling thread, if it waits here; false if it does not.
+    pub(crate) fn wake_own(&self) -> bool {
+        let own = pace::thread();
+        let mut waiting = self.waiting.lock();
+        let Some(at) = waiting.iter().rposition(|(thread, _)| *thread == own) else {
+            return false;
+        };
+        let (_, waiter) = waiting.remove(at);
+        self.count.store(waiting.len() as u32, Ordering::SeqCst);
+        drop(waiting);
+        waiter.signal(READY);
+        true
+    }
+
     /// Wakes up to `count` threads. The calling thread comes first, if it waits here too: a leader
     /// keeps its own message, since to wake another one for it is a switch that nobody needs. Then
     /// the one that came last: its caches are warm.
@@ -219,8 +233,12 @@ mod tests {
         });
         list.wake(1);
         assert!(leader.has(READY) && !follower.has(READY));
+        assert!(!list.wake_own(), "off the list");
         list.wake(1);
         assert!(follower.has(READY));
+        leader.take(READY);
+        list.join(&leader);
+        assert!(list.wake_own() && leader.has(READY));
     }
 
     #[test]

@@ -178,6 +178,10 @@ pub(crate) struct Core {
     keeps: bool,
     inbox: Mutex<Inbox>,
     readers: WaitList,
+    /// One reader is to take all that is queued, as the engine's list of such sockets has it.
+    alone: AtomicBool,
+    /// Messages that had been received when that was last looked at.
+    received_before: AtomicU64,
     writers: WaitList,
     routes: RwLock<Routes>,
     /// Another number whenever the order of `routes` changes; no other socket has it.
@@ -255,6 +259,8 @@ impl Core {
                 recheck: false,
             }),
             readers: WaitList::default(),
+            alone: AtomicBool::new(false),
+            received_before: AtomicU64::new(0),
             writers: WaitList::default(),
             routes: RwLock::default(),
             routes_version: AtomicU64::new(sending::new_version()),

@@ -12,6 +12,7 @@ use super::{Core, Inbox};
 use crate::engine::conn::{Conn, Origin};
 use crate::engine::inproc::Allowance;
 use crate::engine::owner::{Census, Flow, Owner, Settings, Verdict};
+use crate::engine::pace;
 use crate::engine::pipe::Pipe;
 use crate::event::{CloseReason, Event};
 use crate::message::Message;
@@ -270,6 +271,23 @@ impl Owner for Core {
     fn pump(&self) -> bool {
         self.fill_channel(true)
     }
+
+    fn rouse(&self, now: bool) -> bool {
+        let queued = {
+            let inbox = self.inbox.lock();
+            let gets_on =
+                inbox.received != self.received_before.swap(inbox.received, Ordering::Relaxed);
+            let queued = inbox.queue.len();
+            if queued > 0 && gets_on && !now {
+                return true;
+            }
+            // Under the lock: what is queued from now on is looked after anew.
+            self.alone.store(false, Ordering::SeqCst);
+            queued
+        };
+        self.readers.wake(queued);
+        false
+    }
 }
 
 impl Inbox {
@@ -364,6 +382,12 @@ impl Core {
         if self.channel.get().is_some() {
             if self.fill_channel(may_resume) {
                 self.engine.shared().pump_later(self.weak_owner());
+            }
+        } else if count > 1 && pace::is_quick() && self.readers.wake_own() {
+            // To wake others would take longer than what they would take off this thread. If that
+            // proves wrong, they are woken: before a handler that is slow, or by the steward.
+            if !self.alone.swap(true, Ordering::SeqCst) {
+                self.engine.shared().rouse_later(self.weak_owner());
             }
         } else {
             self.readers.wake(count);
