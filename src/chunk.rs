@@ -8,7 +8,7 @@
 //! ```text
 //! Writer::new()       takes the thread's chunk      (the thread has none for the while: a second
 //!   put(..)           writes at its end              writer, within a `Serialize` of a user, makes
-//! finish() -> Frame   splits it off, gives it back   its own, and the larger rest is kept)
+//! finish() -> Frame   splits it off, gives it back   its own, and the last to finish is kept)
 //! ```
 //!
 //! # Invariants
@@ -32,7 +32,7 @@ pub(crate) const CHUNK_BYTES: usize = 16 * 1024;
 const CARRIED_BYTES_MAX: usize = 1024;
 
 thread_local! {
-    static CHUNK: Cell<BytesMut> = Cell::new(BytesMut::new());
+    static CHUNK: Cell<Option<BytesMut>> = const { Cell::new(None) };
 }
 
 /// Writes a frame into the thread's chunk.
@@ -47,9 +47,9 @@ pub(crate) struct Writer {
 impl Writer {
     /// A writer of a frame that begins with room for `bytes`.
     pub(crate) fn new(bytes: usize) -> Self {
-        let chunk = CHUNK.try_with(Cell::take).unwrap_or_default();
+        let chunk = CHUNK.try_with(Cell::take).ok().flatten();
         let mut writer = Writer {
-            memory: chunk,
+            memory: chunk.unwrap_or_default(),
             aside: None,
         };
         writer.room(bytes);
@@ -94,34 +94,18 @@ impl Writer {
         self.memory.extend_from_slice(bytes);
     }
 
-    /// The frame of what is written.
+    /// The frame of what is written. The chunk goes back to the thread.
+    ///
+    /// A writer that is dropped unfinished takes the chunk with it: the next one makes a new one.
     #[inline]
     pub(crate) fn finish(mut self) -> Frame {
-        if self.aside.is_some() {
-            return Frame::from(std::mem::take(&mut self.memory).freeze());
-        }
-        Frame::from(self.memory.split().freeze())
-    }
-}
-
-/// Gives the chunk back; what was begun and not finished is forgotten.
-impl Drop for Writer {
-    fn drop(&mut self) {
-        let chunk = match self.aside.take() {
-            Some(chunk) => chunk,
-            None => std::mem::take(&mut self.memory),
+        let (frame, chunk) = match self.aside {
+            None => (self.memory.split(), self.memory),
+            Some(chunk) => (self.memory, chunk),
         };
         // At the end of a thread there is nobody to give it back to.
-        let _ = CHUNK.try_with(|kept| {
-            let mut chunk = chunk;
-            chunk.clear();
-            let other = kept.take();
-            kept.set(if other.capacity() > chunk.capacity() {
-                other
-            } else {
-                chunk
-            });
-        });
+        let _ = CHUNK.try_with(|kept| kept.set(Some(chunk)));
+        Frame::from(frame.freeze())
     }
 }
 
@@ -140,5 +124,86 @@ impl io::Write for Writer {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(bytes: &[u8]) -> Frame {
+        let mut writer = Writer::new(8);
+        writer.put(bytes);
+        writer.finish()
+    }
+
+    /// Whether both lie in one chunk.
+    fn are_neighbours(a: &Frame, b: &Frame) -> bool {
+        (a.as_ptr() as usize).abs_diff(b.as_ptr() as usize) < CHUNK_BYTES
+    }
+
+    #[test]
+    fn frames_of_one_chunk_do_not_touch_each_other() {
+        let frames: Vec<Frame> = (0..5000u32)
+            .map(|n| frame(&n.to_be_bytes()[..(n % 5) as usize]))
+            .collect();
+        for (n, frame) in (0u32..).zip(&frames) {
+            assert_eq!(*frame, n.to_be_bytes()[..(n % 5) as usize]);
+        }
+        assert!(are_neighbours(&frames[1], &frames[2]));
+    }
+
+    #[test]
+    fn a_chunk_whose_frames_are_gone_is_used_again() {
+        let first = frame(b"first");
+        let place = first.as_ptr() as usize;
+        drop(first);
+        for n in 0..10_000u32 {
+            let two = [frame(&[1; 40]), frame(&n.to_be_bytes())];
+            for frame in &two {
+                let distance = (frame.as_ptr() as usize).abs_diff(place);
+                assert!(distance < CHUNK_BYTES, "after {n}: {distance}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_body_has_memory_of_its_own() {
+        let small = frame(b"small");
+        let mut writer = Writer::new(8);
+        for _ in 0..3 * CHUNK_BYTES {
+            writer.put(b"x");
+        }
+        let large = writer.finish();
+        assert_eq!(large, vec![b'x'; 3 * CHUNK_BYTES][..]);
+        // And the chunk is where it was.
+        assert!(are_neighbours(&small, &frame(b"next")));
+        assert_eq!(small, b"small");
+    }
+
+    #[test]
+    fn a_writer_within_another_has_memory_of_its_own() {
+        let before = frame(b"before");
+        let mut outer = Writer::new(8);
+        outer.put(b"outer");
+        let inner = frame(b"inner");
+        outer.put(b" goes on");
+        let outer = outer.finish();
+        assert_eq!(
+            (&outer[..], &inner[..]),
+            (&b"outer goes on"[..], &b"inner"[..])
+        );
+        assert!(are_neighbours(&before, &outer));
+        drop((before, outer));
+        let after = frame(b"after");
+        assert!(are_neighbours(&after, &frame(b"and on")));
+    }
+
+    #[test]
+    fn what_was_begun_and_dropped_is_not_in_the_next_frame() {
+        let mut writer = Writer::new(8);
+        writer.put(b"begun");
+        drop(writer);
+        assert_eq!(frame(b"next"), b"next");
     }
 }

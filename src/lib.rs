@@ -32,6 +32,8 @@ mod status;
 pub mod wire;
 
 pub use blob::Blob;
+#[doc = include_str!("service/attribute.md")]
+#[doc(inline)]
 pub use brokerless_macros::service;
 pub use error::{CallError, Error, RpcError};
 pub use metadata::{Metadata, MetadataError, MetadataValue};

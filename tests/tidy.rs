@@ -213,6 +213,8 @@ fn io_time_and_chance_in_a_room_without_io_are_found() {
             ),
             ("patterns/src/message.rs", "use std::time::SystemTime;"),
             ("patterns/src/balance/a.rs", "use std::hash::RandomState;"),
+            ("src/wire/a.rs", "thread_local! {}"),
+            ("src/machine/a.rs", "use std::time::Instant;"),
         ],
         &[
             (
@@ -222,6 +224,7 @@ fn io_time_and_chance_in_a_room_without_io_are_found() {
             (room, "// std::net\nfn a() { b(\"std::net::IpAddr\") }"),
             (room, "#[cfg(test)]\nmod tests { use std::time::Instant; }"),
             ("patterns/src/engine/a.rs", "use std::time::Instant;"),
+            ("src/server/a.rs", "use std::time::Instant;"),
         ],
     );
 }
@@ -251,6 +254,9 @@ fn a_room_that_names_one_above_it_is_found() {
                 "patterns/src/attic/a.rs",
                 "//! A room that nobody has placed.",
             ),
+            ("src/attic.rs", "//! A room that nobody has placed."),
+            ("src/wire/a.rs", "use crate::server::Server;"),
+            ("src/client/mod.rs", "use super::server::Server;"),
         ],
         &[
             (

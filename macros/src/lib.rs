@@ -21,7 +21,7 @@ use proc_macro::TokenStream;
 use quote::quote;
 use syn::ItemTrait;
 
-/// Makes a service of a trait.
+/// This attribute is the package `brokerless`'s, and is documented there: `brokerless::service`.
 #[proc_macro_attribute]
 pub fn service(attribute: TokenStream, item: TokenStream) -> TokenStream {
     expanded(attribute.into(), item.into()).into()

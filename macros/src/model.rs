@@ -39,6 +39,7 @@ pub(crate) struct MethodOptions {
     pub(crate) idempotent: Option<Span>,
     pub(crate) oneway: Option<Span>,
     pub(crate) inline: Option<Span>,
+    pub(crate) raw: Option<Span>,
     /// In nanoseconds.
     pub(crate) timeout_ns: Option<u64>,
     pub(crate) pool: Option<(String, Span)>,
@@ -64,6 +65,10 @@ pub(crate) enum Kind {
     OptionalBlob,
     /// As frames of their own.
     Blobs,
+    /// As it is, in the place of the arguments or the answer.
+    RawBytes,
+    /// The same, of shared bytes.
+    RawBlob,
 }
 
 /// What a call gives.

@@ -13,8 +13,7 @@ use crate::model::MethodOptions;
 pub(crate) const NAME_MAX: usize = 127;
 
 /// What `#[rpc(...)]` may say on a method.
-const METHOD_OPTIONS: &str =
-    "`idempotent`, `oneway`, `inline`, `timeout = \"2s\"`, `pool = \"disk\"`, `name = \"add\"`";
+const METHOD_OPTIONS: &str = "`idempotent`, `oneway`, `inline`, `raw`, `timeout = \"2s\"`, `pool = \"disk\"`, `name = \"add\"`";
 
 /// What `#[service(...)]` says.
 pub(crate) struct ServiceOptions {
@@ -92,6 +91,7 @@ fn method_option(options: &mut MethodOptions, meta: &ParseNestedMeta<'_>) -> Res
         "idempotent" => flag(&mut options.idempotent, meta),
         "oneway" => flag(&mut options.oneway, meta),
         "inline" => flag(&mut options.inline, meta),
+        "raw" => flag(&mut options.raw, meta),
         "timeout" => {
             let text: LitStr = meta.value()?.parse()?;
             once(

@@ -153,7 +153,10 @@ fn method(function: &mut TraitItemFn, faults: &mut Faults) -> Option<Method> {
     }
     faults.keep(of_signature(&function.sig));
     let taken = inputs(&mut function.sig, faults);
-    let returns = returns(&function.sig, &options, taken.responder.as_ref(), faults);
+    let mut returns = returns(&function.sig, &options, taken.responder.as_ref(), faults);
+    if options.raw.is_some() {
+        faults.keep(raw(&ident, &options, &taken.arguments, &mut returns));
+    }
     let method = Method {
         name: options.name.as_ref().map_or(name, |(name, _)| name.clone()),
         docs: Docs::of(&function.attrs),
@@ -406,4 +409,26 @@ fn returns(
 
 fn is_unit(ty: &Type) -> bool {
     matches!(ty, Type::Tuple(tuple) if tuple.elems.is_empty())
+}
+
+/// What is special about a method whose bytes are its own.
+fn raw(
+    ident: &Ident,
+    options: &crate::model::MethodOptions,
+    arguments: &[Argument],
+    returns: &mut Returns,
+) -> Result<()> {
+    let [argument] = arguments else {
+        let rule = "a `raw` method has one argument, its bytes: `body: &[u8]`";
+        return Err(Error::new_spanned(ident, rule));
+    };
+    types::raw_argument(&argument.ty)?;
+    if argument.default {
+        let rule = "the bytes of a `raw` method are always there: they have no default";
+        return Err(Error::new_spanned(&argument.ident, rule));
+    }
+    if options.oneway.is_none() {
+        returns.kind = types::raw_answer(returns)?;
+    }
+    Ok(())
 }

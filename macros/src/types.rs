@@ -77,6 +77,31 @@ pub(crate) fn returns(ty: &Type) -> Result<Returns> {
     })
 }
 
+/// Whether this may be the only argument of a `raw` method.
+pub(crate) fn raw_argument(ty: &Type) -> Result<()> {
+    if let Type::Reference(reference) = bare(ty)
+        && reference.mutability.is_none()
+        && is_bytes(bare(&reference.elem))
+        && argument(ty).is_ok()
+    {
+        return Ok(());
+    }
+    let rule = "a `raw` method takes its bytes as they come: `&[u8]`";
+    Err(Error::new_spanned(ty, rule))
+}
+
+/// How what a `raw` method gives travels, if it may.
+pub(crate) fn raw_answer(returns: &Returns) -> Result<Kind> {
+    if returns.kind == Kind::Blob {
+        return Ok(Kind::RawBlob);
+    }
+    if is_bytes_vec(&returns.ty) {
+        return Ok(Kind::RawBytes);
+    }
+    let rule = "a `raw` method gives bytes as they go: `Vec<u8>` or `Blob`";
+    Err(Error::new_spanned(&returns.ty, rule))
+}
+
 /// Whether this is a reference to the context, as the first argument may be.
 pub(crate) fn is_context(ty: &Type) -> bool {
     match bare(ty) {

@@ -18,7 +18,7 @@ RUNS=${RUNS:-10000000}
 FUZZ_SECONDS=${FUZZ_SECONDS:-3600}
 build=${CARGO_TARGET_DIR:-$here/target}
 work=${FUZZ_WORK:-$build/fuzz-work}
-all="greeting frames command endpoint session"
+all="greeting frames command endpoint session envelope"
 
 # The longest input of each target, in bytes.
 max_len() {

@@ -52,7 +52,7 @@ impl Wanted {
             timeout: method.timeout,
             idempotent: method.idempotent || options.idempotent,
             oneway: false,
-            encoding: Encoding::MessagePack,
+            encoding: method.encoding,
         }
     }
 

@@ -552,6 +552,10 @@ impl Tap for Hooks {
         false
     }
 
+    fn wakes_one(&self) -> bool {
+        true
+    }
+
     fn take(&self, _: &Peer, _: brokerless_patterns::Message) {}
 
     fn gone(&self, peer: &Peer, _: &CloseReason) {

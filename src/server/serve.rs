@@ -248,6 +248,7 @@ impl Shared {
             .is_some_and(|m| m.learned.is_slow());
         if slow && let Some(group) = self.group_of(session) {
             group.engine.hand_on();
+            group.router.share();
         }
     }
 

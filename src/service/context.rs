@@ -14,8 +14,22 @@ use crate::Metadata;
 ///
 /// A method has one if its first argument asks for it; callers do not see that argument.
 ///
-/// ```ignore
-/// fn search(&self, ctx: &Context<'_>, text: &str) -> Vec<u64>;
+/// ```
+/// use brokerless::service::Context;
+///
+/// #[brokerless::service(name = "search.v1")]
+/// trait Search {
+///     fn search(&self, ctx: &Context<'_>, text: &str) -> Vec<u64>;
+/// }
+///
+/// struct Slow;
+///
+/// impl Search for Slow {
+///     fn search(&self, ctx: &Context<'_>, text: &str) -> Vec<u64> {
+///         let found = text.match_indices("needle").map(|(at, _)| at as u64);
+///         found.take_while(|_| !ctx.is_cancelled()).collect()
+///     }
+/// }
 /// ```
 #[derive(Clone, Copy)]
 pub struct Context<'c>(&'c dyn Running);

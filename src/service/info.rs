@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 pub use crate::wire::ArgumentInfo;
+use crate::wire::Encoding;
 
 /// A service: its name on the wire and its methods.
 ///
@@ -72,6 +73,8 @@ pub struct MethodInfo {
     pub pool: Option<&'static str>,
     /// Whether the handler may answer after it has returned.
     pub later: bool,
+    /// How arguments and answer are encoded.
+    pub encoding: Encoding,
 }
 
 impl MethodInfo {
@@ -92,6 +95,7 @@ impl MethodInfo {
             timeout: None,
             pool: None,
             later: false,
+            encoding: Encoding::MessagePack,
         }
     }
 
@@ -162,6 +166,14 @@ impl MethodInfo {
     #[must_use]
     pub const fn later(mut self) -> Self {
         self.later = true;
+        self
+    }
+
+    /// Marks it as one whose only argument and whose answer are bytes in an encoding of its own.
+    /// Default: MessagePack.
+    #[must_use]
+    pub const fn raw(mut self) -> Self {
+        self.encoding = Encoding::Raw;
         self
     }
 

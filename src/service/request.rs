@@ -64,12 +64,37 @@ impl<'r> Request<'r> {
     /// `INVALID_ARGUMENT` where they are not an array in MessagePack.
     pub fn arguments(&self) -> Result<Arguments<'r>, Status> {
         if self.encoding != Encoding::MessagePack {
-            let path = self.running.method().path;
-            return Err(Status::invalid_argument(format!(
-                "{path} takes its arguments in MessagePack, and they came as raw bytes"
-            )));
+            return Err(self.refused("arguments in MessagePack"));
         }
         Arguments::new(self.body, self.blobs)
+    }
+
+    /// The bytes of a method that has an encoding of its own.
+    ///
+    /// # Errors
+    ///
+    /// `INVALID_ARGUMENT` where they are not raw.
+    pub fn raw(&self) -> Result<&'r [u8], Status> {
+        if self.encoding != Encoding::Raw {
+            return Err(self.refused("raw bytes"));
+        }
+        Ok(self.body)
+    }
+
+    #[cold]
+    fn refused(&self, wanted: &str) -> Status {
+        let path = self.running.method().path;
+        Status::invalid_argument(match self.encoding {
+            Encoding::MessagePack => {
+                format!("{path} takes {wanted}: arguments in MessagePack came")
+            }
+            Encoding::Raw => format!("{path} takes {wanted}: raw bytes came"),
+            Encoding::Other(number) => {
+                format!(
+                    "{path} takes {wanted}: bytes in encoding {number}, which is not known, came"
+                )
+            }
+        })
     }
 }
 

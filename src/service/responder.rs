@@ -79,9 +79,27 @@ impl fmt::Debug for Deferred {
 
 /// The last argument of a method that is answered later, perhaps from another thread.
 ///
-/// ```ignore
-/// fn slow(&self, x: i64, answer: Responder<i64>);
-/// fn risky(&self, x: i64, answer: Responder<Result<i64, RiskyError>>);
+/// ```
+/// use std::thread;
+///
+/// use brokerless::service::Responder;
+///
+/// #[brokerless::service(name = "later.v1")]
+/// trait Later {
+///     fn slow(&self, x: i64, answer: Responder<i64>);
+///     fn risky(&self, x: i64, answer: Responder<Result<i64, String>>);
+/// }
+///
+/// struct Elsewhere;
+///
+/// impl Later for Elsewhere {
+///     fn slow(&self, x: i64, answer: Responder<i64>) {
+///         thread::spawn(move || answer.send(x * 2));
+///     }
+///     fn risky(&self, x: i64, answer: Responder<Result<i64, String>>) {
+///         answer.send(x.checked_mul(2).ok_or_else(|| "too large".to_owned()));
+///     }
+/// }
 /// ```
 ///
 /// The caller sees a method that returns `i64`. Dropped without an answer, it ends the call with

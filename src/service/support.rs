@@ -1,4 +1,53 @@
 //! What generated code is written against; of no use to others, and no part of what is promised.
+//!
+//! That code is documented and does what is asked of careful crates:
+//!
+//! ```
+//! //! Careful.
+//!
+//! #![deny(
+//!     missing_docs,
+//!     missing_debug_implementations,
+//!     rust_2018_idioms,
+//!     single_use_lifetimes,
+//!     trivial_casts,
+//!     trivial_numeric_casts,
+//!     unreachable_pub,
+//!     unused,
+//!     unused_lifetimes,
+//!     unused_qualifications,
+//!     unused_results,
+//!     variant_size_differences
+//! )]
+//! #![forbid(unsafe_code)]
+//!
+//! /// What others link.
+//! pub mod api {
+//!     use brokerless::service::{Context, Responder};
+//!     use brokerless::{Blob, Status};
+//!
+//!     /// Keeps things.
+//!     #[brokerless::service(name = "store.v1")]
+//!     pub trait Store {
+//!         /// Keeps these.
+//!         fn put(&self, ctx: &Context<'_>, name: &str, data: Vec<Blob>) -> Result<u64, Status>;
+//!         /// Gives them.
+//!         fn get(&self, name: &str, answer: Responder<Result<Option<Blob>, String>>);
+//!         /// Forgets them.
+//!         #[deprecated = "nothing is forgotten"]
+//!         #[rpc(oneway)]
+//!         fn forget(&self, name: &str);
+//!     }
+//! }
+//!
+//! /// What nobody calls is no fault of its own.
+//! #[brokerless::service(name = "private")]
+//! trait Private {
+//!     fn get(&self, x: u8) -> u8;
+//! }
+//!
+//! fn main() {}
+//! ```
 
 use std::fmt::Display;
 
@@ -40,6 +89,16 @@ pub fn give_blobs(_: &'static MethodInfo, value: Vec<Blob>) -> Outcome {
     let mut encoder = Encoder::answer();
     encoder.put_blobs(&value);
     Outcome::Answer(encoder.finish())
+}
+
+/// The outcome of a method that gave these bytes, in an encoding of its own.
+pub fn give_raw_bytes(_: &'static MethodInfo, value: Vec<u8>) -> Outcome {
+    Outcome::Answer(Payload::raw(value))
+}
+
+/// The same, with bytes that are shared.
+pub fn give_raw_blob(_: &'static MethodInfo, value: Blob) -> Outcome {
+    Outcome::Answer(Payload::raw(value))
 }
 
 /// The outcome of a method whose errors are statuses.
@@ -90,6 +149,11 @@ pub fn no_such_method(service: &'static ServiceInfo, index: usize) -> Outcome {
     )))
 }
 
+/// The bytes of a call to a method with an encoding of its own.
+pub fn raw(body: &[u8]) -> Payload {
+    Payload::raw(body)
+}
+
 /// The value that a method gave.
 pub fn read_value<T: DeserializeOwned>(payload: &Payload) -> Result<T, DecodeError> {
     wire::decode_value(&payload.body)
@@ -108,4 +172,14 @@ pub fn read_optional_blob(payload: &Payload) -> Result<Option<Blob>, DecodeError
 /// The blobs that a method gave.
 pub fn read_blobs(payload: &Payload) -> Result<Vec<Blob>, DecodeError> {
     wire::decode_blobs(&payload.body, &payload.blobs)
+}
+
+/// The bytes that a method gave, in an encoding of its own.
+pub fn read_raw_bytes(payload: &Payload) -> Result<Vec<u8>, DecodeError> {
+    Ok(payload.body.to_vec())
+}
+
+/// The same, shared with the message that they came in.
+pub fn read_raw_blob(payload: &Payload) -> Result<Blob, DecodeError> {
+    Ok(Blob::from(payload.body.clone()))
 }

@@ -50,7 +50,7 @@ impl<'r> Arguments<'r> {
     pub fn new(body: &'r [u8], blobs: &'r [Frame]) -> Result<Self, Status> {
         let mut reader = Reader::new(body);
         let Ok(count) = reader.array() else {
-            let came = reader.came();
+            let came = Reader::new(body).came();
             return Err(Status::invalid_argument(format!(
                 "the arguments are an array: {came} came"
             )));
@@ -89,7 +89,7 @@ impl<'r> Arguments<'r> {
                 self.taken += 1;
                 Ok(value)
             }
-            Err(error) => Err(self.unfit(info, error)),
+            Err(error) => self.take_again(info, error),
         }
     }
 
@@ -164,18 +164,32 @@ impl<'r> Arguments<'r> {
         blob.map_err(|error| refused(info, &error))
     }
 
+    /// Takes the argument that was refused as bytes if an empty array stands for them, which is
+    /// what serde makes of none; and says what came otherwise.
     #[cold]
-    fn unfit(&self, info: &ArgumentInfo, error: rmp_serde::decode::Error) -> Status {
+    fn take_again<T: Deserialize<'r>>(
+        &mut self,
+        info: &ArgumentInfo,
+        error: rmp_serde::decode::Error,
+    ) -> Result<T, Status> {
         let mut reader = Reader::new(self.bytes);
         for _ in 0..self.taken {
             // What was taken is sound.
             let _ = reader.skip(VALUE_DEPTH_MAX);
         }
-        let error = value::fault(error, reader.rest());
-        if error == DecodeError::Truncated && reader.came() == Came::Nothing {
-            return self.absent(info);
+        let start = reader.rest();
+        match reader.came() {
+            Came::Nothing if start.is_empty() => return Err(self.absent(info)),
+            Came::Array(0) if reader.skip(1).is_ok() => {
+                if let Ok(value) = value::no_bytes() {
+                    self.taken += 1;
+                    self.values = value::values(reader.rest());
+                    return Ok(value);
+                }
+            }
+            _ => {}
         }
-        refused(info, &error)
+        Err(refused(info, &value::fault(error, start)))
     }
 }
 

@@ -1,4 +1,12 @@
 //! Metadata of a call, borrowed from its envelope or from the caller's own.
+//!
+//! # Invariants
+//!
+//! 1. What is read is within the limits that hold for [`Metadata`]. (test
+//!    `metadata_over_a_limit_is_refused_with_the_call_to_answer`)
+//! 2. Values, which may be secrets, are not shown. (test `metadata_is_shown_without_its_values`)
+
+use std::fmt;
 
 use super::fault::Bad;
 use super::read::Reader;
@@ -7,10 +15,10 @@ use crate::metadata::{
 };
 
 /// Metadata of a call: read from an envelope, or to be written into one.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct CallMetadata<'f>(Source<'f>);
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 enum Source<'f> {
     None,
     /// The entries of a map, checked.
@@ -167,6 +175,14 @@ impl<'f> Iterator for Entries<'f> {
                 ))
             }
         }
+    }
+}
+
+/// Values may be secrets: their lengths are shown.
+impl fmt::Debug for CallMetadata<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entries = self.iter().map(|(key, value)| (key, value.len()));
+        f.debug_map().entries(entries).finish()
     }
 }
 

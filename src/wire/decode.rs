@@ -7,7 +7,7 @@
 //! 2. Fields at the end that are not known are passed over. (test
 //!    `fields_at_the_end_that_are_not_known_are_passed_over`)
 //! 3. An envelope that is cut off is refused. (test
-//!    `every_truncation_of_a_golden_file_is_refused` in `tests/wire.rs`)
+//!    `every_truncation_of_a_golden_file_is_refused` in `tests/wire`)
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ impl<'f> Envelope<'f> {
     pub fn decode(frame: &'f [u8]) -> Result<Envelope<'f>, WireError> {
         let mut reader = Reader::new(frame);
         let Ok(len) = reader.array() else {
-            return Err(Fault::NoArray(reader.came()).into());
+            return Err(Fault::NoArray(Reader::new(frame).came()).into());
         };
         if reader.is_str() {
             return PlainCall::read(reader, len).map(Envelope::Plain);
@@ -84,6 +84,7 @@ impl<'f> Envelope<'f> {
     }
 }
 
+#[inline]
 fn call<'f>(fields: &mut Fields<'f>) -> Result<CallHead<'f>, WireError> {
     fields.kind = "call";
     let id = fields.uint("id")?;
@@ -102,6 +103,7 @@ fn call<'f>(fields: &mut Fields<'f>) -> Result<CallHead<'f>, WireError> {
     })
 }
 
+#[inline]
 fn reply(fields: &mut Fields<'_>) -> Result<ReplyHead, WireError> {
     fields.kind = "reply";
     Ok(ReplyHead {
@@ -153,6 +155,7 @@ fn welcome<'f>(fields: &mut Fields<'f>) -> Result<Welcome<'f>, WireError> {
     })
 }
 
+#[inline]
 fn load(reader: &mut Reader<'_>) -> Result<Load, Bad> {
     let surplus = reader.array()?.checked_sub(3).ok_or(Bad::OutOfRange)?;
     let load = Load {
@@ -164,6 +167,7 @@ fn load(reader: &mut Reader<'_>) -> Result<Load, Bad> {
     Ok(load)
 }
 
+#[inline]
 fn credit(reader: &mut Reader<'_>) -> Result<Credit, Bad> {
     let mut left = reader.array()?.checked_sub(1).ok_or(Bad::OutOfRange)?;
     let calls = saturated(reader)?;
@@ -178,6 +182,7 @@ fn credit(reader: &mut Reader<'_>) -> Result<Credit, Bad> {
     Ok(Credit { calls, bytes })
 }
 
+#[inline]
 fn saturated(reader: &mut Reader<'_>) -> Result<u32, Bad> {
     Ok(u32::try_from(reader.uint()?).unwrap_or(u32::MAX))
 }
@@ -200,7 +205,7 @@ struct Fields<'f> {
 
 impl<'f> Fields<'f> {
     /// A field that must be there.
-    #[inline]
+    #[inline(always)]
     fn required<T>(
         &mut self,
         field: &'static str,
@@ -214,7 +219,7 @@ impl<'f> Fields<'f> {
     }
 
     /// A field that may be left out, or be `nil`.
-    #[inline]
+    #[inline(always)]
     fn optional<T>(
         &mut self,
         field: &'static str,

@@ -9,7 +9,7 @@
 //! 2. No envelope is longer than is taken on the other side. (test
 //!    `the_longest_envelope_is_within_the_limit`)
 //! 3. The bytes are those of `docs/WIRE.md`. (test `the_examples_of_the_page_are_written_and_read`
-//!    in `tests/wire.rs`)
+//!    in `tests/wire`)
 
 use std::time::Duration;
 
@@ -17,16 +17,45 @@ use brokerless_patterns::Frame;
 
 use super::call_metadata::{CallMetadata, Value};
 use super::envelope::{
-    CallHead, Credit, Encoding, ErrorHead, Hello, Load, ReplyHead, Welcome, kind,
+    CallHead, Credit, Encoding, Envelope, ErrorHead, Hello, Load, ReplyHead, Welcome, kind,
 };
 use super::fault::EncodeError;
+use super::plain::encode_plain_call;
 use super::version::Version;
-use super::write::{self, UINT_BYTES_MAX};
+use super::write::{self, Put, SHORT_BYTES, Short, UINT_BYTES_MAX};
 use super::{DETAILS_BYTES_MAX, MESSAGE_BYTES_MAX, METHOD_BYTES_MAX, NAME_BYTES_MAX};
 use crate::chunk::Writer;
 
 /// Bytes of the fields of any envelope whose length is bounded by their type.
 const FIXED_BYTES_MAX: usize = 16 * UINT_BYTES_MAX;
+/// Bytes of the longest method with which a call without metadata is short.
+const SHORT_METHOD_BYTES_MAX: usize = SHORT_BYTES - 6 * UINT_BYTES_MAX;
+
+impl Envelope<'_> {
+    /// The frame of an envelope of any kind.
+    ///
+    /// # Errors
+    ///
+    /// As [`encode_call`] and [`encode_plain_call`](super::encode_plain_call).
+    pub fn encode(&self, version: Version) -> Result<Frame, EncodeError> {
+        Ok(match self {
+            Envelope::Call(call) => encode_call(call, version)?,
+            Envelope::Reply(reply) => encode_reply(reply, version),
+            Envelope::Error(error) => encode_error(error, version),
+            Envelope::Cancel { id } => encode_cancel(*id),
+            Envelope::Credit(credit) => encode_credit(*credit, version),
+            Envelope::Hello(hello) => encode_hello(hello),
+            Envelope::Welcome(welcome) => encode_welcome(welcome),
+            Envelope::Bye { left_us } => encode_bye(*left_us),
+            Envelope::Plain(call) => encode_plain_call(call.method, call.arguments)?,
+            Envelope::Unknown { kind } => {
+                let mut to = Writer::new(FIXED_BYTES_MAX);
+                begin(&mut to, 1, *kind);
+                to.finish()
+            }
+        })
+    }
+}
 
 /// A call. For version 1 the metadata are left out, as that version has none.
 ///
@@ -62,24 +91,34 @@ pub fn encode_call(call: &CallHead<'_>, version: Version) -> Result<Frame, Encod
         () if call.flags.0 > 0 => 5,
         () => 4,
     };
+    if fields < 7 && method <= SHORT_METHOD_BYTES_MAX {
+        let mut to = Short::new();
+        write_call(&mut to, call, &metadata, fields);
+        return Ok(to.finish());
+    }
     let mut to = Writer::new(FIXED_BYTES_MAX + method + metadata.bytes_max());
-    begin(&mut to, fields, kind::CALL);
-    write::uint(&mut to, call.id);
-    write::str(&mut to, call.method);
-    write::uint(&mut to, call.left_us);
+    write_call(&mut to, call, &metadata, fields);
+    Ok(to.finish())
+}
+
+#[inline]
+fn write_call(to: &mut impl Put, call: &CallHead<'_>, metadata: &CallMetadata<'_>, fields: usize) {
+    begin(to, fields, kind::CALL);
+    write::uint(to, call.id);
+    write::str(to, call.method);
+    write::uint(to, call.left_us);
     if fields > 4 {
-        write::uint(&mut to, call.flags.0.into());
+        write::uint(to, call.flags.0.into());
     }
     if fields > 5 {
-        write::uint(&mut to, call.encoding.number().into());
+        write::uint(to, call.encoding.number().into());
     }
     if fields > 6 {
-        write_metadata(&mut to, &metadata);
+        write_metadata(to, metadata);
     }
     if fields > 7 {
-        write::uint(&mut to, call.hops.into());
+        write::uint(to, call.hops.into());
     }
-    Ok(to.finish())
 }
 
 /// An answer. For version 1 it has no load report, and a window of calls only.
@@ -90,7 +129,7 @@ pub fn encode_reply(reply: &ReplyHead, version: Version) -> Frame {
         (Some(_), None) => 3,
         (None, None) => 2,
     };
-    let mut to = Writer::new(FIXED_BYTES_MAX);
+    let mut to = Short::new();
     begin(&mut to, fields, kind::REPLY);
     write::uint(&mut to, reply.id);
     write_state(&mut to, load, credit);
@@ -148,9 +187,9 @@ pub fn encode_error(error: &ErrorHead<'_>, version: Version) -> Frame {
     to.finish()
 }
 
-/// No answer to this call is wanted any more.
+/// The caller waits for the answer to this call no more.
 pub fn encode_cancel(id: u64) -> Frame {
-    let mut to = Writer::new(FIXED_BYTES_MAX);
+    let mut to = Short::new();
     begin(&mut to, 2, kind::CANCEL);
     write::uint(&mut to, id);
     to.finish()
@@ -160,7 +199,7 @@ pub fn encode_cancel(id: u64) -> Frame {
 pub fn encode_credit(credit: Credit, version: Version) -> Frame {
     let credit = credit_of(credit, version);
     let bounded = credit.bytes != u64::MAX;
-    let mut to = Writer::new(FIXED_BYTES_MAX);
+    let mut to = Short::new();
     begin(&mut to, if bounded { 3 } else { 2 }, kind::CREDIT);
     write::uint(&mut to, credit.calls.into());
     if bounded {
@@ -211,7 +250,7 @@ pub fn encode_welcome(welcome: &Welcome<'_>) -> Frame {
 
 /// This side is about to leave.
 pub fn encode_bye(left_us: u64) -> Frame {
-    let mut to = Writer::new(FIXED_BYTES_MAX);
+    let mut to = Short::new();
     begin(&mut to, 2, kind::BYE);
     write::uint(&mut to, left_us);
     to.finish()
@@ -219,12 +258,12 @@ pub fn encode_bye(left_us: u64) -> Frame {
 
 /// `fields` are counted with the kind's own, as the array does.
 #[inline]
-fn begin(to: &mut Writer, fields: usize, kind: u64) {
+fn begin(to: &mut impl Put, fields: usize, kind: u64) {
     write::array(to, fields);
     write::uint(to, kind);
 }
 
-fn write_metadata(to: &mut Writer, metadata: &CallMetadata<'_>) {
+fn write_metadata(to: &mut impl Put, metadata: &CallMetadata<'_>) {
     if metadata.is_empty() {
         return write::nil(to);
     }
@@ -239,7 +278,7 @@ fn write_metadata(to: &mut Writer, metadata: &CallMetadata<'_>) {
 }
 
 /// A bound that may be none.
-fn write_bound(to: &mut Writer, bound: u64) {
+fn write_bound(to: &mut impl Put, bound: u64) {
     if bound == u64::MAX {
         write::nil(to);
     } else {
@@ -248,7 +287,8 @@ fn write_bound(to: &mut Writer, bound: u64) {
 }
 
 /// Load and credit at the end of an answer, neither if neither is there.
-fn write_state(to: &mut Writer, load: Option<Load>, credit: Option<Credit>) {
+#[inline]
+fn write_state(to: &mut impl Put, load: Option<Load>, credit: Option<Credit>) {
     match load {
         Some(load) => {
             write::array(to, 3);

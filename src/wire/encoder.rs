@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use super::fault::EncodeError;
 use super::payload::{Blobs, Payload};
-use super::{VALUE_DEPTH_MAX, write};
+use super::write;
 use crate::blob::Blob;
 use crate::chunk::Writer;
 
@@ -63,15 +63,27 @@ impl Encoder {
     ///
     /// # Errors
     ///
-    /// Where the type's `Serialize` refuses, or the value is nested 64 deep or deeper. What is
-    /// written is then no body: drop it.
+    /// Where the type's `Serialize` refuses. What is written is then no body: drop it.
     #[inline]
     pub fn put<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
         let mut serializer = Serializer::new(&mut self.to)
             .with_struct_map()
             .with_bytes(BytesMode::ForceAll);
-        serializer.unstable_set_max_depth(VALUE_DEPTH_MAX);
-        value.serialize(&mut serializer).map_err(fault)
+        value.serialize(&mut serializer).map_err(refused)
+    }
+
+    /// Writes bytes as `bin`. [`put`](Self::put) does so, too, but for none: what has no element
+    /// does not show that its elements are bytes, and becomes an empty array.
+    pub fn put_bytes(&mut self, bytes: &[u8]) {
+        write::bin(&mut self.to, bytes);
+    }
+
+    /// The same, or `nil`.
+    pub fn put_optional_bytes(&mut self, bytes: Option<&[u8]>) {
+        match bytes {
+            Some(bytes) => self.put_bytes(bytes),
+            None => write::nil(&mut self.to),
+        }
     }
 
     /// Gives a blob a frame, and writes its number.
@@ -110,9 +122,6 @@ impl Encoder {
 }
 
 #[cold]
-fn fault(error: rmp_serde::encode::Error) -> EncodeError {
-    match error {
-        rmp_serde::encode::Error::DepthLimitExceeded => EncodeError::TooDeep,
-        error => EncodeError::Value(error.to_string().into()),
-    }
+fn refused(error: rmp_serde::encode::Error) -> EncodeError {
+    EncodeError::Value(error.to_string().into())
 }

@@ -19,7 +19,7 @@ pub mod kind {
     pub const REPLY: u64 = 2;
     /// A replier says why there is no answer.
     pub const ERROR: u64 = 3;
-    /// A caller wants no answer any more.
+    /// A caller waits for an answer no more.
     pub const CANCEL: u64 = 4;
     /// A replier changes a caller's window.
     pub const CREDIT: u64 = 5;
@@ -41,7 +41,7 @@ pub enum Envelope<'f> {
     Reply(ReplyHead),
     /// A replier says why there is no answer.
     Error(ErrorHead<'f>),
-    /// A caller wants no answer any more.
+    /// A caller waits for an answer no more.
     Cancel {
         /// The call.
         id: u64,
@@ -71,7 +71,7 @@ pub enum Envelope<'f> {
 pub struct Flags(pub u8);
 
 impl Flags {
-    /// No answer is wanted.
+    /// No value is wanted: the answer has no body.
     pub const ONEWAY: Flags = Flags(1);
     /// More calls wait in the caller for credit.
     pub const MORE: Flags = Flags(2);
@@ -167,7 +167,7 @@ impl<'f> CallHead<'f> {
 pub struct Credit {
     /// Calls.
     pub calls: u32,
-    /// Bytes of envelopes, bodies and blobs; [`u64::MAX`] is any number.
+    /// Bytes of bodies and blobs; [`u64::MAX`] is any number.
     pub bytes: u64,
 }
 

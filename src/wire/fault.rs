@@ -162,8 +162,6 @@ impl From<WireError> for Status {
 pub enum EncodeError {
     /// The type's `Serialize` refused; its own words, since the value is the program's.
     Value(Box<str>),
-    /// The value is nested 64 deep or deeper.
-    TooDeep,
     /// A method's path is longer than this.
     Method {
         /// Its bytes.
@@ -179,12 +177,6 @@ impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             EncodeError::Value(words) => write!(f, "a value cannot be written: {words}"),
-            EncodeError::TooDeep => {
-                write!(
-                    f,
-                    "a value is nested {VALUE_DEPTH_MAX} deep or deeper: flatten it"
-                )
-            }
             EncodeError::Method { bytes, max } => {
                 write!(f, "a method's path of {bytes} bytes: at most {max} travel")
             }

@@ -29,7 +29,7 @@ impl Payload {
         }
     }
 
-    /// Bytes of the body and the blobs: what credit counts, with the envelope's.
+    /// Bytes of the body and the blobs: what credit counts.
     pub fn bytes(&self) -> usize {
         let blobs = self.blobs.iter().map(|blob| blob.len());
         self.body.len() + blobs.sum::<usize>()

@@ -138,22 +138,31 @@ impl<'f> Reader<'f> {
     /// An integer that is not negative, in whichever form it comes.
     #[inline]
     pub(super) fn uint(&mut self) -> Result<u64, Bad> {
+        let (number, rest) = match *self.0 {
+            [number @ 0..0x80, ref rest @ ..] | [0xcc, number, ref rest @ ..] => {
+                (number.into(), rest)
+            }
+            [0xcd, a, b, ref rest @ ..] => (u16::from_be_bytes([a, b]).into(), rest),
+            [0xce, a, b, c, d, ref rest @ ..] => (u32::from_be_bytes([a, b, c, d]).into(), rest),
+            _ => return self.other_uint(),
+        };
+        self.0 = rest;
+        Ok(number)
+    }
+
+    /// The forms that are rare, and what is none.
+    #[cold]
+    fn other_uint(&mut self) -> Result<u64, Bad> {
         let before = *self;
         match Marker::from_u8(self.byte()?) {
-            Marker::FixPos(number) => Ok(number.into()),
-            Marker::U8 => self.byte().map(u64::from),
-            Marker::U16 => self
-                .array_of()
-                .map(|bytes| u16::from_be_bytes(bytes).into()),
-            Marker::U32 => self
-                .array_of()
-                .map(|bytes| u32::from_be_bytes(bytes).into()),
             Marker::U64 => self.array_of().map(u64::from_be_bytes),
             Marker::I8 => positive(i8::from_be_bytes(self.array_of()?)),
             Marker::I16 => positive(i16::from_be_bytes(self.array_of()?)),
             Marker::I32 => positive(i32::from_be_bytes(self.array_of()?)),
             Marker::I64 => positive(i64::from_be_bytes(self.array_of()?)),
             Marker::FixNeg(_) => Err(Bad::OutOfRange),
+            // Of a form that is read above, cut off.
+            Marker::U8 | Marker::U16 | Marker::U32 => Err(Bad::Truncated),
             _ => Err(Bad::Type(before.came())),
         }
     }
@@ -167,7 +176,19 @@ impl<'f> Reader<'f> {
         }
     }
 
+    #[inline]
     fn str_len(&mut self) -> Result<u32, Bad> {
+        match self.0 {
+            [byte @ 0xa0..0xc0, rest @ ..] => {
+                self.0 = rest;
+                Ok((byte & 0x1f).into())
+            }
+            _ => self.long_str_len(),
+        }
+    }
+
+    #[cold]
+    fn long_str_len(&mut self) -> Result<u32, Bad> {
         let before = *self;
         match Marker::from_u8(self.byte()?) {
             Marker::FixStr(len) => Ok(len.into()),
@@ -214,6 +235,17 @@ impl<'f> Reader<'f> {
     /// How many values an array announces.
     #[inline]
     pub(super) fn array(&mut self) -> Result<u32, Bad> {
+        match self.0 {
+            [byte @ 0x90..0xa0, rest @ ..] => {
+                self.0 = rest;
+                Ok((byte & 0x0f).into())
+            }
+            _ => self.long_array(),
+        }
+    }
+
+    #[cold]
+    fn long_array(&mut self) -> Result<u32, Bad> {
         let before = *self;
         match Marker::from_u8(self.byte()?) {
             Marker::FixArray(len) => Ok(len.into()),
@@ -298,4 +330,65 @@ impl<'f> Reader<'f> {
 
 fn positive(number: impl TryInto<u64>) -> Result<u64, Bad> {
     number.try_into().map_err(|_| Bad::OutOfRange)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde::de::IgnoredAny;
+
+    #[test]
+    fn a_length_beyond_the_bytes_is_refused() {
+        for len in [6, 255, 65_536, u32::MAX] {
+            let [a, b, c, d] = len.to_be_bytes();
+            let str = [0xdb, a, b, c, d, b'h', b'e', b'l', b'l', b'o'];
+            assert_eq!(Reader::new(&str).str(usize::MAX), Err(Bad::Truncated));
+            assert_eq!(Reader::new(&str).skip(0), Err(Bad::Truncated));
+            let bin = [0xc6, a, b, c, d, 1, 2, 3, 4, 5];
+            assert_eq!(Reader::new(&bin).bin(usize::MAX), Err(Bad::Truncated));
+            for marker in [0xdd, 0xdf] {
+                let nested = [marker, a, b, c, d, 1, 2, 3, 4, 5];
+                assert_eq!(Reader::new(&nested).skip(5), Err(Bad::Truncated));
+            }
+        }
+        let long = Reader::new(b"\xa5hello").str(4);
+        assert_eq!(long, Err(Bad::TooLong(5, 4)));
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_is_not_passed_over() {
+        for depth in [0, 1, 5, 64] {
+            let mut bytes = vec![0x91; depth];
+            bytes.push(0x07);
+            let mut reader = Reader::new(&bytes);
+            assert_eq!(reader.skip(depth), Ok(()));
+            assert_eq!(reader.rest(), b"");
+            if depth > 0 {
+                let max = depth - 1;
+                assert_eq!(Reader::new(&bytes).skip(max), Err(Bad::TooDeep(max)));
+            }
+        }
+        // The bound stands before the bytes: a megabyte of openings ends at once.
+        let bytes = vec![0x81; 1 << 20];
+        assert_eq!(Reader::new(&bytes).skip(64), Err(Bad::TooDeep(64)));
+    }
+
+    proptest! {
+        /// What is passed over is as long as what another reader takes for a value.
+        #[test]
+        fn what_is_passed_over_is_what_rmp_reads(mut bytes: Vec<u8>) {
+            bytes.truncate(64);
+            let mut reader = Reader::new(&bytes);
+            let skipped = reader.skip(40);
+            let mut theirs = &bytes[..];
+            let mut deserializer = rmp_serde::Deserializer::new(&mut theirs);
+            deserializer.set_max_depth(1000);
+            let read: Result<IgnoredAny, _> = serde::Deserialize::deserialize(&mut deserializer);
+            if read.is_ok() {
+                prop_assert_eq!(skipped, Ok(()));
+                prop_assert_eq!(reader.rest(), theirs);
+            }
+        }
+    }
 }

@@ -35,12 +35,23 @@ pub(super) fn values(bytes: &[u8]) -> Values<'_> {
 /// Where it is no value of the type, or something follows it.
 pub fn decode_value<'r, T: Deserialize<'r>>(body: &'r [u8]) -> Result<T, DecodeError> {
     let mut values = values(body);
-    let value = T::deserialize(&mut values).map_err(|error| fault(error, body))?;
+    let value = match T::deserialize(&mut values) {
+        Ok(value) => value,
+        // What serde makes of no bytes is an empty array.
+        Err(error) if body == [0x90] => return no_bytes().map_err(|_| fault(error, body)),
+        Err(error) => return Err(fault(error, body)),
+    };
     // The deserializer does not tell how far it came, but that nothing more is to be read.
     match IgnoredAny::deserialize(&mut values) {
         Err(Rmp::InvalidMarkerRead(_)) => Ok(value),
         _ => Err(DecodeError::Trailing),
     }
+}
+
+/// The value that no bytes are, of a type that takes any bytes; text does not.
+pub(super) fn no_bytes<'r, T: Deserialize<'r>>() -> Result<T, Rmp> {
+    T::deserialize(&mut values(&[0xc4, 1, 0xff]))?;
+    T::deserialize(&mut values(&[0xc4, 0]))
 }
 
 /// Reads a body that is a blob.

@@ -11,8 +11,3 @@
 fn what_cannot_be_a_service_is_refused_where_it_stands() {
     trybuild::TestCases::new().compile_fail("tests/macros/refused/*.rs");
 }
-
-#[test]
-fn what_can_be_a_service_is_not_refused() {
-    trybuild::TestCases::new().pass("tests/macros/accepted/*.rs");
-}

@@ -193,3 +193,20 @@ fn raw_bytes_are_no_arguments() {
     assert_eq!(status.code(), Code::InvalidArgument);
     assert!(status.message().contains("calc.v1.add"), "{status}");
 }
+
+#[test]
+fn a_raw_method_takes_its_bytes_as_they_came() {
+    let (service, index) = (calculator(), index("place"));
+    let desk = Desk::new(service.info(), index);
+    let body = [0xc1; 100];
+    let mut request = desk.request(&body, &[]);
+    let status = refusal(service.call(index, request));
+    assert!(status.message().contains("takes raw bytes"), "{status}");
+    request.encoding = Encoding::Raw;
+    assert!(matches!(service.call(index, request), Outcome::Later));
+    let Outcome::Answer(place) = desk.late() else {
+        panic!("no answer");
+    };
+    assert_eq!(place.body[..], (body.as_ptr() as u64).to_le_bytes());
+    assert_eq!(service.info().methods[index].encoding, Encoding::Raw);
+}

@@ -78,6 +78,15 @@ pub(crate) trait Calculator {
     ) -> String;
 
     fn fall(&self);
+
+    #[rpc(raw)]
+    fn turn(&self, ctx: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, DivideError>;
+
+    #[rpc(raw)]
+    fn place(&self, body: &[u8], answer: Responder<Blob>);
+
+    #[rpc(raw, oneway)]
+    fn note(&self, body: &[u8]);
 }
 
 #[derive(Default)]
@@ -172,5 +181,21 @@ impl Calculator for Calc {
 
     fn fall(&self) {
         panic!("falls");
+    }
+
+    fn turn(&self, ctx: &Context<'_>, body: &[u8]) -> Result<Vec<u8>, DivideError> {
+        assert_eq!(ctx.method().name, "turn");
+        match body {
+            [] => Err(DivideError::ByZero),
+            body => Ok(body.iter().rev().copied().collect()),
+        }
+    }
+
+    fn place(&self, body: &[u8], answer: Responder<Blob>) {
+        answer.send(Blob::copy_from_slice(&(body.as_ptr() as u64).to_le_bytes()));
+    }
+
+    fn note(&self, body: &[u8]) {
+        self.log(&format!("{body:?}"));
     }
 }

@@ -39,9 +39,11 @@ impl Desk {
 
     /// How the method at this index answers these bytes, now or later.
     pub(crate) fn run(&self, service: &dyn Service, index: usize, asked: &Payload) -> Outcome {
-        let outcome = service.call(index, self.request(&asked.body, &asked.blobs));
+        let mut request = self.request(&asked.body, &asked.blobs);
+        request.encoding = self.method.encoding;
+        let outcome = service.call(index, request);
         match outcome {
-            Outcome::Later => self.late.1.recv_timeout(PATIENCE).expect("a late answer"),
+            Outcome::Later => self.late(),
             outcome => outcome,
         }
     }
@@ -54,6 +56,12 @@ impl Desk {
             encoding: Encoding::MessagePack,
             running: self,
         }
+    }
+
+    /// The answer that is given later.
+    pub(crate) fn late(&self) -> Outcome {
+        let late = self.late.1.recv_timeout(PATIENCE);
+        late.expect("a late answer")
     }
 
     /// Whether a late answer is there that nobody has taken.

@@ -34,7 +34,10 @@ fn a_service_knows_its_name_and_methods_in_their_order() {
             "slow",
             "risky",
             "grown",
-            "fall"
+            "fall",
+            "turn",
+            "place",
+            "note"
         ]
     );
     assert_eq!(info.index_of("find"), Some(2));

@@ -11,7 +11,9 @@
 //! | `arguments.rs` | from bytes to arguments |
 //! | `answers.rs` | from what a handler gives to an outcome |
 //! | `round.rs` | a client's methods, there and back |
+//! | `live.rs` | a client and a server, over the fabric itself |
 //! | `names.rs` | what the user calls alike does not get in the way |
+//! | `types.rs` | every type that may be an argument or an answer |
 
 mod answers;
 mod arguments;
@@ -19,5 +21,7 @@ mod calculator;
 mod desk;
 mod fabric;
 mod info;
+mod live;
 mod names;
 mod round;
+mod types;

@@ -101,6 +101,16 @@ mod service {
 #[crate::fabric::service(name = "empty", crate = "crate::fabric")]
 trait Empty {}
 
+/// The fabric under another path yet.
+mod vendored {
+    pub(super) use brokerless as renamed;
+}
+
+#[vendored::renamed::service(name = "renamed", crate = "vendored::renamed")]
+trait Renamed {
+    fn get(&self, x: u8) -> u8;
+}
+
 /// What is not built is not generated either.
 #[crate::fabric::service(name = "absent", crate = "crate::fabric")]
 #[cfg(any())]
@@ -157,6 +167,21 @@ fn a_service_may_ask_for_more_than_its_methods() {
     impl Counts for One {}
     let counts = CountsClient::from(Client(Arc::new(CountsServer::new(Arc::new(One)))));
     assert_eq!(counts.total().expect("answered"), 1);
+}
+
+#[test]
+fn a_service_may_be_declared_in_a_function() {
+    #[crate::fabric::service(name = "local", crate = "crate::fabric")]
+    trait Local {
+        fn get(&self) -> u8 {
+            9
+        }
+    }
+    struct Nine;
+    impl Local for Nine {}
+    let local = LocalClient::from(Client(Arc::new(LocalServer::new(Nine))));
+    assert_eq!(local.get().expect("answered"), 9);
+    assert_eq!(RenamedClient::SERVICE.name, "renamed");
 }
 
 #[test]

@@ -109,3 +109,17 @@ fn what_is_generated_can_be_shown() {
     let server = CalculatorServer::new(Calc::default());
     assert_eq!(format!("{server:?}"), "CalculatorServer { .. }");
 }
+
+#[test]
+fn raw_bytes_go_there_and_back() {
+    let calc = client();
+    assert_eq!(calc.turn(b"abc").expect("turned"), b"cba");
+    let error = calc.turn(b"").expect_err("nothing to turn");
+    assert!(
+        matches!(error, CallError::Method(DivideError::ByZero)),
+        "{error:?}"
+    );
+    let place = calc.place(b"abc").expect("a place");
+    assert_eq!(place.len(), 8);
+    calc.note(b"abc").expect("sent");
+}

@@ -21,6 +21,28 @@ const FENCED: [&str; 3] = [
 ];
 /// Where the sockets are.
 const PATTERNS: &str = "patterns/src/";
+/// Where the fabric is.
+const FABRIC: &str = "src/";
+
+/// The crates that are divided into rooms: where each is, its rooms, and those without I/O.
+const HOUSES: &[House] = &[
+    House {
+        source: PATTERNS,
+        rooms: ROOMS,
+        pure: PURE,
+    },
+    House {
+        source: FABRIC,
+        rooms: FABRIC_ROOMS,
+        pure: FABRIC_PURE,
+    },
+];
+
+struct House {
+    source: &'static str,
+    rooms: &'static [(&'static str, &'static [&'static str])],
+    pure: &'static [&'static str],
+}
 
 /// The rooms of the sockets, and which others each may name. A new room has to choose.
 const ROOMS: &[(&str, &[&str])] = &[
@@ -44,6 +66,42 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 /// The rooms without I/O: what they do follows from what they are given.
 const PURE: &[&str] = &["message", "balance", "zmtp", "retry", "workers"];
+/// The rooms of the fabric, and which others each may name. A new room has to choose.
+const FABRIC_ROOMS: &[(&str, &[&str])] = &[
+    ("blob", &[]),
+    ("chunk", &[]),
+    ("deadline", &[]),
+    ("status", &[]),
+    ("error", &["status"]),
+    ("metadata", &["status"]),
+    ("wire", &["blob", "chunk", "metadata", "status"]),
+    ("machine", &[]),
+    (
+        "service",
+        &[
+            "blob", "deadline", "error", "machine", "metadata", "status", "wire",
+        ],
+    ),
+    (
+        "client",
+        &[
+            "blob", "deadline", "error", "machine", "metadata", "service", "status", "wire",
+        ],
+    ),
+    (
+        "builtin",
+        &["blob", "error", "metadata", "service", "status", "wire"],
+    ),
+    (
+        "server",
+        &[
+            "blob", "builtin", "deadline", "error", "machine", "metadata", "service", "status",
+            "wire",
+        ],
+    ),
+];
+/// Those of the fabric. What a thread keeps for itself is in `chunk`.
+const FABRIC_PURE: &[&str] = &["blob", "status", "error", "metadata", "wire", "machine"];
 /// What those do not name, by the beginning of its path.
 const IMPURE: &[&[&str]] = &[
     &["std", "net"],
@@ -150,7 +208,8 @@ fn has_reason(file: &Source, offset: usize) -> bool {
 /// The rooms without I/O name no socket, thread, clock or source of randomness.
 pub(crate) fn pure_rooms(tree: &Tree) -> Vec<Fault> {
     let mut faults = Vec::new();
-    for file in rooms(tree).filter(|file| PURE.contains(&room(file).unwrap_or(""))) {
+    let pure = |(house, file): &(&House, &Source)| house.pure.contains(&room(file).unwrap_or(""));
+    for (_, file) in rooms(tree).filter(pure) {
         for (offset, path) in file.paths() {
             let impure = IMPURE.iter().any(|beginning| starts_with(&path, beginning))
                 || path
@@ -173,10 +232,15 @@ fn starts_with(path: &[String], beginning: &[&str]) -> bool {
     path.len() >= beginning.len() && path.iter().zip(beginning).all(|(a, b)| a == b)
 }
 
-fn rooms(tree: &Tree) -> impl Iterator<Item = &Source> {
-    let roots = ["lib.rs", "main.rs"].map(|name| format!("{PATTERNS}{name}"));
-    tree.rust()
-        .filter(move |file| file.path.starts_with(PATTERNS) && !roots.contains(&file.path))
+/// Every file of a room, with its house.
+fn rooms(tree: &Tree) -> impl Iterator<Item = (&'static House, &Source)> {
+    tree.rust().filter_map(|file| {
+        let mut houses = HOUSES.iter();
+        let house = houses.find(|house| file.path.starts_with(house.source))?;
+        let inner = &file.path[house.source.len()..];
+        let is_root = ["lib.rs", "main.rs"].contains(&inner);
+        (!is_root).then_some((house, file))
+    })
 }
 
 fn room(file: &Source) -> Option<&str> {
@@ -186,21 +250,20 @@ fn room(file: &Source) -> Option<&str> {
 /// Rooms name only those below them.
 pub(crate) fn direction(tree: &Tree) -> Vec<Fault> {
     let mut faults = Vec::new();
-    // What the crate's root gives a second name to, and which room that is of.
-    let mut renamed = Vec::new();
-    for root in tree
-        .rust()
-        .filter(|file| file.path == format!("{PATTERNS}lib.rs"))
-    {
-        renamed.extend(root.paths().into_iter().map(|(_, path)| path));
-    }
-    for file in rooms(tree) {
+    for (house, file) in rooms(tree) {
+        // What the crate's root gives a second name to, and which room that is of.
+        let root = format!("{}lib.rs", house.source);
+        let roots = tree.rust().filter(|file| file.path == root);
+        let renamed: Vec<_> = roots
+            .flat_map(|root| root.paths())
+            .map(|(_, path)| path)
+            .collect();
         let Some(own) = room(file) else { continue };
-        let Some((_, below)) = ROOMS.iter().find(|(name, _)| *name == own) else {
+        let Some((_, below)) = house.rooms.iter().find(|(name, _)| *name == own) else {
             faults.push(Fault::at(
                 file,
                 0,
-                format!("the room {own} has no place in `ROOMS`"),
+                format!("the room {own} has no place among the rooms of its house"),
             ));
             continue;
         };
@@ -212,7 +275,7 @@ pub(crate) fn direction(tree: &Tree) -> Vec<Fault> {
             if let Some(path) = renamed.iter().find(of_root) {
                 other.clone_from(&path[0]);
             }
-            let known = ROOMS.iter().any(|(name, _)| *name == other);
+            let known = house.rooms.iter().any(|(name, _)| *name == other);
             if known && other != own && !below.contains(&&*other) && !file.is_test(offset) {
                 let path = path.join("::");
                 let what = format!("{path}: {own} does not know of {other}");

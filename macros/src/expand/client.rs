@@ -218,12 +218,23 @@ fn encoder(model: &Model, index: usize, method: &Method) -> TokenStream {
     let krate = &model.krate;
     let (name, count) = (encoder_name(index), method.arguments.len());
     let names = method.arguments.iter().map(|argument| &argument.ident);
+    let given = names.clone();
     let types = method.arguments.iter().map(|argument| &argument.ty);
     let encoder = local("encoder");
+    if method.options.raw.is_some() {
+        return quote! {
+            fn #name(
+                #(#names: #types),*
+            ) -> ::core::result::Result<#krate::wire::Payload, #krate::wire::EncodeError> {
+                ::core::result::Result::Ok(#krate::service::support::raw(#(#given),*))
+            }
+        };
+    }
     let put = method.arguments.iter().map(|argument| {
         let value = &argument.ident;
         match argument.kind {
-            Kind::Value => quote!(#encoder.put(&#value)?;),
+            // Answers alone are raw: a method whose arguments are puts none here.
+            Kind::Value | Kind::RawBytes | Kind::RawBlob => quote!(#encoder.put(&#value)?;),
             Kind::Blob => quote!(#encoder.put_blob(&#value);),
             Kind::OptionalBlob => quote!(#encoder.put_optional_blob(#value.as_ref());),
             Kind::Blobs => quote!(#encoder.put_blobs(&#value);),

@@ -69,6 +69,7 @@ fn constants(model: &Model, index: usize, of: &Method) -> TokenStream {
         .pool
         .as_ref()
         .map(|(pool, _)| quote!(.pool(#pool)));
+    let raw = of.options.raw.map(|_| quote!(.raw()));
     let later = of.later.then(|| quote!(.later()));
     quote! {
         const #arguments: &'static [#krate::service::ArgumentInfo; #count] = &[#(#infos),*];
@@ -78,6 +79,6 @@ fn constants(model: &Model, index: usize, of: &Method) -> TokenStream {
                 .docs(#docs)
                 .arguments(Self::#arguments)
                 .returns(#returns)
-                #error #idempotent #oneway #inline #timeout #pool #later;
+                #error #idempotent #oneway #inline #timeout #pool #raw #later;
     }
 }

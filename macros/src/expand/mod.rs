@@ -118,6 +118,8 @@ impl Kind {
             Kind::Blob => "blob",
             Kind::OptionalBlob => "optional_blob",
             Kind::Blobs => "blobs",
+            Kind::RawBytes => "raw_bytes",
+            Kind::RawBlob => "raw_blob",
         };
         let name = format_ident!("{verb}_{suffix}");
         let ty = (self == Kind::Value).then(|| quote!(::<#ty>));

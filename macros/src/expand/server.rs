@@ -88,7 +88,9 @@ fn dispatcher(model: &Model, index: usize, method: &Method) -> TokenStream {
             .then(|| quote!(if #arguments.is_empty() { ::core::default::Default::default() } else));
         quote!(let #value = #absent { #arguments.#take(#info)? };)
     });
-    let reader = if count == 0 {
+    let reader = if method.options.raw.is_some() {
+        quote!(#(let #values = #request.raw()?;)*)
+    } else if count == 0 {
         // Surplus arguments are nobody's business, but what is no array at all is refused.
         quote!(let _ = #request.arguments()?;)
     } else {
@@ -134,7 +136,8 @@ fn take(argument: &Argument) -> TokenStream {
     let ty = &argument.ty;
     match argument.kind {
         Kind::Value if argument.default => quote!(take_or_default::<#ty>),
-        Kind::Value => quote!(take::<#ty>),
+        // Answers alone are raw: a method whose arguments are takes none here.
+        Kind::Value | Kind::RawBytes | Kind::RawBlob => quote!(take::<#ty>),
         Kind::Blob => quote!(take_blob),
         Kind::OptionalBlob => quote!(take_optional_blob),
         Kind::Blobs => quote!(take_blobs),

@@ -5,24 +5,28 @@
 //! ```
 //!
 //! What is checked lies in `checks`, which `tests/corpus.rs` compiles too: what the fuzzer has once found is
-//! replayed with a stable compiler.
+//! replayed with a stable compiler. `envelope` is about the fabric, and replayed by `tests/wire` of its package.
 //!
 //! Each time an input takes more memory than any before it, the new peak is written to standard error as
 //! `peak_alloc_bytes=N`; `run.sh` shows the last.
 
 mod checks;
+mod envelope;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use checks::Target;
+use checks::{Target, alloc};
 
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 
 fn run(target: Target, data: &[u8]) {
-    let seen = checks::check(target, data);
-    if seen.peak_bytes > PEAK.load(Ordering::Relaxed) {
-        PEAK.store(seen.peak_bytes, Ordering::Relaxed);
-        eprintln!("peak_alloc_bytes={}", seen.peak_bytes);
+    show_peak(checks::check(target, data).peak_bytes);
+}
+
+fn show_peak(peak_bytes: usize) {
+    if peak_bytes > PEAK.load(Ordering::Relaxed) {
+        PEAK.store(peak_bytes, Ordering::Relaxed);
+        eprintln!("peak_alloc_bytes={peak_bytes}");
     }
 }
 
@@ -49,4 +53,9 @@ pub fn endpoint(data: &[u8]) {
 /// Two sides of ours, from the first byte on.
 pub fn session(data: &[u8]) {
     run(Target::Session, data);
+}
+
+/// An envelope of the fabric, and a body.
+pub fn envelope(data: &[u8]) {
+    show_peak(envelope::check(data).peak_bytes);
 }

@@ -194,13 +194,9 @@ impl Engine {
     /// Lets another thread that waits lead, if nobody does: for a thread that is going to be busy
     /// for a while with what it has received.
     ///
-    /// What it holds back is written, and others are woken for the messages that it would have taken
-    /// next. Without this all of that waits until the thread is back, or for a millisecond or two.
+    /// Without this the others wait until the thread is back, or for a millisecond or two.
     pub fn hand_on(&self) {
-        let shared = &self.inner.shared;
-        shared.flush_corked();
-        shared.rouse(true);
-        shared.lead.offer();
+        self.inner.shared.lead.offer();
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

@@ -31,7 +31,7 @@ pub(crate) use fan_out::Offered;
 
 use std::collections::VecDeque;
 
-use super::pace::{CHUNK, Hold, SIP};
+use super::pace::{CHUNK, CHUNK_MESSAGES, Hold, SIP};
 use super::sync::{Mutex, MutexGuard};
 use crate::message::Message;
 use crate::zmtp::encoder::Encoder;
@@ -321,7 +321,7 @@ impl<L: Link> Outbox<L> {
             Hold::Sip | Hold::Chunk => CHUNK,
             Hold::Flush => usize::MAX,
         };
-        if state.pending.len() < chunk {
+        if state.pending.len() < chunk && state.pending.messages() < CHUNK_MESSAGES {
             let corked = !std::mem::replace(&mut state.corked, true);
             return After {
                 corked,
@@ -695,7 +695,7 @@ mod tests {
             pushed
         };
         assert_eq!(gathered(1), SIP.div_ceil(66));
-        assert_eq!(gathered(2), CHUNK.div_ceil(66));
+        assert_eq!(gathered(2), CHUNK.div_ceil(66).min(CHUNK_MESSAGES));
     }
 
     #[test]

@@ -110,11 +110,6 @@ pub(crate) trait Owner: Send + Sync + 'static {
     fn report(&self, event: Event);
     /// Moves messages on to the channel that `receiver()` gave out; true if some are left.
     fn pump(&self) -> bool;
-    /// Wakes readers for messages that one of them was to take alone, if it is not at it any more,
-    /// or `now`; true if it still is.
-    fn rouse(&self, _now: bool) -> bool {
-        false
-    }
 }
 
 /// The connections of one socket, counted against its limits.

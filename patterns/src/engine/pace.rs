@@ -36,6 +36,9 @@ const BURST_SEND: Duration = Duration::from_micros(10);
 /// Bytes that are written together where many are at hand: enough to spare system calls, and
 /// little enough that the peer works on one chunk while the next is made.
 pub(crate) const CHUNK: usize = 8 * 1024;
+/// Messages that are written together, however small: a window of calls in flight is to be under way
+/// in parts, so that neither side waits for all of it.
+pub(crate) const CHUNK_MESSAGES: usize = 96;
 /// Bytes that one thread's flood is gathered up to.
 pub(crate) const SIP: usize = 1024;
 
@@ -127,11 +130,6 @@ pub(crate) fn wrote() {
 /// A number that tells this thread from others that run.
 pub(crate) fn thread() -> usize {
     PACE.with(|pace| std::ptr::from_ref(pace).addr())
-}
-
-/// Whether this thread is quick with what it takes, as far as is known.
-pub(crate) fn is_quick() -> bool {
-    PACE.with(Pace::back_soon)
 }
 
 /// This thread took a message without waiting; `more` are at hand.

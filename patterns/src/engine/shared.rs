@@ -110,8 +110,6 @@ pub(crate) struct Shared {
     corked: Mutex<Vec<Arc<Pipe>>>,
     any_corked: AtomicBool,
     pumps: Mutex<Vec<std::sync::Weak<dyn Owner>>>,
-    /// Sockets whose messages one reader takes alone.
-    unwoken: Mutex<Vec<std::sync::Weak<dyn Owner>>>,
     stopped: AtomicBool,
 }
 
@@ -139,7 +137,6 @@ impl Shared {
             corked: Mutex::default(),
             any_corked: AtomicBool::new(false),
             pumps: Mutex::default(),
-            unwoken: Mutex::default(),
             stopped: AtomicBool::new(false),
         }))
     }
@@ -217,10 +214,7 @@ impl Shared {
 
     /// Whether something is left that only the steward would do.
     pub(crate) fn has_work(&self) -> bool {
-        self.has_corked()
-            || self.is_stopped()
-            || (self.lead.is_free() && self.has_links())
-            || !self.unwoken.lock().is_empty()
+        self.has_corked() || self.is_stopped() || (self.lead.is_free() && self.has_links())
     }
 
     pub(crate) fn add_dialer(&self, dialer: &Arc<Dialer>) {
@@ -363,28 +357,6 @@ impl Shared {
         let mut pumps = self.pumps.lock();
         pumps.extend(still);
         !pumps.is_empty()
-    }
-
-    /// One reader is to take what this socket has; the steward sees to it that it does.
-    pub(crate) fn rouse_later(&self, owner: std::sync::Weak<dyn Owner>) {
-        self.unwoken.lock().push(owner);
-        self.steward.nudge();
-    }
-
-    /// Wakes further readers where one was to take all, and is not at it any more, or `now`; true
-    /// if some still are.
-    pub(crate) fn rouse(&self, now: bool) -> bool {
-        let waiting = std::mem::take(&mut *self.unwoken.lock());
-        if waiting.is_empty() {
-            return false;
-        }
-        let still: Vec<_> = waiting
-            .into_iter()
-            .filter(|owner| owner.upgrade().is_some_and(|owner| owner.rouse(now)))
-            .collect();
-        let mut unwoken = self.unwoken.lock();
-        unwoken.extend(still);
-        !unwoken.is_empty()
     }
 
     // The end.

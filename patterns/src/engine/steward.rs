@@ -15,8 +15,7 @@
 //!
 //! At each tick it writes what was corked and forgotten, fills channels that have room again, and
 //! hands a lead that nobody took to a follower: the watch over threads that said they would soon
-//! be back. Where a thread was to take many messages alone and does not get on with them, it wakes
-//! others for the rest.
+//! be back.
 //!
 //! # Invariants
 //!
@@ -164,9 +163,7 @@ fn run(weak: &Weak<Shared>) {
             return;
         }
         shared.flush_corked();
-        // Both in any case: the second is no less urgent.
-        let (pumping, rousing) = (shared.pump(), shared.rouse(false));
-        let pumping = pumping || rousing;
+        let pumping = shared.pump();
         match shared.lead.watch(&waiter, shared.has_links() && !pumping) {
             Watch::Taken => {
                 shared.steward.set_leads(true);

@@ -21,7 +21,6 @@ use std::time::Instant;
 
 use crate::counters;
 
-use super::pace;
 use super::sync::{Arc, AtomicU32, Mutex, Ordering, Thread, current, park};
 
 /// There may be something for the thread: a message, room, or the end.
@@ -75,6 +74,12 @@ impl Waiter {
         self.state.load(Ordering::SeqCst) & bits != 0
     }
 
+    /// Whether the thread is neither parked nor in a poll: it looks for what it waits for before
+    /// it is.
+    fn is_running(&self) -> bool {
+        self.state.load(Ordering::SeqCst) & (PARKED | POLLING) == 0
+    }
+
     /// Clears these bits; gives those that were set.
     pub(crate) fn take(&self, bits: u32) -> u32 {
         self.state.fetch_and(!bits, Ordering::SeqCst) & bits
@@ -108,8 +113,7 @@ impl fmt::Debug for Waiter {
 /// Threads that wait for one thing: a message of a socket, or room in it.
 #[derive(Debug, Default)]
 pub(crate) struct WaitList {
-    /// Each with the number of its thread.
-    waiting: Mutex<Vec<(usize, Arc<Waiter>)>>,
+    waiting: Mutex<Vec<Arc<Waiter>>>,
     count: AtomicU32,
 }
 
@@ -117,17 +121,14 @@ impl WaitList {
     /// Adds the thread. It looks again for what it waits for before it waits.
     pub(crate) fn join(&self, waiter: &Arc<Waiter>) {
         let mut waiting = self.waiting.lock();
-        waiting.push((pace::thread(), waiter.clone()));
+        waiting.push(waiter.clone());
         self.count.store(waiting.len() as u32, Ordering::SeqCst);
     }
 
     /// Takes the thread off; false if it was woken and is off already.
     pub(crate) fn leave(&self, waiter: &Arc<Waiter>) -> bool {
         let mut waiting = self.waiting.lock();
-        let Some(index) = waiting
-            .iter()
-            .position(|(_, other)| Arc::ptr_eq(other, waiter))
-        else {
+        let Some(index) = waiting.iter().position(|other| Arc::ptr_eq(other, waiter)) else {
             return false;
         };
         waiting.remove(index);
@@ -135,23 +136,9 @@ impl WaitList {
         true
     }
 
-    /// Wakes the calling thread, if it waits here; false if it does not.
-    pub(crate) fn wake_own(&self) -> bool {
-        let own = pace::thread();
-        let mut waiting = self.waiting.lock();
-        let Some(at) = waiting.iter().rposition(|(thread, _)| *thread == own) else {
-            return false;
-        };
-        let (_, waiter) = waiting.remove(at);
-        self.count.store(waiting.len() as u32, Ordering::SeqCst);
-        drop(waiting);
-        waiter.signal(READY);
-        true
-    }
-
-    /// Wakes up to `count` threads. The calling thread comes first, if it waits here too: a leader
-    /// keeps its own message, since to wake another one for it is a switch that nobody needs. Then
-    /// the one that came last: its caches are warm.
+    /// Wakes up to `count` threads. First one that is running, as the leader is who has just read
+    /// what there is to take: that costs nothing. Then those that came last: their caches are
+    /// warm.
     ///
     /// Those that wait now: one that comes while others are woken has looked for itself. It may be
     /// the very one that was woken first, back already, with nothing left to take.
@@ -160,17 +147,16 @@ impl WaitList {
         for _ in 0..count.min(waiting) {
             let next = {
                 let mut waiting = self.waiting.lock();
-                let own = pace::thread();
-                let at = waiting.iter().rposition(|(thread, _)| *thread == own);
-                let next = match at {
-                    Some(at) => Some(waiting.remove(at)),
+                let running = waiting.iter().rposition(|waiter| waiter.is_running());
+                let next = match running {
+                    Some(index) => Some(waiting.remove(index)),
                     None => waiting.pop(),
                 };
                 self.count.store(waiting.len() as u32, Ordering::SeqCst);
                 next
             };
             match next {
-                Some((_, waiter)) => waiter.signal(READY),
+                Some(waiter) => waiter.signal(READY),
                 None => return,
             }
         }
@@ -217,28 +203,8 @@ mod tests {
         waiter.polling(|may_block| assert!(!may_block));
     }
 
-    #[test]
-    fn a_thread_that_delivers_is_woken_before_others_that_came_later() {
-        let list = WaitList::default();
-        let new = || Arc::new(Waiter::new(Arc::new(Rings::default())));
-        let leader = new();
-        list.join(&leader);
-        let follower = std::thread::scope(|scope| {
-            let join = || {
-                let follower = new();
-                list.join(&follower);
-                follower
-            };
-            scope.spawn(join).join().unwrap()
-        });
-        list.wake(1);
-        assert!(leader.has(READY) && !follower.has(READY));
-        assert!(!list.wake_own(), "off the list");
-        list.wake(1);
-        assert!(follower.has(READY));
-        leader.take(READY);
-        list.join(&leader);
-        assert!(list.wake_own() && leader.has(READY));
+    fn asleep(waiter: &Waiter) {
+        waiter.state.fetch_or(PARKED, Ordering::SeqCst);
     }
 
     #[test]
@@ -246,9 +212,22 @@ mod tests {
         let list = WaitList::default();
         let waiters = [1, 2].map(|_| Arc::new(Waiter::new(Arc::new(Rings::default()))));
         waiters.iter().for_each(|waiter| list.join(waiter));
+        waiters.iter().for_each(|waiter| asleep(waiter));
         list.wake(1);
         assert!(!waiters[0].has(READY) && waiters[1].has(READY));
         assert!(list.leave(&waiters[0]), "still on the list");
         assert!(!list.leave(&waiters[1]), "off the list since it was woken");
+    }
+
+    #[test]
+    fn a_thread_that_runs_is_woken_before_those_that_sleep() {
+        let list = WaitList::default();
+        let waiters = [1, 2, 3].map(|_| Arc::new(Waiter::new(Arc::new(Rings::default()))));
+        waiters.iter().for_each(|waiter| list.join(waiter));
+        asleep(&waiters[0]);
+        asleep(&waiters[2]);
+        list.wake(1);
+        assert!(waiters[1].has(READY));
+        assert!(!waiters[0].has(READY) && !waiters[2].has(READY));
     }
 }

@@ -78,6 +78,12 @@ impl Router {
         }
     }
 
+    /// Wakes another thread that receives, if there is something to receive: for a thread that is
+    /// going to be busy, where a tap [wakes one](crate::tap::Tap::wakes_one).
+    pub fn share(&self) {
+        self.core.share();
+    }
+
     /// The peer that announced this identity, if it is connected.
     pub fn peer(&self, identity: &[u8]) -> Option<Peer> {
         self.core.peer_named(identity).map(Peer::new)

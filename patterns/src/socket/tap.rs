@@ -40,6 +40,14 @@ pub trait Tap: Send + Sync + 'static {
         true
     }
 
+    /// Whether one thread is woken to receive messages that came together, where there could be
+    /// one for each; asked once. It then takes all of them in turn, unless it calls
+    /// [`Router::share`](crate::Router::share) before it is busy with one. What is left lying is
+    /// shared after a millisecond or two.
+    fn wakes_one(&self) -> bool {
+        false
+    }
+
     /// A message has come in.
     fn take(&self, peer: &Peer, message: Message);
 

@@ -50,49 +50,6 @@ fn messages_go_there_and_back_whole_and_in_order() {
 }
 
 #[test]
-fn messages_behind_a_reader_that_stalls_are_taken_by_others() {
-    const READERS: usize = 3;
-    const ROUNDS: usize = 30;
-    let engine = Engine::new().unwrap();
-    let router = Router::with(Options::new().engine(&engine)).unwrap();
-    router.bind_to("tcp://127.0.0.1:*").unwrap();
-    let dealer = Dealer::connect(&bound(&router)).unwrap();
-    let taken = AtomicUsize::new(0);
-    let (release, released) = crossbeam_channel::unbounded::<()>();
-    std::thread::scope(|scope| {
-        for _ in 0..READERS {
-            scope.spawn(|| {
-                while let Ok((_, message)) = router.recv() {
-                    if message[0] == "stall" {
-                        released.recv_timeout(LIMIT).unwrap();
-                    }
-                    taken.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
-        let mut sent = 0;
-        for _ in 0..ROUNDS {
-            // Whoever reads is quick with these, and so takes what comes in one piece alone.
-            for _ in 0..200 {
-                dealer.send("quick").unwrap();
-            }
-            sent += 200;
-            until("the quick ones", || taken.load(Ordering::Relaxed) == sent);
-            dealer.send("stall").unwrap();
-            for _ in 0..20 {
-                dealer.send("quick").unwrap();
-            }
-            sent += 20;
-            until("those behind it", || taken.load(Ordering::Relaxed) == sent);
-            release.send(()).unwrap();
-            sent += 1;
-            until("the one that stalled", || taken.load(Ordering::Relaxed) == sent);
-        }
-        let _ = router.close();
-    });
-}
-
-#[test]
 fn many_threads_send_and_receive_and_nothing_is_lost() {
     const THREADS: usize = 8;
     const EACH: usize = 2_000;

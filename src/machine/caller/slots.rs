@@ -145,7 +145,8 @@ impl<T> Slots<T> {
                     bytes: 0,
                     tried: 0,
                     node: NONE,
-                    generation: 0,
+                    // Never 0, so that no identifier is: on the wire 0 stands for the session itself.
+                    generation: 1,
                     prev: NONE,
                     next: NONE,
                     state: State::Free,
@@ -192,7 +193,7 @@ impl<T> Slots<T> {
         self.leave(id);
         let slot = self.get_mut(id)?;
         slot.state = State::Free;
-        slot.generation = slot.generation.wrapping_add(1);
+        slot.generation = slot.generation.wrapping_add(1).max(1);
         let payload = slot.payload.take();
         self.free.push(id.index());
         payload

@@ -45,6 +45,21 @@ trait Options {
     #[rpc = "inline"]
     fn no_list(&self);
 
+    #[rpc(raw)]
+    fn raw_numbers(&self, body: &[u8], number: u8) -> Vec<u8>;
+
+    #[rpc(raw)]
+    fn raw_nothing(&self) -> Vec<u8>;
+
+    #[rpc(raw)]
+    fn raw_text(&self, body: &str) -> Vec<u8>;
+
+    #[rpc(raw)]
+    fn raw_given(&self, body: &[u8]) -> String;
+
+    #[rpc(raw)]
+    fn raw_default(&self, #[rpc(default)] body: &[u8]) -> Vec<u8>;
+
     fn argument(&self, #[rpc(inline)] x: u8, #[rpc] y: u8);
 }
 

@@ -178,10 +178,6 @@ pub(crate) struct Core {
     keeps: bool,
     inbox: Mutex<Inbox>,
     readers: WaitList,
-    /// One reader is to take all that is queued, as the engine's list of such sockets has it.
-    alone: AtomicBool,
-    /// Messages that had been received when that was last looked at.
-    received_before: AtomicU64,
     writers: WaitList,
     routes: RwLock<Routes>,
     /// Another number whenever the order of `routes` changes; no other socket has it.
@@ -204,6 +200,10 @@ pub(crate) struct Core {
     tap: Option<SharedTap>,
     /// It takes the messages, too.
     tap_takes: bool,
+    /// One reader is woken for what came together, and the steward looks what is left.
+    wakes_one: bool,
+    /// The steward has been asked to look.
+    looked_after: AtomicBool,
     part: Part,
     /// What its messages go over on the second engine, from the first endpoint on.
     #[cfg(feature = "zeromq")]
@@ -259,8 +259,6 @@ impl Core {
                 recheck: false,
             }),
             readers: WaitList::default(),
-            alone: AtomicBool::new(false),
-            received_before: AtomicU64::new(0),
             writers: WaitList::default(),
             routes: RwLock::default(),
             routes_version: AtomicU64::new(sending::new_version()),
@@ -276,6 +274,8 @@ impl Core {
             log_gate: Mutex::default(),
             channel: OnceLock::new(),
             closed: AtomicBool::new(false),
+            wakes_one: tap.as_ref().is_some_and(|tap| tap.wakes_one()),
+            looked_after: AtomicBool::new(false),
             tap_takes: tap.as_ref().is_some_and(|tap| tap.takes_messages()),
             tap,
             part: match kind {
@@ -410,6 +410,13 @@ impl Core {
             || self
                 .publisher()
                 .is_some_and(|publisher| publisher.has_news())
+    }
+
+    /// Wakes another reader, if there is something to take.
+    pub(crate) fn share(&self) {
+        if self.inbox.lock().queue.len() > 0 {
+            self.readers.wake(1);
+        }
     }
 
     pub(crate) fn readers(&self) -> &WaitList {

@@ -12,7 +12,6 @@ use super::{Core, Inbox};
 use crate::engine::conn::{Conn, Origin};
 use crate::engine::inproc::Allowance;
 use crate::engine::owner::{Census, Flow, Owner, Settings, Verdict};
-use crate::engine::pace;
 use crate::engine::pipe::Pipe;
 use crate::event::{CloseReason, Event};
 use crate::message::Message;
@@ -269,24 +268,17 @@ impl Owner for Core {
     }
 
     fn pump(&self) -> bool {
-        self.fill_channel(true)
-    }
-
-    fn rouse(&self, now: bool) -> bool {
-        let queued = {
-            let inbox = self.inbox.lock();
-            let gets_on =
-                inbox.received != self.received_before.swap(inbox.received, Ordering::Relaxed);
-            let queued = inbox.queue.len();
-            if queued > 0 && gets_on && !now {
-                return true;
+        if self.wakes_one && self.channel.get().is_none() {
+            // In this order: what comes from now on asks anew.
+            self.looked_after.store(false, Ordering::SeqCst);
+            let left = self.inbox.lock().queue.len() > 0;
+            if left {
+                self.looked_after.store(true, Ordering::SeqCst);
+                self.readers.wake(1);
             }
-            // Under the lock: what is queued from now on is looked after anew.
-            self.alone.store(false, Ordering::SeqCst);
-            queued
-        };
-        self.readers.wake(queued);
-        false
+            return left;
+        }
+        self.fill_channel(true)
     }
 }
 
@@ -383,11 +375,11 @@ impl Core {
             if self.fill_channel(may_resume) {
                 self.engine.shared().pump_later(self.weak_owner());
             }
-        } else if count > 1 && pace::is_quick() && self.readers.wake_own() {
-            // To wake others would take longer than what they would take off this thread. If that
-            // proves wrong, they are woken: before a handler that is slow, or by the steward.
-            if !self.alone.swap(true, Ordering::SeqCst) {
-                self.engine.shared().rouse_later(self.weak_owner());
+        } else if self.wakes_one {
+            self.readers.wake(1);
+            if count > 1 && !self.looked_after.swap(true, Ordering::SeqCst) {
+                self.engine.shared().pump_later(self.weak_owner());
+                self.engine.shared().steward.nudge();
             }
         } else {
             self.readers.wake(count);
