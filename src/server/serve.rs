@@ -542,11 +542,13 @@ impl Shared {
 
     /// A connection has ended.
     pub(super) fn gone(&self, peer: u64) {
-        let Some(session) = self.sessions.remove(peer) else {
+        let Some(session) = self.sessions.get(peer) else {
             return;
         };
         let abandoned = session.leave();
         self.counts.add(Count::Abandoned, u64::from(abandoned));
+        // Once it is counted: whoever sees that nobody is left finds the books balanced.
+        self.sessions.remove(peer);
         let default = self.groups.iter().map(|group| &group.pool);
         for pool in default.chain(&self.named) {
             for job in pool.remove_caller(peer) {
