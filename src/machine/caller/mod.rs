@@ -581,6 +581,11 @@ impl<T> Caller<T> {
         self.ended.pop_front()
     }
 
+    /// Whether there is neither an end to give out nor a call that waits to be sent.
+    pub fn is_settled(&self) -> bool {
+        self.ended.is_empty() && self.waiting() == self.resting
+    }
+
     /// What the shell keeps with a call.
     pub fn payload(&mut self, id: CallId) -> Option<&mut T> {
         self.slots.get_mut(id)?.payload.as_mut()
