@@ -23,8 +23,8 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use brokerless_patterns::{Engine, Message, Router, SendRefusal};
@@ -49,6 +49,8 @@ use crate::status::{Ran, Status};
 const SAMPLED: u64 = 8;
 /// Answers without room of which one caller is told later.
 const OWED_MAX: usize = 4096;
+/// How often it is looked whether there is room for them.
+const OWED_LOOK: Duration = Duration::from_millis(5);
 
 /// What a server is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,18 +97,21 @@ pub(super) struct Shared {
     pub(super) counts: Counts,
     pub(super) in_flight: AtomicU64,
     phase: AtomicU8,
+    me: Weak<Shared>,
+    /// A thread looks after callers that are owed answers.
+    owing: AtomicBool,
     pub(super) drain: Drain,
     pub(super) health: Health,
 }
 
 impl Shared {
     pub(super) fn new(
+        me: Weak<Shared>,
         settings: Settings,
         methods: Methods,
         interceptors: Vec<Arc<dyn Interceptor>>,
         groups: Vec<Group>,
         named: Vec<Pool<Ticket, Job>>,
-        sessions: Sessions,
         health: Health,
     ) -> Self {
         Shared {
@@ -116,10 +121,12 @@ impl Shared {
             interceptors,
             groups,
             named,
-            sessions,
+            sessions: Sessions::default(),
             counts: Counts::new(),
             in_flight: AtomicU64::new(0),
             phase: AtomicU8::new(Phase::Serving as u8),
+            me,
+            owing: AtomicBool::new(false),
             drain: Drain::new(),
             health,
         }
@@ -475,6 +482,41 @@ impl Shared {
         } else {
             Count::UnsentLost
         });
+        if !self.owing.swap(true, Ordering::SeqCst) {
+            self.look_after_owed();
+        }
+    }
+
+    /// Starts a thread that tells callers of answers without room, once there is some; it ends when
+    /// nobody is owed any more. Without it they are told with the next answer to them.
+    fn look_after_owed(&self) {
+        let Some(shared) = self.me.upgrade() else {
+            return;
+        };
+        let look = move || {
+            while shared.phase() < Phase::Stopped {
+                std::thread::sleep(OWED_LOOK);
+                let owed = || {
+                    shared
+                        .sessions
+                        .all()
+                        .into_iter()
+                        .filter(|one| one.has_owed())
+                };
+                owed().for_each(|session| shared.pay(&session));
+                if owed().next().is_none() {
+                    shared.owing.store(false, Ordering::SeqCst);
+                    // Whoever left an answer before the store started no other thread.
+                    if owed().next().is_none() || shared.owing.swap(true, Ordering::SeqCst) {
+                        return;
+                    }
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("bl-owed".to_owned());
+        if thread.spawn(look).is_err() {
+            self.owing.store(false, Ordering::SeqCst);
+        }
     }
 
     /// Tells a caller of the answers that found no room, as far as there is some now.
