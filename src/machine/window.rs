@@ -150,7 +150,9 @@ impl Window {
             self.interval_from = None;
             self.least = u64::MAX;
         }
-        if queued > target {
+        // A queue that was full a moment ago takes no more than it did.
+        let cut = self.cut.is_some_and(|cut| nanos(now.since(cut)) < INTERVAL);
+        if queued > target || cut {
             self.growth = 0;
         } else if self.growth > 0 {
             self.growth -= 1;
@@ -161,9 +163,13 @@ impl Window {
         self.to_tell()
     }
 
-    /// A call of this caller found a queue full. Halves the window, at most once an interval.
+    /// A call of this caller found a queue full. Halves the window, at most once in 10 ms, and lets
+    /// it rest for an interval.
     pub fn overloaded(&mut self, now: Time) -> Option<Credit> {
-        if self.cut.is_none_or(|cut| nanos(now.since(cut)) >= INTERVAL) {
+        if self
+            .cut
+            .is_none_or(|cut| nanos(now.since(cut)) >= INTERVAL / 10)
+        {
             self.cut = Some(now);
             self.shrink(1, 2);
         }
@@ -200,6 +206,9 @@ impl Window {
         }
         self.repeats = self.repeats.saturating_sub(1);
         self.note_told();
+        if planted!(TellsTooMuch) {
+            return Some(Credit::new(self.current.calls + 1, self.current.bytes));
+        }
         Some(self.current)
     }
 
@@ -210,6 +219,9 @@ impl Window {
             self.leave = u64::from(self.admitted.calls) * 2 + u64::from(RETELL);
         }
         self.admitted = self.admitted.at_least(self.current);
+        if planted!(ShrinkHoldsAtOnce) {
+            self.admitted = self.current;
+        }
         self.told = self.current;
         self.since_told = 0;
     }

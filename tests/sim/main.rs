@@ -59,7 +59,10 @@ fn main() -> ExitCode {
     return plants::all();
     #[cfg(not(planted))]
     {
-        let (from, seeds) = (number("FROM").unwrap_or(0), number("SEEDS").unwrap_or(SEEDS));
+        let (from, seeds) = (
+            number("FROM").unwrap_or(0),
+            number("SEEDS").unwrap_or(SEEDS),
+        );
         let began = Instant::now();
         let found = search(from, seeds);
         let took = began.elapsed().as_secs_f64();

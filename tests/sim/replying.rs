@@ -431,7 +431,10 @@ impl World {
             _ => Again::Never,
         };
         if matches!(refusal, Refusal::Overrun | Refusal::AfterBye) && with != With::Device {
-            let what = format!("call {} is refused: {refusal:?}, to an honest caller", call.key);
+            let what = format!(
+                "call {} is refused: {refusal:?}, to an honest caller",
+                call.key
+            );
             self.ledger.violated(self.now, what);
         }
         let error = Message::Error {
@@ -595,7 +598,8 @@ impl World {
             }
         }
         for fault in faults {
-            self.ledger.violated(self.now, format!("replier {replier} {fault}"));
+            self.ledger
+                .violated(self.now, format!("replier {replier} {fault}"));
         }
     }
 }

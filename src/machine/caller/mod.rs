@@ -310,7 +310,9 @@ impl<T> Caller<T> {
             return;
         };
         if matches!(known.state, NodeState::Connecting | NodeState::Failed) {
-            known.credit = credit.at_most(max);
+            if !planted!(WelcomeIgnored) || known.credit.calls == 0 {
+                known.credit = credit.at_most(max);
+            }
             self.set_state(node, NodeState::Up);
         }
     }
@@ -335,6 +337,9 @@ impl<T> Caller<T> {
             NodeState::Leaving => return true,
             NodeState::Connecting | NodeState::Failed | NodeState::Up => {}
         }
+        if planted!(ByeIgnored) {
+            return true;
+        }
         self.set_state(node, NodeState::Draining);
         self.fail_fast();
         true
@@ -357,6 +362,10 @@ impl<T> Caller<T> {
         };
         let stranded: Vec<CallId> = self.slots.ids().filter(there).collect();
         for id in stranded {
+            #[cfg(planted)]
+            if planted!(LostIsPickedAgain) && self.send_lost_again(id) {
+                continue;
+            }
             if let Some(ended) = self.end(id, Why::Lost, false) {
                 self.ended.push_back(ended);
             }
@@ -539,7 +548,9 @@ impl<T> Caller<T> {
         if !slot.watched && slot.payload.is_some() {
             slot.watched = true;
             let at = slot.deadline;
-            self.timers.arm(at, Timer::Deadline(id));
+            if !planted!(DeadlineForgotten) {
+                self.timers.arm(at, Timer::Deadline(id));
+            }
         }
     }
 
@@ -617,6 +628,25 @@ impl<T> Caller<T> {
     }
 
     // ---- inside ------------------------------------------------------------------------------
+
+    /// What the mistake of this name does: nobody knows whether the call has run.
+    #[cfg(planted)]
+    fn send_lost_again(&mut self, id: CallId) -> bool {
+        let Some(slot) = self.slots.get_mut(id) else {
+            return false;
+        };
+        if slot.payload.is_none() || slot.attempt > 100 {
+            return false;
+        }
+        slot.attempt += 1;
+        let (bytes, node) = (slot.bytes, slot.node as usize);
+        if let Some(node) = self.nodes.get_mut(node) {
+            node.flight.take(bytes);
+        }
+        let id = self.slots.current(id);
+        self.slots.enter(id, Line::Picky);
+        true
+    }
 
     fn refusal(&self, now: Time, ask: &Ask) -> Option<Why> {
         if self.closed {
@@ -710,7 +740,9 @@ impl<T> Caller<T> {
             known.credit = credit.at_most(max);
         }
         let slot = self.slots.get(id).filter(|slot| {
-            slot.state == State::Sent && slot.node == node.index && slot.attempt == id.attempt()
+            slot.state == State::Sent
+                && slot.node == node.index
+                && (slot.attempt == id.attempt() || planted!(EarlierAttemptAnswers))
         });
         let Some(slot) = slot else {
             self.stats.unknown += 1;
@@ -718,7 +750,9 @@ impl<T> Caller<T> {
         };
         let took = now.since(slot.sent_at);
         known.load = answered.load.or(known.load);
-        known.flight.take(slot.bytes);
+        if !planted!(CreditLeaksOnAnswer) {
+            known.flight.take(slot.bytes);
+        }
         let index = node.index as usize;
         if replied {
             known.answered += 1;
@@ -802,7 +836,9 @@ impl<T> Caller<T> {
         slot.rounds = slot.rounds.saturating_add(1);
         slot.state = State::Rests;
         self.resting += 1;
-        self.timers.arm(now.after(rest), Timer::Again(id));
+        if !planted!(RestNeverEnds) {
+            self.timers.arm(now.after(rest), Timer::Again(id));
+        }
     }
 
     /// Ends a call without an answer. `tell`: its node, if it is still there, is told.
@@ -814,6 +850,7 @@ impl<T> Caller<T> {
         let sent = state == State::Sent;
         let stays = sent
             && tell
+            && !planted!(GivenUpFreesCredit)
             && self
                 .nodes
                 .get(at as usize)
@@ -856,7 +893,11 @@ impl<T> Caller<T> {
             id,
             payload,
             why,
-            ran: if sent { Ran::Maybe } else { Ran::No },
+            ran: if sent && !planted!(LostSaysNo) {
+                Ran::Maybe
+            } else {
+                Ran::No
+            },
             tell: tell && node.is_some(),
             node,
         })
@@ -942,7 +983,7 @@ impl<T> Caller<T> {
             return;
         }
         known.state = state;
-        if state != NodeState::Up {
+        if state != NodeState::Up && !planted!(WelcomeIgnored) {
             known.credit = Credit::default();
         }
         self.hopes -= usize::from(hope(before));

@@ -311,7 +311,9 @@ impl Session {
             entry.started = now;
             return Start::Run;
         };
-        self.release(ticket);
+        if !planted!(RefusalStaysHeld) {
+            self.release(ticket);
+        }
         self.count(refusal);
         Start::Refused(refusal, self.credit_of_refusal())
     }
@@ -334,7 +336,7 @@ impl Session {
     /// A call that was admitted is answered without having run. `full`: because a queue was, so that
     /// the window shrinks. None if it has started, or its caller is gone.
     pub fn refuse(&mut self, now: Time, ticket: Ticket, full: bool) -> Option<Finish> {
-        if self.table.get_mut(ticket)?.state != State::Waits {
+        if self.table.get_mut(ticket)?.state != State::Waits && !planted!(CancelDropsRunning) {
             return None;
         }
         let entry = self.release(ticket)?;
@@ -365,7 +367,8 @@ impl Session {
             Some(entry) => {
                 entry.cancelled = true;
                 match entry.state {
-                    State::Runs => Cancelled::Running(ticket),
+                    State::Runs if !planted!(CancelDropsRunning) => Cancelled::Running(ticket),
+                    State::Runs => Cancelled::Waiting(ticket),
                     State::Waits | State::Free => Cancelled::Waiting(ticket),
                 }
             }
@@ -381,6 +384,9 @@ impl Session {
     /// The replier is leaving. Whether bye is to be said to this caller now.
     pub fn drain(&mut self) -> bool {
         self.draining = true;
+        if planted!(ByeNeverSaid) {
+            return false;
+        }
         let say = self.is_greeted() && !self.bye_said;
         self.bye_said |= say;
         say
@@ -411,7 +417,7 @@ impl Session {
 
     /// Nothing is held, and the caller sends nothing more or never said hello: the replier may leave.
     pub fn is_quiet(&self) -> bool {
-        self.stats.held == 0 && (self.bye_heard || !self.is_greeted())
+        self.stats.held == 0 && (planted!(QuietTooEarly) || self.bye_heard || !self.is_greeted())
     }
 
     /// What is in flight, by this end's account.
@@ -441,7 +447,7 @@ impl Session {
         match refusal {
             Refusal::Overrun => self.stats.overruns += 1,
             Refusal::AfterBye | Refusal::Draining => self.stats.draining += 1,
-            Refusal::Expired => self.stats.expired += 1,
+            Refusal::Expired => self.stats.expired += u64::from(!planted!(RefusalUncounted)),
             Refusal::Cancelled => self.stats.cancelled += 1,
         }
     }
