@@ -8,7 +8,7 @@ use brokerless::machine::{
     Start, Ticket, Time, Versions, WindowLimits,
 };
 
-use crate::doses::{Doses, MS};
+use crate::doses::{Doses, Kind, MS};
 use crate::ledger::Key;
 use crate::network::{Call, End, Message, Packet};
 use crate::random::mix;
@@ -516,6 +516,10 @@ impl World {
 
     pub(crate) fn drain_stop(&mut self, replier: usize, last: bool) {
         trace!(self, "replier {replier} stops");
+        if self.doses.kind == Kind::Rolling {
+            let what = format!("replier {replier} drains, and does not come to rest by itself");
+            self.ledger.violated(self.now, what);
+        }
         if last {
             self.leave(replier);
             return;

@@ -33,6 +33,8 @@
 mod nodes;
 mod picker;
 mod slots;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 use std::collections::VecDeque;
