@@ -160,7 +160,7 @@ impl Window {
             let bytes = self.current.bytes.saturating_add(bytes);
             self.current = Credit::new(calls, bytes).at_most(self.max);
         }
-        self.to_tell()
+        self.news()
     }
 
     /// A call of this caller found a queue full. Halves the window, at most once in 10 ms, and lets
@@ -173,12 +173,12 @@ impl Window {
             self.cut = Some(now);
             self.shrink(1, 2);
         }
-        self.to_tell()
+        self.news()
     }
 
     /// A call was answered that never ran, for no fault of the window's.
     pub fn refused(&mut self) -> Option<Credit> {
-        self.to_tell()
+        self.news()
     }
 
     fn shrink(&mut self, numerator: u32, denominator: u32) {
@@ -191,13 +191,13 @@ impl Window {
         self.growth = 0;
     }
 
-    fn to_tell(&mut self) -> Option<Credit> {
+    fn news(&mut self) -> Option<Credit> {
         self.since_told += 1;
         let (now, told) = (self.current, self.told);
         let changed = now != told;
         let less = now.calls < told.calls || now.bytes < told.bytes;
         let much = now.calls >= told.calls + (told.calls / 8).max(1)
-            || now.bytes >= told.bytes + told.bytes / 8 + 1
+            || now.bytes > told.bytes + told.bytes / 8
             || (changed && now == self.max);
         if less || much {
             self.repeats = REPEATS;

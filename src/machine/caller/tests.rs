@@ -1,6 +1,7 @@
 //! Facts about the calling end.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
