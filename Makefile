@@ -22,7 +22,7 @@ DEVICES := bl-forwarder bl-queue bl-streamer
 MANDIR ?= $(or $(CARGO_INSTALL_ROOT),$(CARGO_HOME),$(HOME)/.cargo)/share/man
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt test second-engine costs demo interop fuzz bench-sockets bench-scale loom macos deny doc man install clean
+.PHONY: help check fmt test second-engine costs demo interop fuzz sim sim-planted bench-sockets bench-rpc bench-curve bench-scale loom macos deny doc man install clean
 .PHONY: check-format check-lints check-docs check-style check-licences test-all
 
 help: ## This list.
@@ -79,6 +79,13 @@ $(VENV)/pyzmq:
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check 'pyzmq==27.*'
 	touch $@
 
+sim: ## Callers and repliers under a virtual clock and network: SEEDS seeds, or one of them with a trace, SEED.
+	SEEDS=$(or $(SEEDS),2000) SEED=$(SEED) FROM=$(FROM) $(CARGO) test $(LOCKED) --quiet --release -p brokerless --test sim
+
+sim-planted: ## Plants mistakes in the machines, one at a time: the simulator has to find each.
+	SEEDS=$(or $(SEEDS),10000) RUSTFLAGS="--cfg planted" CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/planted \
+	  $(CARGO) test $(LOCKED) --quiet --release -p brokerless --test sim
+
 fuzz: ## Fuzzes every parser and a whole session: RUNS inputs or FUZZ_SECONDS seconds a target.
 	@rustc +nightly --version >/dev/null 2>&1 || { \
 	  echo "fuzzing needs a nightly compiler: rustup toolchain install nightly"; exit 1; }
@@ -88,13 +95,19 @@ fuzz: ## Fuzzes every parser and a whole session: RUNS inputs or FUZZ_SECONDS se
 bench-sockets: ## Round trips and throughput beside raw TCP, libzmq and the zeromq crate, as ratios.
 	$(call bench,bench-sockets)
 
+bench-rpc: ## Calls beside a raw echo of the same bytes, tonic, tarpc and bare libzmq, as ratios.
+	$(call bench,bench-rpc)
+
+bench-curve: ## Latency of calls from 10 to 100 % of what each system carries, beside tonic and tarpc: CSV and SVG.
+	$(call bench,bench-curve)
+
 bench-scale: ## Memory, answers and round trips of one ROUTER with 1 to 10,000 peers.
 	$(call bench,bench-scale)
 
 # libzmq is built from the C++ that its package brings along.
 bench = @if command -v $(CXX) >/dev/null 2>&1; then features=""; else \
 	  echo "no C++ compiler ($(CXX)): without libzmq; on Debian: apt install g++"; \
-	  features="--no-default-features --features brokerless,zeromq"; fi; \
+	  features="--no-default-features --features brokerless,zeromq,tonic,tarpc"; fi; \
 	set -x; $(CARGO) run $(LOCKED) --release -p brokerless-bench $$features --bin $(1) -- $(ARGS)
 
 loom: ## Every interleaving of the hand-over of the lead and of the write combiner.

@@ -1,8 +1,10 @@
-//! Brokerless sockets and their peers, measured beside each other in one run.
+//! Brokerless sockets and calls and their peers, measured beside each other in one run.
 //!
 //! | room | what is in it |
 //! |---|---|
-//! | [`sockets`] | the command `bench-sockets`: flags, one run, its report |
+//! | [`sockets`] | the command `bench-sockets`: messages |
+//! | [`rpc`] | the command `bench-rpc`: calls |
+//! | [`curve`] | the command `bench-curve`: latency of calls under load |
 //! | [`scale`] | the command `bench-scale`: many peers of one ROUTER |
 //! | `systems` | who is measured, one file each, behind one trait |
 //! | `harness` | processes, cores, slices and rounds, the canary, figures and reports |
@@ -11,12 +13,20 @@
 //!
 //! Instruction counts and counted copies: those are tests of `brokerless-patterns`.
 
-// With nobody but raw built in, half of the loops have no user.
+// Without one of them, some of the loops and clocks have no user.
 #![cfg_attr(
-    not(any(feature = "brokerless", feature = "zeromq", feature = "libzmq")),
+    not(all(
+        feature = "brokerless",
+        feature = "zeromq",
+        feature = "libzmq",
+        feature = "tonic",
+        feature = "tarpc"
+    )),
     allow(dead_code)
 )]
 
+pub mod curve;
+pub mod rpc;
 #[cfg(feature = "brokerless")]
 pub mod scale;
 pub mod sockets;

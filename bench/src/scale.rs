@@ -268,8 +268,8 @@ fn run(flags: &Flags, descriptors: u64) -> Result<ExitCode> {
     wanted.sort_unstable();
     wanted.dedup();
 
-    let system = systems::named("brokerless").context("brokerless is not built in")?;
     let workload = Workload::named("rtt").context("no workload rtt")?;
+    let system = systems::named(workload, "brokerless").context("brokerless is not built in")?;
     let folder = std::env::temp_dir();
     let mut lanes = [(); 2].map(|()| Lane::start(system, workload, &settings, &folder));
     for lane in &lanes {

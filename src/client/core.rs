@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -101,9 +101,16 @@ pub(super) struct Table {
     /// Nodes that leave once they have answered.
     pub(super) leaving: Vec<NodeId>,
     pub(super) closed: bool,
+    /// When what came in together did; until all of it is settled.
+    pub(super) came_at: Option<Time>,
 }
 
 impl Table {
+    /// Whether nothing is to be sent, told or ended.
+    pub(super) fn is_settled(&self) -> bool {
+        self.tells.is_empty() && self.leaving.is_empty() && self.caller.is_settled()
+    }
+
     pub(super) fn place(&mut self, node: NodeId) -> Option<&mut Place> {
         self.nodes.get_mut(node.index())?.as_mut()
     }
@@ -129,6 +136,8 @@ pub(super) struct Core {
     epoch: Instant,
     /// Ends that are in their slots, and that nobody has taken.
     ready: AtomicUsize,
+    /// Something may be held back until they are taken.
+    held: AtomicBool,
     drive: AtomicU8,
 }
 
@@ -144,10 +153,12 @@ impl Core {
                 tells: VecDeque::new(),
                 leaving: Vec::new(),
                 closed: false,
+                came_at: None,
             }),
             clerk: Arc::default(),
             epoch: Instant::now(),
             ready: AtomicUsize::new(0),
+            held: AtomicBool::new(false),
             drive: AtomicU8::new(0),
         })
     }
@@ -181,8 +192,18 @@ impl Core {
         options: &Call,
         payload: Payload,
     ) -> Result<Answer, RpcError> {
-        let begun = self.begin(wanted, options, payload)?;
-        Ok(self.finish(&begun))
+        // Who has an answer and has not taken it yet is about to run, and perhaps to call again:
+        // the last of them writes for all.
+        let held = self.ready.load(Ordering::Relaxed) > 0;
+        let begun = self.start(wanted, options, payload, held)?;
+        if held {
+            self.held.store(true, Ordering::SeqCst);
+            if self.ready.load(Ordering::SeqCst) == 0 {
+                // The last of them may have looked before.
+                self.engine.flush();
+            }
+        }
+        Ok(self.end_of(&begun, held))
     }
 
     /// Begins a call: it is sent, or waits for credit.
@@ -191,6 +212,16 @@ impl Core {
         wanted: Wanted,
         options: &Call,
         payload: Payload,
+    ) -> Result<Begun, RpcError> {
+        self.start(wanted, options, payload, false)
+    }
+
+    fn start(
+        &self,
+        wanted: Wanted,
+        options: &Call,
+        payload: Payload,
+        held: bool,
     ) -> Result<Begun, RpcError> {
         let began = Instant::now();
         let oneway = wanted.oneway;
@@ -225,7 +256,7 @@ impl Core {
             }
         };
         if let Some((sending, link)) = sending
-            && !self.send(&sending, &slot, link.as_deref(), began)
+            && !self.send(&sending, &slot, link.as_deref(), began, held)
         {
             self.act();
         }
@@ -304,6 +335,7 @@ impl Core {
         slot: &Slot,
         link: Option<&Link>,
         now: Instant,
+        held: bool,
     ) -> bool {
         let Some(link) = link else {
             return self.unsent(sending, now);
@@ -328,7 +360,7 @@ impl Core {
         match wire::encode_call(&head, link.version) {
             Ok(envelope) => {
                 let message = request.payload.clone().into_message(envelope);
-                link.send(message) || self.unsent(sending, now)
+                link.send(message, held) || self.unsent(sending, now)
             }
             Err(error) => {
                 self.refuse(sending, now, Status::from(error));
@@ -355,7 +387,11 @@ impl Core {
 
     /// Waits for the end of a call, which comes by its deadline.
     pub(super) fn finish(&self, begun: &Begun) -> Answer {
-        let answer = match self.look(begun, Some(begun.deadline())) {
+        self.end_of(begun, false)
+    }
+
+    fn end_of(&self, begun: &Begun, held: bool) -> Answer {
+        let answer = match self.look_holding(begun, Some(begun.deadline()), held) {
             Some(answer) => answer,
             None => self.expire(begun),
         };
@@ -365,17 +401,36 @@ impl Core {
 
     /// The end of a call, if it comes by then.
     pub(super) fn look(&self, begun: &Begun, until: Option<Instant>) -> Option<Answer> {
+        self.look_holding(begun, until, false)
+    }
+
+    fn look_holding(&self, begun: &Begun, until: Option<Instant>, held: bool) -> Option<Answer> {
         let slot = &begun.slot;
         if let Some(answer) = slot.take() {
-            let more = self.ready.fetch_sub(1, Ordering::Relaxed) > 1;
-            tap::took(more);
+            tap::took(self.taken());
             return Some(answer);
         }
+        let (engine, drive) = (&self.engine, self.drive());
+        if !held {
+            engine.flush();
+        }
+        // Its own is one of them.
+        let others = || self.ready.load(Ordering::SeqCst) > 1;
         let answer = slot
             .gate
-            .wait(&self.engine, self.drive(), until, || slot.take())?;
-        self.ready.fetch_sub(1, Ordering::Relaxed);
+            .wait_among(engine, drive, until, others, || slot.take())?;
+        self.taken();
         Some(answer)
+    }
+
+    /// An end has been taken out of its slot; true if there are more. The last one writes what
+    /// was held back for its sake.
+    fn taken(&self) -> bool {
+        let more = self.ready.fetch_sub(1, Ordering::SeqCst) > 1;
+        if !more && self.held.load(Ordering::Relaxed) && self.held.swap(false, Ordering::SeqCst) {
+            self.engine.flush();
+        }
+        more
     }
 
     fn expire(&self, begun: &Begun) -> Answer {
@@ -408,7 +463,7 @@ impl Core {
             }
             None => {
                 if let Some(answer) = begun.slot.take() {
-                    self.ready.fetch_sub(1, Ordering::Relaxed);
+                    self.taken();
                     self.ended(begun, &answer);
                 }
             }
@@ -419,7 +474,7 @@ impl Core {
     pub(super) fn receiver(&self, begun: &Begun) -> Receiver<Answer> {
         let (sender, receiver) = crossbeam_channel::bounded(1);
         if begun.slot.divert(sender) {
-            self.ready.fetch_sub(1, Ordering::Relaxed);
+            self.taken();
         }
         let due = {
             let mut table = self.table.lock();
@@ -433,9 +488,9 @@ impl Core {
 
     /// Puts an end into the slot of its call.
     pub(super) fn complete(&self, slot: &Slot, answer: Answer) {
-        self.ready.fetch_add(1, Ordering::Relaxed);
+        self.ready.fetch_add(1, Ordering::SeqCst);
         if !slot.complete(answer) {
-            self.ready.fetch_sub(1, Ordering::Relaxed);
+            self.ready.fetch_sub(1, Ordering::SeqCst);
         }
     }
 

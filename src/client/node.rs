@@ -54,12 +54,18 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Sends over this connection and no other; false if it has gone or is full.
-    pub(super) fn send(&self, mut message: Message) -> bool {
+    /// Sends over this connection and no other; false if it has gone or is full. `held` if other
+    /// threads are about to send, too, and it may go out with what they send.
+    pub(super) fn send(&self, mut message: Message, held: bool) -> bool {
         if self.sessionless {
             message.push_front("");
         }
-        self.dealer.send_to(&self.peer, message).is_ok()
+        let sent = if held {
+            self.dealer.hold_for(&self.peer, message)
+        } else {
+            self.dealer.send_to(&self.peer, message)
+        };
+        sent.is_ok()
     }
 }
 

@@ -285,7 +285,9 @@ impl Receiver {
                     metadata: head.metadata,
                 };
                 if runs_here {
-                    shared.hand_on(session, index);
+                    if place == Place::Default {
+                        shared.hand_on(session, index);
+                    }
                     shared.run(session, &call, &message, now);
                 } else {
                     let session = session.clone();

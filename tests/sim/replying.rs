@@ -8,7 +8,7 @@ use brokerless::machine::{
     Start, Ticket, Time, Versions, WindowLimits,
 };
 
-use crate::doses::{Doses, MS};
+use crate::doses::{Doses, Kind, MS};
 use crate::ledger::Key;
 use crate::network::{Call, End, Message, Packet};
 use crate::random::mix;
@@ -431,7 +431,10 @@ impl World {
             _ => Again::Never,
         };
         if matches!(refusal, Refusal::Overrun | Refusal::AfterBye) && with != With::Device {
-            let what = format!("call {} is refused: {refusal:?}, to an honest caller", call.key);
+            let what = format!(
+                "call {} is refused: {refusal:?}, to an honest caller",
+                call.key
+            );
             self.ledger.violated(self.now, what);
         }
         let error = Message::Error {
@@ -513,6 +516,10 @@ impl World {
 
     pub(crate) fn drain_stop(&mut self, replier: usize, last: bool) {
         trace!(self, "replier {replier} stops");
+        if self.doses.kind == Kind::Rolling {
+            let what = format!("replier {replier} drains, and does not come to rest by itself");
+            self.ledger.violated(self.now, what);
+        }
         if last {
             self.leave(replier);
             return;
@@ -595,7 +602,8 @@ impl World {
             }
         }
         for fault in faults {
-            self.ledger.violated(self.now, format!("replier {replier} {fault}"));
+            self.ledger
+                .violated(self.now, format!("replier {replier} {fault}"));
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::random::{Random, mix};
 use crate::replying::Replier;
 
 /// Events after which a seed is taken to run in a circle.
-const EVENTS_MAX: u64 = 3_000_000;
+const EVENTS_MAX: u64 = 30_000_000;
 
 /// What happens next. Processes go with their incarnation: what was meant for one that has died
 /// happens to nobody.
@@ -493,7 +493,11 @@ impl World {
             for replier in 0..self.repliers.len() {
                 let pair = (caller, replier);
                 let parted = self.partitions.contains(&pair);
-                let change = if parted { self.doses.heal } else { self.doses.partition };
+                let change = if parted {
+                    self.doses.heal
+                } else {
+                    self.doses.partition
+                };
                 if self.random.chance(change) {
                     trace!(self, "partition of {pair:?}: {}", !parted);
                     match parted {
@@ -609,7 +613,8 @@ impl World {
         }
         let traffic = self.ledger.traffic;
         if traffic.sent + traffic.copied != traffic.delivered + traffic.dropped {
-            self.ledger.violated(now, format!("messages do not add up: {traffic:?}"));
+            self.ledger
+                .violated(now, format!("messages do not add up: {traffic:?}"));
         }
     }
 

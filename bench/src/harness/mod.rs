@@ -2,8 +2,11 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `scenario` | the scenarios, their workloads, and the bars |
+//! | `command` | what the commands have in common: flags, one run, its report |
+//! | `scenario` | scenarios, workloads and bars; those of the sockets |
+//! | `calls` | those of the calls |
 //! | `slice` | one system's turn: warm-up, measuring, what it reports |
+//! | `open` | calls that come when their time has come |
 //! | `crowd` | loads one way, and how their counts come back |
 //! | `rounds` | systems interleaved slice by slice, round by round |
 //! | `process` | the client and server processes, their CPU time and memory |
@@ -14,9 +17,12 @@
 //! | `stats` | medians, spreads, per-round ratios |
 //! | `report` | tables, bars, JSON |
 
+pub(crate) mod calls;
 pub(crate) mod canary;
+pub(crate) mod command;
 pub(crate) mod crowd;
 pub(crate) mod neighbours;
+pub(crate) mod open;
 pub(crate) mod pin;
 pub(crate) mod process;
 pub(crate) mod report;

@@ -87,8 +87,13 @@ impl Process {
 
     /// A question and its answer.
     pub(crate) fn ask(&mut self, question: &str, within: Duration) -> Result<String> {
-        writeln!(self.input, "{question}").with_context(|| format!("asking the {}", self.what))?;
+        self.tell(question)?;
         self.line(within)
+    }
+
+    /// A question, whose answer is the next [`line`](Self::line).
+    pub(crate) fn tell(&mut self, question: &str) -> Result<()> {
+        writeln!(self.input, "{question}").with_context(|| format!("asking the {}", self.what))
     }
 
     /// CPU time of all its threads so far.

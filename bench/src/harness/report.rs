@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
 use super::rounds::{Lane, Round};
-use super::scenario::{BARS, Bar, Limit, Scenario};
+use super::scenario::{Bar, Limit, Scenario};
 use super::slice::Outcome;
 use super::stats::{self, Spread};
 
@@ -120,9 +120,13 @@ impl Row {
     }
 
     fn figure(&self, system: &str) -> Option<f64> {
+        self.spread(system).map(|spread| spread.median)
+    }
+
+    fn spread(&self, system: &str) -> Option<Spread> {
         let (_, figures) = self.figures.iter().find(|(name, _)| *name == system)?;
         let known: Vec<f64> = figures.iter().flatten().copied().collect();
-        Spread::of(&known).map(|spread| spread.median)
+        Spread::of(&known)
     }
 
     fn ratio(&self, name: &str) -> Option<Spread> {
@@ -237,7 +241,7 @@ pub(crate) fn judge(bar: &Bar, rows: &[Row]) -> (Verdict, Option<Spread>) {
     let spread = rows
         .iter()
         .find(|row| row.scenario.name == bar.scenario)
-        .and_then(|row| row.ratio(bar.ratio));
+        .and_then(|row| row.ratio(bar.of).or_else(|| row.spread(bar.of)));
     let verdict = match spread {
         Some(spread) if bar.limit.holds(spread.median) => Verdict::Pass,
         Some(_) => Verdict::Fail,
@@ -247,15 +251,11 @@ pub(crate) fn judge(bar: &Bar, rows: &[Row]) -> (Verdict, Option<Spread>) {
 }
 
 /// The bars, a line each, and how many failed.
-pub(crate) fn bars_table(rows: &[Row]) -> (String, usize) {
+pub(crate) fn bars_table(bars: &[Bar], rows: &[Row]) -> (String, usize) {
     let mut table = String::new();
     let mut failed = 0;
-    for bar in &BARS {
+    for bar in bars {
         let (verdict, spread) = judge(bar, rows);
-        let wanted = match bar.limit {
-            Limit::AtMost(limit) => format!("<= {limit}"),
-            Limit::AtLeast(limit) => format!(">= {limit}"),
-        };
         let verdict = match verdict {
             Verdict::Pass => "pass",
             Verdict::Fail => {
@@ -264,15 +264,32 @@ pub(crate) fn bars_table(rows: &[Row]) -> (String, usize) {
             }
             Verdict::NotRun => "not run",
         };
+        let aim = bar.aim.map_or_else(String::new, |aim| {
+            let aim = bar.limit.moved(aim);
+            let reached = match spread.map(|spread| aim.holds(spread.median)) {
+                Some(true) => ": reached",
+                Some(false) => ": not reached",
+                None => "",
+            };
+            format!("   aim {}{reached}", wanted(aim))
+        });
         let _ = writeln!(
             table,
-            "{verdict:<9}{:<28}{:<34}{wanted:<9}{}",
+            "{verdict:<9}{:<28}{:<34}{:<9}{}{aim}",
             bar.scenario,
-            bar.ratio,
+            bar.of,
+            wanted(bar.limit),
             spread.map_or_else(|| "-".to_owned(), show),
         );
     }
     (table, failed)
+}
+
+fn wanted(limit: Limit) -> String {
+    match limit {
+        Limit::AtMost(limit) => format!("<= {limit}"),
+        Limit::AtLeast(limit) => format!(">= {limit}"),
+    }
 }
 
 /// `{scenario: {system: figure, "ratios": {..}}}`
@@ -377,7 +394,7 @@ fn thousands(number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scenario::SCENARIOS;
+    use super::super::scenario::{BARS, SCENARIOS};
     use super::*;
 
     fn row(name: &str, figures: &[(&'static str, &[f64])]) -> Row {
@@ -442,7 +459,7 @@ mod tests {
 
     #[test]
     fn a_bar_that_was_not_run_neither_passes_nor_fails() {
-        let (table, failed) = bars_table(&[]);
+        let (table, failed) = bars_table(&BARS, &[]);
         assert_eq!(failed, 0);
         assert_eq!(table.matches("not run").count(), BARS.len());
     }
@@ -453,7 +470,25 @@ mod tests {
             "rtt_64B_p50_us",
             &[("raw", &[10.0]), ("brokerless", &[13.0])],
         )];
-        assert_eq!(bars_table(&rows).1, 1);
+        assert_eq!(bars_table(&BARS, &rows).1, 1);
+    }
+
+    #[test]
+    fn a_bar_of_a_system_is_about_its_figure_and_a_missed_aim_is_no_failure() {
+        let rows = [row("rtt_64B_p50_us", &[("brokerless", &[13.0])])];
+        let bar = |at_most: f64| {
+            let bar = Bar {
+                scenario: "rtt_64B_p50_us",
+                of: "brokerless",
+                limit: Limit::AtMost(at_most),
+                aim: Some(2.0),
+            };
+            bars_table(&[bar], &rows)
+        };
+        assert_eq!(bar(12.9).1, 1);
+        let (table, failed) = bar(13.0);
+        assert_eq!(failed, 0);
+        assert!(table.contains("aim <= 2: not reached"), "{table}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::process::Process;
 use super::scenario::{Load, Workload};
+use super::slice::Question;
 use super::{pin, process};
 use crate::systems::{self, System};
 
@@ -26,8 +27,8 @@ pub(crate) enum Role {
 
 #[derive(Debug, Args)]
 pub(crate) struct Child {
-    #[arg(long, value_parser = system_named)]
-    system: &'static str,
+    #[arg(long)]
+    system: String,
     #[arg(long, value_parser = workload_named)]
     workload: &'static Workload,
     /// Not pinned without.
@@ -63,7 +64,7 @@ impl Child {
             }
             // The clients' address is the device's.
             let mut arguments = vec!["device".to_owned(), "--system".to_owned()];
-            arguments.extend([self.system, "--workload", self.workload.name].map(str::to_owned));
+            arguments.extend([&self.system, "--workload", self.workload.name].map(str::to_owned));
             arguments.extend(["--endpoint".to_owned(), bound.to_owned()]);
             if let Some(core) = self.core {
                 arguments.extend(["--core".to_owned(), core.to_string()]);
@@ -89,9 +90,11 @@ impl Child {
             (None, None) => bail!("neither an endpoint nor a core for the server"),
         };
         process::say_ready("")?;
-        process::answer_the_parent(|plan| {
-            let outcome = driver.slice(&serde_json::from_str(plan)?)?;
-            Ok(serde_json::to_string(&outcome)?)
+        process::answer_the_parent(|question| {
+            Ok(match serde_json::from_str(question)? {
+                Question::Slice(plan) => serde_json::to_string(&driver.slice(&plan)?)?,
+                Question::Open(schedule) => serde_json::to_string(&driver.open(&schedule)?)?,
+            })
         })
     }
 
@@ -99,17 +102,8 @@ impl Child {
         if let Some(core) = self.core {
             pin::to_core(core)?;
         }
-        systems::named(self.system).context("no such system")
+        systems::named(self.workload, &self.system).context("no such system")
     }
-}
-
-/// For flags: the name of a system that is built in.
-pub(crate) fn system_named(name: &str) -> Result<&'static str> {
-    let system = systems::named(name).with_context(|| {
-        let names: Vec<_> = systems::ALL.iter().map(|system| system.name()).collect();
-        format!("not built in; there are {}", names.join(", "))
-    })?;
-    Ok(system.name())
 }
 
 fn workload_named(name: &str) -> Result<&'static Workload> {

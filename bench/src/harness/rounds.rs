@@ -13,12 +13,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use serde::de::DeserializeOwned;
 
 use super::canary::Canary;
+use super::open::{Latencies, Schedule};
 use super::pin::Cores;
 use super::process::Process;
-use super::scenario::{Placement, Transport, Workload};
-use super::slice::{Outcome, Plan, Refill};
+use super::scenario::{Load, Placement, Transport, Workload};
+use super::slice::{Outcome, Plan, Question, Refill};
 use crate::systems::System;
 
 const START_WITHIN: Duration = Duration::from_secs(15);
@@ -51,6 +53,8 @@ pub(crate) struct Lane {
 struct Processes {
     server: Option<Process>,
     client: Process,
+    /// Another client, at work whenever the first is.
+    neighbour: Option<Process>,
     endpoint: String,
 }
 
@@ -113,7 +117,20 @@ impl Lane {
         Some(processes.endpoint.as_str())
     }
 
-    fn slice(&mut self, plan: &Plan) -> Option<Outcome> {
+    /// A slice in open loop.
+    pub(crate) fn open(&mut self, schedule: &Schedule) -> Option<Latencies> {
+        let processes = self.processes.as_mut().ok()?;
+        let within = schedule.plan.warm_up + schedule.plan.measure + DRAIN_WITHIN;
+        match ask(&mut processes.client, &Question::Open(*schedule), within) {
+            Ok(latencies) => Some(latencies),
+            Err(error) => {
+                self.processes = Err(format!("{error:#}"));
+                None
+            }
+        }
+    }
+
+    pub(crate) fn slice(&mut self, plan: &Plan) -> Option<Outcome> {
         let processes = self.processes.as_mut().ok()?;
         match processes.slice(plan) {
             Ok(outcome) => Some(outcome),
@@ -141,7 +158,7 @@ impl Processes {
             Placement::Apart => settings.cores.server,
             Placement::Together => settings.cores.client,
         };
-        let arguments = |role: &str, core: usize| {
+        let arguments_of = |workload: &Workload, role: &str, core: usize| {
             let mut arguments: Vec<String> =
                 [role, "--system", system.name(), "--workload", workload.name]
                     .map(str::to_owned)
@@ -151,6 +168,7 @@ impl Processes {
             }
             arguments
         };
+        let arguments = |role: &str, core: usize| arguments_of(workload, role, core);
         let what = |role: &str| format!("{} {role} of {}", system.name(), workload.name);
 
         let (mut server, mut endpoint) = (None, String::new());
@@ -174,23 +192,57 @@ impl Processes {
         }
         let mut client = Process::start(what("client"), client_arguments)?;
         client.ready(START_WITHIN)?;
+        let beside = match workload.load {
+            Load::Call(calls) => calls.neighbour(),
+            _ => None,
+        };
+        let mut neighbour = None;
+        if let Some(beside) = beside {
+            let mut arguments = arguments_of(beside, "drive", settings.cores.client);
+            arguments.extend(["--endpoint".to_owned(), endpoint.clone()]);
+            let process = Process::start(what("neighbour"), arguments)?;
+            neighbour.insert(process).ready(START_WITHIN)?;
+        }
         Ok(Self {
             server,
             client,
+            neighbour,
             endpoint,
         })
     }
 
     fn slice(&mut self, plan: &Plan) -> Result<Outcome> {
         let within = plan.warm_up + plan.measure + DRAIN_WITHIN;
-        let answer = self.client.ask(&serde_json::to_string(plan)?, within)?;
-        serde_json::from_str(&answer).with_context(|| format!("the client said {answer:?}"))
+        let question = Question::Slice(*plan);
+        if let Some(neighbour) = &mut self.neighbour {
+            neighbour.tell(&serde_json::to_string(&question)?)?;
+        }
+        let outcome = ask(&mut self.client, &question, within)?;
+        if let Some(neighbour) = &mut self.neighbour {
+            let beside = serde_json::from_str(&neighbour.line(within)?)?;
+            // Without a neighbour at work there is nothing to measure.
+            if !matches!(beside, Outcome::Rate { .. }) {
+                return Ok(Outcome::Nothing);
+            }
+        }
+        Ok(outcome)
     }
 
     fn cpu_time(&self) -> Result<Duration> {
-        let server = self.server.as_ref().map(Process::cpu_time).transpose()?;
-        Ok(self.client.cpu_time()? + server.unwrap_or_default())
+        let others = [&self.server, &self.neighbour].into_iter().flatten();
+        others
+            .map(Process::cpu_time)
+            .try_fold(self.client.cpu_time()?, |sum, time| Ok(sum + time?))
     }
+}
+
+fn ask<T: DeserializeOwned>(
+    client: &mut Process,
+    question: &Question,
+    within: Duration,
+) -> Result<T> {
+    let answer = client.ask(&serde_json::to_string(question)?, within)?;
+    serde_json::from_str(&answer).with_context(|| format!("the client said {answer:?}"))
 }
 
 /// Runs the rounds of one group. Where a latency workload met stalled rounds, others take their place, up to as
@@ -242,7 +294,7 @@ fn one(lanes: &mut [Lane], number: usize, settings: &Settings, canary: &Canary) 
 }
 
 /// Who has a turn when, in round `number`.
-fn order(lanes: usize, number: usize) -> impl Iterator<Item = usize> {
+pub(crate) fn order(lanes: usize, number: usize) -> impl Iterator<Item = usize> {
     (0..lanes).map(move |turn| (turn + number) % lanes)
 }
 

@@ -1,8 +1,13 @@
-//! The scenarios, their workloads, and the bars.
+//! Scenarios, workloads and bars; those of the sockets.
 //!
 //! A workload is what runs; a scenario is a figure that is read off it. Workloads of one group are interleaved with each
 //! other, so that ratios between them are taken within a round.
+//!
+//! # Not here
+//!
+//! Those of the calls (`calls`).
 
+use super::calls::{self, Calls};
 use super::slice::{LARGE, Outcome};
 
 /// What both processes do.
@@ -28,6 +33,8 @@ pub(crate) enum Load {
     },
     /// As `RoundTrip`, through a queue device in a process of its own, on the server's core.
     Queue,
+    /// Calls, not messages.
+    Call(Calls),
 }
 
 /// What lies between client and server.
@@ -60,11 +67,17 @@ pub(crate) struct Workload {
 impl Workload {
     /// Whether its figures are times: then rounds in which the machine stalled are left out.
     pub(crate) fn is_latency(&self) -> bool {
-        matches!(self.load, Load::RoundTrip | Load::Queue)
+        match self.load {
+            Load::RoundTrip | Load::Queue => true,
+            Load::Call(calls) => calls.are_timed(),
+            _ => false,
+        }
     }
 
+    /// Of the sockets or of the calls: no name is in both.
     pub(crate) fn named(name: &str) -> Option<&'static Self> {
-        WORKLOADS.iter().find(|workload| workload.name == name)
+        let mut all = WORKLOADS.iter().chain(&calls::WORKLOADS);
+        all.find(|workload| workload.name == name)
     }
 }
 
@@ -282,20 +295,31 @@ pub(crate) enum Limit {
 }
 
 impl Limit {
-    pub(crate) fn holds(self, ratio: f64) -> bool {
+    pub(crate) fn holds(self, figure: f64) -> bool {
         match self {
-            Self::AtMost(limit) => ratio <= limit,
-            Self::AtLeast(limit) => ratio >= limit,
+            Self::AtMost(limit) => figure <= limit,
+            Self::AtLeast(limit) => figure >= limit,
+        }
+    }
+
+    /// On the same side, elsewhere.
+    pub(crate) fn moved(self, to: f64) -> Self {
+        match self {
+            Self::AtMost(_) => Self::AtMost(to),
+            Self::AtLeast(_) => Self::AtLeast(to),
         }
     }
 }
 
-/// A ratio that must hold.
+/// What must hold.
 #[derive(Debug)]
 pub(crate) struct Bar {
     pub(crate) scenario: &'static str,
-    pub(crate) ratio: &'static str,
+    /// The name of a ratio; that of a system stands for its figure.
+    pub(crate) of: &'static str,
     pub(crate) limit: Limit,
+    /// What is wanted beyond the bar. Missing it is printed, and no failure.
+    pub(crate) aim: Option<f64>,
 }
 
 pub(crate) static BARS: [Bar; 13] = [
@@ -354,17 +378,27 @@ pub(crate) static BARS: [Bar; 13] = [
     ),
 ];
 
-const fn bar(scenario: &'static str, ratio: &'static str, limit: Limit) -> Bar {
+pub(super) const fn bar(scenario: &'static str, of: &'static str, limit: Limit) -> Bar {
     Bar {
         scenario,
-        ratio,
+        of,
         limit,
+        aim: None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_workload_has_the_name_of_another() {
+        let all = || WORKLOADS.iter().chain(&calls::WORKLOADS);
+        for workload in all() {
+            let alike = all().filter(|other| other.name == workload.name);
+            assert_eq!(alike.count(), 1, "{}", workload.name);
+        }
+    }
 
     #[test]
     fn every_scenario_reads_its_figure_off_its_workload() {
@@ -379,7 +413,7 @@ mod tests {
             messages: 1,
             lost: 0,
         };
-        for scenario in &SCENARIOS {
+        for scenario in SCENARIOS.iter().chain(&calls::SCENARIOS) {
             let outcome = if scenario.workload().is_latency() {
                 latency
             } else {
@@ -391,15 +425,15 @@ mod tests {
 
     #[test]
     fn every_bar_names_a_scenario() {
-        for bar in &BARS {
-            assert!(
-                SCENARIOS
-                    .iter()
-                    .any(|scenario| scenario.name == bar.scenario),
-                "{}",
-                bar.scenario
-            );
-        }
+        let named = |scenarios: &[Scenario], bars: &[Bar]| {
+            for bar in bars {
+                let mut scenarios = scenarios.iter();
+                let known = scenarios.any(|scenario| scenario.name == bar.scenario);
+                assert!(known, "{}", bar.scenario);
+            }
+        };
+        named(&SCENARIOS, &BARS);
+        named(&calls::SCENARIOS, &calls::BARS);
     }
 
     #[test]

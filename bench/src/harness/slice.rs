@@ -18,6 +18,8 @@ use anyhow::{Context, Result, ensure};
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use super::open::Schedule;
+
 /// Bytes in a small message.
 pub(crate) const SMALL: usize = 64;
 /// Bytes in a large one.
@@ -57,6 +59,16 @@ impl Plan {
             refill,
         }
     }
+}
+
+/// What a client is asked.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Question {
+    /// One slice of the workload.
+    Slice(Plan),
+    /// One slice in which calls come when their time has come.
+    Open(Schedule),
 }
 
 /// What a slice came to.
@@ -198,6 +210,54 @@ impl Meter {
             },
             _ => Outcome::Nothing,
         }
+    }
+}
+
+/// The clock of one of several callers at work at once: counts what ends within the measured time.
+#[derive(Debug)]
+pub(crate) struct Share {
+    warm: Instant,
+    end: Instant,
+    last: Instant,
+    counted: u64,
+}
+
+impl Share {
+    /// `started` is the same for all of them.
+    pub(crate) fn start(plan: &Plan, started: Instant) -> Self {
+        Self {
+            warm: started + plan.warm_up,
+            end: started + plan.warm_up + plan.measure,
+            last: started,
+            counted: 0,
+        }
+    }
+
+    /// Whether another call is wanted.
+    pub(crate) fn running(&self) -> bool {
+        self.last < self.end
+    }
+
+    /// A call is over.
+    pub(crate) fn lap(&mut self) {
+        self.last = Instant::now();
+        self.counted += u64::from(self.last >= self.warm && self.last < self.end);
+    }
+
+    pub(crate) fn counted(&self) -> u64 {
+        self.counted
+    }
+}
+
+/// What all shares together came to.
+pub(crate) fn shares_outcome(plan: &Plan, counted: u64) -> Outcome {
+    if counted == 0 {
+        return Outcome::Nothing;
+    }
+    Outcome::Rate {
+        per_s: counted as f64 / plan.measure.as_secs_f64(),
+        messages: counted,
+        lost: 0,
     }
 }
 
@@ -464,6 +524,24 @@ mod tests {
         );
         let nothing = one_way_outcome(0, &[vec![0; 16]]).expect("an outcome");
         assert_eq!(nothing, Outcome::Nothing);
+    }
+
+    #[test]
+    fn a_share_is_what_ended_within_the_measured_time() {
+        let started = Instant::now();
+        let mut early = Share::start(&plan(60_000, 60_000), started);
+        early.lap();
+        assert!(early.running());
+        let mut within = Share::start(&plan(0, 60_000), started);
+        within.lap();
+        within.lap();
+        let mut late = Share::start(&plan(0, 0), started);
+        late.lap();
+        assert!(!late.running());
+        assert_eq!(
+            [early, within, late].map(|share| share.counted()),
+            [0, 2, 0]
+        );
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl Driver for Client {
             Load::Pipelined => pipelined(dealer, number, plan),
             Load::Large => large(dealer, plan),
             Load::OneWay { senders } => one_way(dealer, senders, plan),
-            Load::PushPull | Load::PubSub { .. } => bail!("not a load of a DEALER"),
+            Load::PushPull | Load::PubSub { .. } | Load::Call(_) => bail!("not a load of a DEALER"),
         }
     }
 }

@@ -80,6 +80,7 @@ impl System for Libzmq {
             Load::OneWay { senders } => Box::new(Senders {
                 dealers: (0..senders).map(|_| dealer()).collect::<Result<_>>()?,
             }),
+            Load::Call(_) => bail!("not a load of messages"),
         };
         Ok(driver)
     }
@@ -113,14 +114,14 @@ impl System for Libzmq {
 }
 
 /// Where a socket was bound last.
-fn bound(socket: &Socket) -> Result<String> {
+pub(super) fn bound(socket: &Socket) -> Result<String> {
     match socket.get_last_endpoint()? {
         Ok(bound) => Ok(bound),
         Err(_) => bail!("libzmq is bound to an address that is not text"),
     }
 }
 
-fn echo(router: &Socket) -> Result<()> {
+pub(super) fn echo(router: &Socket) -> Result<()> {
     loop {
         let frame = router.recv_msg(0)?;
         let flags = if frame.get_more() { SNDMORE } else { 0 };

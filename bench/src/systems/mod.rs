@@ -4,6 +4,7 @@
 //! slices both sides must block, so that nobody pays for a neighbour. Sockets keep their default settings.
 
 mod raw;
+mod rpc;
 
 #[cfg(feature = "brokerless")]
 mod brokerless;
@@ -14,6 +15,7 @@ mod zeromq;
 
 use anyhow::{Result, bail};
 
+use crate::harness::open::{Latencies, Schedule};
 use crate::harness::scenario::{Load, Workload};
 use crate::harness::slice::{Outcome, Plan};
 
@@ -53,10 +55,15 @@ pub(crate) trait System: Sync {
 pub(crate) trait Driver {
     /// One slice: nothing is in flight before it, nor after.
     fn slice(&mut self, plan: &Plan) -> Result<Outcome>;
+
+    /// One slice in open loop, under [`Calls::Open`](crate::harness::calls::Calls::Open).
+    fn open(&mut self, schedule: &Schedule) -> Result<Latencies> {
+        bail!("not a load that knows {schedule:?}")
+    }
 }
 
-/// Everybody, as far as built in; the first is what others are compared with.
-pub(crate) static ALL: &[&dyn System] = &[
+/// Everybody with sockets, as far as built in; the first is what others are compared with.
+pub(crate) static SOCKETS: &[&dyn System] = &[
     &raw::Raw,
     #[cfg(feature = "brokerless")]
     &brokerless::Brokerless,
@@ -66,9 +73,16 @@ pub(crate) static ALL: &[&dyn System] = &[
     &libzmq::Libzmq,
 ];
 
-/// The system of that name.
-pub(crate) fn named(name: &str) -> Option<&'static dyn System> {
-    ALL.iter().copied().find(|system| system.name() == name)
+/// Everybody with calls.
+pub(crate) use rpc::ALL as CALLS;
+
+/// The system of that name among those which a workload is for.
+pub(crate) fn named(workload: &Workload, name: &str) -> Option<&'static dyn System> {
+    let systems = match workload.load {
+        Load::Call(_) => CALLS,
+        _ => SOCKETS,
+    };
+    systems.iter().copied().find(|system| system.name() == name)
 }
 
 /// The serving thread of an inproc pair.

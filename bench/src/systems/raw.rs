@@ -39,14 +39,15 @@ impl System for Raw {
         endpoint: &str,
         ready: &mut dyn FnMut(&str) -> Result<()>,
     ) -> Result<()> {
-        let serve = match load {
+        let serve: fn(Stream) -> Result<()> = match load {
             Load::RoundTrip => echo_small,
-            Load::Large => echo_large,
+            Load::Large => |stream| echo_large(stream, LARGE),
             Load::Pipelined
             | Load::OneWay { .. }
             | Load::PushPull
             | Load::PubSub { .. }
-            | Load::Queue => bail!("raw has no {load:?}"),
+            | Load::Queue
+            | Load::Call(_) => bail!("raw has no {load:?}"),
         };
         if let Some(address) = endpoint.strip_prefix("tcp://") {
             let listener =
@@ -73,12 +74,17 @@ impl System for Raw {
         };
         match load {
             Load::RoundTrip => Ok(Box::new(Small { stream, number: 0 })),
-            Load::Large => Ok(Box::new(Large { stream })),
+            Load::Large => Ok(Box::new(Large {
+                stream,
+                bytes: LARGE,
+                in_flight: LARGE_IN_FLIGHT,
+            })),
             Load::Pipelined
             | Load::OneWay { .. }
             | Load::PushPull
             | Load::PubSub { .. }
-            | Load::Queue => bail!("raw has no {load:?}"),
+            | Load::Queue
+            | Load::Call(_) => bail!("raw has no {load:?}"),
         }
     }
 
@@ -100,14 +106,14 @@ impl System for Raw {
     }
 }
 
-fn nodelay(stream: TcpStream) -> io::Result<TcpStream> {
+pub(super) fn nodelay(stream: TcpStream) -> io::Result<TcpStream> {
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
 /// Either kind of stream.
 #[derive(Debug)]
-enum Stream {
+pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
@@ -152,12 +158,12 @@ fn echo_small(mut stream: Stream) -> Result<()> {
 }
 
 /// Two buffers: one is read into while the other is written from.
-fn echo_large(mut stream: Stream) -> Result<()> {
+pub(super) fn echo_large(mut stream: Stream, bytes: usize) -> Result<()> {
     let mut writer = stream.try_clone()?;
     let (filled, to_write) = mpsc::channel::<Vec<u8>>();
     let (written, free) = mpsc::channel::<Vec<u8>>();
     for _ in 0..2 {
-        written.send(vec![0x5a; LARGE])?;
+        written.send(vec![0x5a; bytes])?;
     }
     thread::spawn(move || -> Result<()> {
         for body in to_write {
@@ -195,8 +201,10 @@ impl Driver for Small {
 }
 
 #[derive(Debug)]
-struct Large {
-    stream: Stream,
+pub(super) struct Large {
+    pub(super) stream: Stream,
+    pub(super) bytes: usize,
+    pub(super) in_flight: usize,
 }
 
 /// The writing thread writes the same bytes as often as it is allowed to, the reading one reads into the same buffer.
@@ -204,19 +212,20 @@ impl Driver for Large {
     fn slice(&mut self, plan: &Plan) -> Result<Outcome> {
         let mut writer = self.stream.try_clone()?;
         let (permit, permits) = mpsc::channel::<()>();
+        let bytes = self.bytes;
         let writing = thread::spawn(move || -> Result<()> {
-            let body = vec![0x5a; LARGE];
+            let body = vec![0x5a; bytes];
             for () in permits {
                 writer.write_all(&body)?;
             }
             Ok(())
         });
-        for _ in 0..LARGE_IN_FLIGHT {
+        for _ in 0..self.in_flight {
             permit.send(())?;
         }
-        let mut body = vec![0; LARGE];
+        let mut body = vec![0; bytes];
         let mut meter = Meter::start(plan, 1);
-        let mut in_flight = LARGE_IN_FLIGHT;
+        let mut in_flight = self.in_flight;
         while in_flight > 0 {
             self.stream.read_exact(&mut body)?;
             in_flight -= 1;

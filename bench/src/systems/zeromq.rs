@@ -173,7 +173,7 @@ impl Driver for Client {
             Load::Pipelined => self.runtime.block_on(pipelined(dealer, number, plan)),
             Load::Large => self.runtime.block_on(large(dealer, plan)),
             Load::OneWay { senders } => one_way(&self.runtime, dealer, senders, plan),
-            Load::PushPull | Load::PubSub { .. } => bail!("not a load of a DEALER"),
+            Load::PushPull | Load::PubSub { .. } | Load::Call(_) => bail!("not a load of a DEALER"),
         }
     }
 }

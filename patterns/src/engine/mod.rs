@@ -201,6 +201,11 @@ impl Engine {
         self.inner.shared.lead.offer();
     }
 
+    /// Writes what is held back.
+    pub fn flush(&self) {
+        self.inner.shared.flush_corked();
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.inner.shared
     }

@@ -124,13 +124,23 @@ impl Pipe {
 
     /// Sends a message, or says why not. This thread's pace says whether it may be held back.
     pub(crate) fn send(self: &Arc<Self>, message: Message) -> Result<(), (Refused, Message)> {
+        self.send_held(message, pace::holds)
+    }
+
+    /// The same, held back as `hold` says.
+    #[inline]
+    pub(crate) fn send_held(
+        self: &Arc<Self>,
+        message: Message,
+        hold: impl FnOnce() -> Hold,
+    ) -> Result<(), (Refused, Message)> {
         match &self.route {
             Route::Stream {
                 outbox,
                 shared,
                 one_way,
             } => {
-                let hold = pace::holds().on(*one_way);
+                let hold = hold().on(*one_way);
                 let after = outbox.push(message, hold, pace::thread())?;
                 self.sent(after, shared);
                 Ok(())

@@ -69,19 +69,32 @@ pub(crate) fn wait<T>(
     deadline: Option<Instant>,
     ready: impl FnMut() -> Option<T>,
 ) -> Option<T> {
+    shared.flush_corked();
+    wait_among(shared, lists, drives, deadline, || false, ready)
+}
+
+/// As [`wait`], but what is held back stays so unless this thread leads; and while `others` are
+/// about to wait, the lead is left to them.
+pub(crate) fn wait_among<T>(
+    shared: &Arc<Shared>,
+    lists: &[&WaitList],
+    drives: Drives,
+    deadline: Option<Instant>,
+    others: impl Fn() -> bool,
+    ready: impl FnMut() -> Option<T>,
+) -> Option<T> {
     let mut now = Instant::now();
     let outlook = pace::waits(now);
-    let hand_on = !outlook.back_soon;
+    let hand_on = || !(outlook.back_soon || others());
     let leads = drives != Drives::Nothing;
     let alone = drives == Drives::Connections;
-    shared.flush_corked();
     let waiter = waiter(shared);
     let over = |now| deadline.is_some_and(|deadline| deadline <= now);
     let result = until(&waiter, lists, over(now), ready, |is_over| {
         let drive = |now| shared.drive(&waiter, deadline, now, Some(outlook), alone);
         let free;
         (now, free) = if !is_over && leads {
-            lead_or_follow(&shared.lead, &waiter, deadline, hand_on, now, drive)
+            lead_or_follow(&shared.lead, &waiter, deadline, &hand_on, now, drive)
         } else if !is_over {
             if !patience::linger_within(&waiter, READY, now, deadline) {
                 waiter.park(deadline);
@@ -89,7 +102,7 @@ pub(crate) fn wait<T>(
             (Instant::now(), false)
         } else if leads && shared.lead.try_enter() {
             // No time to wait, but enough to look what the kernel has.
-            lead(&shared.lead, &waiter, hand_on, now, drive)
+            lead(&shared.lead, &waiter, &hand_on, now, drive)
         } else {
             (now, false)
         };
@@ -150,7 +163,7 @@ pub(super) fn lead_or_follow(
     state: &Lead,
     waiter: &Arc<Waiter>,
     deadline: Option<Instant>,
-    hand_on: bool,
+    hand_on: impl FnOnce() -> bool,
     mut now: Instant,
     drive: impl FnOnce(Instant) -> Instant,
 ) -> (Instant, bool) {
@@ -167,12 +180,12 @@ pub(super) fn lead_or_follow(
 fn lead(
     state: &Lead,
     waiter: &Waiter,
-    hand_on: bool,
+    hand_on: impl FnOnce() -> bool,
     mut now: Instant,
     drive: impl FnOnce(Instant) -> Instant,
 ) -> (Instant, bool) {
     if !waiter.has(READY) {
         now = drive(now);
     }
-    (now, state.leave(hand_on))
+    (now, state.leave(hand_on()))
 }

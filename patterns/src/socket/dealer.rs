@@ -45,6 +45,17 @@ impl Dealer {
     pub fn send_to(&self, peer: &Peer, message: impl Into<Message>) -> Result<(), SendError> {
         self.core.try_send_to(peer.pipe(), message.into())
     }
+
+    /// As [`send_to`](Self::send_to), but the message may be held back until the engine is
+    /// [flushed](crate::Engine::flush), some thread of it waits and leads, or for a millisecond or
+    /// two: for a thread that knows of others that are about to send.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn hold_for(&self, peer: &Peer, message: impl Into<Message>) -> Result<(), SendError> {
+        self.core.hold_for(peer.pipe(), message.into())
+    }
 }
 
 tapped_method!(Dealer, SocketType::Dealer);

@@ -24,7 +24,7 @@ use std::time::Instant;
 use super::peer::Peer;
 use crate::engine::Engine;
 use crate::engine::pace;
-use crate::engine::wait::{Drives, wait};
+use crate::engine::wait::{Drives, wait, wait_among};
 use crate::engine::waiter::WaitList;
 use crate::event::CloseReason;
 use crate::message::Message;
@@ -88,6 +88,16 @@ pub enum Drive {
     Connections,
 }
 
+impl From<Drive> for Drives {
+    fn from(drive: Drive) -> Self {
+        match drive {
+            Drive::Nothing => Drives::Nothing,
+            Drive::Engine => Drives::Engine,
+            Drive::Connections => Drives::Connections,
+        }
+    }
+}
+
 /// Where threads wait for something that a [`Tap`] brings, or another thread.
 ///
 /// ```
@@ -143,11 +153,35 @@ impl Gate {
         deadline: Option<Instant>,
         ready: impl FnMut() -> Option<T>,
     ) -> Option<T> {
-        let drives = match drive {
-            Drive::Nothing => Drives::Nothing,
-            Drive::Engine => Drives::Engine,
-            Drive::Connections => Drives::Connections,
-        };
-        wait(engine.shared(), &[&self.list], drives, deadline, ready)
+        wait(
+            engine.shared(),
+            &[&self.list],
+            drive.into(),
+            deadline,
+            ready,
+        )
+    }
+
+    /// As [`wait`](Self::wait), for one of many threads that are woken together and will soon wait
+    /// again. `others` says whether there are such beside this one: then the lead is left to them
+    /// when this thread has what it waits for. What was [held back](crate::Dealer::hold_for) stays
+    /// so unless this thread leads: the last of them flushes.
+    pub fn wait_among<T>(
+        &self,
+        engine: &Engine,
+        drive: Drive,
+        deadline: Option<Instant>,
+        others: impl Fn() -> bool,
+        ready: impl FnMut() -> Option<T>,
+    ) -> Option<T> {
+        let lists = &[&self.list];
+        wait_among(
+            engine.shared(),
+            lists,
+            drive.into(),
+            deadline,
+            others,
+            ready,
+        )
     }
 }

@@ -308,10 +308,17 @@ fn user(lead: &Arc<Lead>, throne: &Arc<Throne>, deadline: Option<Instant>) -> Jo
 /// As `wait` does, without a clock.
 fn follow(lead: &Lead, waiter: &Arc<Waiter>, deadline: Option<Instant>, drive: impl FnOnce()) {
     let now = Instant::now();
-    lead_or_follow(lead, waiter, deadline, true, now, |now| {
-        drive();
-        now
-    });
+    lead_or_follow(
+        lead,
+        waiter,
+        deadline,
+        || true,
+        now,
+        |now| {
+            drive();
+            now
+        },
+    );
 }
 
 fn wait_once(lead: &Lead, throne: &Throne, waiter: &Arc<Waiter>, deadline: Option<Instant>) {

@@ -9,6 +9,7 @@ use parking_lot::RwLockWriteGuard;
 
 use super::{Core, Place, REFUSALS, Routes, Sent};
 use crate::engine::outbox::Refused;
+use crate::engine::pace::Hold;
 use crate::engine::pipe::Pipe;
 use crate::engine::wait::{Drives, wait};
 use crate::message::Message;
@@ -153,6 +154,20 @@ impl Core {
             Err((SendRefusal::Closed, message))
         } else {
             self.push_to(pipe, message)
+                .map_err(|(refused, message)| match refused {
+                    Refused::Full => (SendRefusal::Full, message),
+                    Refused::Gone => (SendRefusal::Gone, message),
+                })
+        };
+        refused.map_err(|refused| self.refuse(refused))
+    }
+
+    /// The same; the message is held back until somebody flushes the engine.
+    pub(crate) fn hold_for(&self, pipe: &Arc<Pipe>, message: Message) -> Result<(), SendError> {
+        let refused = if self.is_closed() {
+            Err((SendRefusal::Closed, message))
+        } else {
+            pipe.send_held(message, || Hold::Flush)
                 .map_err(|(refused, message)| match refused {
                     Refused::Full => (SendRefusal::Full, message),
                     Refused::Gone => (SendRefusal::Gone, message),

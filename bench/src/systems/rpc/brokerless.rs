@@ -1,0 +1,272 @@
+//! Ourselves: a `#[service]` behind a `Server`, and its client, with default options.
+
+use std::collections::VecDeque;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use brokerless::Blob;
+use brokerless::client::Pending;
+use brokerless::server::{Pool, Server};
+
+use super::{calls, check_length, check_sum};
+use crate::harness::calls::{Calls, PAYLOADS_IN_FLIGHT, POOL_WORKERS, Runs, SLOW};
+use crate::harness::open::{IN_FLIGHT, Latencies, Open, Schedule};
+use crate::harness::scenario::{Load, Workload};
+use crate::harness::slice::{Laps, Meter, Outcome, Plan, Refill, Share, shares_outcome};
+use crate::systems::{Driver, System, spawn_server};
+
+#[derive(Debug)]
+pub(crate) struct Brokerless;
+
+impl System for Brokerless {
+    fn name(&self) -> &'static str {
+        "brokerless"
+    }
+
+    fn can(&self, _workload: &Workload) -> bool {
+        true
+    }
+
+    fn notes(&self) -> &'static [&'static str] {
+        &[
+            "brokerless: default options, but for slow_neighbour*, whose pool has as many workers as everybody's",
+            "brokerless, unary_threads_64: all threads share one client and its one connection",
+            "brokerless, pooled: the default pool, whose threads receive calls themselves; named pool: threads of its own",
+            "brokerless, tcp: chooses reno on the loopback; all others have the kernel's default \
+             (/proc/sys/net/ipv4/tcp_congestion_control), which matters to payload_* where that is BBR",
+        ]
+    }
+
+    fn serve(
+        &self,
+        load: Load,
+        endpoint: &str,
+        ready: &mut dyn FnMut(&str) -> Result<()>,
+    ) -> Result<()> {
+        // The library's word for any free port.
+        let endpoint = endpoint.replace("127.0.0.1:0", "127.0.0.1:*");
+        let server = server(calls(load)?, &endpoint)?;
+        let bound = server.local_endpoints();
+        let bound = bound.first().context("the server is bound to nothing")?;
+        ready(&bound.to_string())?;
+        let report = server.run();
+        bail!("the server ended: {report:?}")
+    }
+
+    fn connect(&self, load: Load, endpoint: &str) -> Result<Box<dyn Driver>> {
+        let client = CalculatorClient::connect(endpoint)?;
+        check_sum(client.add(1, 1)?, 1)?;
+        Ok(Box::new(Client {
+            client,
+            calls: calls(load)?,
+            number: 0,
+        }))
+    }
+
+    fn inproc(&self, server_core: usize) -> Result<Box<dyn Driver>> {
+        const ENDPOINT: &str = "inproc://bench";
+        let calls = Calls::Unary(Runs::Inline);
+        let (bound, is_bound) = mpsc::channel();
+        // Built where it runs, so that its threads inherit the core.
+        spawn_server(server_core, move || {
+            let server = server(calls, ENDPOINT)?;
+            bound.send(())?;
+            let report = server.run();
+            bail!("the server ended: {report:?}")
+        })?;
+        is_bound.recv().context("the server thread ended")?;
+        self.connect(Load::Call(calls), ENDPOINT)
+    }
+}
+
+fn server(calls: Calls, endpoint: &str) -> Result<Server> {
+    let mut builder = Server::builder()
+        .service(CalculatorServer::new(Calc))
+        .pool("own", Pool::new());
+    if calls.shares_a_pool() {
+        builder = builder.workers(POOL_WORKERS);
+    }
+    Ok(builder.bind(endpoint)?)
+}
+
+/// What is called.
+#[brokerless::service(name = "calc.v1")]
+trait Calculator {
+    #[rpc(inline)]
+    fn add(&self, x: i64, y: i64) -> i64;
+    fn add_pooled(&self, x: i64, y: i64) -> i64;
+    #[rpc(pool = "own")]
+    fn add_apart(&self, x: i64, y: i64) -> i64;
+    fn slow(&self, x: i64, y: i64) -> i64;
+    #[rpc(inline)]
+    fn echo(&self, payload: Blob) -> Blob;
+}
+
+struct Calc;
+
+impl Calculator for Calc {
+    fn add(&self, x: i64, y: i64) -> i64 {
+        x + y
+    }
+
+    fn add_pooled(&self, x: i64, y: i64) -> i64 {
+        x + y
+    }
+
+    fn add_apart(&self, x: i64, y: i64) -> i64 {
+        x + y
+    }
+
+    fn slow(&self, x: i64, y: i64) -> i64 {
+        thread::sleep(SLOW);
+        x + y
+    }
+
+    fn echo(&self, payload: Blob) -> Blob {
+        payload
+    }
+}
+
+struct Client {
+    client: CalculatorClient,
+    calls: Calls,
+    number: i64,
+}
+
+impl Driver for Client {
+    fn slice(&mut self, plan: &Plan) -> Result<Outcome> {
+        let client = &self.client;
+        match self.calls {
+            Calls::Unary(Runs::Inline) => {
+                one_at_a_time(&mut self.number, plan, |x| Ok(client.add(x, 1)?))
+            }
+            Calls::Unary(Runs::InPool) | Calls::Beside(_) => {
+                one_at_a_time(&mut self.number, plan, |x| Ok(client.add_pooled(x, 1)?))
+            }
+            Calls::Unary(Runs::InNamedPool) => {
+                one_at_a_time(&mut self.number, plan, |x| Ok(client.add_apart(x, 1)?))
+            }
+            Calls::Threads(callers) => threads(callers, plan, |x| Ok(client.add(x, 1)?)),
+            Calls::Slow(callers) => threads(callers, plan, |x| Ok(client.slow(x, 1)?)),
+            Calls::Pipelined(in_flight) => pipelined(client, in_flight, &mut self.number, plan),
+            Calls::Payload(bytes) => payloads(client, bytes, plan),
+            Calls::Open => bail!("an open loop has no slices of this kind"),
+        }
+    }
+
+    fn open(&mut self, schedule: &Schedule) -> Result<Latencies> {
+        open_loop(&self.client, &mut self.number, schedule)
+    }
+}
+
+fn one_at_a_time(
+    number: &mut i64,
+    plan: &Plan,
+    add: impl Fn(i64) -> Result<i64>,
+) -> Result<Outcome> {
+    let mut laps = Laps::start(plan)?;
+    while laps.running() {
+        *number += 1;
+        check_sum(add(*number)?, *number)?;
+        laps.lap();
+    }
+    Ok(laps.outcome())
+}
+
+/// So many threads with the same client.
+fn threads(
+    callers: usize,
+    plan: &Plan,
+    add: impl Fn(i64) -> Result<i64> + Sync,
+) -> Result<Outcome> {
+    let (started, add) = (Instant::now(), &add);
+    let counted = super::gather((0..callers).map(|_| {
+        move || {
+            let mut share = Share::start(plan, started);
+            let mut number = 0;
+            while share.running() {
+                number += 1;
+                check_sum(add(number)?, number)?;
+                share.lap();
+            }
+            Ok(share.counted())
+        }
+    }))?;
+    Ok(shares_outcome(plan, counted))
+}
+
+fn pipelined(
+    client: &CalculatorClient,
+    in_flight: usize,
+    number: &mut i64,
+    plan: &Plan,
+) -> Result<Outcome> {
+    let drains = plan.refill == Refill::Drained;
+    let mut pending: VecDeque<(i64, Pending<i64>)> = VecDeque::with_capacity(in_flight);
+    let mut meter = Meter::start(plan, 64);
+    loop {
+        while meter.running() && pending.len() < in_flight {
+            *number += 1;
+            pending.push_back((*number, client.begin().add(*number, 1)?));
+        }
+        let Some((x, call)) = pending.pop_front() else {
+            return Ok(meter.outcome());
+        };
+        check_sum(call.wait()?, x)?;
+        let mut answered = 1;
+        while drains && let Some((x, call)) = pending.front_mut() {
+            let Some(sum) = call.try_wait() else { break };
+            check_sum(sum?, *x)?;
+            answered += 1;
+            pending.pop_front();
+        }
+        meter.add(answered);
+    }
+}
+
+fn payloads(client: &CalculatorClient, bytes: usize, plan: &Plan) -> Result<Outcome> {
+    let mut pending: VecDeque<Pending<Blob>> = VecDeque::with_capacity(PAYLOADS_IN_FLIGHT);
+    for _ in 0..PAYLOADS_IN_FLIGHT {
+        pending.push_back(client.begin().echo(Blob::from(vec![0x5a; bytes]))?);
+    }
+    let mut meter = Meter::start(plan, 1);
+    while let Some(call) = pending.pop_front() {
+        let payload = call.wait()?;
+        check_length(payload.len(), bytes)?;
+        meter.add(1);
+        if meter.running() {
+            pending.push_back(client.begin().echo(payload)?);
+        }
+    }
+    Ok(meter.outcome())
+}
+
+/// One connection and inline calls: answers come in the order of their calls.
+fn open_loop(
+    client: &CalculatorClient,
+    number: &mut i64,
+    schedule: &Schedule,
+) -> Result<Latencies> {
+    let mut open = Open::start(schedule)?;
+    let mut pending: VecDeque<(Instant, i64, Pending<i64>)> = VecDeque::with_capacity(IN_FLIGHT);
+    loop {
+        let now = Instant::now();
+        while pending.len() < IN_FLIGHT
+            && let Some(due) = open.due(now)
+        {
+            *number += 1;
+            pending.push_back((due, *number, client.begin().add(*number, 1)?));
+        }
+        while let Some((due, x, call)) = pending.front_mut() {
+            let Some(sum) = call.try_wait() else { break };
+            open.answered(*due, Instant::now());
+            check_sum(sum?, *x)?;
+            pending.pop_front();
+        }
+        if pending.is_empty() && open.is_over(Instant::now()) {
+            return Ok(open.latencies());
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! tonic: gRPC, unary calls over HTTP/2. Messages and service are written out, as its generator would.
+//!
+//! Its own windows of HTTP/2 carry most, narrower and wider ones less; larger frames than its 16 KiB help large payloads.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::task::{Context as TaskContext, Poll};
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use tonic::body::Body as TonicBody;
+use tonic::client::Grpc;
+use tonic::codegen::{Body, BoxFuture, Service, StdError, http};
+use tonic::server::{NamedService, UnaryService};
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Channel, Endpoint, Server};
+use tonic::{Request, Response, Status};
+use tonic_prost::ProstCodec;
+
+use super::{calls, tasks};
+use crate::harness::calls::{Runs, SLOW};
+use crate::harness::scenario::{Load, Transport, Workload};
+use crate::systems::{Driver, System};
+
+/// Bytes of the largest frame of HTTP/2.
+const FRAME_MAX: u32 = 1 << 20;
+
+const ADD: &str = "/calc.v1.Calculator/Add";
+const ADD_POOLED: &str = "/calc.v1.Calculator/AddPooled";
+const SLOW_ADD: &str = "/calc.v1.Calculator/Slow";
+const ECHO: &str = "/calc.v1.Calculator/Echo";
+
+#[derive(Debug)]
+pub(crate) struct Tonic;
+
+impl System for Tonic {
+    fn name(&self) -> &'static str {
+        "tonic"
+    }
+
+    fn can(&self, workload: &Workload) -> bool {
+        workload.transport == Transport::Tcp && tasks::can(workload)
+    }
+
+    fn notes(&self) -> &'static [&'static str] {
+        &[
+            "tonic: one single-threaded tokio runtime a side, TCP_NODELAY, frames of up to 1 MiB",
+            "tonic, pooled: spawn_blocking, as blocking handlers need it; *_threads_64 and pipelined_256: as many tasks",
+        ]
+    }
+
+    fn serve(
+        &self,
+        load: Load,
+        endpoint: &str,
+        ready: &mut dyn FnMut(&str) -> Result<()>,
+    ) -> Result<()> {
+        tasks::runtime(calls(load)?)?.block_on(async {
+            let address = endpoint
+                .strip_prefix("tcp://")
+                .context("not a tcp endpoint")?;
+            let incoming = TcpIncoming::bind(address.parse()?)?.with_nodelay(Some(true));
+            ready(&format!("tcp://{}", incoming.local_addr()?))?;
+            Server::builder()
+                .max_frame_size(FRAME_MAX)
+                .add_service(Calculator)
+                .serve_with_incoming(incoming)
+                .await?;
+            bail!("the server ended")
+        })
+    }
+
+    fn connect(&self, load: Load, endpoint: &str) -> Result<Box<dyn Driver>> {
+        let address = endpoint
+            .strip_prefix("tcp://")
+            .context("not a tcp endpoint")?;
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))?
+            .tcp_nodelay(true)
+            .max_frame_size(FRAME_MAX);
+        tasks::driver(calls(load)?, async move {
+            let channel = endpoint.connect().await?;
+            Ok(Client(Grpc::new(channel)))
+        })
+    }
+
+    fn inproc(&self, _server_core: usize) -> Result<Box<dyn Driver>> {
+        bail!("tonic has no inproc")
+    }
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct AddRequest {
+    #[prost(int64, tag = "1")]
+    x: i64,
+    #[prost(int64, tag = "2")]
+    y: i64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct AddReply {
+    #[prost(int64, tag = "1")]
+    sum: i64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Payload {
+    #[prost(bytes = "bytes", tag = "1")]
+    data: Bytes,
+}
+
+#[derive(Clone, Debug)]
+struct Calculator;
+
+impl NamedService for Calculator {
+    const NAME: &'static str = "calc.v1.Calculator";
+}
+
+impl<B> Service<http::Request<B>> for Calculator
+where
+    B: Body + Send + 'static,
+    B::Error: Into<StdError> + Send + 'static,
+{
+    type Response = http::Response<TonicBody>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Self::Error>;
+
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        match request.uri().path() {
+            ADD => answer(request, |add: AddRequest| async move { Ok(sum(&add)) }),
+            ADD_POOLED => answer(request, |add: AddRequest| blocking(move || sum(&add))),
+            SLOW_ADD => answer(request, |add: AddRequest| {
+                blocking(move || {
+                    std::thread::sleep(SLOW);
+                    sum(&add)
+                })
+            }),
+            ECHO => answer(request, |payload: Payload| async move { Ok(payload) }),
+            path => {
+                let unknown = Status::unimplemented(path.to_owned()).into_http();
+                Box::pin(async move { Ok(unknown) })
+            }
+        }
+    }
+}
+
+fn sum(add: &AddRequest) -> AddReply {
+    AddReply { sum: add.x + add.y }
+}
+
+async fn blocking(work: impl FnOnce() -> AddReply + Send + 'static) -> Result<AddReply, Status> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Status::internal(error.to_string()))
+}
+
+fn answer<B, Q, A, F, W>(
+    request: http::Request<B>,
+    method: F,
+) -> BoxFuture<http::Response<TonicBody>, Infallible>
+where
+    B: Body + Send + 'static,
+    B::Error: Into<StdError> + Send + 'static,
+    Q: prost::Message + Default + 'static,
+    A: prost::Message + Default + 'static,
+    F: Fn(Q) -> W + Send + 'static,
+    W: Future<Output = Result<A, Status>> + Send + 'static,
+{
+    Box::pin(async move {
+        let mut grpc = tonic::server::Grpc::new(ProstCodec::<A, Q>::default());
+        Ok(grpc.unary(Method(method), request).await)
+    })
+}
+
+/// One method of the service.
+struct Method<F>(F);
+
+impl<Q, A, F, W> UnaryService<Q> for Method<F>
+where
+    F: Fn(Q) -> W,
+    W: Future<Output = Result<A, Status>> + Send + 'static,
+{
+    type Response = A;
+    type Future = BoxFuture<Response<A>, Status>;
+
+    fn call(&mut self, request: Request<Q>) -> Self::Future {
+        let answer = (self.0)(request.into_inner());
+        Box::pin(async move { Ok(Response::new(answer.await?)) })
+    }
+}
+
+#[derive(Clone)]
+struct Client(Grpc<Channel>);
+
+impl Client {
+    async fn call<Q, A>(&self, path: &'static str, message: Q) -> Result<A>
+    where
+        Q: prost::Message + 'static,
+        A: prost::Message + Default + 'static,
+    {
+        let mut grpc = self.0.clone();
+        grpc.ready().await?;
+        let path = http::uri::PathAndQuery::from_static(path);
+        let codec = ProstCodec::<Q, A>::default();
+        let answer = grpc.unary(Request::new(message), path, codec).await?;
+        Ok(answer.into_inner())
+    }
+}
+
+impl tasks::Client for Client {
+    type Payload = Bytes;
+
+    async fn add(&self, runs: Runs, x: i64, y: i64) -> Result<i64> {
+        let path = match runs {
+            Runs::Inline => ADD,
+            Runs::InPool | Runs::InNamedPool => ADD_POOLED,
+        };
+        let reply: AddReply = self.call(path, AddRequest { x, y }).await?;
+        Ok(reply.sum)
+    }
+
+    async fn slow(&self, x: i64, y: i64) -> Result<i64> {
+        let reply: AddReply = self.call(SLOW_ADD, AddRequest { x, y }).await?;
+        Ok(reply.sum)
+    }
+
+    async fn echo(&self, data: Bytes) -> Result<Bytes> {
+        let payload: Payload = self.call(ECHO, Payload { data }).await?;
+        Ok(payload.data)
+    }
+
+    fn payload(bytes: usize) -> Bytes {
+        vec![0x5a; bytes].into()
+    }
+
+    fn length(payload: &Bytes) -> usize {
+        payload.len()
+    }
+}
