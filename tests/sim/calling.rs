@@ -232,7 +232,7 @@ impl World {
         let Some(caller) = self.callers.iter().position(lives_here) else {
             return false;
         };
-        if deadline <= self.now || self.doses.kind != Kind::Chaos && mix(key) % 2 == 0 {
+        if deadline <= self.now || self.doses.kind != Kind::Chaos && mix(key).is_multiple_of(2) {
             return false;
         }
         let nested = self.ledger.records.len() as Key;

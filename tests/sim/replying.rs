@@ -249,7 +249,7 @@ impl World {
                     process.load.refused();
                     let finish = session.refuse(now, ticket, true);
                     if let Some(finish) = finish {
-                        let wait = (mix(call.key) % 4 == 0).then_some(2 * MS);
+                        let wait = (mix(call.key).is_multiple_of(4)).then_some(2 * MS);
                         let (ran, again) = (Ran::No, Again::Later);
                         self.fail(replier, &job(ticket), ran, again, wait, finish.credit);
                     }
@@ -319,7 +319,11 @@ impl World {
                 {
                     let wait = mix(key ^ 0x5151) % (self.doses.handler_max + 1);
                     // Some take no time at all, as inline methods do.
-                    let wait = if mix(key ^ 0x11) % 4 == 0 { 0 } else { wait };
+                    let wait = if mix(key ^ 0x11).is_multiple_of(4) {
+                        0
+                    } else {
+                        wait
+                    };
                     self.push_in(wait, Event::Done(replier, incarnation, number));
                 }
             }
@@ -400,7 +404,7 @@ impl World {
             return;
         };
         // Some shells look for it in their queue, others leave it to the worker.
-        if mix(id) % 2 == 0 {
+        if mix(id).is_multiple_of(2) {
             return;
         }
         let finish = session.refuse(now, ticket, false);

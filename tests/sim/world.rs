@@ -520,7 +520,9 @@ impl World {
             if self.random.chance(self.doses.stop) {
                 let until = self.now + self.random.between(MS, 600 * MS);
                 trace!(self, "caller {caller} is stopped until {until}");
-                self.callers[caller].stopped_until = until;
+                // A stop that is drawn while another lasts does not cut it short.
+                let stopped = &mut self.callers[caller].stopped_until;
+                *stopped = until.max(*stopped);
             }
             if self.random.chance(self.doses.crash) {
                 self.crash_caller(caller);
@@ -535,7 +537,9 @@ impl World {
             if self.random.chance(self.doses.stop) {
                 let until = self.now + self.random.between(MS, 600 * MS);
                 trace!(self, "replier {replier} is stopped until {until}");
-                self.repliers[replier].stopped_until = until;
+                // A stop that is drawn while another lasts does not cut it short.
+                let stopped = &mut self.repliers[replier].stopped_until;
+                *stopped = until.max(*stopped);
             }
             if self.random.chance(self.doses.crash) {
                 self.crash_replier(replier);
