@@ -22,7 +22,7 @@ DEVICES := bl-forwarder bl-queue bl-streamer
 MANDIR ?= $(or $(CARGO_INSTALL_ROOT),$(CARGO_HOME),$(HOME)/.cargo)/share/man
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt test second-engine costs demo interop fuzz bench-sockets bench-rpc bench-curve bench-scale loom macos deny doc man install clean
+.PHONY: help check fmt test second-engine costs demo interop fuzz sim sim-planted bench-sockets bench-rpc bench-curve bench-scale loom macos deny doc man install clean
 .PHONY: check-format check-lints check-docs check-style check-licences test-all
 
 help: ## This list.
@@ -78,6 +78,13 @@ $(VENV)/pyzmq:
 	  echo "python's venv is missing; on Debian: apt install python3-venv"; exit 1; }
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check 'pyzmq==27.*'
 	touch $@
+
+sim: ## Callers and repliers under a virtual clock and network: SEEDS seeds, or one of them with a trace, SEED.
+	SEEDS=$(or $(SEEDS),2000) SEED=$(SEED) FROM=$(FROM) $(CARGO) test $(LOCKED) --quiet --release -p brokerless --test sim
+
+sim-planted: ## Plants mistakes in the machines, one at a time: the simulator has to find each.
+	SEEDS=$(or $(SEEDS),10000) RUSTFLAGS="--cfg planted" CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/planted \
+	  $(CARGO) test $(LOCKED) --quiet --release -p brokerless --test sim
 
 fuzz: ## Fuzzes every parser and a whole session: RUNS inputs or FUZZ_SECONDS seconds a target.
 	@rustc +nightly --version >/dev/null 2>&1 || { \

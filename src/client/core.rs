@@ -101,9 +101,16 @@ pub(super) struct Table {
     /// Nodes that leave once they have answered.
     pub(super) leaving: Vec<NodeId>,
     pub(super) closed: bool,
+    /// When what came in together did; until all of it is settled.
+    pub(super) came_at: Option<Time>,
 }
 
 impl Table {
+    /// Whether nothing is to be sent, told or ended.
+    pub(super) fn is_settled(&self) -> bool {
+        self.tells.is_empty() && self.leaving.is_empty() && self.caller.is_settled()
+    }
+
     pub(super) fn place(&mut self, node: NodeId) -> Option<&mut Place> {
         self.nodes.get_mut(node.index())?.as_mut()
     }
@@ -146,6 +153,7 @@ impl Core {
                 tells: VecDeque::new(),
                 leaving: Vec::new(),
                 closed: false,
+                came_at: None,
             }),
             clerk: Arc::default(),
             epoch: Instant::now(),

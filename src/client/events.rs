@@ -18,7 +18,7 @@ use super::node::{Link, NodeTap, Place};
 use super::slot::Slot;
 use super::stats::{ClientStats, NodeReport};
 use crate::machine::{
-    self, Again, Answered, CallId, Credit, Ended, ErrorThen, Failure, Load, NodeId, Sending,
+    self, Again, Answered, CallId, Credit, Ended, ErrorThen, Failure, Load, NodeId, Sending, Time,
 };
 use crate::wire::{self, Envelope, Hello, Version};
 use crate::{Error, Ran, RpcError, Status};
@@ -252,16 +252,15 @@ impl Core {
         if message.first().is_empty() && message.len() > 1 {
             message.pop_front();
         }
-        let now = Instant::now();
         match Envelope::decode(message.first()) {
             Ok(Envelope::Reply(head)) => {
                 let id = CallId::from_wire(head.id);
                 let told = answered(head.load, head.credit);
-                let slot = self
-                    .table
-                    .lock()
-                    .caller
-                    .reply(self.time(now), node, id, told);
+                let slot = {
+                    let mut table = self.table.lock();
+                    let now = self.came_at(&mut table);
+                    table.caller.reply(now, node, id, told)
+                };
                 if let Some(slot) = slot {
                     self.complete(&slot, Answer::replied(message, endpoint.clone()));
                 }
@@ -282,11 +281,11 @@ impl Core {
                 };
                 let told = answered(head.load, head.credit);
                 let id = CallId::from_wire(head.id);
-                let then = self
-                    .table
-                    .lock()
-                    .caller
-                    .error(self.time(now), node, id, failure, told);
+                let then = {
+                    let mut table = self.table.lock();
+                    let now = self.came_at(&mut table);
+                    table.caller.error(now, node, id, failure, told)
+                };
                 self.after_error(then, || Answer::failed(message, endpoint.clone()));
             }
             Ok(Envelope::Credit(told)) => self.table.lock().caller.credit(node, credit(told)),
@@ -306,6 +305,13 @@ impl Core {
                 }
             }
         }
+    }
+
+    /// The time, read once for all that came in together.
+    fn came_at(&self, table: &mut Table) -> Time {
+        *table
+            .came_at
+            .get_or_insert_with(|| self.time(Instant::now()))
     }
 
     fn welcomed(&self, node: NodeId, welcome: &wire::Welcome<'_>) {
@@ -379,8 +385,7 @@ impl Core {
     /// be held.
     pub(super) fn act(&self) {
         loop {
-            let now = Instant::now();
-            let Some(deed) = self.next_deed(now) else {
+            let Some((deed, now)) = self.next_deed() else {
                 return;
             };
             match deed {
@@ -402,8 +407,19 @@ impl Core {
         }
     }
 
-    fn next_deed(&self, now: Instant) -> Option<Deed> {
+    /// The next thing to do, and the time.
+    fn next_deed(&self) -> Option<(Deed, Instant)> {
         let mut table = self.table.lock();
+        table.came_at = None;
+        if table.is_settled() {
+            return None;
+        }
+        let now = Instant::now();
+        let deed = self.deed(&mut table, now)?;
+        Some((deed, now))
+    }
+
+    fn deed(&self, table: &mut Table, now: Instant) -> Option<Deed> {
         if let Some((link, tell)) = table.tells.pop_front() {
             return Some(Deed::Tell(link, tell));
         }
@@ -420,7 +436,7 @@ impl Core {
         let node = table.leaving.swap_remove(index);
         let place = table.nodes.get_mut(node.index())?;
         let place = place.take_if(|place| place.id == node)?;
-        self.set_drive(drive(&table));
+        self.set_drive(drive(table));
         Some(Deed::Part(place.dealer?, place.link))
     }
 

@@ -50,6 +50,42 @@ mod on {
     bugs! {
         /// An answer does not give back the call's credit.
         CreditLeaksOnAnswer,
+        /// An answer to an earlier attempt is taken for one to the present attempt.
+        EarlierAttemptAnswers,
+        /// What was in flight at a lost node is sent to another.
+        LostIsPickedAgain,
+        /// What was sent and never answered is said not to have run.
+        LostSaysNo,
+        /// A call given up frees its credit before its node has answered.
+        GivenUpFreesCredit,
+        /// A bye is answered, and calls go on.
+        ByeIgnored,
+        /// The window of an earlier connection holds in the next one.
+        WelcomeIgnored,
+        /// The timer of a call that nobody waits for is not set.
+        DeadlineForgotten,
+        /// A call that every node has turned away is never picked again.
+        RestNeverEnds,
+        /// A call that ends while it waits stays in its queue.
+        EndedStaysQueued,
+        /// A slot's next call has the identifier of the last one.
+        IdentifierReused,
+        /// The window in bytes is not looked at.
+        BytesIgnored,
+        /// A call that is refused at its start stays in the replier's table.
+        RefusalStaysHeld,
+        /// A replier leaves before its callers have said bye.
+        QuietTooEarly,
+        /// A draining replier does not say so.
+        ByeNeverSaid,
+        /// A call that is refused as late is not counted.
+        RefusalUncounted,
+        /// Cancelling a call that runs takes it off the table, so that it is never answered.
+        CancelDropsRunning,
+        /// A smaller window holds before the caller can know of it.
+        ShrinkHoldsAtOnce,
+        /// One call more is granted than admitted.
+        TellsTooMuch,
     }
 
     /// Switches one mistake on, and every other off, in the whole process.

@@ -150,7 +150,9 @@ impl Window {
             self.interval_from = None;
             self.least = u64::MAX;
         }
-        if queued > target {
+        // A queue that was full a moment ago takes no more than it did.
+        let cut = self.cut.is_some_and(|cut| nanos(now.since(cut)) < INTERVAL);
+        if queued > target || cut {
             self.growth = 0;
         } else if self.growth > 0 {
             self.growth -= 1;
@@ -158,21 +160,25 @@ impl Window {
             let bytes = self.current.bytes.saturating_add(bytes);
             self.current = Credit::new(calls, bytes).at_most(self.max);
         }
-        self.to_tell()
+        self.news()
     }
 
-    /// A call of this caller found a queue full. Halves the window, at most once an interval.
+    /// A call of this caller found a queue full. Halves the window, at most once in 10 ms, and lets
+    /// it rest for an interval.
     pub fn overloaded(&mut self, now: Time) -> Option<Credit> {
-        if self.cut.is_none_or(|cut| nanos(now.since(cut)) >= INTERVAL) {
+        if self
+            .cut
+            .is_none_or(|cut| nanos(now.since(cut)) >= INTERVAL / 10)
+        {
             self.cut = Some(now);
             self.shrink(1, 2);
         }
-        self.to_tell()
+        self.news()
     }
 
     /// A call was answered that never ran, for no fault of the window's.
     pub fn refused(&mut self) -> Option<Credit> {
-        self.to_tell()
+        self.news()
     }
 
     fn shrink(&mut self, numerator: u32, denominator: u32) {
@@ -185,13 +191,13 @@ impl Window {
         self.growth = 0;
     }
 
-    fn to_tell(&mut self) -> Option<Credit> {
+    fn news(&mut self) -> Option<Credit> {
         self.since_told += 1;
         let (now, told) = (self.current, self.told);
         let changed = now != told;
         let less = now.calls < told.calls || now.bytes < told.bytes;
         let much = now.calls >= told.calls + (told.calls / 8).max(1)
-            || now.bytes >= told.bytes + told.bytes / 8 + 1
+            || now.bytes > told.bytes + told.bytes / 8
             || (changed && now == self.max);
         if less || much {
             self.repeats = REPEATS;
@@ -200,6 +206,9 @@ impl Window {
         }
         self.repeats = self.repeats.saturating_sub(1);
         self.note_told();
+        if planted!(TellsTooMuch) {
+            return Some(Credit::new(self.current.calls + 1, self.current.bytes));
+        }
         Some(self.current)
     }
 
@@ -210,7 +219,131 @@ impl Window {
             self.leave = u64::from(self.admitted.calls) * 2 + u64::from(RETELL);
         }
         self.admitted = self.admitted.at_least(self.current);
+        if planted!(ShrinkHoldsAtOnce) {
+            self.admitted = self.current;
+        }
         self.told = self.current;
         self.since_told = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(us: u64) -> Time {
+        Time::from_nanos(us * 1000)
+    }
+
+    /// A round trip: everything that the window allows, answered without a wait.
+    fn round(window: &mut Window, now: &mut u64, used_up: bool) {
+        let calls = window.current().calls;
+        (0..calls).for_each(|_| window.arrived(used_up));
+        for _ in 0..calls {
+            *now += 10;
+            window.finished(at(*now), Duration::ZERO, Duration::from_micros(10), 100);
+        }
+    }
+
+    #[test]
+    fn a_window_doubles_each_round_trip_while_it_is_used_up() {
+        let (mut window, mut now) = (Window::new(WindowLimits::default()), 0);
+        for calls in [32, 64, 128, 256, 512, 1024, 1024] {
+            round(&mut window, &mut now, true);
+            assert_eq!(window.current().calls, calls);
+        }
+    }
+
+    #[test]
+    fn a_window_that_is_not_used_up_does_not_grow() {
+        let (mut window, mut now) = (Window::new(WindowLimits::default()), 0);
+        (0..10).for_each(|_| round(&mut window, &mut now, false));
+        assert_eq!(window.current(), WindowLimits::default().start);
+    }
+
+    #[test]
+    fn a_standing_queue_shrinks_the_window_and_the_caller_is_told() {
+        let mut window = Window::new(WindowLimits::default());
+        let (wait, mut told) = (Duration::from_millis(50), None);
+        for index in 0..1000 {
+            window.arrived(true);
+            let now = at(index * 1000);
+            told = window
+                .finished(now, wait, Duration::from_millis(1), 100)
+                .or(told);
+        }
+        assert!(window.current().calls <= 2, "{window:?}");
+        assert_eq!(told, Some(window.current()));
+    }
+
+    #[test]
+    fn calls_that_wait_no_longer_than_they_run_do_not_shrink_it() {
+        let mut window = Window::new(WindowLimits::default());
+        for index in 0..1000 {
+            window.arrived(false);
+            let long = Duration::from_millis(50);
+            window.finished(at(index * 1000), long, long, 100);
+        }
+        assert_eq!(window.current(), WindowLimits::default().start);
+    }
+
+    proptest! {
+        #[test]
+        fn the_window_stays_within_its_limits(
+            steps in proptest::collection::vec((0u8..3, 0u64..200, 0u64..100, 0u64..1 << 30), 1..500),
+        ) {
+            let limits = WindowLimits::default();
+            let (mut window, mut now) = (Window::new(limits), 0);
+            for (kind, wait, ran, bytes) in steps {
+                now += wait * 100;
+                let (wait, ran) = (Duration::from_millis(wait), Duration::from_millis(ran));
+                match kind {
+                    0 => window.arrived(true),
+                    1 => drop(window.finished(at(now), wait, ran, bytes)),
+                    _ => drop(window.overloaded(at(now))),
+                }
+                let current = window.current();
+                prop_assert!((1..=limits.max.calls).contains(&current.calls));
+                prop_assert!((1..=limits.max.bytes).contains(&current.bytes));
+            }
+        }
+
+        /// The caller learns of each window only after a while, as over a connection.
+        #[test]
+        fn a_caller_that_keeps_to_its_window_is_never_refused(
+            steps in proptest::collection::vec((0u8..4, 0u64..60), 1..2000),
+        ) {
+            let mut window = Window::new(WindowLimits::default());
+            let mut known = window.tell();
+            let (mut calls, mut held, mut answers) = (Vec::new(), 0, Vec::new());
+            let mut flight = Credit::default();
+            for (step, (kind, wait)) in steps.into_iter().enumerate() {
+                let now = at(step as u64 * 10_000);
+                match kind {
+                    0 => {
+                        while known.admits(flight, 100) {
+                            flight.add(100);
+                            calls.push(flight.calls >= known.calls);
+                        }
+                    }
+                    1 => for used_up in calls.drain(..) {
+                        let there = Credit::new(held, u64::from(held) * 100);
+                        window.arrived(used_up);
+                        prop_assert!(window.admits(there, 100), "{there:?} in {window:?}");
+                        held += 1;
+                    },
+                    2 => if held > 0 {
+                        held -= 1;
+                        let wait = Duration::from_millis(wait);
+                        answers.push(window.finished(now, wait, Duration::ZERO, 100));
+                    },
+                    _ => for credit in answers.drain(..) {
+                        flight.take(100);
+                        known = credit.unwrap_or(known);
+                    },
+                }
+            }
+        }
     }
 }

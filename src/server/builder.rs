@@ -16,7 +16,6 @@ use super::methods::{Methods, Place};
 use super::pool;
 use super::receive::Receiver;
 use super::serve::{Group, Settings, Shared};
-use super::session::Sessions;
 use crate::builtin::{self, Health};
 use crate::error::Error;
 use crate::machine::{Credit, LoadTracker, SessionLimits, WindowLimits};
@@ -291,15 +290,12 @@ impl ServerBuilder {
         let named = self.pools.iter().map(|(name, pool)| {
             pool::Pool::new(name, pool.threads, false, pool.queue, pool.queue_bytes)
         });
-        let shared = Arc::new(Shared::new(
-            settings,
-            methods,
-            self.interceptors,
-            groups,
-            named.collect(),
-            Sessions::default(),
-            health,
-        ));
+        let named = named.collect();
+        let interceptors = self.interceptors;
+        let shared = Arc::new_cyclic(|me| {
+            let me = me.clone();
+            Shared::new(me, settings, methods, interceptors, groups, named, health)
+        });
         *hooks.shared.lock() = Arc::downgrade(&shared);
         // Dropped if a thread is refused, it ends those that run.
         let server = Server { shared };

@@ -219,11 +219,12 @@ fn is_quiet(shared: &Shared) -> bool {
 
 /// Begins nothing more, and answers what waits; says how many.
 fn give_up(shared: &Arc<Shared>) -> u64 {
-    shared.enter(Phase::Stopping);
+    let before = shared.counts.get(Count::Draining);
+    // First, so that a handler which sees that it is over, and ends, makes room for nobody.
     for session in shared.sessions.all() {
         session.lock().machine.stop();
     }
-    let before = shared.counts.get(Count::Draining);
+    shared.enter(Phase::Stopping);
     let default = shared.groups.iter().map(|group| &group.pool);
     for pool in default.chain(&shared.named) {
         for job in pool.remove_all() {

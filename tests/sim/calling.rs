@@ -150,7 +150,10 @@ impl World {
             let connection = self.connections.len();
             let link = Connection::new(caller, node, place, replier);
             self.connections.push(link);
-            trace!(self, "connection {connection}: caller {caller} to replier {replier}");
+            trace!(
+                self,
+                "connection {connection}: caller {caller} to replier {replier}"
+            );
             let host = &mut self.callers[caller];
             host.places[place].connection = Some(connection);
             host.machine.connected(node);
@@ -214,7 +217,11 @@ impl World {
             self.call(caller, deadline, must_succeed, oneway, ready);
         }
         let incarnation = self.callers[caller].incarnation;
-        let wait = if settled { 20 * MS } else { self.doses.pause_between };
+        let wait = if settled {
+            20 * MS
+        } else {
+            self.doses.pause_between
+        };
         let wait = self.random.between(wait / 2, wait * 3 / 2 + 1);
         self.push_in(wait, Event::Burst(caller, incarnation));
     }
@@ -225,7 +232,7 @@ impl World {
         let Some(caller) = self.callers.iter().position(lives_here) else {
             return false;
         };
-        if deadline <= self.now || self.doses.kind != Kind::Chaos && mix(key) % 2 == 0 {
+        if deadline <= self.now || self.doses.kind != Kind::Chaos && mix(key).is_multiple_of(2) {
             return false;
         }
         let nested = self.ledger.records.len() as Key;
@@ -571,13 +578,17 @@ impl World {
         // Those that were in flight and picked again wait beside those that came to wait.
         let waiting_max = self.doses.waiting_max + stats.repicked as usize;
         if stats.waiting > waiting_max {
-            faults.push(format!("lets {} calls wait, at most {waiting_max}", stats.waiting));
+            faults.push(format!(
+                "lets {} calls wait, at most {waiting_max}",
+                stats.waiting
+            ));
         }
         if machine.timers() > 4 * stats.held + 130 {
             faults.push(format!("has {} timers for {stats:?}", machine.timers()));
         }
         for fault in faults {
-            self.ledger.violated(self.now, format!("caller {caller} {fault}"));
+            self.ledger
+                .violated(self.now, format!("caller {caller} {fault}"));
         }
     }
 
@@ -603,7 +614,8 @@ impl World {
             faults.push(format!("sent do not add up: {stats:?}, {sent} by node"));
         }
         for fault in faults {
-            self.ledger.violated(self.now, format!("caller {caller}: {fault}"));
+            self.ledger
+                .violated(self.now, format!("caller {caller}: {fault}"));
         }
         self.note(ends);
     }
@@ -643,7 +655,8 @@ impl World {
             }
         }
         for fault in faults {
-            self.ledger.violated(self.now, format!("caller {caller} {fault}"));
+            self.ledger
+                .violated(self.now, format!("caller {caller} {fault}"));
         }
     }
 }

@@ -133,10 +133,18 @@ impl Doses {
             },
             delay: (delay_min, delay_min + jitter + 1),
             handler_max: if slow { 20 * MS } else { 2 * MS },
-            pause_between: if chaos { random.between(burst_max / 2 + 1, 30) } else { 20 } * MS,
+            pause_between: if chaos {
+                random.between(burst_max / 2 + 1, 30)
+            } else {
+                20
+            } * MS,
             burst_max,
             deadline,
-            cancel: if chaos { random.one(&[0, 50_000, 300_000]) } else { 0 },
+            cancel: if chaos {
+                random.one(&[0, 50_000, 300_000])
+            } else {
+                0
+            },
             oneway: random.one(&[0, 100_000]),
             watched: random.one(&[0, 500_000, 1_000_000]),
             wait_for_ready: match chaos {

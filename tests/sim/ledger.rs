@@ -126,7 +126,10 @@ impl Ledger {
         }
         let record = self.record(key);
         if record.copies == 0 && record.outcome.is_some_and(|it| it.ran() == Ran::No) {
-            self.violated(now, format!("call {key} runs after it ended with ran() = No"));
+            self.violated(
+                now,
+                format!("call {key} runs after it ended with ran() = No"),
+            );
         }
     }
 
@@ -156,7 +159,9 @@ impl Ledger {
                 faults.push(format!("has not run, and is said to have: {outcome:?}"));
             }
             Ran::Maybe if record.attempts == record.denied.len() => {
-                faults.push(format!("may have run, it is said, but was nowhere: {outcome:?}"));
+                faults.push(format!(
+                    "may have run, it is said, but was nowhere: {outcome:?}"
+                ));
             }
             _ => {}
         }

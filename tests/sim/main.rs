@@ -42,11 +42,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+#[cfg(not(planted))]
 use std::time::Instant;
 
 use world::{Verdict, World};
 
 /// Seeds of a run that asks for no number of them.
+#[cfg(not(planted))]
 const SEEDS: u64 = 300;
 /// More threads than this are of no use to anybody else on the machine.
 const THREADS_MAX: usize = 8;
@@ -59,7 +61,10 @@ fn main() -> ExitCode {
     return plants::all();
     #[cfg(not(planted))]
     {
-        let (from, seeds) = (number("FROM").unwrap_or(0), number("SEEDS").unwrap_or(SEEDS));
+        let (from, seeds) = (
+            number("FROM").unwrap_or(0),
+            number("SEEDS").unwrap_or(SEEDS),
+        );
         let began = Instant::now();
         let found = search(from, seeds);
         let took = began.elapsed().as_secs_f64();

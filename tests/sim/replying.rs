@@ -8,7 +8,7 @@ use brokerless::machine::{
     Start, Ticket, Time, Versions, WindowLimits,
 };
 
-use crate::doses::{Doses, MS};
+use crate::doses::{Doses, Kind, MS};
 use crate::ledger::Key;
 use crate::network::{Call, End, Message, Packet};
 use crate::random::mix;
@@ -249,7 +249,7 @@ impl World {
                     process.load.refused();
                     let finish = session.refuse(now, ticket, true);
                     if let Some(finish) = finish {
-                        let wait = (mix(call.key) % 4 == 0).then_some(2 * MS);
+                        let wait = (mix(call.key).is_multiple_of(4)).then_some(2 * MS);
                         let (ran, again) = (Ran::No, Again::Later);
                         self.fail(replier, &job(ticket), ran, again, wait, finish.credit);
                     }
@@ -319,7 +319,11 @@ impl World {
                 {
                     let wait = mix(key ^ 0x5151) % (self.doses.handler_max + 1);
                     // Some take no time at all, as inline methods do.
-                    let wait = if mix(key ^ 0x11) % 4 == 0 { 0 } else { wait };
+                    let wait = if mix(key ^ 0x11).is_multiple_of(4) {
+                        0
+                    } else {
+                        wait
+                    };
                     self.push_in(wait, Event::Done(replier, incarnation, number));
                 }
             }
@@ -400,7 +404,7 @@ impl World {
             return;
         };
         // Some shells look for it in their queue, others leave it to the worker.
-        if mix(id) % 2 == 0 {
+        if mix(id).is_multiple_of(2) {
             return;
         }
         let finish = session.refuse(now, ticket, false);
@@ -431,7 +435,10 @@ impl World {
             _ => Again::Never,
         };
         if matches!(refusal, Refusal::Overrun | Refusal::AfterBye) && with != With::Device {
-            let what = format!("call {} is refused: {refusal:?}, to an honest caller", call.key);
+            let what = format!(
+                "call {} is refused: {refusal:?}, to an honest caller",
+                call.key
+            );
             self.ledger.violated(self.now, what);
         }
         let error = Message::Error {
@@ -513,6 +520,10 @@ impl World {
 
     pub(crate) fn drain_stop(&mut self, replier: usize, last: bool) {
         trace!(self, "replier {replier} stops");
+        if self.doses.kind == Kind::Rolling {
+            let what = format!("replier {replier} drains, and does not come to rest by itself");
+            self.ledger.violated(self.now, what);
+        }
         if last {
             self.leave(replier);
             return;
@@ -595,7 +606,8 @@ impl World {
             }
         }
         for fault in faults {
-            self.ledger.violated(self.now, format!("replier {replier} {fault}"));
+            self.ledger
+                .violated(self.now, format!("replier {replier} {fault}"));
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::random::{Random, mix};
 use crate::replying::Replier;
 
 /// Events after which a seed is taken to run in a circle.
-const EVENTS_MAX: u64 = 3_000_000;
+const EVENTS_MAX: u64 = 30_000_000;
 
 /// What happens next. Processes go with their incarnation: what was meant for one that has died
 /// happens to nobody.
@@ -493,7 +493,11 @@ impl World {
             for replier in 0..self.repliers.len() {
                 let pair = (caller, replier);
                 let parted = self.partitions.contains(&pair);
-                let change = if parted { self.doses.heal } else { self.doses.partition };
+                let change = if parted {
+                    self.doses.heal
+                } else {
+                    self.doses.partition
+                };
                 if self.random.chance(change) {
                     trace!(self, "partition of {pair:?}: {}", !parted);
                     match parted {
@@ -516,7 +520,9 @@ impl World {
             if self.random.chance(self.doses.stop) {
                 let until = self.now + self.random.between(MS, 600 * MS);
                 trace!(self, "caller {caller} is stopped until {until}");
-                self.callers[caller].stopped_until = until;
+                // A stop that is drawn while another lasts does not cut it short.
+                let stopped = &mut self.callers[caller].stopped_until;
+                *stopped = until.max(*stopped);
             }
             if self.random.chance(self.doses.crash) {
                 self.crash_caller(caller);
@@ -531,7 +537,9 @@ impl World {
             if self.random.chance(self.doses.stop) {
                 let until = self.now + self.random.between(MS, 600 * MS);
                 trace!(self, "replier {replier} is stopped until {until}");
-                self.repliers[replier].stopped_until = until;
+                // A stop that is drawn while another lasts does not cut it short.
+                let stopped = &mut self.repliers[replier].stopped_until;
+                *stopped = until.max(*stopped);
             }
             if self.random.chance(self.doses.crash) {
                 self.crash_replier(replier);
@@ -609,7 +617,8 @@ impl World {
         }
         let traffic = self.ledger.traffic;
         if traffic.sent + traffic.copied != traffic.delivered + traffic.dropped {
-            self.ledger.violated(now, format!("messages do not add up: {traffic:?}"));
+            self.ledger
+                .violated(now, format!("messages do not add up: {traffic:?}"));
         }
     }
 

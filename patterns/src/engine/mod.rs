@@ -194,8 +194,10 @@ impl Engine {
     /// Lets another thread that waits lead, if nobody does: for a thread that is going to be busy
     /// for a while with what it has received.
     ///
-    /// Without this the others wait until the thread is back, or for a millisecond or two.
+    /// What the thread holds back is written. Without this the others, and that, wait until the thread
+    /// is back, or for a millisecond or two.
     pub fn hand_on(&self) {
+        self.inner.shared.flush_corked();
         self.inner.shared.lead.offer();
     }
 

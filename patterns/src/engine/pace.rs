@@ -38,7 +38,7 @@ const BURST_SEND: Duration = Duration::from_micros(10);
 pub(crate) const CHUNK: usize = 8 * 1024;
 /// Messages that are written together, however small: a window of calls in flight is to be under way
 /// in parts, so that neither side waits for all of it.
-pub(crate) const CHUNK_MESSAGES: usize = 96;
+pub(crate) const CHUNK_MESSAGES: usize = 64;
 /// Bytes that one thread's flood is gathered up to.
 pub(crate) const SIP: usize = 1024;
 

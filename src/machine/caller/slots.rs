@@ -190,10 +190,14 @@ impl<T> Slots<T> {
 
     /// Ends a call: its slot is free for another, under another identifier.
     pub(super) fn free(&mut self, id: CallId) -> Option<T> {
-        self.leave(id);
+        if !planted!(EndedStaysQueued) {
+            self.leave(id);
+        }
         let slot = self.get_mut(id)?;
         slot.state = State::Free;
-        slot.generation = slot.generation.wrapping_add(1).max(1);
+        if !planted!(IdentifierReused) {
+            slot.generation = slot.generation.wrapping_add(1).max(1);
+        }
         let payload = slot.payload.take();
         self.free.push(id.index());
         payload

@@ -311,7 +311,9 @@ impl Session {
             entry.started = now;
             return Start::Run;
         };
-        self.release(ticket);
+        if !planted!(RefusalStaysHeld) {
+            self.release(ticket);
+        }
         self.count(refusal);
         Start::Refused(refusal, self.credit_of_refusal())
     }
@@ -334,7 +336,7 @@ impl Session {
     /// A call that was admitted is answered without having run. `full`: because a queue was, so that
     /// the window shrinks. None if it has started, or its caller is gone.
     pub fn refuse(&mut self, now: Time, ticket: Ticket, full: bool) -> Option<Finish> {
-        if self.table.get_mut(ticket)?.state != State::Waits {
+        if self.table.get_mut(ticket)?.state != State::Waits && !planted!(CancelDropsRunning) {
             return None;
         }
         let entry = self.release(ticket)?;
@@ -365,7 +367,8 @@ impl Session {
             Some(entry) => {
                 entry.cancelled = true;
                 match entry.state {
-                    State::Runs => Cancelled::Running(ticket),
+                    State::Runs if !planted!(CancelDropsRunning) => Cancelled::Running(ticket),
+                    State::Runs => Cancelled::Waiting(ticket),
                     State::Waits | State::Free => Cancelled::Waiting(ticket),
                 }
             }
@@ -381,6 +384,9 @@ impl Session {
     /// The replier is leaving. Whether bye is to be said to this caller now.
     pub fn drain(&mut self) -> bool {
         self.draining = true;
+        if planted!(ByeNeverSaid) {
+            return false;
+        }
         let say = self.is_greeted() && !self.bye_said;
         self.bye_said |= say;
         say
@@ -411,7 +417,7 @@ impl Session {
 
     /// Nothing is held, and the caller sends nothing more or never said hello: the replier may leave.
     pub fn is_quiet(&self) -> bool {
-        self.stats.held == 0 && (self.bye_heard || !self.is_greeted())
+        self.stats.held == 0 && (planted!(QuietTooEarly) || self.bye_heard || !self.is_greeted())
     }
 
     /// What is in flight, by this end's account.
@@ -441,7 +447,7 @@ impl Session {
         match refusal {
             Refusal::Overrun => self.stats.overruns += 1,
             Refusal::AfterBye | Refusal::Draining => self.stats.draining += 1,
-            Refusal::Expired => self.stats.expired += 1,
+            Refusal::Expired => self.stats.expired += u64::from(!planted!(RefusalUncounted)),
             Refusal::Cancelled => self.stats.cancelled += 1,
         }
     }
@@ -455,5 +461,161 @@ impl Session {
         self.flight.take(held.bytes);
         self.stats.held -= 1;
         Some(held)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Time = Time::ZERO;
+
+    fn greeted() -> Session {
+        let mut session = Session::new(SessionLimits::default());
+        let versions = Versions {
+            newest: 2,
+            oldest: 1,
+        };
+        session.hello(versions, versions).unwrap();
+        session
+    }
+
+    fn call(id: u64) -> Arrival {
+        Arrival {
+            id,
+            via: 0,
+            bytes: 10,
+            deadline: Time::NEVER,
+            used_up: false,
+        }
+    }
+
+    fn admitted(session: &mut Session, id: u64) -> Ticket {
+        match session.arrive(NOW, call(id)) {
+            Admit::Run(ticket) => ticket,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_older_of_both_versions_is_spoken_if_both_do() {
+        let mut session = Session::new(SessionLimits::default());
+        let ours = Versions {
+            newest: 2,
+            oldest: 1,
+        };
+        let terms = session.hello(
+            ours,
+            Versions {
+                newest: 1,
+                oldest: 1,
+            },
+        );
+        assert_eq!(terms.map(|terms| terms.version), Ok(1));
+        let theirs = Versions {
+            newest: 9,
+            oldest: 3,
+        };
+        let refused = Session::new(SessionLimits::default()).hello(ours, theirs);
+        assert_eq!(refused, Err(HelloRefused::Versions { ours, theirs }));
+    }
+
+    #[test]
+    fn a_call_over_the_window_is_refused_as_not_run() {
+        let mut session = greeted();
+        for id in 0..16 {
+            admitted(&mut session, id);
+        }
+        let admit = session.arrive(NOW, call(16));
+        assert!(
+            matches!(admit, Admit::Refused(Refusal::Overrun, _)),
+            "{admit:?}"
+        );
+        assert_eq!((session.stats().overruns, session.stats().held), (1, 16));
+    }
+
+    #[test]
+    fn a_peer_without_a_hello_has_one_call_at_a_time() {
+        let mut session = Session::new(SessionLimits::default());
+        let ticket = admitted(&mut session, 1);
+        assert!(matches!(
+            session.arrive(NOW, call(2)),
+            Admit::Refused(Refusal::Overrun, None)
+        ));
+        assert_eq!(session.start(NOW, ticket), Start::Run);
+        assert!(session.finish(NOW, ticket).is_some());
+        admitted(&mut session, 3);
+    }
+
+    #[test]
+    fn a_cancelled_call_that_has_not_started_never_runs() {
+        let mut session = greeted();
+        let ticket = admitted(&mut session, 1);
+        assert_eq!(session.cancel(1, 0), Cancelled::Waiting(ticket));
+        let start = session.start(NOW, ticket);
+        assert!(
+            matches!(start, Start::Refused(Refusal::Cancelled, _)),
+            "{start:?}"
+        );
+        assert_eq!(session.start(NOW, ticket), Start::Gone);
+        assert_eq!(session.cancel(1, 0), Cancelled::Unknown);
+    }
+
+    #[test]
+    fn a_ticket_of_a_finished_call_is_no_good() {
+        let mut session = greeted();
+        let ticket = admitted(&mut session, 1);
+        assert_eq!(session.start(NOW, ticket), Start::Run);
+        assert_eq!(session.start(NOW, ticket), Start::Gone);
+        assert!(session.finish(NOW, ticket).is_some());
+        let other = admitted(&mut session, 2);
+        assert_ne!(ticket, other);
+        assert!(session.finish(NOW, ticket).is_none());
+        assert!(session.refuse(NOW, other, true).is_some());
+    }
+
+    #[test]
+    fn a_second_call_under_one_identifier_is_passed_over() {
+        let mut session = greeted();
+        admitted(&mut session, 1);
+        assert_eq!(session.arrive(NOW, call(1)), Admit::Duplicate);
+        let other_path = Arrival { via: 7, ..call(1) };
+        assert!(matches!(session.arrive(NOW, other_path), Admit::Run(_)));
+        assert_eq!(session.stats().duplicates, 1);
+    }
+
+    #[test]
+    fn a_drain_is_quiet_once_the_caller_has_said_bye_and_all_is_answered() {
+        let mut session = greeted();
+        let ticket = admitted(&mut session, 1);
+        assert!(session.drain() && !session.drain());
+        // Crossed with the bye.
+        let crossed = admitted(&mut session, 2);
+        session.bye();
+        assert!(matches!(
+            session.arrive(NOW, call(3)),
+            Admit::Refused(Refusal::AfterBye, _)
+        ));
+        assert_eq!(session.start(NOW, ticket), Start::Run);
+        session.stop();
+        assert!(matches!(
+            session.start(NOW, crossed),
+            Start::Refused(Refusal::Draining, _)
+        ));
+        assert!(!session.is_quiet());
+        session.finish(NOW, ticket);
+        assert!(session.is_quiet());
+    }
+
+    #[test]
+    fn a_caller_that_is_gone_leaves_nothing_behind() {
+        let mut session = greeted();
+        let (waits, runs) = (admitted(&mut session, 1), admitted(&mut session, 2));
+        assert_eq!(session.start(NOW, runs), Start::Run);
+        assert_eq!(session.gone(), 2);
+        assert!(session.is_cancelled(runs));
+        assert_eq!(session.start(NOW, waits), Start::Gone);
+        assert!(session.finish(NOW, runs).is_none());
+        assert_eq!(session.in_flight(), Credit::default());
     }
 }

@@ -1,0 +1,412 @@
+//! What the calling end does inside: picking, sending, ending, and the counts of each.
+
+use std::time::Duration;
+
+use super::nodes::Node;
+use super::slots::{Line, Slots, State};
+use super::timers::Timer;
+use super::{
+    Again, Answered, Ask, CallId, Caller, Ended, Failure, NodeId, NodeState, Sending, Why,
+};
+use crate::machine::Ran;
+use crate::machine::credit::Credit;
+use crate::machine::time::Time;
+
+impl<T> Caller<T> {
+    /// What the mistake of this name does: nobody knows whether the call has run.
+    #[cfg(planted)]
+    pub(super) fn send_lost_again(&mut self, id: CallId) -> bool {
+        let Some(slot) = self.slots.get_mut(id) else {
+            return false;
+        };
+        if slot.payload.is_none() || slot.attempt > 100 {
+            return false;
+        }
+        slot.attempt += 1;
+        let (bytes, node) = (slot.bytes, slot.node as usize);
+        if let Some(node) = self.nodes.get_mut(node) {
+            node.flight.take(bytes);
+        }
+        let id = self.slots.current(id);
+        self.slots.enter(id, Line::Picky);
+        true
+    }
+
+    pub(super) fn refusal(&self, now: Time, ask: &Ask) -> Option<Why> {
+        if self.closed {
+            Some(Why::Closed)
+        } else if ask.deadline <= now {
+            Some(Why::Expired)
+        } else if self.hopes == 0 && !ask.wait_for_ready {
+            Some(Why::Unavailable)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.slots.waiting(Line::Fresh) + self.slots.waiting(Line::Picky) + self.resting
+    }
+
+    /// A node that is up and has credit, and is not among those tried.
+    pub(super) fn pick(&mut self, bytes: u64, tried: u64) -> Option<usize> {
+        let nodes = &self.nodes;
+        let mut able = |index: usize| {
+            let node = nodes.get(index);
+            tried & bit(index) == 0 && node.is_some_and(|node| node.takes(bytes))
+        };
+        match nodes.len() {
+            // Whatever the policy: there is nothing to choose.
+            1 => able(0).then_some(0),
+            _ => self.picker.pick(&mut able),
+        }
+    }
+
+    pub(super) fn is_another_up(&self, tried: u64) -> bool {
+        let mut nodes = self.nodes.iter().enumerate();
+        nodes.any(|(index, node)| {
+            node.used && node.state == NodeState::Up && tried & bit(index) == 0
+        })
+    }
+
+    /// Whether nodes are up, and all of them have turned the call away.
+    pub(super) fn is_round_over(&self, tried: u64) -> bool {
+        self.is_another_up(0) && !self.is_another_up(tried)
+    }
+
+    pub(super) fn send(&mut self, now: Time, id: CallId, index: usize) -> Sending {
+        self.slots.leave(id);
+        let waiting = self.waiting() > 0;
+        let mut sending = Sending {
+            node: NodeId {
+                index: index as u32,
+                generation: 0,
+            },
+            id,
+            used_up: waiting,
+        };
+        let Some(node) = self.nodes.get_mut(index) else {
+            return sending;
+        };
+        let Some(slot) = self.slots.get_mut(id) else {
+            return sending;
+        };
+        slot.state = State::Sent;
+        slot.node = index as u32;
+        slot.sent_at = now;
+        node.flight.add(slot.bytes);
+        node.sent += 1;
+        self.stats.sent += 1;
+        sending.node.generation = node.generation;
+        sending.used_up |= node.is_used_up();
+        sending
+    }
+
+    /// Takes note of an answer. None if it is no answer to a call in flight at this node.
+    pub(super) fn answered(
+        &mut self,
+        now: Time,
+        node: NodeId,
+        id: CallId,
+        answered: Answered,
+        replied: bool,
+    ) -> Option<()> {
+        let max = self.limits.window_max;
+        let known = self.nodes.get_mut(node.index as usize);
+        let known = known.filter(|known| known.used && known.generation == node.generation);
+        let Some(known) = known else {
+            self.stats.unknown += 1;
+            return None;
+        };
+        if let Some(credit) = answered.credit
+            && known.fixed.is_none()
+        {
+            known.credit = credit.at_most(max);
+        }
+        let slot = self.slots.get(id).filter(|slot| {
+            slot.state == State::Sent
+                && slot.node == node.index
+                && (slot.attempt == id.attempt() || planted!(EarlierAttemptAnswers))
+        });
+        let Some(slot) = slot else {
+            self.stats.unknown += 1;
+            return None;
+        };
+        let took = now.since(slot.sent_at);
+        known.load = answered.load.or(known.load);
+        if !planted!(CreditLeaksOnAnswer) {
+            known.flight.take(slot.bytes);
+        }
+        let index = node.index as usize;
+        if replied {
+            known.answered += 1;
+            known.took(took);
+            self.picker.replied(index, answered.load.as_ref(), took);
+        } else {
+            known.errors += 1;
+            self.picker.failed(index, answered.load.as_ref());
+        }
+        Some(())
+    }
+
+    /// Frees the slot of a call that is answered.
+    pub(super) fn finish(&mut self, id: CallId) -> Option<T> {
+        let slot = self.slots.get(id)?;
+        let (node, watched) = (slot.node, slot.watched);
+        let payload = self.slots.free(id);
+        if payload.is_none() {
+            self.given_up -= 1;
+        }
+        if watched {
+            let slots = &self.slots;
+            self.timers.disarm(|timer| is_good(slots, timer));
+        }
+        if let Some(known) = self.nodes.get(node as usize)
+            && known.state == NodeState::Leaving
+        {
+            self.drop_if_idle(NodeId {
+                index: node,
+                generation: known.generation,
+            });
+        }
+        payload
+    }
+
+    /// Picks a call again that did not run. False if it is to end.
+    pub(super) fn pick_again(
+        &mut self,
+        now: Time,
+        node: NodeId,
+        id: CallId,
+        failure: Failure,
+    ) -> bool {
+        let max = self.limits.repicks_max.min(250);
+        let hopeless = self.hopes == 0;
+        let closed = self.closed;
+        let Some(slot) = self.slots.get_mut(id) else {
+            return false;
+        };
+        if slot.payload.is_none()
+            || closed
+            || slot.deadline <= now
+            || slot.attempt >= max
+            || (hopeless && !slot.wait_for_ready)
+        {
+            return false;
+        }
+        let tried = slot.tried | bit(node.index as usize);
+        if failure.again == Again::Elsewhere && !self.is_another_up(tried) {
+            return false;
+        }
+        let Some(slot) = self.slots.get_mut(id) else {
+            return false;
+        };
+        slot.tried = tried;
+        slot.attempt += 1;
+        self.stats.repicked += 1;
+        let id = self.slots.current(id);
+        if self.is_round_over(tried) {
+            self.rest(now, id, failure.retry_after);
+        } else {
+            self.slots.enter(id, Line::Picky);
+        }
+        true
+    }
+
+    /// Every node has turned a call away: it rests before the next round.
+    pub(super) fn rest(&mut self, now: Time, id: CallId, wish: Option<Duration>) {
+        self.slots.leave(id);
+        let Some(slot) = self.slots.get_mut(id) else {
+            return;
+        };
+        let doubled = self.limits.rest.saturating_mul(1 << slot.rounds.min(16));
+        let rest = doubled
+            .min(self.limits.rest_max)
+            .max(wish.unwrap_or_default());
+        slot.rounds = slot.rounds.saturating_add(1);
+        slot.state = State::Rests;
+        self.resting += 1;
+        if !planted!(RestNeverEnds) {
+            self.timers.arm(now.after(rest), Timer::Again(id));
+        }
+    }
+
+    /// Ends a call without an answer. `tell`: its node, if it is still there, is told.
+    pub(super) fn end(&mut self, id: CallId, why: Why, tell: bool) -> Option<Ended<T>> {
+        let id = self.slots.current(id);
+        let slot = self.slots.get(id)?;
+        let (state, bytes, watched) = (slot.state, slot.bytes, slot.watched);
+        let at = slot.node;
+        let sent = state == State::Sent;
+        let stays = sent
+            && tell
+            && !planted!(GivenUpFreesCredit)
+            && self
+                .nodes
+                .get(at as usize)
+                .is_some_and(|node| node.fixed.is_none());
+        if watched {
+            if let Some(slot) = self.slots.get_mut(id) {
+                slot.watched = false;
+            }
+            let slots = &self.slots;
+            self.timers.disarm(|timer| is_good(slots, timer));
+        }
+        let payload = if stays {
+            // The replier still has it, and counts it: so does this end.
+            let payload = self.slots.get_mut(id)?.payload.take();
+            self.given_up += usize::from(payload.is_some());
+            payload
+        } else {
+            if state == State::Rests {
+                self.resting -= 1;
+            }
+            if sent && let Some(node) = self.nodes.get_mut(at as usize) {
+                node.flight.take(bytes);
+            }
+            let payload = self.slots.free(id);
+            if state == State::Rests {
+                let slots = &self.slots;
+                self.timers.disarm(|timer| is_good(slots, timer));
+            }
+            self.given_up -= usize::from(payload.is_none());
+            payload
+        };
+        let payload = payload?;
+        self.count(why);
+        let node = self.nodes.get(at as usize).filter(|_| sent);
+        let node = node.map(|node| NodeId {
+            index: at,
+            generation: node.generation,
+        });
+        Some(Ended {
+            id,
+            payload,
+            why,
+            ran: if sent && !planted!(LostSaysNo) {
+                Ran::Maybe
+            } else {
+                Ran::No
+            },
+            tell: tell && node.is_some(),
+            node,
+        })
+    }
+
+    /// Without hope of a node, calls that are not to wait for one end.
+    pub(super) fn fail_fast(&mut self) {
+        if self.hopes > 0 || self.waiting() == self.resting {
+            return;
+        }
+        let hasty = |id: &CallId| {
+            let slot = self.slots.get(*id);
+            slot.is_some_and(|slot| matches!(slot.state, State::Waits(_)) && !slot.wait_for_ready)
+        };
+        let hasty: Vec<CallId> = self.slots.ids().filter(hasty).collect();
+        for id in hasty {
+            if let Some(ended) = self.end(id, Why::Unavailable, false) {
+                self.ended.push_back(ended);
+            }
+        }
+    }
+
+    pub(super) fn count(&mut self, why: Why) {
+        match why {
+            Why::Expired => self.stats.expired += 1,
+            Why::Cancelled => self.stats.cancelled += 1,
+            Why::Unavailable => self.stats.unavailable += 1,
+            Why::QueueFull => self.stats.queue_full += 1,
+            Why::Lost => self.stats.lost += 1,
+            Why::Closed => self.stats.closed += 1,
+        }
+    }
+
+    pub(super) fn add(&mut self, weight: u32, fixed: Option<Credit>) -> NodeId {
+        let free = self.nodes.iter().position(|node| !node.used);
+        let generation = free.and_then(|index| self.nodes.get(index));
+        let generation = generation.map_or(0, |node| node.generation.wrapping_add(1));
+        let node = Node {
+            generation,
+            used: true,
+            state: NodeState::Connecting,
+            weight,
+            fixed,
+            credit: Credit::default(),
+            flight: Credit::default(),
+            sent: 0,
+            answered: 0,
+            errors: 0,
+            lost: 0,
+            load: None,
+            latency: 0,
+        };
+        let index = free.unwrap_or(self.nodes.len());
+        match self.nodes.get_mut(index) {
+            Some(place) => *place = node,
+            None => self.nodes.push(node),
+        }
+        self.hopes += 1;
+        self.picker.add(index, weight);
+        NodeId {
+            index: index as u32,
+            generation,
+        }
+    }
+
+    pub(super) fn node(&self, node: NodeId) -> Option<&Node> {
+        let known = self.nodes.get(node.index as usize)?;
+        (known.used && known.generation == node.generation).then_some(known)
+    }
+
+    pub(super) fn node_mut(&mut self, node: NodeId) -> Option<&mut Node> {
+        let known = self.nodes.get_mut(node.index as usize)?;
+        (known.used && known.generation == node.generation).then_some(known)
+    }
+
+    pub(super) fn set_state(&mut self, node: NodeId, state: NodeState) {
+        let hope = |state| matches!(state, NodeState::Connecting | NodeState::Up);
+        let Some(known) = self.node_mut(node) else {
+            return;
+        };
+        let (before, after) = (known.state, state);
+        if before == NodeState::Leaving {
+            return;
+        }
+        known.state = state;
+        if state != NodeState::Up && !planted!(WelcomeIgnored) {
+            known.credit = Credit::default();
+        }
+        self.hopes -= usize::from(hope(before));
+        self.hopes += usize::from(hope(after));
+    }
+
+    pub(super) fn drop_if_idle(&mut self, node: NodeId) {
+        let idle = |node: &Node| node.state == NodeState::Leaving && node.flight.calls == 0;
+        if self.node(node).is_some_and(idle) {
+            self.drop_node(node);
+        }
+    }
+
+    pub(super) fn drop_node(&mut self, node: NodeId) {
+        self.set_state(node, NodeState::Leaving);
+        if let Some(known) = self.node_mut(node) {
+            known.used = false;
+            self.picker.remove(node.index as usize);
+        }
+    }
+}
+
+/// Nodes beyond the 64th share bits: one may be passed over for another's sake, until the round is
+/// over.
+pub(super) fn bit(index: usize) -> u64 {
+    1 << (index % 64)
+}
+
+pub(super) fn is_good<T>(slots: &Slots<T>, timer: &Timer) -> bool {
+    match timer {
+        Timer::Deadline(id) => slots.get(*id).is_some_and(|slot| slot.watched),
+        Timer::Again(id) => slots
+            .get(*id)
+            .is_some_and(|slot| slot.state == State::Rests && slot.attempt == id.attempt()),
+    }
+}

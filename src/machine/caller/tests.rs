@@ -1,0 +1,313 @@
+//! Facts about the calling end.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const NOW: Time = Time::ZERO;
+const NO: Failure = Failure {
+    ran: Ran::No,
+    again: Again::Later,
+    retry_after: None,
+};
+
+fn ask() -> Ask {
+    Ask {
+        deadline: Time::from_nanos(1_000_000_000),
+        bytes: 10,
+        oneway: false,
+        wait_for_ready: false,
+    }
+}
+
+fn pool(nodes: usize, calls: u32) -> (Caller<u64>, Vec<NodeId>) {
+    let mut caller = Caller::new(CallerLimits::default(), Box::new(Smooth::new()));
+    let nodes: Vec<NodeId> = (0..nodes).map(|_| caller.add_node(1)).collect();
+    for node in &nodes {
+        caller.connected(*node);
+        caller.welcome(*node, Credit::new(calls, 1 << 20));
+    }
+    (caller, nodes)
+}
+
+fn sent(caller: &mut Caller<u64>, payload: u64) -> Sending {
+    match caller.submit(NOW, ask(), payload) {
+        Submitted::Send(sending) => sending,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn without_credit_a_call_waits_and_goes_with_the_first_answer() {
+    let (mut caller, _) = pool(1, 1);
+    let first = sent(&mut caller, 1);
+    assert!(matches!(caller.submit(NOW, ask(), 2), Submitted::Waits(_)));
+    assert_eq!(caller.next_send(NOW), None);
+    let answered = Answered::default();
+    assert_eq!(caller.reply(NOW, first.node, first.id, answered), Some(1));
+    assert_eq!(caller.next_send(NOW).map(|it| it.node), Some(first.node));
+}
+
+#[test]
+fn a_call_fails_fast_without_hope_of_a_node_unless_it_waits_for_one() {
+    let (mut caller, nodes) = pool(1, 0);
+    assert!(matches!(caller.submit(NOW, ask(), 1), Submitted::Waits(_)));
+    let patient = Ask {
+        wait_for_ready: true,
+        ..ask()
+    };
+    assert!(matches!(
+        caller.submit(NOW, patient, 2),
+        Submitted::Waits(_)
+    ));
+    caller.lost(nodes[0]);
+    assert_eq!(caller.next_ended(), None, "it is connecting again");
+    caller.failed_to_connect(nodes[0]);
+    let ended = caller.next_ended().unwrap();
+    assert_eq!(
+        (ended.payload, ended.why, ended.ran),
+        (1, Why::Unavailable, Ran::No)
+    );
+    assert_eq!(caller.next_ended(), None);
+    let refused = caller.submit(NOW, ask(), 3);
+    assert_eq!(refused, Submitted::Refused(3, Why::Unavailable));
+    caller.connected(nodes[0]);
+    caller.welcome(nodes[0], Credit::new(1, 1000));
+    assert!(caller.next_send(NOW).is_some());
+}
+
+#[test]
+fn a_no_goes_to_another_node_first_and_rests_once_all_have_said_so() {
+    let (mut caller, _) = pool(2, 10);
+    let first = sent(&mut caller, 1);
+    let answered = Answered::default();
+    assert_eq!(
+        caller.error(NOW, first.node, first.id, NO, answered),
+        ErrorThen::Again
+    );
+    let second = caller.next_send(NOW).unwrap();
+    assert_ne!(second.node, first.node);
+    assert!(second.id.is_same_call(first.id) && second.id != first.id);
+    assert_eq!(
+        caller.error(NOW, second.node, second.id, NO, answered),
+        ErrorThen::Again
+    );
+    assert_eq!(caller.next_send(NOW), None);
+    let due = caller.next_due().unwrap();
+    caller.due(due);
+    assert!(caller.next_send(due).is_some());
+}
+
+#[test]
+fn a_call_is_not_picked_again_for_ever() {
+    let (mut caller, _) = pool(1, 10);
+    let patient = Ask {
+        deadline: Time::NEVER,
+        ..ask()
+    };
+    let Submitted::Send(mut sending) = caller.submit(NOW, patient, 1) else {
+        panic!()
+    };
+    let mut times = 0;
+    loop {
+        match caller.error(NOW, sending.node, sending.id, NO, Answered::default()) {
+            ErrorThen::Again => times += 1,
+            ErrorThen::Finished(1) => break,
+            other => panic!("{other:?}"),
+        }
+        let due = caller.next_due().unwrap();
+        caller.due(due);
+        sending = caller.next_send(due).unwrap();
+    }
+    assert_eq!(times, CallerLimits::default().repicks_max);
+}
+
+#[test]
+fn only_a_no_is_picked_again() {
+    for (ran, again) in [
+        (Ran::Maybe, Again::Later),
+        (Ran::Yes, Again::Later),
+        (Ran::No, Again::Never),
+    ] {
+        let (mut caller, _) = pool(2, 10);
+        let sending = sent(&mut caller, 1);
+        let failure = Failure {
+            ran,
+            again,
+            retry_after: None,
+        };
+        let then = caller.error(NOW, sending.node, sending.id, failure, Answered::default());
+        assert_eq!(then, ErrorThen::Finished(1));
+    }
+    let (mut caller, _) = pool(2, 10);
+    let sending = sent(&mut caller, 1);
+    caller.lost(sending.node);
+    let ended = caller.next_ended().unwrap();
+    assert_eq!(
+        (ended.payload, ended.why, ended.ran),
+        (1, Why::Lost, Ran::Maybe)
+    );
+    assert_eq!(caller.next_send(NOW), None);
+}
+
+#[test]
+fn a_doubled_answer_ends_nothing() {
+    let (mut caller, _) = pool(1, 10);
+    let first = sent(&mut caller, 1);
+    let answered = Answered::default();
+    assert_eq!(
+        caller.error(NOW, first.node, first.id, NO, answered),
+        ErrorThen::Again
+    );
+    let due = caller.next_due().unwrap();
+    caller.due(due);
+    let second = caller.next_send(due).unwrap();
+    assert_eq!(
+        caller.error(due, first.node, first.id, NO, answered),
+        ErrorThen::Late
+    );
+    assert_eq!(caller.reply(due, first.node, first.id, answered), None);
+    assert_eq!(caller.reply(due, second.node, second.id, answered), Some(1));
+    assert_eq!(caller.stats().unknown, 2);
+}
+
+#[test]
+fn a_call_given_up_keeps_its_credit_until_its_node_answers() {
+    let (mut caller, _) = pool(1, 1);
+    let sending = sent(&mut caller, 1);
+    let ended = caller.cancel(sending.id).unwrap();
+    assert_eq!((ended.ran, ended.tell), (Ran::Maybe, true));
+    assert_eq!(caller.cancel(sending.id), None);
+    assert!(matches!(caller.submit(NOW, ask(), 2), Submitted::Waits(_)));
+    assert_eq!(caller.next_send(NOW), None);
+    assert_eq!(
+        caller.reply(NOW, sending.node, sending.id, Answered::default()),
+        None
+    );
+    assert!(caller.next_send(NOW).is_some());
+    assert_eq!((caller.stats().late, caller.stats().given_up), (1, 0));
+}
+
+#[test]
+fn a_draining_node_answers_and_takes_no_more() {
+    let (mut caller, nodes) = pool(2, 10);
+    let first = sent(&mut caller, 1);
+    assert!(caller.bye(first.node) && !caller.bye(first.node));
+    for payload in 2..6 {
+        assert_ne!(sent(&mut caller, payload).node, first.node);
+    }
+    assert_eq!(
+        caller.reply(NOW, first.node, first.id, Answered::default()),
+        Some(1)
+    );
+    assert_eq!(nodes.len(), 2);
+}
+
+proptest! {
+    #[test]
+    fn every_payload_comes_out_exactly_once(
+        steps in proptest::collection::vec((0u8..12, any::<prop::sample::Index>()), 1..400),
+    ) {
+        let (mut caller, nodes) = pool(3, 4);
+        let (mut now, mut next, mut out) = (NOW, 0, BTreeSet::new());
+        let (mut flying, mut known): (Vec<Sending>, Vec<CallId>) = (Vec::new(), Vec::new());
+        for (kind, which) in steps {
+            now = now.after(Duration::from_millis(3));
+            let node = nodes[which.index(nodes.len())];
+            let mut ends = Vec::new();
+            match kind {
+                0..4 => {
+                    let deadline = now.after(Duration::from_millis(20));
+                    let ask = Ask { deadline, ..ask() };
+                    match caller.submit(now, ask, next) {
+                        Submitted::Send(it) => { known.push(it.id); flying.push(it) }
+                        Submitted::Waits(id) => known.push(id),
+                        Submitted::Refused(payload, _) => ends.push(payload),
+                    }
+                    next += 1;
+                }
+                4 | 5 if !flying.is_empty() => {
+                    let it = flying.swap_remove(which.index(flying.len()));
+                    ends.extend(caller.reply(now, it.node, it.id, Answered::default()));
+                }
+                6 if !flying.is_empty() => {
+                    let it = flying.swap_remove(which.index(flying.len()));
+                    if let ErrorThen::Finished(payload) =
+                        caller.error(now, it.node, it.id, NO, Answered::default())
+                    {
+                        ends.push(payload);
+                    }
+                }
+                7 if !known.is_empty() => {
+                    let id = known[which.index(known.len())];
+                    ends.extend(caller.cancel(id).map(|it| it.payload));
+                }
+                8 if !known.is_empty() => caller.watch(known[which.index(known.len())]),
+                9 => { caller.lost(node); flying.retain(|it| it.node != node) }
+                10 => caller.welcome(node, Credit::new(4, 100)),
+                _ => caller.due(now),
+            }
+            while let Some(it) = caller.next_send(now) { flying.push(it) }
+            while let Some(it) = caller.next_ended() { ends.push(it.payload) }
+            for payload in ends {
+                prop_assert!(out.insert(payload), "{payload} comes out twice");
+            }
+            let stats = caller.stats();
+            prop_assert_eq!((stats.held - stats.given_up) as u64 + out.len() as u64, next);
+        }
+        caller.close();
+        nodes.iter().for_each(|node| caller.lost(*node));
+        while let Some(it) = caller.next_ended() { out.insert(it.payload); }
+        prop_assert_eq!(out.len() as u64, next);
+        prop_assert_eq!(caller.stats().held, 0);
+    }
+
+    #[test]
+    fn a_node_never_has_more_than_its_credit(
+        steps in proptest::collection::vec((any::<bool>(), 0u64..400), 1..300),
+    ) {
+        let (mut caller, _) = pool(2, 3);
+        let mut flying: Vec<Sending> = Vec::new();
+        for (submit, bytes) in steps {
+            if submit {
+                if let Submitted::Send(it) = caller.submit(NOW, Ask { bytes, ..ask() }, 0) {
+                    flying.push(it);
+                }
+            } else if !flying.is_empty() {
+                let it = flying.remove(0);
+                caller.reply(NOW, it.node, it.id, Answered::default());
+            }
+            while let Some(it) = caller.next_send(NOW) { flying.push(it) }
+            for node in caller.nodes() {
+                let here = flying.iter().filter(|it| it.node == node.node).count();
+                prop_assert_eq!(here as u32, node.in_flight.calls);
+                prop_assert!(node.in_flight.calls <= 3);
+            }
+        }
+    }
+}
+
+/// What a call costs here, apart from everything else: run it with `--release --ignored`.
+#[test]
+#[ignore = "a measure, not a fact"]
+fn the_cost_of_a_call() {
+    for nodes in [1, 4] {
+        let (mut caller, _) = pool(nodes, 1024);
+        let calls = 5_000_000_u64;
+        let mut flying: VecDeque<Sending> = (0..256).map(|it| sent(&mut caller, it)).collect();
+        let began = std::time::Instant::now();
+        for payload in 0..calls {
+            let it = flying.pop_front().unwrap();
+            let now = Time::from_nanos(payload);
+            caller
+                .reply(now, it.node, it.id, Answered::default())
+                .unwrap();
+            flying.push_back(sent(&mut caller, payload));
+        }
+        let each = began.elapsed().as_nanos() as f64 / calls as f64;
+        println!("{nodes} nodes: {each:.1} ns for a call and its reply");
+    }
+}
