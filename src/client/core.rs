@@ -341,6 +341,10 @@ impl Core {
             return self.unsent(sending, now);
         };
         let request = &slot.request;
+        if let Some(status) = link.refuses(&request.payload) {
+            self.refuse(sending, now, status);
+            return false;
+        }
         let left = request.deadline.saturating_duration_since(now);
         let head = CallHead {
             id: sending.id.wire(),
@@ -444,6 +448,12 @@ impl Core {
             }
             // Somebody has just ended it, and is about to put the end into its place.
             None => loop {
+                if begun.slot.is_given_out() {
+                    let status = Status::failed_precondition(
+                        "the call's end goes over its channel: finish what that gives",
+                    );
+                    break Answer::ended(RpcError::new(status, Ran::Maybe));
+                }
                 if let Some(answer) = self.look(begun, None) {
                     break answer;
                 }
