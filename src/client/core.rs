@@ -448,12 +448,6 @@ impl Core {
             }
             // Somebody has just ended it, and is about to put the end into its place.
             None => loop {
-                if begun.slot.is_given_out() {
-                    let status = Status::failed_precondition(
-                        "the call's end goes over its channel: finish what that gives",
-                    );
-                    break Answer::ended(RpcError::new(status, Ran::Maybe));
-                }
                 if let Some(answer) = self.look(begun, None) {
                     break answer;
                 }

@@ -112,11 +112,6 @@ impl Slot {
         }
     }
 
-    /// Whether its end goes over a channel, or has been taken.
-    pub(super) fn is_given_out(&self) -> bool {
-        matches!(*self.place.lock(), Place::Channel(_) | Place::Taken)
-    }
-
     /// Lets the end go over a channel; at once, if it is there: then true is given.
     pub(super) fn divert(&self, sender: Sender<Answer>) -> bool {
         let mut place = self.place.lock();
