@@ -76,7 +76,7 @@ interop: $(VENV)/pyzmq ## Talks to libzmq (by pyzmq) and to the zeromq crate, bo
 $(VENV)/pyzmq:
 	$(PYTHON) -m venv $(VENV) || { \
 	  echo "python's venv is missing; on Debian: apt install python3-venv"; exit 1; }
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check 'pyzmq==27.*'
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check 'pyzmq==27.*' 'msgpack==1.*'
 	touch $@
 
 sim: ## Callers and repliers under a virtual clock and network: SEEDS seeds, or one of them with a trace, SEED.

@@ -431,9 +431,15 @@ fn call_soak() {
 #[test]
 fn channel_soak() {
     everywhere(|served, _| {
-        for n in 0..1000 {
-            assert_eq!(served.client().add(n, 1), Ok(n + 1), "client {n}");
-        }
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for n in 0..125 {
+                        assert_eq!(served.client().add(n, 1), Ok(n + 1), "client {n}");
+                    }
+                });
+            }
+        });
         until(
             "all have gone but the client that is there throughout",
             || served.server.stats().callers == 1,

@@ -1,0 +1,249 @@
+"""A caller and a replier of the fabric, made of pyzmq and msgpack by `docs/WIRE.md` alone."""
+
+import collections
+import os
+import subprocess
+import threading
+
+import msgpack
+import zmq
+
+from .programs import ms
+from .waiting import PATIENCE_S, Clock, Failed
+
+CALL, REPLY, ERROR, CANCEL, CREDIT, HELLO, WELCOME, BYE = range(1, 9)
+ONEWAY, MORE, IDEMPOTENT = 1, 2, 4
+OK, CANCELLED, UNKNOWN, INVALID_ARGUMENT, DEADLINE_EXCEEDED, NOT_FOUND = range(6)
+RESOURCE_EXHAUSTED, FAILED_PRECONDITION, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = 8, 9, 12, 13, 14
+NO, MAYBE, YES = range(3)
+
+# `fields`: the envelope; `body`: None if there was no such frame.
+Answer = collections.namedtuple("Answer", "fields body blobs")
+
+
+def pack(value):
+    """A value in MessagePack."""
+    return msgpack.packb(value)
+
+
+class CallFailed(Exception):
+    """A call was answered by an error."""
+
+    def __init__(self, code, ran, message, retry_after_us=None, details=None, typed=None):
+        super().__init__(f"{code}, ran {ran}: {message}")
+        self.code, self.ran, self.message = code, ran, message
+        self.retry_after_us, self.details, self.typed = retry_after_us, details, typed
+
+
+def at(fields, index, default=None):
+    """An optional field."""
+    if index >= len(fields) or fields[index] is None:
+        return default
+    return fields[index]
+
+
+class FabricServer:
+    """The server of our own, a process: see `interop-desk.rs`."""
+
+    def __init__(self, program, endpoint, *arguments, connects=False):
+        how = ["connect" if connects else "bind", endpoint, *arguments]
+        self.process = subprocess.Popen(
+            [program, "serve", *how], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.endpoint = self.process.stdout.readline().strip()
+        if not self.endpoint:
+            raise Failed("the server did not begin")
+
+    def stop(self):
+        """Lets it drain; does not wait."""
+        self.process.stdin.close()
+
+    def ended(self):
+        """Waits for its end: what it reports."""
+        report = self.process.stdout.read()
+        if self.process.wait(PATIENCE_S) != 0:
+            raise Failed(f"the server ended with {self.process.returncode}")
+        return report
+
+    def close(self):
+        """Ends it at once."""
+        self.process.kill()
+        self.process.wait(PATIENCE_S)
+        self.process.stdout.close()
+
+
+class Caller:
+    """A caller: in a session, or without one."""
+
+    def __init__(self, context, endpoint, name="python", version=2, sessionless=False):
+        self.socket = context.socket(zmq.DEALER)
+        self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.connect(endpoint)
+        self.sessionless = sessionless
+        self.ids = 0
+        self.calls, self.bytes, self.blob_bytes_max = 1, None, None
+        self.in_flight = set()
+        self.answers = {}
+        self.draining = False
+        if not sessionless:
+            self.send([HELLO, version, 1, name])
+            while True:
+                fields, _ = self.recv()
+                if fields[0] == WELCOME:
+                    break
+                if fields[0] == ERROR and fields[1] == 0:
+                    raise CallFailed(fields[2], fields[3], fields[4])
+            self.version, self.calls = fields[1], fields[2]
+            self.bytes, self.blob_bytes_max = at(fields, 3), at(fields, 4)
+            self.name = at(fields, 5, "")
+
+    def send(self, fields, *frames):
+        """Sends an envelope and what follows it."""
+        path = [b""] if self.sessionless else []
+        self.socket.send_multipart([*path, pack(fields), *frames])
+
+    def recv(self, seconds=PATIENCE_S):
+        """The next message: its envelope and the frames after it."""
+        if not self.socket.poll(ms(seconds)):
+            raise Failed(f"no message within {seconds} s")
+        frames = self.socket.recv_multipart()
+        if self.sessionless:
+            if frames[0] != b"":
+                raise Failed("an answer without the empty frame")
+            frames = frames[1:]
+        return msgpack.unpackb(frames[0]), frames[1:]
+
+    def begin(self, method, *arguments, seconds=PATIENCE_S, blobs=(), raw=None, **options):
+        """Sends a call once the window allows; its number."""
+        clock = Clock()
+        while len(self.in_flight) >= self.calls:
+            self.step(clock.left())
+        self.ids += 1
+        flags = options.get("flags", 0)
+        encoding = 0 if raw is None else 1
+        left_us = options.get("left_us", int(seconds * 1e6))
+        fields = [CALL, self.ids, method, left_us, flags, encoding]
+        if options.get("metadata"):
+            fields.append(options["metadata"])
+        while fields[-1] == 0 and len(fields) > 4:
+            fields.pop()
+        self.in_flight.add(self.ids)
+        self.send(fields, pack(list(arguments)) if raw is None else raw, *blobs)
+        return self.ids
+
+    def step(self, seconds=PATIENCE_S):
+        """Takes one message."""
+        fields, frames = self.recv(seconds)
+        kind = fields[0]
+        if kind in (REPLY, ERROR):
+            credit = at(fields, 3 if kind == REPLY else 9)
+            if credit is not None and not self.sessionless:
+                self.calls, self.bytes = credit[0], at(credit, 1)
+            self.in_flight.discard(fields[1])
+            body = frames[0] if frames else None
+            self.answers[fields[1]] = Answer(fields, body, frames[1:])
+        elif kind == CREDIT:
+            self.calls, self.bytes = fields[1], at(fields, 2)
+        elif kind == BYE:
+            self.draining = True
+            self.send([BYE, 0])
+
+    def wait(self, call, seconds=PATIENCE_S):
+        """The answer to a call."""
+        clock = Clock(seconds)
+        while call not in self.answers:
+            self.step(clock.left())
+        answer = self.answers.pop(call)
+        if answer.fields[0] == ERROR:
+            fields = answer.fields
+            typed = msgpack.unpackb(answer.body) if at(fields, 7) else None
+            raise CallFailed(*fields[2:5], at(fields, 5), at(fields, 6), typed)
+        return answer
+
+    def call(self, method, *arguments, **options):
+        """Calls, and waits for the value."""
+        answer = self.wait(self.begin(method, *arguments, **options))
+        return msgpack.unpackb(answer.body)
+
+    def cancel(self, call):
+        """Gives a call up."""
+        self.send([CANCEL, call])
+
+    def close(self):
+        """Leaves."""
+        if not self.socket.closed:
+            self.socket.close(linger=0)
+
+
+class Replier:
+    """A replier with a table of methods, on a thread of its own, in session form."""
+
+    def __init__(self, context, methods, calls=4):
+        self.socket = context.socket(zmq.ROUTER)
+        self.socket.setsockopt(zmq.LINGER, 0)
+        self.endpoint = "tcp://127.0.0.1:" + str(self.socket.bind_to_random_port("tcp://127.0.0.1"))
+        self.methods, self.calls = methods, calls
+        self.heard = []
+        self.running = True
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def _serve(self):
+        while self.running:
+            if self.socket.poll(10):
+                peer, envelope, *frames = self.socket.recv_multipart()
+                fields = msgpack.unpackb(envelope)
+                self.heard.append(fields)
+                for answer in self._answers(fields, frames):
+                    self.socket.send_multipart([peer, *answer])
+
+    def _answers(self, fields, frames):
+        if fields[0] == HELLO:
+            version = min(fields[1], 2)
+            yield [pack([WELCOME, version, self.calls, 1 << 20, None, "python"])]
+        if fields[0] != CALL:
+            return
+        call, path = fields[1], fields[2]
+        method = self.methods.get(path)
+        if method is None:
+            yield [pack([ERROR, call, UNIMPLEMENTED, NO, f"there is no {path}"])]
+            return
+        try:
+            metadata = at(fields, 6, {})
+            raw = at(fields, 5, 0) == 1
+            arguments = [frames[0]] if raw else msgpack.unpackb(frames[0])
+            value = method(arguments, frames[1:], metadata)
+        except CallFailed as error:
+            failed = [ERROR, call, error.code, error.ran, error.message]
+            if error.typed is not None:
+                yield [pack([*failed, None, None, True]), pack(error.typed)]
+            else:
+                yield [pack([*failed, error.retry_after_us, error.details])]
+            return
+        if isinstance(value, tuple):
+            body, *blobs = value
+        else:
+            body, blobs = pack(value), []
+        window = [1, 50, 0], [self.calls, 1 << 20]
+        yield [pack([REPLY, call, *window]), body, *blobs]
+
+    def close(self):
+        """Ends it."""
+        self.running = False
+        self.thread.join(PATIENCE_S)
+        self.socket.close(linger=0)
+
+
+def plain(context, endpoint, *frames, seconds=PATIENCE_S):
+    """What a REQ socket that sends this is answered."""
+    socket = context.socket(zmq.REQ)
+    try:
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.connect(endpoint)
+        socket.send_multipart(frames)
+        if not socket.poll(ms(seconds)):
+            raise Failed(f"no answer within {seconds} s")
+        (answer,) = socket.recv_multipart()
+        return msgpack.unpackb(answer)
+    finally:
+        socket.close(linger=0)

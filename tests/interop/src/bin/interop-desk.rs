@@ -1,0 +1,233 @@
+//! A server of the fabric, and a caller of it, for peers in other languages.
+//!
+//! `interop-desk serve bind|connect ENDPOINT [name=value]..` serves until its input ends, and then
+//! drains; its first line is where. `interop-desk call ENDPOINT` calls what a peer serves there,
+//! a line a call, and ends with 0 if all came out as they should.
+
+use std::io::Read;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use brokerless::client::{Call, Client};
+use brokerless::server::Server;
+use brokerless::service::Context;
+use brokerless::{Blob, CallError, Code, Ran, Status};
+use serde::{Deserialize, Serialize};
+
+/// Why a division came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Refused {
+    reason: String,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+#[brokerless::service(name = "desk.v1")]
+trait Desk {
+    #[rpc(inline)]
+    fn empty(&self);
+    fn add(&self, x: i64, y: i64) -> i64;
+    fn divide(&self, x: i64, y: i64) -> Result<i64, Refused>;
+    fn large(&self, data: Blob, wanted: u64) -> Blob;
+    fn bytes(&self, data: &[u8]) -> Vec<u8>;
+    fn turn(&self, data: Vec<Blob>) -> Vec<Blob>;
+    fn metadata(&self, ctx: &Context<'_>, text: &str, bytes: &str) -> (Option<String>, Vec<u8>);
+    fn caller(&self, ctx: &Context<'_>) -> String;
+    fn fail(&self, code: u8, message: &str) -> Result<(), Status>;
+    /// Until it is cancelled, or for so long.
+    fn hold(&self, ctx: &Context<'_>, ms: u64) -> bool;
+    fn grown(&self, x: u8, #[rpc(default)] y: Option<u8>) -> u8;
+    #[rpc(raw)]
+    fn raw(&self, data: &[u8]) -> Vec<u8>;
+    #[rpc(oneway)]
+    fn note(&self, line: &str);
+    fn noted(&self) -> Vec<String>;
+}
+
+#[derive(Default)]
+struct Handler {
+    lines: std::sync::Mutex<Vec<String>>,
+}
+
+impl Handler {
+    fn lines(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
+        self.lines
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Desk for Handler {
+    fn empty(&self) {}
+    fn add(&self, x: i64, y: i64) -> i64 {
+        x.wrapping_add(y)
+    }
+    fn divide(&self, x: i64, y: i64) -> Result<i64, Refused> {
+        x.checked_div(y).ok_or_else(|| Refused {
+            reason: "zero".to_owned(),
+        })
+    }
+    fn large(&self, _data: Blob, wanted: u64) -> Blob {
+        Blob::from(vec![7; usize::try_from(wanted).unwrap_or(0)])
+    }
+    fn bytes(&self, data: &[u8]) -> Vec<u8> {
+        data.to_vec()
+    }
+    fn turn(&self, mut data: Vec<Blob>) -> Vec<Blob> {
+        data.reverse();
+        data
+    }
+    fn metadata(&self, ctx: &Context<'_>, text: &str, bytes: &str) -> (Option<String>, Vec<u8>) {
+        let metadata = ctx.metadata();
+        let bytes = metadata.get_bytes(bytes).unwrap_or_default();
+        (metadata.get(text).map(str::to_owned), bytes.to_vec())
+    }
+    fn caller(&self, ctx: &Context<'_>) -> String {
+        ctx.caller().name().to_owned()
+    }
+    fn fail(&self, code: u8, message: &str) -> Result<(), Status> {
+        let code = Code::from_number(code).unwrap_or(Code::Internal);
+        Err(Status::new(code, message.to_owned())
+            .with_details(b"details".to_vec())
+            .with_retry_after(Duration::from_millis(250)))
+    }
+    fn hold(&self, ctx: &Context<'_>, ms: u64) -> bool {
+        let end = std::time::Instant::now() + Duration::from_millis(ms);
+        while std::time::Instant::now() < end {
+            if ctx.is_cancelled() {
+                self.lines().push("cancelled".to_owned());
+                return true;
+            }
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        false
+    }
+    fn grown(&self, x: u8, y: Option<u8>) -> u8 {
+        x.wrapping_add(y.unwrap_or(1))
+    }
+    fn raw(&self, data: &[u8]) -> Vec<u8> {
+        data.iter().rev().copied().collect()
+    }
+    fn note(&self, line: &str) {
+        self.lines().push(line.to_owned());
+    }
+    fn noted(&self) -> Vec<String> {
+        self.lines().clone()
+    }
+}
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["serve", how, endpoint, options @ ..] => serve(how, endpoint, options),
+        ["call", endpoint] => call(endpoint),
+        _ => bail!("serve bind|connect ENDPOINT [name=value].., or call ENDPOINT"),
+    }
+}
+
+fn serve(how: &str, endpoint: &str, options: &[&str]) -> Result<()> {
+    ensure!(how == "bind", "a server binds");
+    let mut builder = Server::builder()
+        .name("desk")
+        .service(DeskServer::new(Handler::default()));
+    for option in options {
+        let (name, value) = option.split_once('=').context("name=value")?;
+        builder = match name {
+            "window" => builder.window(value.parse()?).window_max(value.parse()?),
+            "blob_bytes_max" => builder.blob_bytes_max(value.parse()?),
+            _ => bail!("no option {name}"),
+        };
+    }
+    let server = builder.bind(endpoint)?;
+    say(&server
+        .local_endpoints()
+        .first()
+        .context("bound")?
+        .to_string())?;
+    std::io::stdin().read_to_end(&mut Vec::new())?;
+    let report = server.stop();
+    say(&format!(
+        "clean={} finished={}",
+        report.is_clean(),
+        report.finished
+    ))
+}
+
+fn say(line: &str) -> Result<()> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
+}
+
+fn call(endpoint: &str) -> Result<()> {
+    let client = Client::builder()
+        .name("rust")
+        .timeout(Duration::from_secs(5))
+        .connect(endpoint)?;
+    let desk = DeskClient::from(client);
+    ensure!(desk.add(2, 3)? == 5, "add");
+    let sent: Vec<_> = (0..100)
+        .map(|n| desk.begin().add(n, 1))
+        .collect::<Result<_, _>>()?;
+    for (n, pending) in (0..).zip(sent) {
+        ensure!(pending.wait()? == n + 1, "add {n}");
+    }
+    say("add")?;
+    match desk.divide(1, 0) {
+        Err(CallError::Method(Refused { reason })) => ensure!(reason == "zero", "{reason}"),
+        other => bail!("divide: {other:?}"),
+    }
+    say("divide")?;
+    let blob = desk.large(Blob::from(vec![1; 271_828]), 314_159)?;
+    ensure!(blob.len() == 314_159, "large: {}", blob.len());
+    let turned = desk.turn(vec![Blob::from_static(b"a"), Blob::new()])?;
+    ensure!(
+        turned == [Blob::new(), Blob::from_static(b"a")],
+        "turn: {turned:?}"
+    );
+    say("blobs")?;
+    let with = Call::new()
+        .metadata("tenant", "blue")
+        .metadata_bytes("trace", &[0, 255]);
+    let got = desk.with(with).metadata("tenant", "trace")?;
+    ensure!(got == (Some("blue".to_owned()), vec![0, 255]), "{got:?}");
+    say("metadata")?;
+    ensure!(desk.raw(&[1, 2, 3])? == [3, 2, 1], "raw");
+    say("raw")?;
+    let Err(error) = desk.fail(5, "no file \u{1f608}") else {
+        bail!("fail gave a value");
+    };
+    let error = error.rpc().context("the fabric's error")?;
+    ensure!(
+        error.code() == Code::NotFound && error.ran() == Ran::Yes,
+        "{error}"
+    );
+    ensure!(error.message() == "no file \u{1f608}", "{error}");
+    ensure!(
+        error.retry_after() == Some(Duration::from_millis(250)),
+        "{error}"
+    );
+    ensure!(
+        error.details().is_some_and(|d| d[..] == *b"details"),
+        "{error}"
+    );
+    ensure!(error.node() == Some(endpoint), "{error}");
+    say("fail")?;
+    let Err(error) = desk.noted() else {
+        bail!("noted gave a value");
+    };
+    ensure!(
+        error.code() == Code::Unimplemented && error.ran() == Ran::No,
+        "{error}"
+    );
+    say("unknown")?;
+    desk.note("a line")?;
+    ensure!(desk.add(1, 1)? == 2, "after a oneway call");
+    say("oneway")
+}
