@@ -166,6 +166,7 @@ impl Core {
                 .flatten()
                 .find(named)
                 .map(|place| place.id);
+            let node = node.filter(|node| !table.leaving.contains(node));
             if let Some(node) = node {
                 table.caller.remove_node(node);
                 table.leaving.push(node);
