@@ -6,13 +6,17 @@
 //! | `calls.rs` | typed calls and their answers |
 //! | `pending.rs` | calls in flight, in their caller's hands |
 //! | `deadlines.rs` | how long calls may take |
+//! | `pool.rs` | pools of nodes |
+//! | `around.rs` | interceptors, built-in services, raw bytes, evolution, options |
 //! | `desk.rs`, `calculator.rs` | the services |
 //! | `support.rs` | servers, clients, and repliers by hand |
 
+mod around;
 mod calculator;
 mod calls;
 mod deadlines;
 mod desk;
 mod interop;
 mod pending;
+mod pool;
 mod support;

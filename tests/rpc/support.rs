@@ -8,7 +8,7 @@ use brokerless::client::{Client, ClientBuilder, NodeReport};
 use brokerless::patterns::{Frame, Message, Peer, Router};
 use brokerless::server::{Server, ServerBuilder};
 use brokerless::wire::{
-    Credit, Envelope, ErrorHead, Parts, ReplyHead, Version, Welcome, encode_error, encode_reply,
+    Credit, Envelope, ErrorHead, ReplyHead, Version, Welcome, encode_error, encode_reply,
     encode_welcome,
 };
 use brokerless::{Ran, Status};
@@ -156,9 +156,4 @@ impl ByHand {
         let envelope = encode_error(&ErrorHead::new(id, status, ran), Version::NEWEST);
         self.router.send(peer, envelope).expect("it is there");
     }
-}
-
-/// The body of a message that begins with an envelope.
-pub(crate) fn body(message: &Message) -> Vec<u8> {
-    Parts::of(message.frames()).body.to_vec()
 }

@@ -96,6 +96,7 @@ impl Desk for Handler {
             .with_retry_after(Duration::from_millis(250)))
     }
     fn hold(&self, ctx: &Context<'_>, ms: u64) -> bool {
+        self.lines().push("held".to_owned());
         let end = std::time::Instant::now() + Duration::from_millis(ms);
         while std::time::Instant::now() < end {
             if ctx.is_cancelled() {

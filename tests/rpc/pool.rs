@@ -1,0 +1,208 @@
+//! Pools of nodes: which gets a call, what is picked again, and what is told of them.
+
+use std::time::{Duration, Instant};
+
+use brokerless::client::{Call, Client};
+use brokerless::patterns::Engine;
+use brokerless::{Code, Ran, Status};
+
+use crate::desk::DeskClient;
+use crate::support::{ByHand, PATIENCE, Served, node, until};
+
+fn pool(served: &[&Served]) -> DeskClient {
+    let endpoints: Vec<&str> = served.iter().map(|served| &*served.endpoint).collect();
+    DeskClient::connect(endpoints).expect("endpoints")
+}
+
+/// Waits until every node takes calls.
+fn all_up(desk: &DeskClient) {
+    until("every node is up", || {
+        let nodes = desk.client().stats().nodes;
+        nodes
+            .iter()
+            .all(|node| node.name == "" && node.credit_calls > 0)
+    });
+}
+
+#[test]
+fn without_a_node_calls_fail_fast_or_wait_for_one() {
+    let nowhere = ByHand::new("tcp://127.0.0.1:*").endpoint;
+    let desk = DeskClient::connect(&nowhere).expect("an endpoint");
+    let before = Instant::now();
+    let error = desk.add(2, 3).expect_err("nobody is there");
+    assert_eq!((error.code(), error.ran()), (Code::Unavailable, Ran::No));
+    assert!(before.elapsed() < Duration::from_secs(5));
+    assert!(error.to_string().contains("wait_for_ready"), "{error}");
+    assert!(error.to_string().contains(&nowhere), "{error}");
+    let patient = desk.with(Call::new().wait_for_ready(true));
+    let mut waits = patient.begin().add(2, 3).expect("it waits");
+    assert!(waits.try_wait().is_none());
+    let _served = Served::at(&nowhere, |builder| builder);
+    assert_eq!(waits.wait(), Ok(5));
+}
+
+#[test]
+fn weights_are_shares_of_the_calls() {
+    let (one, three) = (Served::new(), Served::new());
+    let client = Client::builder()
+        .node(&three.endpoint, 3)
+        .connect(&one.endpoint);
+    let desk = DeskClient::from(client.expect("endpoints"));
+    all_up(&desk);
+    let before = three.server.stats().calls;
+    for n in 0..400 {
+        assert_eq!(desk.add(n, 1), Ok(n + 1));
+    }
+    assert_eq!(three.server.stats().calls - before, 300);
+    assert_eq!(node(desk.client(), &three.endpoint).weight, 3);
+}
+
+#[test]
+fn what_a_full_queue_turns_away_is_picked_again_elsewhere() {
+    let full = Served::at("tcp://127.0.0.1:*", |builder| {
+        builder.workers(1).queue(1).window(64)
+    });
+    let desk = full.client();
+    let held: Vec<_> = (0..2)
+        .map(|_| desk.begin().hold().expect("it begins"))
+        .collect();
+    full.desk.has_begun(1);
+    until("its queue is full", || {
+        full.server.stats().pools[0].queued == 1
+    });
+    let free = Served::new();
+    let both = pool(&[&full, &free]);
+    all_up(&both);
+    for n in 0..20 {
+        assert_eq!(both.add(n, 1), Ok(n + 1));
+    }
+    assert!(both.client().stats().calls.repicked > 0);
+    assert_eq!(free.server.stats().answered, 20);
+    full.desk.open();
+    for held in held {
+        assert_eq!(held.wait(), Ok(false));
+    }
+}
+
+#[test]
+fn a_refusal_names_when_to_try_again_once_the_deadline_is_near() {
+    let peer = ByHand::new("tcp://127.0.0.1:*");
+    let desk = DeskClient::connect(&peer.endpoint).expect("an endpoint");
+    let sum = desk.begin().add(2, 3).expect("it begins");
+    let (who, id, method) = peer.call(4, |_| ());
+    assert_eq!(method, "desk.v1.add");
+    let busy = Status::resource_exhausted("busy").with_retry_after(Duration::from_millis(5));
+    peer.refuse(&who, id, &busy, Ran::No);
+    // It did not run, so it comes again under another number.
+    let (who, again, _) = peer.call(4, |_| ());
+    assert_ne!(id, again);
+    peer.reply(&who, again, &[5]);
+    assert_eq!(sum.wait(), Ok(5));
+    // What ran, or may have, does not.
+    let sum = desk.begin().add(2, 3).expect("it begins");
+    let (who, id, _) = peer.call(4, |_| ());
+    peer.refuse(&who, id, &busy, Ran::Maybe);
+    let error = sum.wait().expect_err("refused");
+    assert_eq!(
+        (error.code(), error.ran()),
+        (Code::ResourceExhausted, Ran::Maybe)
+    );
+    let error = error.rpc().expect("the fabric's");
+    assert_eq!(error.retry_after(), Some(Duration::from_millis(5)));
+}
+
+#[test]
+fn a_draining_node_costs_no_call() {
+    let (leaving, staying) = (Served::new(), Served::new());
+    let desk = pool(&[&leaving, &staying]);
+    all_up(&desk);
+    std::thread::scope(|scope| {
+        let calls: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    for n in 0..200 {
+                        assert_eq!(desk.add(n, 1), Ok(n + 1));
+                    }
+                })
+            })
+            .collect();
+        until("it has been called", || {
+            leaving.server.stats().answered > 20
+        });
+        assert!(leaving.server.stop().is_clean());
+        for calls in calls {
+            calls.join().expect("no call fails");
+        }
+    });
+    let sum = leaving.server.stats().answered + staying.server.stats().answered;
+    assert_eq!(sum, 800);
+}
+
+#[test]
+fn nodes_come_and_go_while_calls_run() {
+    let (first, second) = (Served::new(), Served::new());
+    let desk = first.client();
+    std::thread::scope(|scope| {
+        let calls = scope.spawn(|| {
+            for n in 0..500 {
+                assert_eq!(desk.add(n, 1), Ok(n + 1));
+            }
+        });
+        let client = desk.client();
+        client.add(&second.endpoint, 1).expect("another");
+        let error = client.add(&second.endpoint, 1).expect_err("twice");
+        assert!(error.to_string().contains("each endpoint once"), "{error}");
+        until("it is called", || second.server.stats().answered > 0);
+        assert!(client.remove(&first.endpoint));
+        assert!(!client.remove(&first.endpoint));
+        calls.join().expect("no call fails");
+    });
+    until("it is parted from", || first.server.stats().callers == 0);
+    assert_eq!(desk.client().stats().nodes.len(), 1);
+    assert_eq!(desk.add(2, 3), Ok(5));
+}
+
+#[test]
+fn an_empty_pool_says_so() {
+    let served = Served::new();
+    let desk = served.client();
+    assert_eq!(desk.add(2, 3), Ok(5));
+    assert!(desk.client().remove(&served.endpoint));
+    let error = desk.add(2, 3).expect_err("nobody is left");
+    assert!(error.to_string().contains("the pool is empty"), "{error}");
+}
+
+#[test]
+fn stats_show_the_pickers_and_the_credits_view() {
+    let served = Served::at("tcp://127.0.0.1:*", |builder| builder.name("desk"));
+    let desk = served.client();
+    let held = desk.begin().hold().expect("it begins");
+    served.desk.has_begun(1);
+    assert!(desk.fail(5, "no", false).is_err());
+    let report = node(desk.client(), &served.endpoint);
+    assert_eq!((&*report.name, report.weight), ("desk", 1));
+    assert!(report.credit_calls >= 16 && report.credit_bytes > 0);
+    assert_eq!((report.in_flight, report.sent), (1, 2));
+    assert_eq!((report.answered, report.errors, report.lost), (0, 1, 0));
+    assert!(
+        report.load.is_some_and(|load| load.in_flight >= 1),
+        "{report:?}"
+    );
+    served.desk.open();
+    assert_eq!(held.wait(), Ok(false));
+    let stats = desk.client().stats();
+    assert_eq!((stats.calls.submitted, stats.calls.held), (2, 0));
+    assert!(node(desk.client(), &served.endpoint).latency > Duration::ZERO);
+}
+
+#[test]
+fn a_client_may_have_an_engine_of_its_own() {
+    let served = Served::new();
+    let engine = Engine::new().expect("an engine");
+    let desk = served.client_of(|builder| builder.engine(&engine).name("own"));
+    assert_eq!(desk.add(2, 3), Ok(5));
+    assert_eq!(desk.caller(), Ok("own".to_owned()));
+    let sum = desk.begin().add(2, 3).expect("it begins");
+    let answer = sum.receiver().recv_timeout(PATIENCE).expect("one end");
+    assert_eq!(sum.finish(answer), Ok(5));
+}
