@@ -54,6 +54,8 @@ struct State {
     backlog: VecDeque<Message>,
     backlog_bytes: usize,
     closed: bool,
+    /// The other side has closed: what is told of that comes later.
+    parted: bool,
     /// The other side refused the last message.
     full: bool,
     pushed: u64,
@@ -73,6 +75,7 @@ impl End {
                 backlog: VecDeque::new(),
                 backlog_bytes: 0,
                 closed: false,
+                parted: false,
                 full: false,
                 pushed: 0,
                 pushed_bytes: 0,
@@ -192,6 +195,7 @@ impl End {
             }
         }
         state.peer = Some((owner, pipe));
+        state.parted = false;
     }
 
     /// This side has taken messages out: the other may send more. Not to be called with an inbox
@@ -218,9 +222,16 @@ impl End {
             state.peer.take()
         };
         if let Some((owner, pipe)) = peer {
+            // Who hears that it has gone sees it so, and so does whoever looks before.
+            pipe.part();
             owner.gone(&pipe, &CloseReason::PeerClosed);
             owner.settle();
         }
+    }
+
+    /// The other side has closed.
+    pub(crate) fn part(&self) {
+        self.state.lock().parted = true;
     }
 
     pub(crate) fn has_room(&self) -> bool {
@@ -230,7 +241,8 @@ impl End {
     }
 
     pub(crate) fn is_linked(&self) -> bool {
-        self.state.lock().peer.is_some()
+        let state = self.state.lock();
+        state.peer.is_some() && !state.parted
     }
 
     pub(crate) fn counts(&self) -> OutboxCounts {

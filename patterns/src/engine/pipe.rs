@@ -277,6 +277,13 @@ impl Pipe {
         }
     }
 
+    /// The other side, within the process, has closed.
+    pub(crate) fn part(&self) {
+        if let Route::Inproc(end) = &self.route {
+            end.part();
+        }
+    }
+
     /// Ends the pipe: nothing is taken any more, what is queued is dropped and counted.
     pub(crate) fn close(&self) {
         if self.closed.swap(true, Ordering::AcqRel) {
