@@ -71,7 +71,9 @@ fn over_max_frame_names_the_limit_and_its_option_and_leaves_the_connection() {
         is_served_still(served, desk);
 
         // The answer, too.
-        let error = desk.large(Blob::new(), PART_MAX + 1).expect_err("too large");
+        let error = desk
+            .large(Blob::new(), PART_MAX + 1)
+            .expect_err("too large");
         assert_eq!(
             (error.code(), error.ran()),
             (Code::ResourceExhausted, Ran::Yes)
@@ -419,7 +421,10 @@ fn call_soak() {
         }
         is_served_still(served, desk);
         let report = node(desk.client(), &served.endpoint);
-        assert_eq!((report.answered, report.errors, report.in_flight), (1001, 0, 0));
+        assert_eq!(
+            (report.answered, report.errors, report.in_flight),
+            (1001, 0, 0)
+        );
     });
 }
 
@@ -429,7 +434,9 @@ fn channel_soak() {
         for n in 0..1000 {
             assert_eq!(served.client().add(n, 1), Ok(n + 1), "client {n}");
         }
-        until("all callers have gone", || served.server.stats().callers == 0);
+        until("all callers have gone", || {
+            served.server.stats().callers == 0
+        });
         assert_eq!(served.server.stats().answered, 1000);
     });
 }
