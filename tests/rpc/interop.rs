@@ -181,7 +181,7 @@ fn unknown_method_names_the_nearest() {
     everywhere(|served, desk| {
         let error = call_nothing(desk, "desk.v1.ad");
         assert_eq!((error.code(), error.ran()), (Code::Unimplemented, Ran::No));
-        assert!(error.message().contains("desk.v1.add"), "{error}");
+        assert!(error.message().contains("is add"), "{error}");
         is_served_still(served, desk);
     });
 }
@@ -434,9 +434,10 @@ fn channel_soak() {
         for n in 0..1000 {
             assert_eq!(served.client().add(n, 1), Ok(n + 1), "client {n}");
         }
-        until("all callers have gone", || {
-            served.server.stats().callers == 0
-        });
+        until(
+            "all have gone but the client that is there throughout",
+            || served.server.stats().callers == 1,
+        );
         assert_eq!(served.server.stats().answered, 1000);
     });
 }
