@@ -488,6 +488,12 @@ impl Core {
 
     /// Puts an end into the slot of its call.
     pub(super) fn complete(&self, slot: &Slot, answer: Answer) {
+        if slot.request.flags.has(Flags::ONEWAY) {
+            if let Err(error) = answer.payload() {
+                log::debug!("{} went one way, and: {error}", &*slot.request.path);
+            }
+            return;
+        }
         self.ready.fetch_add(1, Ordering::SeqCst);
         if !slot.complete(answer) {
             self.ready.fetch_sub(1, Ordering::SeqCst);

@@ -1,4 +1,14 @@
 //! Client and server together: what a program that calls sees.
+//!
+//! | file | what |
+//! |---|---|
+//! | `interop.rs` | the names and sizes of gRPC's interop list, over every transport |
+//! | `calls.rs` | typed calls and their answers |
+//! | `desk.rs`, `calculator.rs` | the services |
+//! | `support.rs` | servers, clients, and repliers by hand |
 
 mod calculator;
 mod calls;
+mod desk;
+mod interop;
+mod support;

@@ -17,6 +17,7 @@
 //! | `pace` | what a thread's pace says about holding messages back |
 //! | `patience` | looking before sleeping, where it pays |
 //! | `lead`, `waiter` | the hand-over, free of polling |
+//! | `parking` | where threads sleep, and are woken together |
 //! | `steward` | who looks after things while nobody waits |
 //! | `driver` | one turn of the leader |
 //! | `alone` | the same, where there is a single connection |
@@ -44,6 +45,7 @@ mod loom_tests;
 pub(crate) mod outbox;
 pub(crate) mod owner;
 pub(crate) mod pace;
+pub(crate) mod parking;
 mod patience;
 pub(crate) mod pipe;
 pub(crate) mod poller;

@@ -10,11 +10,14 @@
 mod chosen {
     pub(crate) use parking_lot::{Mutex, MutexGuard};
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+    #[cfg(not(target_os = "linux"))]
     pub(crate) use std::thread::{Thread, current};
 
+    #[cfg(not(target_os = "linux"))]
     use std::time::Instant;
 
     /// Parks this thread until it is unparked, or until the deadline. May return early.
+    #[cfg(not(target_os = "linux"))]
     pub(crate) fn park(deadline: Option<Instant>) {
         match deadline {
             None => std::thread::park(),

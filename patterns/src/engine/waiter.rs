@@ -19,9 +19,8 @@
 use std::fmt;
 use std::time::Instant;
 
-use crate::counters;
-
-use super::sync::{Arc, AtomicU32, Mutex, Ordering, Thread, current, park};
+use super::parking::Spot;
+use super::sync::{Arc, AtomicU32, Mutex, Ordering};
 
 /// There may be something for the thread: a message, room, or the end.
 pub(crate) const READY: u32 = 1;
@@ -41,7 +40,7 @@ pub(crate) trait Alarm: Send + Sync {
 /// One thread's place to wait, for one engine.
 pub(crate) struct Waiter {
     state: AtomicU32,
-    thread: Thread,
+    spot: Spot,
     alarm: Arc<dyn Alarm>,
 }
 
@@ -50,7 +49,7 @@ impl Waiter {
     pub(crate) fn new(alarm: Arc<dyn Alarm>) -> Self {
         Waiter {
             state: AtomicU32::new(0),
-            thread: current(),
+            spot: Spot::new(),
             alarm,
         }
     }
@@ -62,8 +61,7 @@ impl Waiter {
             return;
         }
         if before & PARKED != 0 {
-            counters::system_call();
-            self.thread.unpark();
+            self.spot.wake();
         } else if before & POLLING != 0 {
             self.alarm.ring();
         }
@@ -89,8 +87,7 @@ impl Waiter {
     pub(crate) fn park(&self, deadline: Option<Instant>) {
         let before = self.state.fetch_or(PARKED, Ordering::SeqCst);
         if before & (READY | LEAD | LEAVE) == 0 {
-            counters::system_call();
-            park(deadline);
+            self.spot.sleep(|| self.has(READY | LEAD | LEAVE), deadline);
         }
         self.state.fetch_and(!PARKED, Ordering::SeqCst);
     }
@@ -106,7 +103,7 @@ impl Waiter {
 
 impl fmt::Debug for Waiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Waiter({:?}, {:?})", self.thread.id(), self.state)
+        write!(f, "Waiter({:?})", self.state)
     }
 }
 

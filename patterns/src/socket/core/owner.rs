@@ -12,6 +12,7 @@ use super::{Core, Inbox};
 use crate::engine::conn::{Conn, Origin};
 use crate::engine::inproc::Allowance;
 use crate::engine::owner::{Census, Flow, Owner, Settings, Verdict};
+use crate::engine::parking::gather;
 use crate::engine::pipe::Pipe;
 use crate::event::{CloseReason, Event};
 use crate::message::Message;
@@ -316,9 +317,11 @@ impl Core {
             inbox.received += count;
         }
         let peer = Peer::new(pipe.clone());
-        for message in batch.drain(..) {
-            tap.take(&peer, message);
-        }
+        gather(|| {
+            for message in batch.drain(..) {
+                tap.take(&peer, message);
+            }
+        });
     }
 
     /// Queues messages that came in, and leaves `batch` empty.
