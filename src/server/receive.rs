@@ -92,6 +92,8 @@ impl Receiver {
         }
     }
 
+    /// A function of its own, so that what a call costs here can be counted.
+    #[inline(never)]
     fn receive(&mut self, group: &Group, peer: &Peer, message: Message) {
         let now = Shared::take_time();
         let known = match self.last.take() {
