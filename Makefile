@@ -15,7 +15,7 @@ FUZZ_SECONDS ?= 3600
 
 # Nobody's build but ours has to fail for a lock file that does not fit.
 LOCKED := $(if $(CI),--locked)
-FEATURES := --features bin
+FEATURES := --features bin,signals
 VENV := $(CARGO_TARGET_DIR)/venv
 DEVICES := bl-forwarder bl-queue bl-streamer
 # Where man looks, if the programs' folder is on the PATH.
@@ -34,7 +34,7 @@ check-format:
 	$(CARGO) fmt --all --check
 
 check-lints:
-	$(CARGO) clippy $(LOCKED) --all-targets --features bin,counters -- -D warnings
+	$(CARGO) clippy $(LOCKED) --all-targets --features bin,signals,counters -- -D warnings
 
 check-docs:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --no-deps $(FEATURES)
@@ -63,9 +63,11 @@ second-engine: ## Lints and tests of the feature zeromq: the facts about both en
 	$(CARGO) test $(LOCKED) -p brokerless-patterns --features zeromq --lib second
 	$(CARGO) test $(LOCKED) -p brokerless-patterns --features zeromq --doc zeromq
 
-costs: ## What a message costs: copies, allocations, system calls; instructions, where valgrind is.
+costs: ## What a message and a call cost: copies, allocations, system calls; instructions, where valgrind is.
 	$(CARGO) test $(LOCKED) --release -p brokerless-patterns --features counters --test costs -- --nocapture
 	$(CARGO) test $(LOCKED) --release -p brokerless-patterns --test instructions -- --nocapture
+	$(CARGO) test $(LOCKED) --release -p brokerless --features counters --test costs -- --nocapture
+	$(CARGO) test $(LOCKED) --release -p brokerless --test instructions -- --nocapture
 
 demo: ## Counts the words of real text with three worker processes, one of which dies on the way.
 	$(CARGO) run $(LOCKED) --release $(FEATURES) --bin bl-wordcount -- demo $(ARGS)

@@ -112,7 +112,7 @@ standard input does, so it never outlives the program that started it.
 
 Examples:
   bl-wordcount worker --bind tcp://127.0.0.1:*
-  bl-wordcount worker --bind ipc:///tmp/words --threads 4")]
+  bl-wordcount worker --bind ipc:///tmp/words --threads 4 --window 16")]
 pub(super) struct WorkerArgs {
     /// Endpoint to listen on, such as tcp://127.0.0.1:* or ipc:///tmp/words
     #[arg(long, value_name = "ENDPOINT")]
@@ -122,6 +122,11 @@ pub(super) struct WorkerArgs {
     #[arg(long, value_name = "THREADS", default_value_t = 1,
           value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(super) threads: u32,
+
+    /// Tasks that each caller may have unanswered: 1 to 65536
+    #[arg(long, value_name = "TASKS", default_value_t = 16,
+          value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(super) window: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

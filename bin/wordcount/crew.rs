@@ -41,6 +41,8 @@ struct Process {
 pub(super) struct Worker {
     pub(super) name: char,
     pub(super) weight: u32,
+    /// Tasks that it lets the demo have in flight.
+    pub(super) window: u32,
     pub(super) endpoint: String,
     /// The processes it has been so far.
     pub(super) pids: Vec<u32>,
@@ -56,7 +58,11 @@ pub(super) struct Crew {
 
 impl Crew {
     /// Starts a worker for each weight, and waits until all of them listen.
-    pub(super) fn start(weights: &[u32], transport: Transport) -> Result<Self, Failure> {
+    pub(super) fn start(
+        weights: &[u32],
+        credit: u32,
+        transport: Transport,
+    ) -> Result<Self, Failure> {
         let home = match transport {
             Transport::Ipc => Some(make_home()?),
             Transport::Tcp => None,
@@ -73,6 +79,7 @@ impl Crew {
             crew.workers.push(Worker {
                 name,
                 weight,
+                window: credit * weight,
                 endpoint,
                 pids: Vec::new(),
                 process: None,
@@ -138,6 +145,7 @@ impl Worker {
         let mut child = Command::new(program)
             .args(["worker", "--bind", &self.endpoint])
             .args(["--threads", &self.weight.to_string()])
+            .args(["--window", &self.window.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .process_group(0)

@@ -10,15 +10,14 @@
 use std::thread;
 use std::time::Instant;
 
-use brokerless::patterns::Message;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::args::DemoArgs;
 use super::driver::{Driven, Driver};
 use super::progress::Progress;
 use super::report::Report;
+use super::service::Counts;
 use super::text::{Selection, Task, default_dirs};
-use super::wire::{self, AnswerHead};
 use super::words::Table;
 use super::{Failure, Stop};
 
@@ -51,8 +50,7 @@ pub(super) fn run(args: &DemoArgs, stop: &Stop) -> Result<Report, Failure> {
         let Ok(gathered) = gatherer.join() else {
             return Err(Failure::run("the gathering thread panicked"));
         };
-        // Where gathering failed, that is the reason for whatever failed after it.
-        let (table, ended) = gathered?;
+        let (table, ended) = gathered;
         let mut driven = driven?;
         let elapsed = ended.saturating_duration_since(driven.started);
         driven
@@ -82,23 +80,24 @@ fn check(report: &mut Report, table: &Table, selection: &Selection, stop: &Stop)
 }
 
 /// Adds up the answers until there are no more; tells when the last one was done.
-fn gather(answers: Receiver<(AnswerHead, Message)>) -> Result<(Table, Instant), Failure> {
+fn gather(answers: Receiver<Counts>) -> (Table, Instant) {
     let mut table = Table::default();
     let mut ended = Instant::now();
-    for (head, message) in answers {
-        wire::gather(&head, &message, &mut table)
-            .map_err(|why| Failure::run(format!("process {} sent no answer: {why}", head.pid)))?;
+    for counts in answers {
+        for (word, count) in &counts.words {
+            table.add(word, *count);
+        }
         ended = Instant::now();
     }
-    Ok((table, ended))
+    (table, ended)
 }
 
 fn drive(
     args: &DemoArgs,
     stop: &Stop,
     selection: &Selection,
-    tasks: Receiver<Result<Task, Failure>>,
-    answers: Sender<(AnswerHead, Message)>,
+    tasks: Receiver<Task>,
+    answers: Sender<Counts>,
 ) -> Result<Driven, Failure> {
     let mut driver = Driver::new(args, stop, selection, tasks, answers)?;
     driver.connect()?;

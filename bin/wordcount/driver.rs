@@ -1,9 +1,9 @@
-//! The loop that sends tasks, receives answers, and sees to the workers.
+//! The loop that calls, takes answers, and sees to the workers.
 //!
-//! A task stays in the ledger from its first sending to its first answer, so a worker may vanish
-//! at any moment: when its connection ends, what it had is given to the others. The loop hands
-//! answers on without reading more than their head. Were they to queue up here, the socket would
-//! take as much from every worker, and each would seem as fast as any other.
+//! A task stays in the ledger from its first call to its answer, so a worker may vanish at any
+//! moment: the calls that it had end, and say whether they ran. Those that did not, or may have,
+//! are made again. Which worker takes which task is the client's business: by weight, past those
+//! without credit.
 //!
 //! # Invariants
 //!
@@ -12,28 +12,33 @@
 //! 2. While every worker has credit, tasks are spread exactly by weight. (test
 //!    `tasks_within_the_credit_are_spread_exactly_by_weight`)
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use brokerless::patterns::{Event, Message, Options, RecvError, Server, WeightedDealer};
+use brokerless::client::{Client, NodeReport, NodeState, Pending};
+use brokerless::patterns::Options;
+use brokerless::{CallError, Ran};
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use hdrhistogram::Histogram;
 
 use super::args::DemoArgs;
 use super::crew::Crew;
-use super::ledger::{Answer, Ledger};
+use super::ledger::Ledger;
 use super::progress::Progress;
 use super::report::{Killed, Report};
+use super::service::{Counts, WordCountClient};
 use super::text::{Selection, Task};
-use super::wire::{self, AnswerHead};
 use super::{Failure, Stop};
 
 /// How often the loop looks at what makes no sound: signals, processes, the time.
 const TICK: Duration = Duration::from_millis(20);
+/// How long it waits for one call before it looks at the others.
+const LOOK_TIME: Duration = Duration::from_millis(5);
 /// An answer that takes longer is taken for lost. Connections that die are noticed sooner.
 const TASK_TIME: Duration = Duration::from_secs(10);
 /// The longest round trip that is told from longer ones: an hour.
 const ROUND_TRIP_MAX_US: u64 = 3_600_000_000;
-/// Sendings of one task, before it is taken for the reason that workers die.
+/// Calls for one task, before it is taken for the reason that workers die.
 const SENDINGS_MAX: u32 = 10;
 /// Workers that may die of themselves and are started again.
 const RESTARTS_MAX: u32 = 5;
@@ -68,22 +73,27 @@ pub(super) struct Driven {
     pub(super) started: Instant,
 }
 
-/// The socket, the workers, and what is under way between them.
+/// A call in flight.
+struct Flight {
+    task: u64,
+    pending: Pending<Counts>,
+}
+
+/// The client, the workers, and what is under way between them.
 pub(super) struct Driver<'a> {
     stop: &'a Stop,
     progress: Progress,
-    tasks: Receiver<Result<Task, Failure>>,
+    tasks: Receiver<Task>,
     /// Whether the last task has been cut.
     cut_all: bool,
-    /// A task that nobody could take yet.
-    held: Option<Task>,
-    // The socket goes before the workers: so none of them is waited for in vain.
-    pool: WeightedDealer,
-    monitor: Receiver<Event>,
-    servers: Vec<Server>,
+    // Calls and client go before the workers: so none of them is waited for in vain.
+    flights: VecDeque<Flight>,
+    /// Calls to have in flight: what all workers together take.
+    flights_max: usize,
+    client: WordCountClient,
     crew: Crew,
     ledger: Ledger,
-    answers: Sender<(AnswerHead, Message)>,
+    answers: Sender<Counts>,
     round_trips: Histogram<u64>,
     report: Report,
     started: Instant,
@@ -99,25 +109,26 @@ impl<'a> Driver<'a> {
         args: &DemoArgs,
         stop: &'a Stop,
         selection: &Selection,
-        tasks: Receiver<Result<Task, Failure>>,
-        answers: Sender<(AnswerHead, Message)>,
+        tasks: Receiver<Task>,
+        answers: Sender<Counts>,
     ) -> Result<Self, Failure> {
-        let socket = |error: brokerless::patterns::Error| Failure::run(error.to_string());
         let weights = &args.workers.0;
-        let crew = Crew::start(weights, args.transport)?;
-        // What is left for a dead worker at the end is of no use to anybody.
+        let crew = Crew::start(weights, args.credit, args.transport)?;
         let options = Options::new()
-            .linger(Some(Duration::ZERO))
             .reconnect_interval(Duration::from_millis(20))
             .reconnect_interval_max(Duration::from_millis(100));
-        let pool = WeightedDealer::with(options).map_err(socket)?;
-        let monitor = pool.monitor();
-        let mut servers = Vec::new();
+        let mut client = Client::builder()
+            .name("bl-wordcount demo")
+            .timeout(TASK_TIME)
+            .wait_for_ready(true)
+            .options(options);
         for worker in &crew.workers {
-            let server = pool.add(&worker.endpoint, worker.weight).map_err(socket)?;
-            pool.set_credit(&server, Some(args.credit * worker.weight));
-            servers.push(server);
+            client = client.node(&worker.endpoint, worker.weight);
         }
+        let client = client.connect([""; 0]);
+        let client = client.map_err(|error| Failure::run(error.to_string()))?;
+        let flights_max = crew.workers.iter().map(|worker| worker.window as usize);
+        let flights_max = flights_max.sum();
         let report = Report::new(args, selection);
         let victim = (0..weights.len()).rev().max_by_key(|&index| weights[index]);
         let round_trips = Histogram::new_with_bounds(1, ROUND_TRIP_MAX_US, 3);
@@ -126,10 +137,9 @@ impl<'a> Driver<'a> {
             progress: Progress::new(report.bytes_in_all),
             tasks,
             cut_all: false,
-            held: None,
-            pool,
-            monitor,
-            servers,
+            flights: VecDeque::new(),
+            flights_max,
+            client: client.into(),
             crew,
             ledger: Ledger::default(),
             answers,
@@ -160,185 +170,181 @@ impl<'a> Driver<'a> {
         format!("workers: {}", workers.collect::<Vec<_>>().join(", "))
     }
 
+    /// How the client sees a worker.
+    fn node(&self, worker: usize) -> Option<NodeReport> {
+        let endpoint = &self.crew.workers.get(worker)?.endpoint;
+        let mut nodes = self.client.client().stats().nodes.into_iter();
+        nodes.find(|node| node.endpoint == *endpoint)
+    }
+
     /// Waits until all workers are connected, so that the first tasks are spread by weight too.
     pub(super) fn connect(&mut self) -> Result<(), Failure> {
         let deadline = Instant::now() + CONNECT_TIME;
         while !self.stop.is_set() {
-            let servers = self.pool.servers();
-            let Some(missing) = servers.iter().find(|server| !server.connected) else {
+            let stats = self.client.client().stats();
+            let away = |node: &&NodeReport| node.state != NodeState::Up;
+            let Some(missing) = stats.nodes.iter().find(away) else {
                 return Ok(());
             };
             if Instant::now() >= deadline {
                 return Err(Failure::run(format!(
-                    "no connection to the worker at {} within {CONNECT_TIME:?}",
-                    missing.server.endpoint()
+                    "no connection to the worker at {} within {CONNECT_TIME:?}: {}",
+                    missing.endpoint, missing.last_error
                 )));
             }
-            if let Ok(event) = self.monitor.recv_timeout(TICK) {
-                self.heed(&event)?;
-            }
+            std::thread::sleep(Duration::from_millis(1));
         }
         Ok(())
     }
 
-    /// Sends and receives until every task has its answer.
+    /// Calls until every task has its answer.
     pub(super) fn drive(&mut self) -> Result<(), Failure> {
         self.note(&self.roll_call());
         self.started = Instant::now();
         while !self.stop.is_set() {
-            while let Ok(event) = self.monitor.try_recv() {
-                self.heed(&event)?;
-            }
-            self.send_some()?;
-            if self.cut_all && self.held.is_none() && self.ledger.is_settled() {
+            self.call_some()?;
+            if self.cut_all && self.flights.is_empty() && self.ledger.is_settled() {
                 return Ok(());
             }
             self.steer()?;
-            match self.pool.recv_timeout(TICK) {
-                Ok((server, message)) => self.take(&server, message)?,
-                Err(RecvError::Timeout) => {}
-                Err(error) => return Err(Failure::run(error.to_string())),
-            }
+            self.take_some()?;
             self.look_around()?;
         }
         self.note("interrupted: the workers are being stopped");
         Ok(())
     }
 
-    /// Sends tasks for as long as somebody can take one.
-    fn send_some(&mut self) -> Result<(), Failure> {
-        while let Some(task) = self.next_task()? {
-            match self.pool.try_send(task.message.clone()) {
-                Ok(server) => {
-                    let Some(worker) = self.index(&server) else {
-                        continue; // no server is ever taken out
-                    };
-                    if self.ledger.sent(&task, worker, Instant::now()) > SENDINGS_MAX {
-                        return Err(Failure::run(format!(
-                            "task {} of {} bytes was sent {SENDINGS_MAX} times without an \
-                             answer; RUST_LOG=info tells why",
-                            task.id, task.bytes
-                        )));
-                    }
-                }
-                Err(refused) if refused.is_full() => {
-                    self.held = Some(task);
-                    return Ok(());
-                }
-                Err(refused) => return Err(Failure::run(refused.to_string())),
-            }
-        }
-        Ok(())
-    }
-
-    fn next_task(&mut self) -> Result<Option<Task>, Failure> {
-        if let Some(held) = self.held.take()
-            && !self.ledger.is_done(held.id)
-        {
-            return Ok(Some(held));
-        }
-        if let Some(again) = self.ledger.again() {
-            return Ok(Some(again));
-        }
-        if self.cut_all {
-            return Ok(None);
-        }
-        match self.tasks.try_recv() {
-            Ok(task) => task.map(Some),
-            Err(TryRecvError::Empty) => Ok(None),
-            Err(TryRecvError::Disconnected) => {
-                self.cut_all = true;
-                Ok(None)
-            }
-        }
-    }
-
-    /// Takes an answer.
-    fn take(&mut self, server: &Server, message: Message) -> Result<(), Failure> {
-        let Some(worker) = self.index(server) else {
-            return Ok(());
-        };
-        let name = self.crew.workers[worker].name;
-        let head = match wire::read_answer(&message) {
-            Ok(head) => head,
-            Err(why) => {
-                log::warn!("worker {name} sent no answer: {why}");
+    /// Begins calls for as long as there is a task, and room for it.
+    fn call_some(&mut self) -> Result<(), Failure> {
+        while self.flights.len() < self.flights_max {
+            let Some(task) = self.next_task() else {
                 return Ok(());
-            }
-        };
-        if let Some(why) = &head.refused {
-            return Err(Failure::run(format!(
-                "worker {name} refuses task {}: {why}",
-                head.task
-            )));
-        }
-        match self.ledger.answered(head.task, Instant::now()) {
-            Answer::First { bytes, round_trip } => {
-                let micros = u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX);
-                self.round_trips.saturating_record(micros);
-                self.report.credit(worker, head.pid, bytes);
-                let (report, started) = (&self.report, self.started);
-                self.progress
-                    .at(report.bytes, || report.line(started.elapsed()));
-                if self.answers.send((head, message)).is_err() {
-                    return Err(Failure::run("the answers are no longer gathered"));
-                }
-            }
-            Answer::Twice => log::debug!("worker {name} answered task {} again", head.task),
-            Answer::Unasked => log::warn!("worker {name} answered a task that was never sent"),
-        }
-        Ok(())
-    }
-
-    /// Heeds what happened to a connection.
-    fn heed(&mut self, event: &Event) -> Result<(), Failure> {
-        log::info!("{event:?}");
-        match event {
-            Event::Disconnected { peer, reason, .. } => {
-                if let Some(worker) = self.index_of_peer(*peer) {
-                    self.give_up_on(worker, &reason.to_string());
-                }
-            }
-            Event::Connected { peer, .. } => {
-                if let Fate::Starting(since) = self.fate
-                    && self.index_of_peer(*peer) == Some(self.victim)
-                {
-                    self.fate = Fate::Back;
-                    let down = since.elapsed();
-                    let name = self.crew.workers[self.victim].name;
-                    self.note(&format!("{name} is back after {:.2} s", down.as_secs_f64()));
-                    if let Some(killed) = &mut self.report.killed {
-                        killed.down_seconds = Some(down.as_secs_f64());
-                    }
-                }
-            }
-            Event::GivenUp { endpoint } => {
+            };
+            if self.ledger.sent(&task, Instant::now()) > SENDINGS_MAX {
                 return Err(Failure::run(format!(
-                    "what listens at {endpoint} refuses to talk to a DEALER; RUST_LOG=info tells why"
+                    "task {} of {} bytes was called {SENDINGS_MAX} times and got no answer; \
+                     RUST_LOG=info tells why",
+                    task.id, task.bytes
                 )));
             }
-            _ => {}
+            match self.client.begin().count(task.pieces) {
+                Ok(pending) => self.flights.push_back(Flight {
+                    task: task.id,
+                    pending,
+                }),
+                Err(error) => {
+                    self.failed(task.id, &error)?;
+                    return Ok(());
+                }
+            }
         }
         Ok(())
     }
 
-    /// What a worker has not answered goes to the others.
-    fn give_up_on(&mut self, worker: usize, reason: &str) {
-        let stranded = self.ledger.lost(worker);
-        self.pool.forgive(&self.servers[worker]);
-        self.report.stranded(worker, stranded as u64);
-        let name = self.crew.workers[worker].name;
-        self.note(&format!(
-            "{name} is lost, {stranded} tasks are given out again: {reason}"
-        ));
+    fn next_task(&mut self) -> Option<Task> {
+        if let Some(again) = self.ledger.again() {
+            return Some(again);
+        }
+        if self.cut_all {
+            return None;
+        }
+        match self.tasks.try_recv() {
+            Ok(task) => Some(task),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => {
+                self.cut_all = true;
+                None
+            }
+        }
+    }
+
+    /// Waits for the oldest call, and takes the ends of all that have ended by then.
+    fn take_some(&mut self) -> Result<(), Failure> {
+        let mut lost = vec![0; self.crew.workers.len()];
+        let mut reason = String::new();
+        let mut patience = LOOK_TIME;
+        if self.flights.is_empty() {
+            // The next task is still being cut.
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        for _ in 0..self.flights.len() {
+            let Some(mut flight) = self.flights.pop_front() else {
+                break;
+            };
+            let end = flight.pending.wait_timeout(patience);
+            patience = Duration::ZERO;
+            match end {
+                // One that is stuck goes behind the others.
+                None => self.flights.push_back(flight),
+                Some(Ok(counts)) => self.answered(flight.task, counts)?,
+                Some(Err(error)) => {
+                    if let Some(worker) = self.failed(flight.task, &error)? {
+                        lost[worker] += 1;
+                        reason = error.to_string();
+                    }
+                }
+            }
+        }
+        for (worker, lost) in lost.into_iter().enumerate().filter(|(_, lost)| *lost > 0) {
+            self.report.stranded(worker, lost);
+            let name = self.crew.workers[worker].name;
+            self.note(&format!(
+                "{name} is lost, {lost} tasks are given out again: {reason}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// A call has been answered.
+    fn answered(&mut self, task: u64, counts: Counts) -> Result<(), Failure> {
+        let workers = &mut self.crew.workers.iter();
+        let worker = workers.position(|worker| worker.pids.contains(&counts.pid));
+        let Some(worker) = worker else {
+            return Err(Failure::run(format!(
+                "process {} has answered, and is no worker",
+                counts.pid
+            )));
+        };
+        let Some(done) = self.ledger.answered(task, Instant::now()) else {
+            return Err(Failure::run(format!("task {task} was answered twice")));
+        };
+        let micros = u64::try_from(done.round_trip.as_micros()).unwrap_or(u64::MAX);
+        self.round_trips.saturating_record(micros);
+        self.report.credit(worker, counts.pid, done.bytes);
+        let (report, started) = (&self.report, self.started);
+        self.progress
+            .at(report.bytes, || report.line(started.elapsed()));
+        if self.answers.send(counts).is_err() {
+            return Err(Failure::run("the answers are no longer gathered"));
+        }
+        Ok(())
+    }
+
+    /// A call has failed: its task is called again, unless the worker has said no. Gives the
+    /// worker that may have run it.
+    fn failed(&mut self, task: u64, error: &CallError) -> Result<Option<usize>, Failure> {
+        log::info!("task {task}: {error}");
+        if !self.ledger.failed(task, error.ran()) {
+            return Err(Failure::run(format!("task {task} is refused: {error}")));
+        }
+        let at = error.rpc().and_then(|error| error.node());
+        let mut workers = self.crew.workers.iter();
+        let worker = workers.position(|worker| Some(&*worker.endpoint) == at);
+        Ok(worker.filter(|_| error.ran() == Ran::Maybe))
     }
 
     /// Kills the heaviest worker when the time has come, and brings it back.
     fn steer(&mut self) -> Result<(), Failure> {
+        if matches!(self.fate, Fate::Spared | Fate::Back) {
+            return Ok(());
+        }
         let part = self.report.bytes as f64 / self.report.bytes_in_all.max(1) as f64;
+        let node = self.node(self.victim);
+        let in_flight = node.as_ref().map_or(0, |node| node.in_flight);
+        let alone = self.crew.workers.len() == 1;
         let victim = &mut self.crew.workers[self.victim];
         match self.fate {
-            Fate::Ahead if part >= KILL_AT && self.ledger.outstanding(self.victim) > 0 => {
+            Fate::Ahead if part >= KILL_AT && in_flight > 0 => {
                 let name = victim.name;
                 if let Some(pid) = victim.kill() {
                     self.fate = Fate::Down(Instant::now());
@@ -346,18 +352,30 @@ impl<'a> Driver<'a> {
                     self.note(&format!("{name} (pid {pid}) is killed"));
                 }
             }
-            Fate::Down(since)
-                if part >= BACK_AT || self.servers.len() == 1 || since.elapsed() >= DOWN_TIME =>
-            {
+            Fate::Down(since) if part >= BACK_AT || alone || since.elapsed() >= DOWN_TIME => {
                 victim.start()?;
                 self.fate = Fate::Starting(since);
+            }
+            Fate::Starting(since) => {
+                let pid = victim.pids.last().copied().unwrap_or_default().to_string();
+                // It tells its name when it is connected.
+                let back = |node: NodeReport| node.state == NodeState::Up && node.name == pid;
+                if node.is_some_and(back) {
+                    let name = victim.name;
+                    let down = since.elapsed().as_secs_f64();
+                    self.fate = Fate::Back;
+                    if let Some(killed) = &mut self.report.killed {
+                        killed.down_seconds = Some(down);
+                    }
+                    self.note(&format!("{name} is back after {down:.2} s"));
+                }
             }
             _ => {}
         }
         Ok(())
     }
 
-    /// Looks for workers that died of themselves, and for answers that do not come.
+    /// Looks for workers that died of themselves.
     fn look_around(&mut self) -> Result<(), Failure> {
         if self.last_look.elapsed() < TICK {
             return Ok(());
@@ -378,34 +396,25 @@ impl<'a> Driver<'a> {
             self.note(&format!("{name} ended ({how}), and is started again"));
             self.crew.workers[worker].start()?;
         }
-        for worker in self.ledger.overdue(Instant::now(), TASK_TIME) {
-            self.give_up_on(worker, &format!("no answer for {TASK_TIME:?}"));
-        }
         Ok(())
     }
 
     /// Stops the workers; tells what was done.
     pub(super) fn finish(mut self) -> Driven {
-        log::info!("{:?}", self.pool.stats());
+        let stats = self.client.client().stats();
+        log::info!("{stats:?}");
         self.report.interrupted = self.stop.is_set();
         for (worker, tally) in self.crew.workers.iter().zip(&mut self.report.workers) {
             tally.pids.clone_from(&worker.pids);
         }
         self.report.tasks = self.ledger.done();
-        self.report.sent_again = self.ledger.sent_again();
-        self.report.answered_twice = self.ledger.twice();
+        self.report.sent_again_maybe = self.ledger.may_have_run();
+        self.report.sent_again_no = self.ledger.not_run();
+        self.report.answered_late = stats.calls.late;
         Driven {
             report: self.report,
             round_trips: self.round_trips,
             started: self.started,
         }
-    }
-
-    fn index(&self, server: &Server) -> Option<usize> {
-        self.servers.iter().position(|known| known == server)
-    }
-
-    fn index_of_peer(&self, peer: u64) -> Option<usize> {
-        self.index(&self.pool.server(peer)?)
     }
 }

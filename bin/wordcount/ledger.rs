@@ -1,150 +1,97 @@
-//! Which task is where, and whether its answer has come. No I/O, no clock.
+//! Which task has been sent how often, and whether its answer has come. No I/O, no clock.
 //!
 //! ```text
-//! sent(worker) --> open at worker --answered--> done, once
-//!                    |       ^
-//!   lost / overdue   v       | sent again
-//!                  waiting --+
+//! sent --> open --answered--> done, once
+//!          |  ^
+//!   failed v  | sent again
+//!         waiting
 //! ```
 //!
 //! # Invariants
 //!
-//! 1. Of all answers to a task exactly the first counts. (test
-//!    `only_the_first_answer_to_a_task_counts`)
-//! 2. A task that has been sent is done, open at a worker, waiting, or in the hands of the one
-//!    who took it from [`Ledger::again`]. (test `what_a_lost_worker_had_is_given_out_again`)
+//! 1. A task that has been sent is done, open, waiting, or in the hands of the one who took it
+//!    from [`Ledger::again`]. (test `what_failed_is_given_out_again_and_counted_by_why`)
+//! 2. A task is done once. (test `a_task_is_answered_once`)
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use brokerless::Ran;
+
 use super::text::Task;
 
-/// What an answer means.
+/// A task that is done.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Answer {
-    /// The first one to this task.
-    First {
-        /// Text of the task.
-        bytes: u64,
-        /// From the first sending to now.
-        round_trip: Duration,
-    },
-    /// The task had been given out again, and another was faster.
-    Twice,
-    /// Nobody asked.
-    Unasked,
+pub(super) struct Done {
+    /// Its text.
+    pub(super) bytes: u64,
+    /// From the first sending to now.
+    pub(super) round_trip: Duration,
 }
 
 #[derive(Debug)]
 struct Open {
     task: Task,
-    /// Where it is; none while it waits to be sent again.
-    worker: Option<usize>,
     first: Instant,
-    last: Instant,
     sendings: u32,
 }
 
-/// The tasks that have been sent and not yet answered.
+/// The tasks that have been sent and not yet answered, and what became of the others.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     open: HashMap<u64, Open>,
     waiting: VecDeque<u64>,
-    /// Tasks sent so far have numbers below this.
-    next: u64,
     done: u64,
-    twice: u64,
-    again: u64,
+    may_have_run: u64,
+    not_run: u64,
 }
 
 impl Ledger {
-    /// A task has gone to a worker; gives the number of times that this one has now been sent.
-    pub(super) fn sent(&mut self, task: &Task, worker: usize, now: Instant) -> u32 {
-        self.next = self.next.max(task.id + 1);
+    /// A call for this task is being made; gives how often that has now been done.
+    pub(super) fn sent(&mut self, task: &Task, now: Instant) -> u32 {
         let open = self.open.entry(task.id).or_insert_with(|| Open {
             task: task.clone(),
-            worker: None,
             first: now,
-            last: now,
             sendings: 0,
         });
-        open.worker = Some(worker);
-        open.last = now;
         open.sendings += 1;
-        self.again += u64::from(open.sendings > 1);
         open.sendings
     }
 
-    /// An answer has come.
-    pub(super) fn answered(&mut self, task: u64, now: Instant) -> Answer {
-        match self.open.remove(&task) {
-            Some(open) => {
-                self.done += 1;
-                Answer::First {
-                    bytes: open.task.bytes,
-                    round_trip: now.saturating_duration_since(open.first),
-                }
-            }
-            None if task < self.next => {
-                self.twice += 1;
-                Answer::Twice
-            }
-            None => Answer::Unasked,
-        }
+    /// The answer has come; none if it has before, or nobody asked.
+    pub(super) fn answered(&mut self, task: u64, now: Instant) -> Option<Done> {
+        let open = self.open.remove(&task)?;
+        self.done += 1;
+        Some(Done {
+            bytes: open.task.bytes,
+            round_trip: now.saturating_duration_since(open.first),
+        })
     }
 
-    /// A worker has gone: what it had waits to be sent again. Gives how many tasks that is.
-    pub(super) fn lost(&mut self, worker: usize) -> usize {
-        let mut tasks: Vec<u64> = self.at(worker).collect();
-        tasks.sort_unstable();
-        for task in &tasks {
-            if let Some(open) = self.open.get_mut(task) {
-                open.worker = None;
-            }
+    /// The call has failed, and the task waits to be sent again. False if it may not be: the
+    /// worker has said no.
+    pub(super) fn failed(&mut self, task: u64, ran: Ran) -> bool {
+        let count = match ran {
+            Ran::No => &mut self.not_run,
+            // To count again what may have been counted does no harm.
+            Ran::Maybe => &mut self.may_have_run,
+            Ran::Yes => return false,
+        };
+        if self.open.contains_key(&task) {
+            *count += 1;
+            self.waiting.push_back(task);
         }
-        self.waiting.extend(&tasks);
-        tasks.len()
-    }
-
-    /// The workers that have a task for longer than `most`.
-    pub(super) fn overdue(&self, now: Instant, most: Duration) -> Vec<usize> {
-        let late = |open: &&Open| now.saturating_duration_since(open.last) > most;
-        let mut workers: Vec<usize> = self
-            .open
-            .values()
-            .filter(late)
-            .filter_map(|open| open.worker)
-            .collect();
-        workers.sort_unstable();
-        workers.dedup();
-        workers
+        true
     }
 
     /// A task to send again.
     pub(super) fn again(&mut self) -> Option<Task> {
         while let Some(task) = self.waiting.pop_front() {
-            // It may have been answered after all.
             if let Some(open) = self.open.get(&task) {
                 return Some(open.task.clone());
             }
         }
         None
-    }
-
-    /// Whether an answer has come, so that the task need not be sent again.
-    pub(super) fn is_done(&self, task: u64) -> bool {
-        task < self.next && !self.open.contains_key(&task)
-    }
-
-    /// Tasks that this worker has.
-    pub(super) fn outstanding(&self, worker: usize) -> usize {
-        self.at(worker).count()
-    }
-
-    fn at(&self, worker: usize) -> impl Iterator<Item = u64> {
-        let open = self.open.values();
-        open.filter(move |open| open.worker == Some(worker))
-            .map(|open| open.task.id)
     }
 
     /// Whether every task sent has its answer.
@@ -157,14 +104,14 @@ impl Ledger {
         self.done
     }
 
-    /// Answers that came a second time.
-    pub(super) fn twice(&self) -> u64 {
-        self.twice
+    /// Calls that failed although they may have run.
+    pub(super) fn may_have_run(&self) -> u64 {
+        self.may_have_run
     }
 
-    /// Sendings beyond the first of a task.
-    pub(super) fn sent_again(&self) -> u64 {
-        self.again
+    /// Calls that failed and had not run.
+    pub(super) fn not_run(&self) -> u64 {
+        self.not_run
     }
 }
 
@@ -176,66 +123,56 @@ mod tests {
         Task {
             id,
             bytes: 10,
-            message: "text".into(),
+            pieces: Vec::new(),
         }
     }
 
-    fn with(workers: &[usize], now: Instant) -> Ledger {
+    fn with(tasks: u64, now: Instant) -> Ledger {
         let mut ledger = Ledger::default();
-        for (id, &worker) in workers.iter().enumerate() {
-            assert_eq!(ledger.sent(&task(id as u64), worker, now), 1);
+        for id in 0..tasks {
+            assert_eq!(ledger.sent(&task(id), now), 1);
         }
         ledger
     }
 
     #[test]
-    fn only_the_first_answer_to_a_task_counts() {
+    fn a_task_is_answered_once() {
         let now = Instant::now();
-        let mut ledger = with(&[0, 1], now);
-        let later = now + Duration::from_millis(3);
-        let first = Answer::First {
+        let mut ledger = with(2, now);
+        let done = Done {
             bytes: 10,
             round_trip: Duration::from_millis(3),
         };
-        assert_eq!(ledger.answered(1, later), first);
-        assert_eq!(ledger.answered(1, later), Answer::Twice);
-        assert_eq!(ledger.answered(2, later), Answer::Unasked);
+        let later = now + Duration::from_millis(3);
+        assert_eq!(ledger.answered(1, later).as_ref(), Some(&done));
+        assert_eq!(ledger.answered(1, later), None);
+        assert_eq!(ledger.answered(2, later), None);
         assert!(!ledger.is_settled());
-        assert_eq!(ledger.answered(0, later), first);
-        assert!(ledger.is_settled() && ledger.is_done(0) && !ledger.is_done(2));
-        assert_eq!((ledger.done(), ledger.twice()), (2, 1));
+        assert_eq!(ledger.answered(0, later), Some(done));
+        assert!(ledger.is_settled());
+        assert_eq!(ledger.done(), 2);
     }
 
     #[test]
-    fn what_a_lost_worker_had_is_given_out_again() {
+    fn what_failed_is_given_out_again_and_counted_by_why() {
         let now = Instant::now();
-        let mut ledger = with(&[0, 1, 0, 0], now);
-        assert_eq!(ledger.outstanding(0), 3);
-        assert_eq!(ledger.lost(0), 3);
-        assert_eq!(ledger.lost(0), 0, "only once");
-        assert_eq!(ledger.outstanding(0), 0);
-
-        // One of them was answered before the worker went, and is not sent again.
-        assert!(matches!(ledger.answered(2, now), Answer::First { .. }));
+        let mut ledger = with(4, now);
+        assert!(ledger.failed(0, Ran::Maybe));
+        assert!(ledger.failed(2, Ran::No));
+        assert!(ledger.failed(3, Ran::Maybe));
+        assert!(!ledger.failed(1, Ran::Yes), "the worker has said no");
         let again: Vec<u64> = std::iter::from_fn(|| ledger.again().map(|task| task.id)).collect();
-        assert_eq!(again, [0, 3]);
+        assert_eq!(again, [0, 2, 3]);
+        assert_eq!((ledger.may_have_run(), ledger.not_run()), (2, 1));
 
         let later = now + Duration::from_secs(1);
-        assert_eq!(ledger.sent(&task(0), 1, later), 2);
-        let Answer::First { round_trip, .. } = ledger.answered(0, later) else {
-            panic!("the first answer");
-        };
-        assert_eq!(round_trip, Duration::from_secs(1), "from the first sending");
-        assert_eq!(ledger.sent_again(), 1);
-    }
-
-    #[test]
-    fn a_task_is_overdue_from_its_last_sending() {
-        let now = Instant::now();
-        let most = Duration::from_secs(1);
-        let mut ledger = with(&[4, 5], now);
-        assert!(ledger.overdue(now + most, most).is_empty());
-        ledger.sent(&task(0), 4, now + most);
-        assert_eq!(ledger.overdue(now + most * 2, most), [5]);
+        assert_eq!(ledger.sent(&task(0), later), 2);
+        let done = ledger.answered(0, later).expect("it is open");
+        assert_eq!(
+            done.round_trip,
+            Duration::from_secs(1),
+            "from the first sending"
+        );
+        assert!(!ledger.is_settled());
     }
 }

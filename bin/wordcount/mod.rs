@@ -2,9 +2,9 @@
 //! answers are gathered into one table.
 //!
 //! ```text
-//! text --tasks--> demo --WeightedDealer--> worker (Router), a process each
+//! text --tasks--> demo --WordCountClient--> worker (Server), a process each
 //!                  | ^                        |
-//!           ledger + +-------- answers -------+
+//!           ledger + +-------- counts --------+
 //! ```
 //!
 //! | room | what |
@@ -12,11 +12,11 @@
 //! | `args` | the command line |
 //! | `text` | finds files that are text, cuts them into tasks |
 //! | `words` | what a word is; the table of counts |
-//! | `wire` | the messages |
-//! | `ledger` | which task is where; no I/O |
+//! | `service` | what a worker serves and the demo calls |
+//! | `ledger` | which task was sent how often; no I/O |
 //! | `crew` | the worker processes |
 //! | `worker` | what runs in one of them |
-//! | `driver` | the loop that sends, receives and sees to the workers |
+//! | `driver` | the loop that calls and sees to the workers |
 //! | `demo` | all of it together, and the check |
 //! | `progress`, `report` | what a user sees while it runs, and at the end |
 
@@ -29,10 +29,10 @@ mod failure;
 mod ledger;
 mod progress;
 mod report;
+mod service;
 #[path = "../common/size.rs"]
 mod size;
 mod text;
-mod wire;
 mod words;
 mod worker;
 

@@ -18,7 +18,7 @@ use super::{Failure, INTERRUPTED, Stop};
 pub(super) struct Tally {
     pub(super) name: char,
     pub(super) weight: u32,
-    /// Tasks that it answered first.
+    /// Tasks that it answered.
     pub(super) tasks: u64,
     /// Their text.
     pub(super) bytes: u64,
@@ -28,7 +28,7 @@ pub(super) struct Tally {
     pub(super) share_by_weight: f64,
     /// The processes it has been.
     pub(super) pids: Vec<u32>,
-    /// Tasks that each of them answered first.
+    /// Tasks that each of them answered.
     pub(super) tasks_by_pid: BTreeMap<u32, u64>,
 }
 
@@ -57,7 +57,7 @@ impl Killed {
     }
 }
 
-/// Times in milliseconds from a task's first sending to its first answer.
+/// Times in milliseconds from a task's first sending to its answer.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct RoundTrip {
     pub(super) p50: f64,
@@ -99,8 +99,12 @@ pub(super) struct Report {
     pub(super) single_thread: Option<SingleThread>,
     pub(super) workers: Vec<Tally>,
     pub(super) killed: Option<Killed>,
-    pub(super) sent_again: u64,
-    pub(super) answered_twice: u64,
+    /// Tasks called again because the first call may have run: it is lost, or late.
+    pub(super) sent_again_maybe: u64,
+    /// Tasks called again because the first call had not run.
+    pub(super) sent_again_no: u64,
+    /// Answers that came after their call had been given up.
+    pub(super) answered_late: u64,
     pub(super) top: Vec<(String, u64)>,
 }
 
@@ -159,8 +163,9 @@ impl Report {
             single_thread: None,
             workers: workers.collect(),
             killed: None,
-            sent_again: 0,
-            answered_twice: 0,
+            sent_again_maybe: 0,
+            sent_again_no: 0,
+            answered_late: 0,
             top: Vec::new(),
         }
     }
@@ -174,7 +179,7 @@ impl Report {
         }
     }
 
-    /// A worker was the first to answer a task.
+    /// A worker has answered a task.
     pub(super) fn credit(&mut self, worker: usize, pid: u32, bytes: u64) {
         let tally = &mut self.workers[worker];
         tally.tasks += 1;
@@ -323,8 +328,9 @@ impl fmt::Display for Report {
         }
         writeln!(
             f,
-            "given again  {} tasks; {} answers came twice and were passed over",
-            self.sent_again, self.answered_twice
+            "called again {} tasks that may have been counted, {} that had not; {} answers came too \
+             late",
+            self.sent_again_maybe, self.sent_again_no, self.answered_late
         )?;
         writeln!(
             f,

@@ -16,11 +16,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use brokerless::Blob;
 use brokerless::patterns::Frame;
 use crossbeam_channel::Sender;
 
 use super::words::{Table, is_word};
-use super::{Failure, Stop, wire};
+use super::{Failure, Stop};
 
 /// A larger file is left out: it may be a single piece, and a frame has a limit.
 const FILE_BYTES_MAX: u64 = 32 << 20;
@@ -32,7 +33,8 @@ const PIECES_MAX: usize = 256;
 pub(super) struct Task {
     pub(super) id: u64,
     pub(super) bytes: u64,
-    pub(super) message: brokerless::patterns::Message,
+    /// Slices of the files.
+    pub(super) pieces: Vec<Blob>,
 }
 
 /// The text to count.
@@ -158,12 +160,7 @@ impl Selection {
 
     /// Sends everything as tasks of about `task_bytes`, `passes` times over, until nobody takes
     /// them any more.
-    pub(super) fn send_tasks(
-        &self,
-        task_bytes: usize,
-        passes: u32,
-        tasks: &Sender<Result<Task, Failure>>,
-    ) {
+    pub(super) fn send_tasks(&self, task_bytes: usize, passes: u32, tasks: &Sender<Task>) {
         let mut cutter = Cutter::new(task_bytes);
         for _ in 0..passes {
             for file in &self.files {
@@ -215,7 +212,7 @@ fn read(path: &Path) -> io::Result<Option<String>> {
 struct Cutter {
     task_bytes: usize,
     next_id: u64,
-    pieces: Vec<Frame>,
+    pieces: Vec<Blob>,
     bytes: usize,
 }
 
@@ -230,7 +227,7 @@ impl Cutter {
     }
 
     /// Takes a file; gives the tasks that are full.
-    fn add(&mut self, file: &Frame) -> Vec<Result<Task, Failure>> {
+    fn add(&mut self, file: &Frame) -> Vec<Task> {
         let text = text(file);
         let mut full = Vec::new();
         let mut from = 0;
@@ -238,7 +235,7 @@ impl Cutter {
         while from < text.len() {
             let to = from + cut(&text[from..], room.max(1));
             room = self.task_bytes;
-            self.pieces.push(file.slice(from..to));
+            self.pieces.push(file.slice(from..to).into());
             self.bytes += to - from;
             let is_cut = to < text.len(); // what was left of the task was too small for more
             if is_cut || self.bytes >= self.task_bytes || self.pieces.len() >= PIECES_MAX {
@@ -250,15 +247,15 @@ impl Cutter {
     }
 
     /// What there is as a task, if there is anything.
-    fn finish(&mut self) -> Option<Result<Task, Failure>> {
+    fn finish(&mut self) -> Option<Task> {
         if self.pieces.is_empty() {
             return None;
         }
         let id = self.next_id;
         self.next_id += 1;
         let bytes = std::mem::take(&mut self.bytes) as u64;
-        let message = wire::task(id, bytes, std::mem::take(&mut self.pieces));
-        Some(message.map(|message| Task { id, bytes, message }))
+        let pieces = std::mem::take(&mut self.pieces);
+        Some(Task { id, bytes, pieces })
     }
 }
 
@@ -334,8 +331,7 @@ mod tests {
     fn tasks_share_the_bytes_of_their_files() {
         let file = Frame::from("words and words ".repeat(100));
         let tasks = Cutter::new(400).add(&file);
-        let first = tasks[0].as_ref().unwrap();
-        assert_eq!(first.message[1].as_ptr(), file.as_ptr());
+        assert_eq!(tasks[0].pieces[0].as_ptr(), file.as_ptr());
         assert_eq!(tasks.len(), 4);
     }
 
@@ -344,12 +340,9 @@ mod tests {
         let mut cutter = Cutter::new(100);
         assert!(cutter.add(&"a ".repeat(30).into()).is_empty());
         let full = cutter.add(&"b ".repeat(130).into());
-        let sizes: Vec<u64> = full
-            .iter()
-            .map(|task| task.as_ref().unwrap().bytes)
-            .collect();
+        let sizes: Vec<u64> = full.iter().map(|task| task.bytes).collect();
         assert_eq!(sizes, [99, 100, 100]);
-        let last = cutter.finish().unwrap().unwrap();
+        let last = cutter.finish().unwrap();
         assert_eq!((last.id, last.bytes), (3, 21));
         assert!(cutter.finish().is_none());
     }

@@ -58,6 +58,8 @@ pub use options::Call;
 pub use pending::Pending;
 pub use stats::{ClientStats, NodeReport};
 
+pub use crate::machine::{CallerStats, Load, NodeState};
+
 use std::fmt;
 use std::sync::Arc;
 

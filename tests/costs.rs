@@ -1,0 +1,161 @@
+//! What a call costs, counted: system calls, allocations, copies.
+//!
+//! The counters are the process's, so everything is measured by one test, one thing after the
+//! other. Both sides are in this process, each with an engine and threads of its own: what is
+//! counted is of both together, and each side's part is at most the whole less what the other one
+//! cannot do without.
+//!
+//! # Not here
+//!
+//! That envelopes allocate nothing (`tests/wire/envelopes.rs`); instructions (`instructions.rs`).
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use brokerless::patterns::Engine;
+use brokerless::patterns::counters::{payload_bytes_copied, system_calls};
+use brokerless::{Blob, Client, Server};
+
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: every call is handed on to the system's allocator as it came; the counter is beside it.
+#[allow(unsafe_code)]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[brokerless::service(name = "costs.v1")]
+trait Costs {
+    #[rpc(inline)]
+    fn add(&self, x: i64, y: i64) -> i64;
+    fn add_pooled(&self, x: i64, y: i64) -> i64;
+    /// Gives back what it was given.
+    fn turn(&self, data: Blob) -> Blob;
+}
+
+struct Handler;
+
+impl Costs for Handler {
+    fn add(&self, x: i64, y: i64) -> i64 {
+        x + y
+    }
+    fn add_pooled(&self, x: i64, y: i64) -> i64 {
+        x + y
+    }
+    fn turn(&self, data: Blob) -> Blob {
+        data
+    }
+}
+
+/// What one call cost, both sides together.
+#[derive(Debug, Clone, Copy)]
+struct Cost {
+    allocations: f64,
+    system_calls: f64,
+    bytes_copied: f64,
+}
+
+fn measured(count: usize, mut calls: impl FnMut(usize)) -> Cost {
+    let now = || {
+        let allocations = ALLOCATIONS.load(Ordering::SeqCst);
+        (allocations, system_calls(), payload_bytes_copied())
+    };
+    // Warm: buffers and windows have their sizes, and the threads have learned their pace.
+    calls(count / 4);
+    let before = now();
+    calls(count);
+    let after = now();
+    let each = |before: u64, after: u64| (after - before) as f64 / count as f64;
+    Cost {
+        allocations: each(before.0, after.0),
+        system_calls: each(before.1, after.1),
+        bytes_copied: each(before.2, after.2),
+    }
+}
+
+/// Server and client, each on an engine of its own.
+fn connected(endpoint: &str) -> (Server, CostsClient) {
+    let server = Server::builder()
+        .service(CostsServer::new(Handler))
+        .bind(endpoint)
+        .unwrap();
+    let endpoint = server.local_endpoints()[0].to_string();
+    let engine = Engine::new().unwrap();
+    let client = Client::builder().engine(&engine).connect(endpoint).unwrap();
+    (server, client.into())
+}
+
+fn pipelined(client: &CostsClient, count: usize, window: usize) {
+    let begin = client.begin();
+    let mut flying = std::collections::VecDeque::with_capacity(window);
+    for n in 0..count {
+        if flying.len() == window {
+            let pending: brokerless::Pending<i64> = flying.pop_front().unwrap();
+            pending.wait().unwrap();
+        }
+        flying.push_back(begin.add(n as i64, 1).unwrap());
+    }
+    for pending in flying {
+        pending.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_call_costs_no_more_than_is_promised() {
+    let ipc = std::env::temp_dir().join(format!("brokerless-call-costs-{}", std::process::id()));
+    let ipc = format!("ipc://{}", ipc.display());
+    for endpoint in ["tcp://127.0.0.1:*", &ipc, "inproc://call-costs"] {
+        let (_server, client) = connected(endpoint);
+
+        let add = measured(20_000, |count| {
+            (0..count as i64).for_each(|n| assert_eq!(client.add(n, 1), Ok(n + 1)));
+        });
+        println!("{endpoint} add: {add:?}");
+        // Two sides, 3 each; a wake-up of the steward now and then is on top.
+        assert!(add.system_calls <= 2.0 * 3.0 + 0.3, "{add:?}");
+        assert!(add.allocations <= 2.0 * 3.0 + 0.1, "{add:?}");
+
+        let pooled = measured(20_000, |count| {
+            (0..count as i64).for_each(|n| assert_eq!(client.add_pooled(n, 1), Ok(n + 1)));
+        });
+        println!("{endpoint} add, in the default pool: {pooled:?}");
+        assert!(pooled.system_calls <= 2.0 * 3.0 + 0.3, "{pooled:?}");
+        assert!(pooled.allocations <= 2.0 * 3.0 + 0.1, "{pooled:?}");
+
+        let pipelined = measured(200_000, |count| pipelined(&client, count, 256));
+        println!("{endpoint} add, 256 in flight: {pipelined:?}");
+        assert!(pipelined.system_calls < 2.0 * 0.5, "{pipelined:?}");
+        assert!(pipelined.allocations <= 2.0 * 3.0 + 0.1, "{pipelined:?}");
+
+        let data = Blob::from(vec![7; 1 << 20]);
+        let large = measured(200, |count| {
+            for _ in 0..count {
+                assert_eq!(client.turn(data.clone()).unwrap().len(), data.len());
+            }
+        });
+        println!("{endpoint} 1 MiB there and back: {large:?}");
+        // Envelopes and bodies are gathered into the write buffer, and copied out of the read
+        // buffer where they stay: none of it is the blob's.
+        assert!(large.bytes_copied < 1024.0, "{large:?}");
+    }
+}
