@@ -72,10 +72,10 @@ costs: ## What a message and a call cost: copies, allocations, system calls; ins
 demo: ## Counts the words of real text with three worker processes, one of which dies on the way.
 	$(CARGO) run $(LOCKED) --release $(FEATURES) --bin bl-wordcount -- demo $(ARGS)
 
-interop: $(VENV)/pyzmq ## Talks to libzmq (by pyzmq) and to the zeromq crate, both ways, a line a case.
+interop: $(VENV)/pyzmq-msgpack ## Talks to libzmq (by pyzmq) and to the zeromq crate, both ways, and calls from and to Python, a line a case.
 	$(VENV)/bin/python tests/interop/run.py $(ARGS)
 
-$(VENV)/pyzmq:
+$(VENV)/pyzmq-msgpack:
 	$(PYTHON) -m venv $(VENV) || { \
 	  echo "python's venv is missing; on Debian: apt install python3-venv"; exit 1; }
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check 'pyzmq==27.*' 'msgpack==1.*'
