@@ -100,6 +100,9 @@ pub(super) struct Table {
     pub(super) tells: VecDeque<(Arc<Link>, Tell)>,
     /// Nodes that leave once they have answered.
     pub(super) leaving: Vec<NodeId>,
+    /// Nodes that drain, and are owed a bye once they have answered: what was booked before, and is
+    /// sent by another thread, would otherwise come after it.
+    pub(super) byes: Vec<NodeId>,
     pub(super) closed: bool,
     /// When what came in together did; until all of it is settled.
     pub(super) came_at: Option<Time>,
@@ -108,7 +111,21 @@ pub(super) struct Table {
 impl Table {
     /// Whether nothing is to be sent, told or ended.
     pub(super) fn is_settled(&self) -> bool {
-        self.tells.is_empty() && self.leaving.is_empty() && self.caller.is_settled()
+        self.tells.is_empty()
+            && self.leaving.is_empty()
+            && self.byes.is_empty()
+            && self.caller.is_settled()
+    }
+
+    /// A node that is owed a bye and has answered all its calls.
+    pub(super) fn take_bye(&mut self) -> Option<NodeId> {
+        let caller = &self.caller;
+        let quiet = |node: &NodeId| {
+            let stats = caller.node_stats(*node);
+            stats.is_none_or(|stats| stats.in_flight.calls == 0)
+        };
+        let index = self.byes.iter().position(quiet)?;
+        Some(self.byes.swap_remove(index))
     }
 
     pub(super) fn place(&mut self, node: NodeId) -> Option<&mut Place> {
@@ -152,6 +169,7 @@ impl Core {
                 nodes: Vec::new(),
                 tells: VecDeque::new(),
                 leaving: Vec::new(),
+                byes: Vec::new(),
                 closed: false,
                 came_at: None,
             }),

@@ -305,7 +305,7 @@ impl Core {
                         place.draining = true;
                         place.last_error = Some("draining".to_owned());
                     }
-                    table.tell(node, Tell::Bye);
+                    table.byes.push(node);
                 }
             }
             _ => {
@@ -431,6 +431,11 @@ impl Core {
     fn deed(&self, table: &mut Table, now: Instant) -> Option<Deed> {
         if let Some((link, tell)) = table.tells.pop_front() {
             return Some(Deed::Tell(link, tell));
+        }
+        while let Some(node) = table.take_bye() {
+            if let Some(link) = table.link(node) {
+                return Some(Deed::Tell(link, Tell::Bye));
+            }
         }
         if let Some(ended) = table.caller.next_ended() {
             return Some(Deed::End(ended));

@@ -32,6 +32,8 @@
 //!    (held by `Core::act`)
 //! 3. A message goes to the connection that its call was booked on, or back into the table.
 //!    (held by `Core::send`)
+//! 4. A bye comes after every call of its session: a replier that has heard it may close. (test
+//!    `a_rolling_restart_of_three_servers_under_load_fails_no_call`)
 //!
 //! # Not here
 //!

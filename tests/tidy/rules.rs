@@ -508,7 +508,7 @@ pub(crate) fn invariants(tree: &Tree) -> Vec<Fault> {
     faults
 }
 
-/// The names of functions under `#[test]`.
+/// The names of functions under `#[test]`, and of those that suites list themselves.
 fn test_names(file: &Source) -> impl Iterator<Item = &str> {
     let marked = file.code.match_indices("#[test]").filter_map(|(start, _)| {
         let mut words = identifiers(&file.code[start + 7..]);
@@ -521,7 +521,16 @@ fn test_names(file: &Source) -> impl Iterator<Item = &str> {
         let start = file.code[..end].rfind("fn ")?;
         Some(file.code[start + 3..end].trim())
     });
-    marked.chain(cases)
+    // Those of suites with a program of their own neither take nor give anything.
+    let opening = "pub(super) fn ";
+    let listed = file
+        .code
+        .match_indices(opening)
+        .filter_map(move |(start, _)| {
+            let (name, rest) = file.code[start + opening.len()..].split_once('(')?;
+            (file.is_test(start) && rest.starts_with(") {")).then_some(name)
+        });
+    marked.chain(cases).chain(listed)
 }
 
 /// The numbered items under `# Invariants`, each on one line.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use brokerless::patterns::{Frame, Message, Options, Peer, Router};
 use brokerless::wire::{
     Credit, Encoder, Envelope, ErrorHead, ReplyHead, Version, Welcome, decode_value, encode_cancel,
-    encode_credit, encode_error, encode_reply, encode_welcome,
+    encode_error, encode_reply, encode_welcome,
 };
 use brokerless::{Ran, Status};
 
@@ -54,8 +54,9 @@ fn forge(router: &Router, worker: &Worker, over: &AtomicBool) -> Forged {
             Envelope::Hello(_) => {
                 let welcome = Welcome {
                     version: 2,
+                    // One call at a time: every other one that is in flight is the other node's.
                     credit: Credit {
-                        calls: u32::MAX,
+                        calls: 1,
                         bytes: u64::MAX,
                     },
                     blob_bytes_max: u64::MAX,
@@ -97,14 +98,6 @@ fn forge(router: &Router, worker: &Worker, over: &AtomicBool) -> Forged {
             send(&peer, misfit);
             forged.misfits += 1;
         }
-        let credit = Credit {
-            calls: u32::MAX,
-            bytes: u64::MAX,
-        };
-        send(
-            &peer,
-            Message::single(encode_credit(credit, Version::NEWEST)),
-        );
         let stamp = worker.stamp(stamp.0, stamp.1);
         send(&peer, reply(id, stamp));
         send(&peer, reply(id, wrong));
@@ -132,6 +125,9 @@ pub(super) fn answers_to_what_was_not_asked_are_counted_and_reach_nobody() {
         let forger = scope.spawn(|| forge(&router, &worker, &over));
         client.add(&endpoint, 1).expect("another node");
         load.until_answered(2000);
+        eventually("enough is forged", ms(10_000), || {
+            (client.stats().calls.unknown > 1000).then_some(())
+        });
         let mut ledger = load.finish();
         ledger.records.extend(deep.finish().records);
         over.store(true, Ordering::Relaxed);
