@@ -15,7 +15,7 @@ FUZZ_SECONDS ?= 3600
 
 # Nobody's build but ours has to fail for a lock file that does not fit.
 LOCKED := $(if $(CI),--locked)
-FEATURES := --features bin
+FEATURES := --features bin,signals
 VENV := $(CARGO_TARGET_DIR)/venv
 DEVICES := bl-forwarder bl-queue bl-streamer
 # Where man looks, if the programs' folder is on the PATH.
@@ -34,7 +34,7 @@ check-format:
 	$(CARGO) fmt --all --check
 
 check-lints:
-	$(CARGO) clippy $(LOCKED) --all-targets --features bin,counters -- -D warnings
+	$(CARGO) clippy $(LOCKED) --all-targets --features bin,signals,counters -- -D warnings
 
 check-docs:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --no-deps $(FEATURES)

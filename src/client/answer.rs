@@ -49,6 +49,14 @@ impl Answer {
         }
     }
 
+    /// An error that is not the method's own is the call's.
+    pub(super) fn or_error(self) -> Result<Self, RpcError> {
+        match (self.payload(), self.method_error()) {
+            (Err(error), None) => Err(error),
+            _ => Ok(self),
+        }
+    }
+
     /// The node that answered; empty if none did.
     pub fn node(&self) -> &str {
         &self.node

@@ -341,6 +341,10 @@ impl Core {
             return self.unsent(sending, now);
         };
         let request = &slot.request;
+        if let Some(status) = link.refuses(&request.payload) {
+            self.refuse(sending, now, status);
+            return false;
+        }
         let left = request.deadline.saturating_duration_since(now);
         let head = CallHead {
             id: sending.id.wire(),

@@ -84,8 +84,8 @@ impl Core {
                 dealer: None,
                 link: None,
                 welcomed: self.settings.sessionless.is_some(),
+                draining: false,
                 name: Arc::from(""),
-                blob_bytes_max: u64::MAX,
                 last_error: None,
                 misfits: 0,
                 inproc: name.starts_with("inproc://"),
@@ -152,9 +152,14 @@ impl Core {
     }
 
     pub(super) fn remove(&self, endpoint: &str) -> bool {
+        // However it is spelled, as in `add`.
+        let endpoint = match endpoint.parse::<brokerless_patterns::Endpoint>() {
+            Ok(endpoint) => endpoint.to_string(),
+            Err(_) => return false,
+        };
         let known = {
             let mut table = self.table.lock();
-            let named = |place: &&Place| &*place.endpoint == endpoint;
+            let named = |place: &&Place| *place.endpoint == *endpoint;
             let node = table
                 .nodes
                 .iter()
@@ -203,6 +208,7 @@ impl Core {
             dealer,
             peer: peer.clone(),
             version: Version::NEWEST,
+            blob_bytes_max: u64::MAX,
             sessionless: place.sessionless,
         });
         place.link = Some(link.clone());
@@ -221,6 +227,7 @@ impl Core {
         }
         place.link = None;
         place.welcomed = place.sessionless;
+        place.draining = false;
         place.last_error = Some(reason.to_string());
         let inproc = place.inproc;
         table.caller.lost(node);
@@ -294,6 +301,7 @@ impl Core {
                 let mut table = self.table.lock();
                 if table.caller.bye(node) {
                     if let Some(place) = table.place(node) {
+                        place.draining = true;
                         place.last_error = Some("draining".to_owned());
                     }
                     table.tell(node, Tell::Bye);
@@ -330,12 +338,12 @@ impl Core {
             dealer: link.dealer.clone(),
             peer: link.peer.clone(),
             version,
+            blob_bytes_max: welcome.blob_bytes_max,
             sessionless: link.sessionless,
         }));
         place.welcomed = true;
         place.last_error = None;
         place.name = Arc::from(welcome.name);
-        place.blob_bytes_max = welcome.blob_bytes_max;
         table.caller.welcome(node, credit(welcome.credit));
     }
 

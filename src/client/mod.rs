@@ -150,7 +150,7 @@ impl Client {
     /// # Errors
     ///
     /// What kept the call from its answer, and whether the method ran. A method's own error is
-    /// an answer: see [`Answer::is_error`].
+    /// an answer: see [`Answer::method_error`].
     ///
     /// # Blocking
     ///
@@ -162,7 +162,7 @@ impl Client {
         payload: Payload,
     ) -> Result<Answer, RpcError> {
         let wanted = Wanted::named(path, options);
-        self.core().call(wanted, options, payload)
+        self.core().call(wanted, options, payload)?.or_error()
     }
 
     /// As [`call_raw`](Self::call_raw), with bytes in an encoding of the method's own.
@@ -178,7 +178,7 @@ impl Client {
     ) -> Result<Answer, RpcError> {
         let mut wanted = Wanted::named(path, options);
         wanted.encoding = Encoding::Raw;
-        self.core().call(wanted, options, payload)
+        self.core().call(wanted, options, payload)?.or_error()
     }
 
     #[doc(hidden)]

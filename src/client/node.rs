@@ -7,8 +7,9 @@ use brokerless_patterns::tap::Tap;
 use brokerless_patterns::{CloseReason, Dealer, Message, Peer};
 
 use super::core::Core;
+use crate::Status;
 use crate::machine::NodeId;
-use crate::wire::Version;
+use crate::wire::{Payload, Version};
 
 /// What this client knows of a node, beside what the table of calls does.
 #[derive(Debug)]
@@ -20,8 +21,9 @@ pub(super) struct Place {
     /// The connection, while there is one.
     pub(super) link: Option<Arc<Link>>,
     pub(super) welcomed: bool,
+    /// It has said bye.
+    pub(super) draining: bool,
     pub(super) name: Arc<str>,
-    pub(super) blob_bytes_max: u64,
     pub(super) last_error: Option<String>,
     pub(super) misfits: u64,
     pub(super) inproc: bool,
@@ -35,6 +37,7 @@ impl Place {
         match (&self.link, &self.last_error) {
             (None, Some(error)) => error,
             (None, None) => "not connected yet",
+            (Some(_), _) if self.draining => "draining",
             (Some(_), Some(error)) if !self.welcomed => error,
             (Some(_), _) if !self.welcomed => {
                 "connected, but without a welcome: if a device stands between, use sessionless"
@@ -50,10 +53,30 @@ pub(super) struct Link {
     pub(super) dealer: Arc<Dealer>,
     pub(super) peer: Peer,
     pub(super) version: Version,
+    /// What the node takes in one part.
+    pub(super) blob_bytes_max: u64,
     pub(super) sessionless: bool,
 }
 
 impl Link {
+    /// Why this call is not to be sent: the node would refuse it at best, and at worst close the
+    /// connection before it has read it.
+    pub(super) fn refuses(&self, payload: &Payload) -> Option<Status> {
+        let most = self.blob_bytes_max;
+        let parts = std::iter::once(&payload.body).chain(&payload.blobs);
+        let (index, length) = parts
+            .map(|part| part.len() as u64)
+            .enumerate()
+            .find(|(_, length)| *length > most)?;
+        let what = match index {
+            0 => "the arguments have".to_owned(),
+            _ => format!("blob {} has", index - 1),
+        };
+        Some(Status::resource_exhausted(format!(
+            "{what} {length} bytes: at most {most} are taken; raise the server's option blob_bytes_max, or send it in parts"
+        )))
+    }
+
     /// Sends over this connection and no other; false if it has gone or is full. `held` if other
     /// threads are about to send, too, and it may go out with what they send.
     pub(super) fn send(&self, mut message: Message, held: bool) -> bool {

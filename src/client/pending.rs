@@ -1,6 +1,7 @@
 //! A call in flight, in its caller's hands.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
@@ -8,7 +9,7 @@ use crossbeam_channel::Receiver;
 use super::Client;
 use super::answer::Answer;
 use super::core::Begun;
-use crate::CallError;
+use crate::{CallError, Ran, RpcError, Status};
 
 /// A call in flight: wait for it, look at it, or drop it, which cancels it.
 ///
@@ -29,6 +30,8 @@ pub struct Pending<T, E = std::convert::Infallible> {
     begun: Begun,
     finish: fn(&Answer) -> Result<T, CallError<E>>,
     done: bool,
+    /// Its end goes over a channel.
+    diverted: AtomicBool,
 }
 
 impl<T, E> Pending<T, E> {
@@ -42,6 +45,7 @@ impl<T, E> Pending<T, E> {
             begun,
             finish,
             done: false,
+            diverted: AtomicBool::new(false),
         }
     }
 
@@ -56,6 +60,9 @@ impl<T, E> Pending<T, E> {
     ///
     /// By the call's deadline at the latest.
     pub fn wait(mut self) -> Result<T, CallError<E>> {
+        if self.done || self.diverted.load(Ordering::Relaxed) {
+            return Err(given_out_already().into());
+        }
         self.done = true;
         let answer = self.client.core().finish(&self.begun);
         (self.finish)(&answer)
@@ -64,7 +71,7 @@ impl<T, E> Pending<T, E> {
     /// Waits, but no longer than this; `None` if the call is still in flight then, or if its end
     /// has been given out already.
     pub fn wait_timeout(&mut self, timeout: Duration) -> Option<Result<T, CallError<E>>> {
-        if self.done {
+        if self.done || self.diverted.load(Ordering::Relaxed) {
             return None;
         }
         let until = Instant::now().checked_add(timeout);
@@ -104,6 +111,7 @@ impl<T, E> Pending<T, E> {
     /// }
     /// ```
     pub fn receiver(&self) -> Receiver<Answer> {
+        self.diverted.store(true, Ordering::Relaxed);
         self.client.core().receiver(&self.begun)
     }
 
@@ -117,6 +125,13 @@ impl<T, E> Pending<T, E> {
         self.client.core().ended(&self.begun, &answer);
         (self.finish)(&answer)
     }
+}
+
+fn given_out_already() -> RpcError {
+    let status = Status::failed_precondition(
+        "the call's end has been given out, or goes over its channel: finish what that gives",
+    );
+    RpcError::new(status, Ran::Maybe)
 }
 
 impl<T, E> Drop for Pending<T, E> {

@@ -76,7 +76,18 @@ impl Receiver {
         let Some(group) = shared.groups.get(self.group) else {
             return;
         };
-        while let Ok((peer, message)) = group.router.recv() {
+        loop {
+            let (peer, message) = match group.router.take() {
+                Some(taken) => taken,
+                None => {
+                    // What it knew of the time is over.
+                    Shared::forget_time();
+                    match group.router.recv() {
+                        Ok(received) => received,
+                        Err(_) => return,
+                    }
+                }
+            };
             self.receive(group, &peer, message);
         }
     }
@@ -84,7 +95,7 @@ impl Receiver {
     /// A function of its own, so that what a call costs here can be counted.
     #[inline(never)]
     fn receive(&mut self, group: &Group, peer: &Peer, message: Message) {
-        let now = Instant::now();
+        let now = Shared::take_time();
         let known = match self.last.take() {
             Some(last) if last.id() == peer.id() && !last.is_gone() => Some(last),
             _ => self.shared.sessions.get(peer.id()),

@@ -47,6 +47,11 @@ use crate::status::{Ran, Status};
 /// Of inline methods that have proved to be quick, one run of so many is timed: to look at the
 /// clock takes as long as they do.
 const SAMPLED: u64 = 8;
+thread_local! {
+    /// When the last quick inline call ended, by its method's mean.
+    static KNOWN: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
 /// Answers without room of which one caller is told later.
 const OWED_MAX: usize = 4096;
 /// How often it is looked whether there is room for them.
@@ -161,6 +166,17 @@ impl Shared {
 
     // Running.
 
+    /// The time, as far as this thread knows it: a quick inline call that was not timed tells what
+    /// it is at its end, for the one that follows at once.
+    pub(super) fn take_time() -> Instant {
+        KNOWN.take().unwrap_or_else(Instant::now)
+    }
+
+    /// The thread is about to wait.
+    pub(super) fn forget_time() {
+        KNOWN.set(None);
+    }
+
     /// Runs a call that has begun, and answers it unless somebody else will.
     pub(super) fn run(
         self: &Arc<Self>,
@@ -185,6 +201,8 @@ impl Shared {
         let took = ended.saturating_duration_since(begun);
         if sampled {
             method.learned.ran(took);
+        } else {
+            KNOWN.set(Some(ended));
         }
         if !deferred {
             self.finish(session, call, outcome, took, ended);

@@ -71,7 +71,9 @@ fn over_max_frame_names_the_limit_and_its_option_and_leaves_the_connection() {
         is_served_still(served, desk);
 
         // The answer, too.
-        let error = desk.large(Blob::new(), PART_MAX + 1).expect_err("too large");
+        let error = desk
+            .large(Blob::new(), PART_MAX + 1)
+            .expect_err("too large");
         assert_eq!(
             (error.code(), error.ran()),
             (Code::ResourceExhausted, Ran::Yes)
@@ -179,7 +181,7 @@ fn unknown_method_names_the_nearest() {
     everywhere(|served, desk| {
         let error = call_nothing(desk, "desk.v1.ad");
         assert_eq!((error.code(), error.ran()), (Code::Unimplemented, Ran::No));
-        assert!(error.message().contains("desk.v1.add"), "{error}");
+        assert!(error.message().contains("is add"), "{error}");
         is_served_still(served, desk);
     });
 }
@@ -419,7 +421,10 @@ fn call_soak() {
         }
         is_served_still(served, desk);
         let report = node(desk.client(), &served.endpoint);
-        assert_eq!((report.answered, report.errors, report.in_flight), (1001, 0, 0));
+        assert_eq!(
+            (report.answered, report.errors, report.in_flight),
+            (1001, 0, 0)
+        );
     });
 }
 
@@ -429,7 +434,10 @@ fn channel_soak() {
         for n in 0..1000 {
             assert_eq!(served.client().add(n, 1), Ok(n + 1), "client {n}");
         }
-        until("all callers have gone", || served.server.stats().callers == 0);
+        until(
+            "all have gone but the client that is there throughout",
+            || served.server.stats().callers == 1,
+        );
         assert_eq!(served.server.stats().answered, 1000);
     });
 }

@@ -4,11 +4,15 @@
 //! |---|---|
 //! | `interop.rs` | the names and sizes of gRPC's interop list, over every transport |
 //! | `calls.rs` | typed calls and their answers |
+//! | `pending.rs` | calls in flight, in their caller's hands |
+//! | `deadlines.rs` | how long calls may take |
 //! | `desk.rs`, `calculator.rs` | the services |
 //! | `support.rs` | servers, clients, and repliers by hand |
 
 mod calculator;
 mod calls;
+mod deadlines;
 mod desk;
 mod interop;
+mod pending;
 mod support;

@@ -78,6 +78,13 @@ impl Router {
         }
     }
 
+    /// Takes a message that is at hand. Unlike [`try_recv`](Self::try_recv) it never looks whether
+    /// the system has more.
+    pub fn take(&self) -> Option<(Peer, Message)> {
+        let (pipe, message) = self.core.try_receive()?;
+        Some((Peer::new(pipe), message))
+    }
+
     /// Wakes another thread that receives, if there is something to receive: for a thread that is
     /// going to be busy, where a tap [wakes one](crate::tap::Tap::wakes_one).
     pub fn share(&self) {

@@ -36,7 +36,9 @@ pub(crate) static ALL: &[&dyn System] = &[
     #[cfg(feature = "brokerless")]
     &brokerless::Brokerless,
     #[cfg(feature = "tonic")]
-    &tonic::Tonic,
+    &tonic::Tonic::DEFAULT,
+    #[cfg(feature = "tonic")]
+    &tonic::Tonic::TUNED,
     #[cfg(feature = "tarpc")]
     &tarpc::Tarpc,
     #[cfg(feature = "libzmq")]

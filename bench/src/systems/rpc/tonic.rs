@@ -1,6 +1,6 @@
 //! tonic: gRPC, unary calls over HTTP/2. Messages and service are written out, as its generator would.
 //!
-//! Its own windows of HTTP/2 carry most, narrower and wider ones less; larger frames than its 16 KiB help large payloads.
+//! As it comes, like everybody; and a second time with larger frames of HTTP/2 than its 16 KiB, which help large payloads.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -18,11 +18,11 @@ use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
 use super::{calls, tasks};
-use crate::harness::calls::{Runs, SLOW};
+use crate::harness::calls::{Calls, Runs, SLOW};
 use crate::harness::scenario::{Load, Transport, Workload};
 use crate::systems::{Driver, System};
 
-/// Bytes of the largest frame of HTTP/2.
+/// Bytes of the largest frame of HTTP/2, of the one that is tuned for payloads.
 const FRAME_MAX: u32 = 1 << 20;
 
 const ADD: &str = "/calc.v1.Calculator/Add";
@@ -31,20 +31,40 @@ const SLOW_ADD: &str = "/calc.v1.Calculator/Slow";
 const ECHO: &str = "/calc.v1.Calculator/Echo";
 
 #[derive(Debug)]
-pub(crate) struct Tonic;
+pub(crate) struct Tonic {
+    name: &'static str,
+    frame_max: Option<u32>,
+}
+
+impl Tonic {
+    /// As it comes.
+    pub(crate) const DEFAULT: Tonic = Tonic {
+        name: "tonic",
+        frame_max: None,
+    };
+    /// Tuned for payloads.
+    pub(crate) const TUNED: Tonic = Tonic {
+        name: "tonic-1m",
+        frame_max: Some(FRAME_MAX),
+    };
+}
 
 impl System for Tonic {
     fn name(&self) -> &'static str {
-        "tonic"
+        self.name
     }
 
     fn can(&self, workload: &Workload) -> bool {
-        workload.transport == Transport::Tcp && tasks::can(workload)
+        let wanted = match self.frame_max {
+            None => true,
+            Some(_) => matches!(workload.load, Load::Call(Calls::Payload(_))),
+        };
+        wanted && workload.transport == Transport::Tcp && tasks::can(workload)
     }
 
     fn notes(&self) -> &'static [&'static str] {
         &[
-            "tonic: one single-threaded tokio runtime a side, TCP_NODELAY, frames of up to 1 MiB",
+            "tonic: its defaults, one single-threaded tokio runtime a side, TCP_NODELAY; tonic-1m: the same with frames of up to 1 MiB, its best of six settings for payloads",
             "tonic, pooled: spawn_blocking, as blocking handlers need it; *_threads_64 and pipelined_256: as many tasks",
         ]
     }
@@ -62,7 +82,7 @@ impl System for Tonic {
             let incoming = TcpIncoming::bind(address.parse()?)?.with_nodelay(Some(true));
             ready(&format!("tcp://{}", incoming.local_addr()?))?;
             Server::builder()
-                .max_frame_size(FRAME_MAX)
+                .max_frame_size(self.frame_max)
                 .add_service(Calculator)
                 .serve_with_incoming(incoming)
                 .await?;
@@ -74,9 +94,10 @@ impl System for Tonic {
         let address = endpoint
             .strip_prefix("tcp://")
             .context("not a tcp endpoint")?;
-        let endpoint = Endpoint::from_shared(format!("http://{address}"))?
-            .tcp_nodelay(true)
-            .max_frame_size(FRAME_MAX);
+        let mut endpoint = Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true);
+        if let Some(frame_max) = self.frame_max {
+            endpoint = endpoint.max_frame_size(frame_max);
+        }
         tasks::driver(calls(load)?, async move {
             let channel = endpoint.connect().await?;
             Ok(Client(Grpc::new(channel)))

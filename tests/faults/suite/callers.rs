@@ -1,0 +1,149 @@
+//! Callers that are killed in a call, or stop reading.
+
+use std::time::Instant;
+
+use brokerless::patterns::Options;
+use brokerless::wire::{CallHead, Encoder, Hello, Version, encode_call, encode_hello};
+
+use crate::suite::support::load::{Load, client};
+use crate::suite::support::process::{ANY, Process, ServerProcess};
+use crate::suite::support::raw::{MORE, Raw, frame};
+use crate::suite::support::work::Notes;
+use crate::suite::support::{caller, eventually, ms, pass};
+
+pub(super) fn a_caller_killed_in_a_call_gives_back_what_it_held() {
+    const HELD: u64 = 4;
+    const DOOMED: u64 = 900;
+    let notes = Notes::new();
+    let mut server = ServerProcess::start(ANY, &notes, &["workers=6"]);
+    let client = client(&[&server.endpoint], Options::new(), |b| b);
+    let load = Load::begin(&client, 0, 4, 1);
+    let arguments = [
+        server.endpoint.as_str(),
+        &DOOMED.to_string(),
+        &HELD.to_string(),
+    ];
+    let mut doomed = Process::start(caller::ROLE, &arguments);
+    server.until("its handlers run", ms(5000), |counts| {
+        counts["running"] >= HELD
+    });
+    load.until_answered(1000);
+    let before = (load.begun, Instant::now());
+    doomed.kill();
+    let killed = Instant::now();
+    eventually("its handlers see it", ms(1000), || {
+        (notes.cancelled().len() as u64 == HELD).then_some(())
+    });
+    server.until("nothing is left of it", ms(1000), |counts| {
+        counts["callers"] == 1 && counts.get("dropped.caller-gone") == Some(&HELD)
+    });
+    pass(ms(1900).saturating_sub(killed.elapsed()));
+    let ledger = load.finish();
+    ledger.assert_busy(before.0, before.1);
+    ledger.assert_healed(before, (killed, killed + ms(1000)));
+    ledger.assert_true(&[&notes]);
+    ledger.assert_counted(&client);
+    assert_eq!(
+        ledger.failures().count(),
+        0,
+        "{:?}",
+        ledger.failures().next()
+    );
+    let held = notes.cancelled();
+    assert!(held.keys().all(|(caller, _)| *caller == DOOMED), "{held:?}");
+    let counts = server.balanced();
+    assert_eq!(counts["running"], 0);
+    drop(client);
+    let (report, complaints) = server.terminate();
+    assert_eq!((report["clean"], complaints.as_str()), (1, ""));
+}
+
+/// A message of an envelope and a body.
+fn call(id: u64, bytes: u64) -> Vec<u8> {
+    let head = CallHead::new(id, "faults.v1.bulk", 60_000_000);
+    let envelope = encode_call(&head, Version::NEWEST).expect("a call");
+    let mut body = Encoder::arguments(1);
+    body.put(&bytes).expect("a number");
+    let body = body.finish().body;
+    [frame(MORE, &envelope), frame(0, &body)].concat()
+}
+
+/// One that calls for much and reads nothing; it says so far more often than it may.
+fn slow_reader(address: &str) -> Raw {
+    let mut raw = Raw::dealer(address, b"");
+    let hello = Hello {
+        version: 2,
+        oldest: 1,
+        name: "slow",
+    };
+    raw.send(&frame(0, &encode_hello(&hello)));
+    raw.frame().expect("a welcome");
+    let calls: Vec<u8> = (1..=2000).flat_map(|id| call(id, 64 << 10)).collect();
+    raw.send(&calls);
+    raw
+}
+
+pub(super) fn a_caller_that_does_not_read_costs_the_others_at_most_a_tenth() {
+    const QUEUED_MAX: u64 = 8 << 20;
+    const ROUNDS: usize = 4;
+    // Without optimisation the threads of one test are in each other's way.
+    const LEAST: f64 = if cfg!(debug_assertions) { 0.8 } else { 0.9 };
+    let notes = Notes::new();
+    let queued = format!("send_bytes_max={QUEUED_MAX}");
+    let mut server = ServerProcess::start(ANY, &notes, &["window=16", "window_max=32", &queued]);
+    let client = client(&[&server.endpoint], Options::new(), |b| b);
+    let load = Load::begin(&client, 0, 4, 1);
+    load.until_answered(1000);
+    let held = server.memory();
+    let mut spans = Vec::new();
+    for _ in 0..ROUNDS {
+        let alone = Instant::now();
+        pass(ms(400));
+        let reader = slow_reader(server.address());
+        server.until("it is sent no more", ms(3000), |counts| {
+            counts["callers"] == 2
+        });
+        pass(ms(100));
+        let beside = Instant::now();
+        pass(ms(400));
+        spans.push(((alone, alone + ms(400)), (beside, Instant::now())));
+        drop(reader);
+        server.until("it has gone", ms(3000), |counts| counts["callers"] == 1);
+    }
+    let ledger = load.finish();
+    let counts = server.balanced();
+    let first = spans[0].0;
+    ledger.assert_busy(first.0, first.1);
+    ledger.assert_true(&[&notes]);
+    ledger.assert_counted(&client);
+    assert_eq!(
+        ledger.failures().count(),
+        0,
+        "{:?}",
+        ledger.failures().next()
+    );
+    let mut shares: Vec<f64> = spans
+        .iter()
+        .map(|(alone, beside)| {
+            ledger.goodput(beside.0, beside.1) / ledger.goodput(alone.0, alone.1)
+        })
+        .collect();
+    shares.sort_unstable_by(f64::total_cmp);
+    // What else runs on the machine comes and goes; a neighbour would be felt in every round.
+    assert!(
+        shares[ROUNDS - 1] >= LEAST,
+        "goodput beside it is {shares:?} of that without"
+    );
+    // It happened: what it asked for found no room.
+    let unsent: u64 = counts
+        .iter()
+        .filter(|(name, _)| name.starts_with("dropped.") || name.starts_with("refused."))
+        .map(|(_, count)| *count)
+        .sum();
+    assert!(unsent > 0, "it was sent all it asked for: {counts:?}");
+    // One queue and two windows of its answers, and what an allocator keeps of each round.
+    let limit = (QUEUED_MAX + 2 * 32 * (64 << 10)) / 1024 * 2 + 16 * 1024;
+    let grown = server.memory().resident_most_kib - held.resident_most_kib;
+    assert!(grown <= limit, "{grown} KiB more resident, not {limit}");
+    assert_eq!(server.process.complaints(), "");
+}

@@ -1,0 +1,273 @@
+//! Servers that are killed, restarted, stopped.
+
+use std::net::TcpListener;
+use std::time::Instant;
+
+use brokerless::Code;
+use brokerless::Ran;
+use brokerless::client::{Client, NodeReport};
+use brokerless::machine::NodeState;
+use brokerless::patterns::{Engine, Options};
+use rustix::process::Signal;
+
+use crate::suite::support::ledger::{End, Record};
+use crate::suite::support::load::{Load, client, end_of};
+use crate::suite::support::process::{ANY, ServerProcess};
+use crate::suite::support::work::{Notes, WorkClient};
+use crate::suite::support::{canary, eventually, ms, pass};
+
+/// Calls that each server lets a caller have in flight.
+const CREDIT: usize = 64;
+const WINDOW: &str = "window_max=64";
+
+fn node(client: &Client, server: &ServerProcess) -> NodeReport {
+    let stats = client.stats();
+    let mut nodes = stats.nodes.into_iter();
+    nodes
+        .find(|node| node.endpoint == server.endpoint)
+        .expect("a node of the pool")
+}
+
+#[track_caller]
+fn until_up(client: &Client, server: &ServerProcess) {
+    eventually("the node is up", ms(5000), || {
+        (node(client, server).state == NodeState::Up).then_some(())
+    });
+}
+
+pub(super) fn a_killed_replier_costs_at_most_its_credit_and_the_others_take_over() {
+    let notes = [Notes::new(), Notes::new()];
+    let [mut stays, mut dies] = [0, 1].map(|at| ServerProcess::start(ANY, &notes[at], &[WINDOW]));
+    let client = client(&[&stays.endpoint, &dies.endpoint], Options::new(), |b| b);
+    until_up(&client, &stays);
+    until_up(&client, &dies);
+    let quick = Load::begin(&client, 0, 4, 1);
+    let deep = Load::begin(&client, 100, 2, CREDIT);
+    quick.until_answered(1000);
+    let before = (quick.begun, Instant::now());
+    eventually("the node has calls in flight", ms(5000), || {
+        (node(&client, &dies).in_flight > 0).then_some(())
+    });
+    dies.process.kill();
+    let killed = Instant::now();
+    pass(ms(2000));
+    let mut ledger = quick.finish();
+    let after = (killed + ms(1000), killed + ms(1900));
+    ledger.assert_busy(before.0, before.1);
+    ledger.assert_healed(before, after);
+    ledger.records.extend(deep.finish().records);
+    ledger.assert_true(&[&notes[0], &notes[1]]);
+    let stats = ledger.assert_counted(&client);
+    let lost = ledger.count(Ran::Maybe);
+    assert!(lost <= CREDIT, "{lost} calls are in doubt, not {CREDIT}");
+    assert_eq!(ledger.failures().count(), lost, "others failed, too");
+    assert_eq!(stats.calls.lost, lost as u64);
+    // One that was answered while it was killed proves nothing.
+    assert!(node(&client, &dies).state != NodeState::Up);
+    stays.balanced();
+    let (report, complaints) = stays.terminate();
+    assert_eq!((report["clean"], complaints.as_str()), (1, ""));
+}
+
+/// Reconnects at a place where nobody answers: when each came.
+fn attempts(listener: &TcpListener, until: Instant) -> Vec<Instant> {
+    listener
+        .set_nonblocking(true)
+        .expect("an option of every socket");
+    let mut came = Vec::new();
+    while Instant::now() < until {
+        match listener.accept() {
+            Ok(_) => came.push(Instant::now()),
+            Err(_) => pass(ms(1)),
+        }
+    }
+    came
+}
+
+/// One call now, for the ledger.
+fn record(stamp: (u64, u64), timeout: std::time::Duration, work: &WorkClient) -> Record {
+    let began = Instant::now();
+    let end = end_of(work.stamp(stamp.0, stamp.1));
+    Record {
+        stamp,
+        began,
+        deadline: began + timeout,
+        ended: Instant::now(),
+        end,
+    }
+}
+
+pub(super) fn callers_of_servers_that_are_all_killed_come_back_spread_out_and_are_told_the_truth() {
+    const IDLE: usize = 40;
+    let notes = [Notes::new(), Notes::new()];
+    let mut servers = [0, 1].map(|at| ServerProcess::start(ANY, &notes[at], &[WINDOW]));
+    let [one, two] = [0, 1].map(|at: usize| servers[at].endpoint.clone());
+    let hasty = client(&[&one, &two], Options::new(), |b| b);
+    let patient = client(&[&one, &two], Options::new(), |b| b.wait_for_ready(true));
+    let engine = Engine::new().expect("descriptors are free");
+    let idle: Vec<Client> = (0..IDLE)
+        .map(|_| {
+            Client::builder()
+                .engine(&engine)
+                .connect(one.as_str())
+                .expect("an endpoint")
+        })
+        .collect();
+    servers[0].until("all are there", ms(5000), |counts| {
+        counts["callers"] == IDLE as u64 + 2
+    });
+    let load = Load::begin(&hasty, 0, 4, 1);
+    load.until_answered(1000);
+    let before = (load.begun, Instant::now());
+
+    servers.iter_mut().for_each(|server| server.process.kill());
+    let killed = Instant::now();
+    // Somebody takes the place, and hears who comes back.
+    let address = one.trim_start_matches("tcp://");
+    let listener = eventually("the port is free", ms(2000), || {
+        TcpListener::bind(address).ok()
+    });
+    let waiting = std::thread::spawn({
+        let work = WorkClient::from(patient.clone());
+        move || -> Vec<Record> {
+            let timeout = super::support::load::TIMEOUT;
+            std::thread::scope(|scope| {
+                let work = &work;
+                let calls =
+                    (0..8).map(|nonce| scope.spawn(move || record((500, nonce), timeout, work)));
+                let calls: Vec<_> = calls.collect();
+                let joined = calls.into_iter().map(|call| call.join().expect("no panic"));
+                joined.collect()
+            })
+        }
+    });
+    let came = attempts(&listener, killed + ms(800));
+    assert!(came.len() >= IDLE, "{} came back", came.len());
+    assert!(came.len() <= IDLE * 12, "a storm: {} attempts", came.len());
+    for from in &came {
+        let to = *from + ms(20);
+        let together = came.iter().filter(|at| (*from..to).contains(at)).count();
+        assert!(
+            together <= IDLE / 2 || canary::stalled(*from - ms(20), to),
+            "{together} of {IDLE} came back within 20 ms"
+        );
+    }
+    drop(listener);
+    let restarted = Instant::now();
+    let servers = [&one, &two].map(|endpoint| {
+        let at = usize::from(endpoint == &two);
+        ServerProcess::start(endpoint, &notes[at], &[WINDOW])
+    });
+    let waited = waiting.join().expect("no panic");
+    servers.iter().for_each(|server| until_up(&hasty, server));
+    let back = Instant::now();
+    pass(ms(2000));
+    let mut ledger = load.finish();
+    ledger.assert_busy(before.0, before.1);
+    ledger.assert_healed(before, (back + ms(1000), back + ms(1900)));
+    ledger.assert_true(&[&notes[0], &notes[1]]);
+    ledger.assert_counted(&hasty);
+    // Four threads had one call in flight each, and may have had the next one at the other server,
+    // which was killed after the first.
+    assert!(
+        ledger.count(Ran::Maybe) <= 8,
+        "{}",
+        ledger.count(Ran::Maybe)
+    );
+    // Those that fail do so fast, once it is known that nobody is there.
+    let refused = |record: &&Record| record.end == End::Failed(Code::Unavailable, Ran::No);
+    let (from, to) = (killed + ms(300), restarted);
+    let within: Vec<_> = ledger
+        .failures()
+        .filter(refused)
+        .filter(|record| record.began > from && record.ended < to)
+        .collect();
+    assert!(!within.is_empty(), "nobody was there, and no call failed");
+    let mut took: Vec<_> = within.iter().map(|record| record.took()).collect();
+    took.sort_unstable();
+    let most = took[took.len() * 99 / 100];
+    assert!(most <= ms(100), "it took {most:?} to fail fast");
+    assert_eq!(
+        ledger.failures().count(),
+        ledger.failures().filter(refused).count() + ledger.count(Ran::Maybe)
+    );
+    // Those that wait are answered.
+    ledger.records = waited;
+    ledger.assert_true(&[&notes[0], &notes[1]]);
+    assert_eq!(
+        ledger.failures().count(),
+        0,
+        "{:?}",
+        ledger.failures().next()
+    );
+    ledger.assert_counted(&patient);
+    drop(idle);
+    for mut server in servers {
+        server.balanced();
+        assert_eq!(server.process.complaints(), "");
+    }
+}
+
+pub(super) fn a_stopped_replier_strands_at_most_its_credit() {
+    let notes = [Notes::new(), Notes::new()];
+    let [mut goes_on, mut stops] =
+        [0, 1].map(|at| ServerProcess::start(ANY, &notes[at], &[WINDOW]));
+    let options = Options::new()
+        .heartbeat_interval(Some(ms(100)))
+        .heartbeat_timeout(ms(300));
+    let client = client(&[&goes_on.endpoint, &stops.endpoint], options, |b| b);
+    until_up(&client, &goes_on);
+    until_up(&client, &stops);
+    let quick = Load::begin(&client, 0, 4, 1);
+    let deep = Load::begin(&client, 100, 2, CREDIT);
+    quick.until_answered(1000);
+    let before = (quick.begun, Instant::now());
+    stops.process.stop();
+    let stopped = Instant::now();
+    pass(ms(3000));
+    assert!(
+        node(&client, &stops).state != NodeState::Up,
+        "nobody noticed"
+    );
+    let sent = node(&client, &stops).sent;
+    stops.process.signal(Signal::CONT);
+    let went_on = Instant::now();
+    eventually("it is called again", ms(5000), || {
+        (node(&client, &stops).sent > sent + 100).then_some(())
+    });
+    let back = Instant::now();
+    assert!(
+        canary::net(went_on, back) < ms(2000),
+        "{:?}",
+        back - went_on
+    );
+    pass(ms(1100));
+    let mut ledger = quick.finish();
+    ledger.assert_busy(before.0, before.1);
+    // While it stands still the other one takes over; when it goes on, it is as it was.
+    ledger.assert_healed(before, (stopped + ms(1000), stopped + ms(2900)));
+    ledger.assert_healed(before, (back, back + ms(1000)));
+    ledger.records.extend(deep.finish().records);
+    let stuck = ledger.count(Ran::Maybe);
+    assert!(
+        stuck > 0 && stuck <= CREDIT,
+        "{stuck} calls are stuck, not {CREDIT}"
+    );
+    assert_eq!(ledger.failures().count(), stuck, "others failed, too");
+    let books = [goes_on.balanced(), stops.balanced()];
+    ledger.assert_true(&[&notes[0], &notes[1]]);
+    ledger.assert_counted(&client);
+    let ran: u64 = books.iter().map(|counts| counts["answered"]).sum();
+    let answered = ledger
+        .records
+        .iter()
+        .filter(|record| record.is_answered())
+        .count() as u64;
+    assert!(
+        ran >= answered && ran <= answered + stuck as u64,
+        "{ran} {answered}"
+    );
+    for server in [goes_on, stops] {
+        assert_eq!(server.process.complaints(), "");
+    }
+}
