@@ -27,15 +27,18 @@ const BATCHES: usize = 200;
 /// How far a figure may go above the one recorded.
 const TOLERANCE: f64 = 1.03;
 
-/// What is measured: what it is recorded as, the function, and what it stands for.
-const MEASURED: [(&str, &str, &str); 2] = [
+/// What is measured: what it is recorded as, how often it is counted to take the least, the
+/// function, and what it stands for. With threads, what they make each other wait comes on top.
+const MEASURED: [(&str, usize, &str, &str); 2] = [
     (
         "client",
+        1,
         "instructions::measured_client",
         "begun, sent, answered by hand, waited for",
     ),
     (
         "server",
+        3,
         "brokerless::server::receive::Receiver::receive",
         "received, run inline, answered",
     ),
@@ -119,7 +122,13 @@ fn feed(dealer: &Dealer) {
         dealer.send(body.finish().into_message(envelope)).unwrap();
     }
     for _ in 0..BATCH {
-        let answer = dealer.recv().unwrap();
+        // It never sleeps: to be woken would be the server's work, or not, as it comes.
+        let answer = loop {
+            match dealer.try_recv() {
+                Ok(answer) => break answer,
+                Err(_) => std::thread::yield_now(),
+            }
+        };
         let decoded = Envelope::decode(answer.first()).unwrap();
         assert!(matches!(decoded, Envelope::Reply(_)), "{decoded:?}");
     }
@@ -207,8 +216,9 @@ fn instructions_a_call_are_as_recorded() {
         return;
     }
     let mut found = Vec::new();
-    for (name, function, what) in MEASURED {
-        let Some(figure) = count(function) else {
+    for (name, times, function, what) in MEASURED {
+        let counts = (0..times).map_while(|_| count(function));
+        let Some(figure) = counts.min_by(f64::total_cmp) else {
             println!("SKIPPED: valgrind is not installed; nothing was counted");
             return;
         };

@@ -154,7 +154,7 @@ pub struct Answered {
 pub enum ErrorThen<T> {
     /// The call ends with this error.
     Finished(T),
-    /// The call did not run and is picked again: see [`Caller::next_send`].
+    /// The call did not run and is picked again: see [`Caller::next_send`](super::Caller::next_send).
     Again,
     /// Its caller has given it up, or it is not known. Counted.
     Late,
