@@ -24,6 +24,7 @@
 
 mod table;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use table::{Entry, State, Table};
@@ -194,6 +195,10 @@ pub struct SessionStats {
     pub held: u32,
 }
 
+/// Cancels of unknown calls that are kept. Those of calls that had been answered are among them,
+/// and come to nothing: an identifier is not used again.
+const EARLY_MAX: usize = 16;
+
 /// One caller's session.
 #[derive(Debug, Clone)]
 pub struct Session {
@@ -202,6 +207,9 @@ pub struct Session {
     version: u8,
     table: Table,
     flight: Credit,
+    /// Calls that were cancelled and not known, the latest: several threads may receive, and one
+    /// that has a cancel may be ahead of another that has the call.
+    cancelled_early: VecDeque<(u64, u64)>,
     draining: bool,
     stopped: bool,
     bye_said: bool,
@@ -218,6 +226,7 @@ impl Session {
             version: 0,
             table: Table::default(),
             flight: Credit::default(),
+            cancelled_early: VecDeque::new(),
             draining: false,
             stopped: false,
             bye_said: false,
@@ -275,6 +284,8 @@ impl Session {
             Some(Refusal::Overrun)
         } else if call.deadline <= now {
             Some(Refusal::Expired)
+        } else if self.was_cancelled(call.id, call.via) {
+            Some(Refusal::Cancelled)
         } else {
             None
         };
@@ -361,6 +372,10 @@ impl Session {
     pub fn cancel(&mut self, id: u64, via: u64) -> Cancelled {
         let Some(ticket) = self.table.find(id, via) else {
             self.stats.cancels_unknown += 1;
+            if self.cancelled_early.len() == EARLY_MAX {
+                self.cancelled_early.pop_front();
+            }
+            self.cancelled_early.push_back((id, via));
             return Cancelled::Unknown;
         };
         match self.table.get_mut(ticket) {
@@ -374,6 +389,14 @@ impl Session {
             }
             None => Cancelled::Unknown,
         }
+    }
+
+    fn was_cancelled(&mut self, id: u64, via: u64) -> bool {
+        let at = self
+            .cancelled_early
+            .iter()
+            .position(|early| *early == (id, via));
+        at.and_then(|at| self.cancelled_early.remove(at)).is_some()
     }
 
     /// Whether a call's caller has cancelled it, or is gone.
@@ -559,6 +582,29 @@ mod tests {
         );
         assert_eq!(session.start(NOW, ticket), Start::Gone);
         assert_eq!(session.cancel(1, 0), Cancelled::Unknown);
+    }
+
+    #[test]
+    fn a_cancel_that_overtook_its_call_is_not_forgotten() {
+        let mut session = greeted();
+        assert_eq!(session.cancel(7, 0), Cancelled::Unknown);
+        let call = |id| Arrival {
+            id,
+            via: 0,
+            bytes: 1,
+            deadline: Time::NEVER,
+            used_up: false,
+        };
+        let admit = session.arrive(NOW, call(7));
+        assert!(
+            matches!(admit, Admit::Refused(Refusal::Cancelled, _)),
+            "{admit:?}"
+        );
+        assert!(matches!(session.arrive(NOW, call(8)), Admit::Run(_)));
+        for id in 100..10_000 {
+            assert_eq!(session.cancel(id, 0), Cancelled::Unknown);
+        }
+        assert_eq!(session.cancelled_early.len(), EARLY_MAX);
     }
 
     #[test]
