@@ -24,7 +24,8 @@ thread_local! {
 }
 
 fn waiter(shared: &Arc<Shared>) -> Arc<Waiter> {
-    WAITERS.with_borrow_mut(|waiters| {
+    let known = WAITERS.try_with(|waiters| {
+        let mut waiters = waiters.borrow_mut();
         let ours = |engine: &Weak<Shared>| std::ptr::eq(engine.as_ptr(), Arc::as_ptr(shared));
         if let Some((_, waiter)) = waiters.iter().find(|(engine, _)| ours(engine)) {
             return waiter.clone();
@@ -33,7 +34,9 @@ fn waiter(shared: &Arc<Shared>) -> Arc<Waiter> {
         let waiter = shared.waiter();
         waiters.push((Arc::downgrade(shared), waiter.clone()));
         waiter
-    })
+    });
+    // At the end of its thread one for this wait alone.
+    known.unwrap_or_else(|_| shared.waiter())
 }
 
 /// What a waiting thread does for its engine.
