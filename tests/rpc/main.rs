@@ -6,6 +6,7 @@
 //! | `calls.rs` | typed calls and their answers |
 //! | `pending.rs` | calls in flight, in their caller's hands |
 //! | `deadlines.rs` | how long calls may take |
+//! | `ends.rs` | how calls end for those who see every one, and clients with their threads |
 //! | `desk.rs`, `calculator.rs` | the services |
 //! | `support.rs` | servers, clients, and repliers by hand |
 
@@ -13,6 +14,7 @@ mod calculator;
 mod calls;
 mod deadlines;
 mod desk;
+mod ends;
 mod interop;
 mod pending;
 mod support;
