@@ -5,8 +5,8 @@
 //! # Invariants
 //!
 //! 1. A wake is used by the thread that it reaches, or passed on: as long as there is something
-//!    to take and somebody waits for it, one who waits is on the way. (loom test
-//!    `a_wake_is_used_or_passed_on`)
+//!    to take and somebody waits for it, one who waits is on the way. (loom tests
+//!    `a_wake_is_used_or_passed_on`, `readers_that_run_are_woken_first_and_nobody_is_forgotten`)
 
 use std::cell::RefCell;
 use std::sync::{Arc, Weak};
