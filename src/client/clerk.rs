@@ -62,6 +62,8 @@ impl Clerk {
     /// Connects to a node within the process again, at that time.
     pub(super) fn redial(self: &Arc<Self>, core: &Weak<Core>, node: NodeId, at: Instant) {
         let mut state = self.state.lock();
+        // Told twice, it is one attempt.
+        state.redials.retain(|(_, other)| *other != node);
         state.redials.push((at, node));
         self.ring(core, &mut state);
     }

@@ -17,14 +17,14 @@ use super::errors;
 use super::interceptor::{Interceptor, Outgoing};
 use super::node::{Link, Place};
 use super::options::Call;
-use super::slot::{Path, Request, Slot};
+use super::slot::{Left, Path, Request, Slot};
 use crate::deadline;
 use crate::machine::{
     Ask, CallId, Caller, CallerLimits, Ended, NodeId, Sending, Smooth, Submitted, Time,
 };
 use crate::service::MethodInfo;
 use crate::wire::{self, CallHead, CallMetadata, Encoding, Flags, METHOD_BYTES_MAX, Payload};
-use crate::{Metadata, Ran, RpcError, Status};
+use crate::{Code, Metadata, Ran, RpcError, Status};
 
 /// What a client is told to do.
 pub(super) struct Settings {
@@ -151,8 +151,10 @@ pub(super) struct Core {
     pub(super) table: Mutex<Table>,
     pub(super) clerk: Arc<Clerk>,
     epoch: Instant,
-    /// Ends that are in their slots, and that nobody has taken.
+    /// Ends that are in their slots, that no thread was woken for, and that nobody has taken.
     ready: AtomicUsize,
+    /// Threads that were woken for ends, and have not taken them yet.
+    woken: AtomicUsize,
     /// Something may be held back until they are taken.
     held: AtomicBool,
     drive: AtomicU8,
@@ -176,6 +178,7 @@ impl Core {
             clerk: Arc::default(),
             epoch: Instant::now(),
             ready: AtomicUsize::new(0),
+            woken: AtomicUsize::new(0),
             held: AtomicBool::new(false),
             drive: AtomicU8::new(0),
         })
@@ -210,13 +213,13 @@ impl Core {
         options: &Call,
         payload: Payload,
     ) -> Result<Answer, RpcError> {
-        // Who has an answer and has not taken it yet is about to run, and perhaps to call again:
-        // the last of them writes for all.
-        let held = self.ready.load(Ordering::Relaxed) > 0;
+        // Who was woken for an answer and has not taken it yet is about to run, and perhaps to call
+        // again: the last of them writes for all.
+        let held = self.woken.load(Ordering::Relaxed) > 0;
         let begun = self.start(wanted, options, payload, held)?;
         if held {
             self.held.store(true, Ordering::SeqCst);
-            if self.ready.load(Ordering::SeqCst) == 0 {
+            if self.woken.load(Ordering::SeqCst) == 0 {
                 // The last of them may have looked before.
                 self.engine.flush();
             }
@@ -232,6 +235,18 @@ impl Core {
         payload: Payload,
     ) -> Result<Begun, RpcError> {
         self.start(wanted, options, payload, false)
+    }
+
+    /// Makes a call that has no answer. For those who see every call it has ended.
+    pub(super) fn send_off(
+        &self,
+        wanted: Wanted,
+        options: &Call,
+        payload: Payload,
+    ) -> Result<(), RpcError> {
+        let begun = self.start(wanted, options, payload, false)?;
+        self.after(begun.path(), None);
+        Ok(())
     }
 
     fn start(
@@ -294,7 +309,7 @@ impl Core {
     ) -> Result<Request, RpcError> {
         let refuse = |status| Err(RpcError::new(status, Ran::No));
         if let Some(error) = &options.refused {
-            return refuse(Status::from(error.clone()));
+            return refuse(Status::from(*error));
         }
         if wanted.path.len() > METHOD_BYTES_MAX {
             return refuse(Status::invalid_argument(format!(
@@ -428,31 +443,36 @@ impl Core {
 
     fn look_holding(&self, begun: &Begun, until: Option<Instant>, held: bool) -> Option<Answer> {
         let slot = &begun.slot;
-        if let Some(answer) = slot.take() {
-            tap::took(self.taken());
+        if let Some((answer, woke)) = slot.take_or_await() {
+            tap::took(self.taken(woke));
             return Some(answer);
         }
         let (engine, drive) = (&self.engine, self.drive());
         if !held {
             engine.flush();
         }
-        // Its own is one of them.
-        let others = || self.ready.load(Ordering::SeqCst) > 1;
-        let answer = slot
+        // It is one of them itself.
+        let others = || self.woken.load(Ordering::SeqCst) > 1;
+        let found = slot
             .gate
-            .wait_among(engine, drive, until, others, || slot.take())?;
-        self.taken();
+            .wait_among(engine, drive, until, others, || slot.take());
+        let (answer, woke) = found.or_else(|| slot.take_or_leave())?;
+        self.taken(woke);
         Some(answer)
     }
 
-    /// An end has been taken out of its slot; true if there are more. The last one writes what
-    /// was held back for its sake.
-    fn taken(&self) -> bool {
-        let more = self.ready.fetch_sub(1, Ordering::SeqCst) > 1;
-        if !more && self.held.load(Ordering::Relaxed) && self.held.swap(false, Ordering::SeqCst) {
+    /// An end has been taken out of its slot; true if there are more. The last thread of those that
+    /// were woken writes what was held back for its sake.
+    fn taken(&self, woke: bool) -> bool {
+        if !woke {
+            let more = self.ready.fetch_sub(1, Ordering::SeqCst) > 1;
+            return more || self.woken.load(Ordering::Relaxed) > 0;
+        }
+        let more = self.woken.fetch_sub(1, Ordering::SeqCst) > 1;
+        if !more && self.held.load(Ordering::SeqCst) && self.held.swap(false, Ordering::SeqCst) {
             self.engine.flush();
         }
-        more
+        more || self.ready.load(Ordering::Relaxed) > 0
     }
 
     fn expire(&self, begun: &Begun) -> Answer {
@@ -483,20 +503,27 @@ impl Core {
                 self.act();
                 self.ended(begun, &answer);
             }
-            None => {
-                if let Some(answer) = begun.slot.take() {
-                    self.taken();
+            None => match begun.slot.let_go() {
+                Left::End(answer, woke) => {
+                    self.taken(woke);
                     self.ended(begun, &answer);
                 }
-            }
+                Left::Given(error) => self.after(begun.path(), error.as_ref()),
+                // It has ended, and whoever ended it is about to say so: too late.
+                Left::Nothing => {
+                    let status = Status::new(Code::Cancelled, "cancelled by its caller");
+                    let error = RpcError::new(status, Ran::Maybe);
+                    self.after(begun.path(), Some(&error));
+                }
+            },
         }
     }
 
     /// A channel for the end of a call.
     pub(super) fn receiver(&self, begun: &Begun) -> Receiver<Answer> {
         let (sender, receiver) = crossbeam_channel::bounded(1);
-        if begun.slot.divert(sender) {
-            self.taken();
+        if let Some(woke) = begun.slot.divert(sender) {
+            self.taken(woke);
         }
         let due = {
             let mut table = self.table.lock();
@@ -516,10 +543,10 @@ impl Core {
             }
             return;
         }
-        self.ready.fetch_add(1, Ordering::SeqCst);
-        if !slot.complete(answer) {
-            self.ready.fetch_sub(1, Ordering::SeqCst);
-        }
+        slot.complete(answer, |woken| {
+            let count = if woken { &self.woken } else { &self.ready };
+            count.fetch_add(1, Ordering::SeqCst);
+        });
     }
 
     /// The error of a call that ended on this side.
@@ -552,6 +579,16 @@ impl Core {
     fn after(&self, path: &str, error: Option<&RpcError>) {
         for interceptor in &self.settings.interceptors {
             interceptor.after(path, error);
+        }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        // Every end has been taken, or let go: else threads hold back for nobody's sake.
+        if !std::thread::panicking() {
+            debug_assert_eq!(*self.ready.get_mut(), 0, "ends left");
+            debug_assert_eq!(*self.woken.get_mut(), 0, "woken threads left");
         }
     }
 }

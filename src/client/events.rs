@@ -62,7 +62,7 @@ impl Core {
         let parsed: brokerless_patterns::Endpoint =
             endpoint.parse().map_err(brokerless_patterns::Error::from)?;
         let name: Arc<str> = Arc::from(parsed.to_string());
-        let node = {
+        let (node, before) = {
             let mut table = self.table.lock();
             if table
                 .nodes
@@ -94,15 +94,28 @@ impl Core {
             if table.nodes.len() <= node.index() {
                 table.nodes.resize_with(node.index() + 1, || None);
             }
-            table.nodes[node.index()] = Some(place);
+            let before = table.nodes[node.index()].replace(place);
             self.set_drive(drive(&table));
-            node
+            (node, before)
         };
+        // A node that has left, and whose place was taken before anybody had come to part from it.
+        // Its socket is not closed here: that may take a moment.
+        if let Some(Place { dealer, link, .. }) = before {
+            self.part(dealer, link);
+        }
         let connected = self.connect(node, &name, endpoint);
         if connected.is_err() {
-            let mut table = self.table.lock();
-            table.caller.remove_node(node);
-            table.nodes[node.index()] = None;
+            let place = {
+                let mut table = self.table.lock();
+                table.caller.remove_node(node);
+                let place = table.nodes[node.index()].take_if(|place| place.id == node);
+                self.set_drive(drive(&table));
+                place
+            };
+            // No lock is held: the socket may tell of its end.
+            drop(place);
+            // Calls that had waited for this node alone end.
+            self.act();
         }
         connected
     }
@@ -240,13 +253,20 @@ impl Core {
     }
 
     pub(super) fn failed(&self, node: NodeId, why: &dyn fmt::Display) {
-        {
+        let again = {
             let mut table = self.table.lock();
             let Some(place) = table.place(node) else {
                 return;
             };
             place.last_error = Some(why.to_string());
+            // Nobody else tries again within the process: who was turned away has no connection
+            // whose end would tell.
+            let again = place.inproc && place.link.is_none();
             table.caller.failed_to_connect(node);
+            again && !table.closed
+        };
+        if again {
+            self.clerk.redial(&self.me, node, Instant::now() + REDIAL);
         }
         // Nothing is sent for this, so it can be done at once.
         loop {
@@ -406,13 +426,18 @@ impl Core {
                     self.tell_of(&ended);
                     self.end(&ended);
                 }
-                Deed::Part(dealer, link) => {
-                    if let Some(link) = link {
-                        self.tell(&link, &Tell::Bye);
-                    }
-                    self.clerk.give(&self.me, Job::Part(dealer));
-                }
+                Deed::Part(dealer, link) => self.part(Some(dealer), link),
             }
+        }
+    }
+
+    /// Leaves a node: its socket is closed by the clerk, since that may take a moment.
+    fn part(&self, dealer: Option<Arc<Dealer>>, link: Option<Arc<Link>>) {
+        if let Some(link) = link {
+            self.tell(&link, &Tell::Bye);
+        }
+        if let Some(dealer) = dealer {
+            self.clerk.give(&self.me, Job::Part(dealer));
         }
     }
 

@@ -32,7 +32,9 @@ pub trait Interceptor: Send + Sync {
         Ok(())
     }
 
-    /// After a call has ended: with an answer, or by this error.
+    /// After a call has ended: with an answer, or by this error. Once for each call that
+    /// [`before`](Self::before) was asked about. A call that goes one way has ended for its caller
+    /// once it is on its way, or waits to be.
     fn after(&self, path: &str, error: Option<&RpcError>) {
         let _ = (path, error);
     }

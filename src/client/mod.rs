@@ -224,7 +224,7 @@ impl Client {
         let payload = arguments.map_err(|error| errors::not_encoded(method.path, &error))?;
         let mut wanted = Wanted::of(method, options);
         wanted.oneway = true;
-        self.core().begin(wanted, options, payload)?;
+        self.core().send_off(wanted, options, payload)?;
         Ok(())
     }
 

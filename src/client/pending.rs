@@ -82,6 +82,7 @@ impl<T, E> Pending<T, E> {
         }
         let answer = self.client.core().look(&self.begun, until)?;
         self.done = true;
+        self.client.core().ended(&self.begun, &answer);
         Some((self.finish)(&answer))
     }
 

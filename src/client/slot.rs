@@ -1,4 +1,11 @@
 //! The place of one call in flight: what is sent, and where its end is put.
+//!
+//! # Invariants
+//!
+//! 1. Whether a thread was woken for an end is counted, and said to whoever takes it: what is
+//!    counted up is counted down. (test `an_end_says_whether_a_thread_was_woken_for_it`)
+//! 2. An end that goes over a channel, or that nobody will take, is not counted. (test
+//!    `an_end_that_nobody_will_take_is_not_counted`)
 
 use std::sync::Arc;
 
@@ -7,6 +14,7 @@ use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 
 use super::answer::Answer;
+use crate::RpcError;
 use crate::metadata::Metadata;
 use crate::wire::{Encoding, Flags, Payload};
 
@@ -43,10 +51,29 @@ enum Place {
     /// The call is in flight.
     #[default]
     Empty,
+    /// In flight, and a thread waits for its end.
+    Awaited,
     /// In flight, and its end goes over a channel.
     Channel(Sender<Answer>),
-    Full(Answer),
+    Full {
+        answer: Answer,
+        /// A thread was woken for it.
+        woke: bool,
+    },
+    /// The end went over a channel: this is the error, if it was one.
+    Given(Option<RpcError>),
     Taken,
+}
+
+/// What is left of a call that its caller lets go.
+#[derive(Debug)]
+pub(super) enum Left {
+    /// Its end, which nobody has seen; and whether a thread was woken for it.
+    End(Answer, bool),
+    /// Its end went over a channel: this is the error, if it was one.
+    Given(Option<RpcError>),
+    /// Its end has not been put here yet, and never will be; or it is known already.
+    Nothing,
 }
 
 /// One call in flight. The table of calls holds it, and whoever waits for it.
@@ -66,65 +93,163 @@ impl Slot {
         }
     }
 
-    /// Puts the end in its place, and wakes who waits for it. False if it went over a channel
-    /// instead.
-    pub(super) fn complete(&self, answer: Answer) -> bool {
+    /// Puts the end in its place, and wakes who waits for it. Before anybody can take it, `count`
+    /// hears whether a thread is woken; it hears nothing if the end goes over a channel, or nobody
+    /// will take it.
+    pub(super) fn complete(&self, answer: Answer, count: impl FnOnce(bool)) {
         let sender = {
             let mut place = self.place.lock();
             match std::mem::take(&mut *place) {
                 Place::Channel(sender) => {
-                    *place = Place::Taken;
-                    Some((sender, answer))
+                    *place = Place::Given(answer.payload().err());
+                    Some(sender)
                 }
-                Place::Empty => {
-                    *place = Place::Full(answer);
-                    None
+                before @ (Place::Empty | Place::Awaited) => {
+                    let woke = matches!(before, Place::Awaited);
+                    count(woke);
+                    *place = Place::Full { answer, woke };
+                    drop(place);
+                    return self.gate.wake(1);
                 }
-                // Not given out twice by the table.
-                taken @ (Place::Full(_) | Place::Taken) => {
-                    *place = taken;
+                // Not given out twice by the table; but its caller may have let it go meanwhile.
+                done @ (Place::Full { .. } | Place::Given(_) | Place::Taken) => {
+                    *place = done;
                     None
                 }
             }
         };
-        match sender {
+        if let Some(sender) = sender {
             // It has room for the one; nobody may hold the other end any more.
-            Some((sender, answer)) => {
-                drop(sender.try_send(answer));
-                false
-            }
-            None => {
-                self.gate.wake(1);
-                true
-            }
+            drop(sender.try_send(answer));
         }
     }
 
-    /// The end, once.
-    pub(super) fn take(&self) -> Option<Answer> {
+    /// The end, once; and whether a thread was woken for it. If it is not there, this thread is
+    /// about to wait for it.
+    pub(super) fn take_or_await(&self) -> Option<(Answer, bool)> {
+        self.take_or(|place| {
+            if matches!(place, Place::Empty) {
+                *place = Place::Awaited;
+            }
+        })
+    }
+
+    /// The end, once; and whether a thread was woken for it. If it is not there, this thread waits
+    /// for it no longer.
+    pub(super) fn take_or_leave(&self) -> Option<(Answer, bool)> {
+        self.take_or(|place| {
+            if matches!(place, Place::Awaited) {
+                *place = Place::Empty;
+            }
+        })
+    }
+
+    /// The end, once; and whether a thread was woken for it.
+    pub(super) fn take(&self) -> Option<(Answer, bool)> {
+        self.take_or(|_| {})
+    }
+
+    #[inline]
+    fn take_or(&self, or: impl FnOnce(&mut Place)) -> Option<(Answer, bool)> {
         let mut place = self.place.lock();
         match std::mem::replace(&mut *place, Place::Taken) {
-            Place::Full(answer) => Some(answer),
+            Place::Full { answer, woke } => Some((answer, woke)),
             other => {
                 *place = other;
+                or(&mut place);
                 None
             }
         }
     }
 
-    /// Lets the end go over a channel; at once, if it is there: then true is given.
-    pub(super) fn divert(&self, sender: Sender<Answer>) -> bool {
+    /// Its caller lets the call go: an end that comes from now on is nobody's.
+    pub(super) fn let_go(&self) -> Left {
+        match std::mem::replace(&mut *self.place.lock(), Place::Taken) {
+            Place::Full { answer, woke } => Left::End(answer, woke),
+            Place::Given(error) => Left::Given(error),
+            Place::Empty | Place::Awaited | Place::Channel(_) | Place::Taken => Left::Nothing,
+        }
+    }
+
+    /// Lets the end go over a channel; at once, if it is there: then it is said whether a thread
+    /// was woken for it.
+    pub(super) fn divert(&self, sender: Sender<Answer>) -> Option<bool> {
         let mut place = self.place.lock();
         match std::mem::take(&mut *place) {
-            Place::Full(answer) => {
-                *place = Place::Taken;
+            Place::Full { answer, woke } => {
+                *place = Place::Given(answer.payload().err());
                 drop(place);
                 drop(sender.try_send(answer));
-                return true;
+                return Some(woke);
             }
-            Place::Taken => *place = Place::Taken,
-            Place::Empty | Place::Channel(_) => *place = Place::Channel(sender),
+            done @ (Place::Taken | Place::Given(_)) => *place = done,
+            Place::Empty | Place::Awaited | Place::Channel(_) => *place = Place::Channel(sender),
         }
-        false
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Ran, Status};
+
+    fn slot() -> Slot {
+        Slot::new(Request {
+            path: Path::Static("a.b"),
+            payload: Payload::raw(Vec::new()),
+            flags: Flags::empty(),
+            encoding: Encoding::Raw,
+            metadata: None,
+            deadline: std::time::Instant::now(),
+        })
+    }
+
+    fn end() -> Answer {
+        Answer::ended(RpcError::new(Status::internal("an end"), Ran::Yes))
+    }
+
+    /// What is counted when an end comes.
+    fn counted(slot: &Slot) -> Option<bool> {
+        let mut counted = None;
+        slot.complete(end(), |woke| counted = Some(woke));
+        counted
+    }
+
+    fn woke(taken: Option<(Answer, bool)>) -> Option<bool> {
+        taken.map(|(_, woke)| woke)
+    }
+
+    #[test]
+    fn an_end_says_whether_a_thread_was_woken_for_it() {
+        let begun = slot();
+        assert_eq!(counted(&begun), Some(false), "nobody waits");
+        assert_eq!(woke(begun.take_or_await()), Some(false));
+        assert_eq!(woke(begun.take()), None, "it is given once");
+
+        let awaited = slot();
+        assert!(awaited.take_or_await().is_none());
+        assert_eq!(counted(&awaited), Some(true));
+        assert_eq!(woke(awaited.take()), Some(true));
+
+        let looked_for = slot();
+        assert!(looked_for.take_or_await().is_none() && looked_for.take_or_leave().is_none());
+        assert_eq!(counted(&looked_for), Some(false), "nobody waits any more");
+        assert_eq!(woke(looked_for.take_or_leave()), Some(false));
+    }
+
+    #[test]
+    fn an_end_that_nobody_will_take_is_not_counted() {
+        let let_go = slot();
+        assert!(matches!(let_go.let_go(), Left::Nothing));
+        assert_eq!(counted(&let_go), None);
+        assert!(let_go.take().is_none());
+
+        let diverted = slot();
+        let (sender, receiver) = crossbeam_channel::bounded(1);
+        assert_eq!(diverted.divert(sender), None);
+        assert_eq!(counted(&diverted), None);
+        assert!(receiver.try_recv().is_ok());
+        assert!(matches!(diverted.let_go(), Left::Given(Some(_))));
     }
 }

@@ -8,6 +8,7 @@
 //! | `deadlines.rs` | how long calls may take |
 //! | `pool.rs` | pools of nodes |
 //! | `around.rs` | interceptors, built-in services, raw bytes, evolution, options |
+//! | `ends.rs` | how calls end for those who see every one, and clients with their threads |
 //! | `desk.rs`, `calculator.rs` | the services |
 //! | `support.rs` | servers, clients, and repliers by hand |
 
@@ -16,6 +17,7 @@ mod calculator;
 mod calls;
 mod deadlines;
 mod desk;
+mod ends;
 mod interop;
 mod pending;
 mod pool;

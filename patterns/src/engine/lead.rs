@@ -17,7 +17,10 @@
 //! 2. A lead that was handed to a follower is led by it or handed on by it: whoever is off the
 //!    list of followers without having withdrawn holds the lead. (loom test
 //!    `a_lead_handed_over_is_never_dropped`)
-//! 3. What is left of an earlier hand-over does not keep a follower from parking. (same test)
+//! 3. A lead that is offered is led by one who waits, or nobody waits. (loom test
+//!    `a_lead_that_is_offered_is_led_by_one_or_left_free`)
+//! 4. What is left of an earlier hand-over does not keep a follower from parking. (loom test
+//!    `a_lead_handed_over_is_never_dropped`)
 
 use std::collections::VecDeque;
 

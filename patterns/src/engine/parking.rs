@@ -16,6 +16,8 @@
 //!
 //! 1. Who is woken after it has said that it sleeps does not go on sleeping. (tests
 //!    `threads_that_are_woken_together_all_wake`, `a_spot_that_is_woken_before_it_sleeps_does_not`)
+//! 2. A thread can wake others while its thread-locals go. (test
+//!    `what_a_thread_drops_at_its_end_can_wake_others`)
 
 #[cfg(not(all(target_os = "linux", not(all(test, loom)))))]
 mod alone {
@@ -32,7 +34,7 @@ mod alone {
             Spot(current())
         }
 
-        pub(crate) fn sleep(&self, is_awake: impl Fn() -> bool, deadline: Option<Instant>) {
+        pub(crate) fn rest(&self, is_awake: impl Fn() -> bool, deadline: Option<Instant>) {
             if !is_awake() {
                 counters::system_call();
                 park(deadline);
@@ -143,7 +145,7 @@ mod shared {
 
         /// Sleeps until it is woken, or the deadline has come, unless `is_awake` says that it was
         /// woken since it said that it sleeps. May return early.
-        pub(crate) fn sleep(&self, is_awake: impl Fn() -> bool, deadline: Option<Instant>) {
+        pub(crate) fn rest(&self, is_awake: impl Fn() -> bool, deadline: Option<Instant>) {
             let seen = self.lot.word.load(Ordering::SeqCst);
             if is_awake() {
                 return;
@@ -167,7 +169,9 @@ mod shared {
         }
 
         pub(crate) fn wake(&self) {
-            let gathered = GATHERED.with_borrow_mut(|gathered| {
+            // At the end of its thread there is nothing to gather with.
+            let gathered = GATHERED.try_with(|gathered| {
+                let mut gathered = gathered.borrow_mut();
                 if !gathered.active {
                     return false;
                 }
@@ -181,7 +185,7 @@ mod shared {
                 }
                 true
             });
-            if !gathered {
+            if !gathered.unwrap_or(false) {
                 self.lot.wake(self.bit.get());
             }
         }
@@ -195,10 +199,10 @@ mod shared {
 
     /// Wakes those whom `run` wakes together, at its end.
     pub(crate) fn gather<R>(run: impl FnOnce() -> R) -> R {
-        let before =
-            GATHERED.with_borrow_mut(|gathered| std::mem::replace(&mut gathered.active, true));
-        // Within another one the outer one wakes.
-        let _wakes = (!before).then_some(Wakes);
+        let before = GATHERED
+            .try_with(|gathered| std::mem::replace(&mut gathered.borrow_mut().active, true));
+        // Within another one the outer one wakes; at the end of its thread each wakes for itself.
+        let _wakes = (before == Ok(false)).then_some(Wakes);
         run()
     }
 
@@ -248,7 +252,7 @@ mod tests {
                     let spot = std::sync::Arc::new(Spot::new());
                     sender.send(spot.clone()).unwrap();
                     while !awake.load(Ordering::SeqCst) {
-                        spot.sleep(|| awake.load(Ordering::SeqCst), Some(deadline));
+                        spot.rest(|| awake.load(Ordering::SeqCst), Some(deadline));
                         assert!(Instant::now() < deadline, "it slept on");
                     }
                 });
@@ -270,8 +274,40 @@ mod tests {
         let spot = Spot::new();
         spot.wake();
         let begin = Instant::now();
-        spot.sleep(|| true, Some(begin + LIMIT));
+        spot.rest(|| true, Some(begin + LIMIT));
         assert!(begin.elapsed() < LIMIT);
+    }
+
+    /// Wakes, and gathers, when it goes.
+    struct WakesAtTheEnd(std::sync::Arc<Spot>, std::sync::Arc<AtomicBool>);
+
+    impl Drop for WakesAtTheEnd {
+        fn drop(&mut self) {
+            self.1.store(true, Ordering::SeqCst);
+            gather(|| self.0.wake());
+        }
+    }
+
+    thread_local! {
+        static KEPT: std::cell::RefCell<Option<WakesAtTheEnd>> = const { std::cell::RefCell::new(None) };
+    }
+
+    #[test]
+    fn what_a_thread_drops_at_its_end_can_wake_others() {
+        let spot = std::sync::Arc::new(Spot::new());
+        let awake = std::sync::Arc::new(AtomicBool::new(false));
+        let kept = WakesAtTheEnd(spot.clone(), awake.clone());
+        let thread = std::thread::spawn(move || {
+            KEPT.set(Some(kept));
+            // Thread-locals go in the opposite order: this one first.
+            gather(|| {});
+        });
+        let deadline = Instant::now() + LIMIT;
+        while !awake.load(Ordering::SeqCst) {
+            spot.rest(|| awake.load(Ordering::SeqCst), Some(deadline));
+            assert!(Instant::now() < deadline, "it slept on");
+        }
+        assert!(thread.join().is_ok());
     }
 
     #[test]
@@ -280,7 +316,7 @@ mod tests {
         let deadline = begin + Duration::from_millis(1_020);
         let spot = Spot::new();
         while Instant::now() < deadline {
-            spot.sleep(|| false, Some(deadline));
+            spot.rest(|| false, Some(deadline));
             assert!(begin.elapsed() < LIMIT);
         }
     }

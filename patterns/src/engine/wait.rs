@@ -5,8 +5,8 @@
 //! # Invariants
 //!
 //! 1. A wake is used by the thread that it reaches, or passed on: as long as there is something
-//!    to take and somebody waits for it, one who waits is on the way. (loom test
-//!    `a_wake_is_used_or_passed_on`)
+//!    to take and somebody waits for it, one who waits is on the way. (loom tests
+//!    `a_wake_is_used_or_passed_on`, `readers_that_run_are_woken_first_and_nobody_is_forgotten`)
 
 use std::cell::RefCell;
 use std::sync::{Arc, Weak};
@@ -24,7 +24,8 @@ thread_local! {
 }
 
 fn waiter(shared: &Arc<Shared>) -> Arc<Waiter> {
-    WAITERS.with_borrow_mut(|waiters| {
+    let known = WAITERS.try_with(|waiters| {
+        let mut waiters = waiters.borrow_mut();
         let ours = |engine: &Weak<Shared>| std::ptr::eq(engine.as_ptr(), Arc::as_ptr(shared));
         if let Some((_, waiter)) = waiters.iter().find(|(engine, _)| ours(engine)) {
             return waiter.clone();
@@ -33,7 +34,9 @@ fn waiter(shared: &Arc<Shared>) -> Arc<Waiter> {
         let waiter = shared.waiter();
         waiters.push((Arc::downgrade(shared), waiter.clone()));
         waiter
-    })
+    });
+    // At the end of its thread one for this wait alone.
+    known.unwrap_or_else(|_| shared.waiter())
 }
 
 /// What a waiting thread does for its engine.
@@ -94,7 +97,7 @@ pub(crate) fn wait_among<T>(
         let drive = |now| shared.drive(&waiter, deadline, now, Some(outlook), alone);
         let free;
         (now, free) = if !is_over && leads {
-            lead_or_follow(&shared.lead, &waiter, deadline, &hand_on, now, drive)
+            lead_or_follow(&shared.lead, &waiter, deadline, hand_on, now, drive)
         } else if !is_over {
             if !patience::linger_within(&waiter, READY, now, deadline) {
                 waiter.park(deadline);
@@ -102,7 +105,7 @@ pub(crate) fn wait_among<T>(
             (Instant::now(), false)
         } else if leads && shared.lead.try_enter() {
             // No time to wait, but enough to look what the kernel has.
-            lead(&shared.lead, &waiter, &hand_on, now, drive)
+            lead(&shared.lead, &waiter, hand_on, now, drive)
         } else {
             (now, false)
         };

@@ -102,9 +102,9 @@ fn a_quick_method_is_answered_while_a_neighbours_slow_calls_take_every_worker() 
             .methods
             .iter()
             .find(|method| method.path == "desk.v1.quick");
-        method.is_some_and(|method| method.calls >= 8 && method.duration.as_micros() < 50)
+        method.is_some_and(|method| method.calls >= 8 && method.duration.as_micros() < 10)
     };
-    // It proves to be quick, whatever the machine does meanwhile.
+    // It proves to be quick by far, so that a run or two that the machine interrupts change nothing.
     let end = std::time::Instant::now() + super::support::PATIENCE;
     while !proven(&server.stats()) && std::time::Instant::now() < end {
         assert_eq!(quick.call::<u64>("desk.v1.quick", one(&1u64)), 1);

@@ -142,13 +142,16 @@ fn a_peer_that_is_gone_leaves_no_session() {
     for number in 1..=5u64 {
         caller.begin("desk.v1.block", one(&number));
     }
-    assert_eq!(desk.next_begun(), 1);
+    // Two threads receive: whose call is the first to be seated is open.
+    assert!((1..=5).contains(&desk.next_begun()));
     until(&server, "four calls that wait", |stats| {
         stats.pools[0].queued == 4
     });
     drop(caller);
     until(&server, "nobody", |stats| stats.callers == 0);
-    assert_eq!(server.stats().pools[0].queued, 0);
+    until(&server, "nothing that waits", |stats| {
+        stats.pools[0].queued == 0
+    });
     desk.let_go();
     until(&server, "an idle server", |stats| stats.in_flight == 0);
     assert_eq!(server.stats().dropped.get("caller-gone"), Some(&5));

@@ -107,6 +107,32 @@ fn a_wake_is_used_or_passed_on() {
 }
 
 #[test]
+fn readers_that_run_are_woken_first_and_nobody_is_forgotten() {
+    // Two messages for two readers, each of which runs or sleeps as it comes: a wake that went to
+    // one that runs is used by it, and the next one goes to the other.
+    explore(3, || {
+        let kernel = Kernel::new();
+        let inbox = Arc::new(Inbox::default());
+        let read = || {
+            let (kernel, inbox) = (kernel.clone(), inbox.clone());
+            move || {
+                let waiter = new_waiter(&kernel);
+                let ready = || inbox.take();
+                until(&waiter, &[&inbox.readers], false, ready, parks(&waiter))
+                    .expect("it has no deadline");
+            }
+        };
+        let reader = spawn(read());
+        let delivery = {
+            let inbox = inbox.clone();
+            spawn(move || (0..2).for_each(|_| inbox.deliver()))
+        };
+        read()();
+        join([reader, delivery]);
+    });
+}
+
+#[test]
 fn a_nudge_is_never_lost() {
     explore(4, || {
         let steward = Arc::new(Steward::new());
@@ -396,6 +422,22 @@ fn a_lead_handed_over_is_never_dropped() {
         }
         join([follows]);
         assert!(lead.is_free());
+    });
+}
+
+#[test]
+fn a_lead_that_is_offered_is_led_by_one_or_left_free() {
+    // By a thread that left it free and is busy after all, beside another one that waits.
+    explore(4, || {
+        let (lead, throne) = (Arc::new(Lead::new()), Arc::new(Throne::default()));
+        assert!(lead.try_enter());
+        let users = [(); 2].map(|()| user(&lead, &throne, None));
+        lead.leave(false);
+        lead.offer();
+        join(users);
+        assert!(lead.is_free());
+        lead.offer();
+        assert!(lead.is_free(), "nobody waits for it");
     });
 }
 

@@ -28,6 +28,11 @@ thread_local! {
     static SOLE: Cell<Option<(u64, Arc<Pipe>)>> = const { Cell::new(None) };
 }
 
+/// At the end of a thread there is nowhere to keep it, and no need to.
+fn set_sole(version: u64, pipe: Arc<Pipe>) {
+    let _ = SOLE.try_with(|sole| sole.set(Some((version, pipe))));
+}
+
 impl Core {
     /// The routes, to change who is among them.
     pub(super) fn routes_mut(&self) -> RwLockWriteGuard<'_, Routes> {
@@ -53,7 +58,7 @@ impl Core {
         if count == 1 {
             let pipe = routes.order[0].clone();
             let version = self.routes_version.load(Ordering::SeqCst);
-            SOLE.set(Some((version, pipe.clone())));
+            set_sole(version, pipe.clone());
             return Some((pipe, count));
         }
         let index = self.turn.fetch_add(1, Ordering::Relaxed) % count;
@@ -63,14 +68,14 @@ impl Core {
     /// Sends to the next peer that takes the message, where nobody asks which one.
     #[inline]
     pub(crate) fn try_send(&self, message: Message) -> Sent {
-        match SOLE.take() {
+        match SOLE.try_with(Cell::take).ok().flatten() {
             Some((version, pipe))
                 if version == self.routes_version.load(Ordering::SeqCst)
                     && !self.immediate
                     && !self.is_closed() =>
             {
                 let sent = pipe.send(message);
-                SOLE.set(Some((version, pipe)));
+                set_sole(version, pipe);
                 match sent {
                     Ok(()) => Ok(()),
                     Err((Refused::Full, message)) => Err((SendRefusal::Full, message)),
