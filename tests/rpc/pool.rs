@@ -20,7 +20,7 @@ fn all_up(desk: &DeskClient) {
         let nodes = desk.client().stats().nodes;
         nodes
             .iter()
-            .all(|node| node.name == "" && node.credit_calls > 0)
+            .all(|node| node.name.is_empty() && node.credit_calls > 0)
     });
 }
 
