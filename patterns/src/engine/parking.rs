@@ -16,7 +16,9 @@
 //!
 //! 1. Who is woken after it has said that it sleeps does not go on sleeping. (tests
 //!    `threads_that_are_woken_together_all_wake`, `a_spot_that_is_woken_before_it_sleeps_does_not`)
-//! 2. A thread can wake others while its thread-locals go. (test
+//! 2. What is gathered within something that is gathered waits for the outer end. (test
+//!    `what_is_gathered_within_waits_for_the_outer_end`)
+//! 3. A thread can wake others while its thread-locals go. (test
 //!    `what_a_thread_drops_at_its_end_can_wake_others`)
 
 #[cfg(not(all(target_os = "linux", not(all(test, loom)))))]
@@ -197,12 +199,17 @@ mod shared {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_gathering() -> bool {
+        GATHERED.with_borrow(|gathered| gathered.active)
+    }
+
     /// Wakes those whom `run` wakes together, at its end.
     pub(crate) fn gather<R>(run: impl FnOnce() -> R) -> R {
         let before = GATHERED
             .try_with(|gathered| std::mem::replace(&mut gathered.borrow_mut().active, true));
         // Within another one the outer one wakes; at the end of its thread each wakes for itself.
-        let _wakes = (before == Ok(false)).then_some(Wakes);
+        let _wakes = (before == Ok(false)).then(|| Wakes);
         run()
     }
 
@@ -276,6 +283,16 @@ mod tests {
         let begin = Instant::now();
         spot.sleep(|| true, Some(begin + LIMIT));
         assert!(begin.elapsed() < LIMIT);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_is_gathered_within_waits_for_the_outer_end() {
+        gather(|| {
+            gather(|| {});
+            assert!(shared::is_gathering(), "the outer one goes on");
+        });
+        assert!(!shared::is_gathering());
     }
 
     /// Wakes, and gathers, when it goes.
