@@ -36,7 +36,7 @@ mod alone {
             Spot(current())
         }
 
-        pub(crate) fn sleep(&self, is_awake: impl Fn() -> bool, deadline: Option<Instant>) {
+        pub(crate) fn doze(&self, is_awake: impl Fn() -> bool, deadline: Option<Instant>) {
             if !is_awake() {
                 counters::system_call();
                 park(deadline);
@@ -147,7 +147,7 @@ mod shared {
 
         /// Sleeps until it is woken, or the deadline has come, unless `is_awake` says that it was
         /// woken since it said that it sleeps. May return early.
-        pub(crate) fn sleep(&self, is_awake: impl Fn() -> bool, deadline: Option<Instant>) {
+        pub(crate) fn doze(&self, is_awake: impl Fn() -> bool, deadline: Option<Instant>) {
             let seen = self.lot.word.load(Ordering::SeqCst);
             if is_awake() {
                 return;
@@ -259,7 +259,7 @@ mod tests {
                     let spot = std::sync::Arc::new(Spot::new());
                     sender.send(spot.clone()).unwrap();
                     while !awake.load(Ordering::SeqCst) {
-                        spot.sleep(|| awake.load(Ordering::SeqCst), Some(deadline));
+                        spot.doze(|| awake.load(Ordering::SeqCst), Some(deadline));
                         assert!(Instant::now() < deadline, "it slept on");
                     }
                 });
@@ -281,7 +281,7 @@ mod tests {
         let spot = Spot::new();
         spot.wake();
         let begin = Instant::now();
-        spot.sleep(|| true, Some(begin + LIMIT));
+        spot.doze(|| true, Some(begin + LIMIT));
         assert!(begin.elapsed() < LIMIT);
     }
 
@@ -321,7 +321,7 @@ mod tests {
         });
         let deadline = Instant::now() + LIMIT;
         while !awake.load(Ordering::SeqCst) {
-            spot.sleep(|| awake.load(Ordering::SeqCst), Some(deadline));
+            spot.doze(|| awake.load(Ordering::SeqCst), Some(deadline));
             assert!(Instant::now() < deadline, "it slept on");
         }
         assert!(thread.join().is_ok());
@@ -333,7 +333,7 @@ mod tests {
         let deadline = begin + Duration::from_millis(1_020);
         let spot = Spot::new();
         while Instant::now() < deadline {
-            spot.sleep(|| false, Some(deadline));
+            spot.doze(|| false, Some(deadline));
             assert!(begin.elapsed() < LIMIT);
         }
     }
