@@ -16,7 +16,9 @@
 //!
 //! 1. Who is woken after it has said that it sleeps does not go on sleeping. (tests
 //!    `threads_that_are_woken_together_all_wake`, `a_spot_that_is_woken_before_it_sleeps_does_not`)
-//! 2. A thread can wake others while its thread-locals go. (test
+//! 2. What is gathered within something that is gathered waits for the outer end. (test
+//!    `what_is_gathered_within_waits_for_the_outer_end`)
+//! 3. A thread can wake others while its thread-locals go. (test
 //!    `what_a_thread_drops_at_its_end_can_wake_others`)
 
 #[cfg(not(all(target_os = "linux", not(all(test, loom)))))]
@@ -34,7 +36,7 @@ mod alone {
             Spot(current())
         }
 
-        pub(crate) fn rest(&self, is_awake: impl Fn() -> bool, deadline: Option<Instant>) {
+        pub(crate) fn doze(&self, is_awake: impl Fn() -> bool, deadline: Option<Instant>) {
             if !is_awake() {
                 counters::system_call();
                 park(deadline);
@@ -145,7 +147,7 @@ mod shared {
 
         /// Sleeps until it is woken, or the deadline has come, unless `is_awake` says that it was
         /// woken since it said that it sleeps. May return early.
-        pub(crate) fn rest(&self, is_awake: impl Fn() -> bool, deadline: Option<Instant>) {
+        pub(crate) fn doze(&self, is_awake: impl Fn() -> bool, deadline: Option<Instant>) {
             let seen = self.lot.word.load(Ordering::SeqCst);
             if is_awake() {
                 return;
@@ -197,12 +199,17 @@ mod shared {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_gathering() -> bool {
+        GATHERED.with_borrow(|gathered| gathered.active)
+    }
+
     /// Wakes those whom `run` wakes together, at its end.
     pub(crate) fn gather<R>(run: impl FnOnce() -> R) -> R {
         let before = GATHERED
             .try_with(|gathered| std::mem::replace(&mut gathered.borrow_mut().active, true));
         // Within another one the outer one wakes; at the end of its thread each wakes for itself.
-        let _wakes = (before == Ok(false)).then_some(Wakes);
+        let _wakes = (before == Ok(false)).then(|| Wakes);
         run()
     }
 
@@ -252,7 +259,7 @@ mod tests {
                     let spot = std::sync::Arc::new(Spot::new());
                     sender.send(spot.clone()).unwrap();
                     while !awake.load(Ordering::SeqCst) {
-                        spot.rest(|| awake.load(Ordering::SeqCst), Some(deadline));
+                        spot.doze(|| awake.load(Ordering::SeqCst), Some(deadline));
                         assert!(Instant::now() < deadline, "it slept on");
                     }
                 });
@@ -274,8 +281,18 @@ mod tests {
         let spot = Spot::new();
         spot.wake();
         let begin = Instant::now();
-        spot.rest(|| true, Some(begin + LIMIT));
+        spot.doze(|| true, Some(begin + LIMIT));
         assert!(begin.elapsed() < LIMIT);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_is_gathered_within_waits_for_the_outer_end() {
+        gather(|| {
+            gather(|| {});
+            assert!(shared::is_gathering(), "the outer one goes on");
+        });
+        assert!(!shared::is_gathering());
     }
 
     /// Wakes, and gathers, when it goes.
@@ -304,7 +321,7 @@ mod tests {
         });
         let deadline = Instant::now() + LIMIT;
         while !awake.load(Ordering::SeqCst) {
-            spot.rest(|| awake.load(Ordering::SeqCst), Some(deadline));
+            spot.doze(|| awake.load(Ordering::SeqCst), Some(deadline));
             assert!(Instant::now() < deadline, "it slept on");
         }
         assert!(thread.join().is_ok());
@@ -316,7 +333,7 @@ mod tests {
         let deadline = begin + Duration::from_millis(1_020);
         let spot = Spot::new();
         while Instant::now() < deadline {
-            spot.rest(|| false, Some(deadline));
+            spot.doze(|| false, Some(deadline));
             assert!(begin.elapsed() < LIMIT);
         }
     }

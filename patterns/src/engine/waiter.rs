@@ -87,7 +87,7 @@ impl Waiter {
     pub(crate) fn park(&self, deadline: Option<Instant>) {
         let before = self.state.fetch_or(PARKED, Ordering::SeqCst);
         if before & (READY | LEAD | LEAVE) == 0 {
-            self.spot.rest(|| self.has(READY | LEAD | LEAVE), deadline);
+            self.spot.doze(|| self.has(READY | LEAD | LEAVE), deadline);
         }
         self.state.fetch_and(!PARKED, Ordering::SeqCst);
     }
