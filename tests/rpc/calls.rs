@@ -1,7 +1,7 @@
 //! Typed calls over every transport.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use brokerless::client::Call;
@@ -9,19 +9,7 @@ use brokerless::server::Server;
 use brokerless::{Blob, CallError, Code, Ran};
 
 use crate::calculator::{Calc, CalculatorClient, CalculatorServer, DivideError};
-
-static NAMES: AtomicUsize = AtomicUsize::new(0);
-
-fn transports() -> [String; 3] {
-    let number = NAMES.fetch_add(1, Ordering::Relaxed);
-    let id = std::process::id();
-    let path = std::env::temp_dir().join(format!("brokerless-rpc-{id}-{number}.ipc"));
-    [
-        "tcp://127.0.0.1:*".to_owned(),
-        format!("ipc://{}", path.display()),
-        format!("inproc://rpc-{number}"),
-    ]
-}
+use crate::support::transports;
 
 fn serve(endpoint: &str) -> (Server, Arc<Calc>, CalculatorClient) {
     let calc = Arc::new(Calc::default());
