@@ -278,6 +278,8 @@ fn a_deadline_that_passes_in_the_servers_queue_is_answered_no() {
     let short = second.with(Call::new().timeout(Duration::from_millis(250)));
     let error = short.hold().expect_err("all workers are taken");
     assert_eq!(error.code(), Code::DeadlineExceeded, "{error}");
+    // The replier's deadline is the caller's and the time on the way: the cancel comes first.
+    until("the cancel has come", || served.server.stats().cancels == 1);
     served.desk.open();
     assert_eq!(holding.wait(), Ok(false));
     until("the late call is refused", || {
