@@ -72,7 +72,6 @@ impl Wanted {
 pub(super) struct Begun {
     slot: Arc<Slot>,
     id: CallId,
-    began: Instant,
 }
 
 impl Begun {
@@ -188,8 +187,10 @@ impl Core {
         Time::ZERO.after(at.saturating_duration_since(self.epoch))
     }
 
-    pub(super) fn instant(&self, at: Time) -> Option<Instant> {
-        self.epoch.checked_add(at.since(Time::ZERO))
+    /// Sees to it that the clerk looks at the table once this is due.
+    pub(super) fn look_by(&self, due: Option<Time>) {
+        let due = due.and_then(|due| self.epoch.checked_add(due.since(Time::ZERO)));
+        self.clerk.until(&self.me, due);
     }
 
     pub(super) fn set_drive(&self, drive: Drive) {
@@ -280,8 +281,8 @@ impl Core {
                 }
                 Submitted::Waits(id) => (id, None, due),
                 Submitted::Refused(_, why) => {
-                    let took = slot.request.deadline.saturating_duration_since(began);
-                    let error = errors::ended(why, crate::machine::Ran::No, None, took, &table);
+                    let time = slot.request.time();
+                    let error = errors::ended(why, crate::machine::Ran::No, None, time, &table);
                     drop(table);
                     self.after(&slot.request.path, Some(&error));
                     return Err(error);
@@ -293,11 +294,8 @@ impl Core {
         {
             self.act();
         }
-        if due.is_some() {
-            self.clerk
-                .until(&self.me, due.and_then(|due| self.instant(due)));
-        }
-        Ok(Begun { slot, id, began })
+        self.look_by(due);
+        Ok(Begun { slot, id })
     }
 
     fn request(
@@ -356,6 +354,7 @@ impl Core {
             flags,
             encoding: wanted.encoding,
             metadata,
+            began,
             deadline: ends,
         })
     }
@@ -479,7 +478,7 @@ impl Core {
         let ended = self.table.lock().caller.expire(begun.id);
         match ended {
             Some(ended) => {
-                let answer = self.answer_of(&ended, begun.began);
+                let answer = self.answer_of(&ended);
                 self.tell_of(&ended);
                 self.act();
                 answer
@@ -498,7 +497,7 @@ impl Core {
         let ended = self.table.lock().caller.cancel(begun.id);
         match ended {
             Some(ended) => {
-                let answer = self.answer_of(&ended, begun.began);
+                let answer = self.answer_of(&ended);
                 self.tell_of(&ended);
                 self.act();
                 self.ended(begun, &answer);
@@ -530,8 +529,7 @@ impl Core {
             table.caller.watch(begun.id);
             table.caller.next_due()
         };
-        self.clerk
-            .until(&self.me, due.and_then(|due| self.instant(due)));
+        self.look_by(due);
         receiver
     }
 
@@ -550,14 +548,10 @@ impl Core {
     }
 
     /// The error of a call that ended on this side.
-    pub(super) fn answer_of(&self, ended: &Ended<Arc<Slot>>, began: Instant) -> Answer {
-        let took = ended
-            .payload
-            .request
-            .deadline
-            .saturating_duration_since(began);
+    pub(super) fn answer_of(&self, ended: &Ended<Arc<Slot>>) -> Answer {
+        let time = ended.payload.request.time();
         let table = self.table.lock();
-        let error = errors::ended(ended.why, ended.ran, ended.node, took, &table);
+        let error = errors::ended(ended.why, ended.ran, ended.node, time, &table);
         Answer::ended(error)
     }
 

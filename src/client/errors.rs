@@ -46,7 +46,7 @@ pub(super) fn ended(
     why: Why,
     has_run: machine::Ran,
     node: Option<NodeId>,
-    took: Duration,
+    time: Duration,
     table: &Table,
 ) -> RpcError {
     let nodes: Vec<&Place> = table.nodes.iter().flatten().collect();
@@ -55,11 +55,11 @@ pub(super) fn ended(
     let status = match (why, node) {
         (Why::Expired, Some(node)) => Status::new(
             Code::DeadlineExceeded,
-            format!("no answer from {} within {took:.0?}", node.endpoint),
+            format!("no answer from {} within {time:.0?}", node.endpoint),
         ),
         (Why::Expired, None) => Status::new(
             Code::DeadlineExceeded,
-            format!("not sent within {took:.0?}: {}", standing(nodes)),
+            format!("not sent within {time:.0?}: {}", standing(nodes)),
         ),
         (Why::Cancelled, _) => Status::new(Code::Cancelled, "cancelled by its caller"),
         (Why::Unavailable, _) => Status::unavailable(format!(

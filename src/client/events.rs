@@ -13,7 +13,6 @@ use brokerless_patterns::{CloseReason, Dealer, Message, Peer};
 use super::answer::Answer;
 use super::clerk::Job;
 use super::core::{Core, Table, Tell};
-
 use super::node::{Link, NodeTap, Place};
 use super::slot::Slot;
 use super::stats::{ClientStats, NodeReport};
@@ -375,8 +374,7 @@ impl Core {
             ErrorThen::Finished(slot) => self.complete(&slot, answer()),
             ErrorThen::Again => {
                 let due = self.table.lock().caller.next_due();
-                self.clerk
-                    .until(&self.me, due.and_then(|due| self.instant(due)));
+                self.look_by(due);
             }
             ErrorThen::Late => {}
         }
@@ -405,8 +403,7 @@ impl Core {
             table.caller.due(self.time(Instant::now()));
             table.caller.next_due()
         };
-        self.clerk
-            .until(&self.me, due.and_then(|due| self.instant(due)));
+        self.look_by(due);
         self.act();
     }
 
@@ -494,7 +491,7 @@ impl Core {
     }
 
     fn end(&self, ended: &Ended<Arc<Slot>>) {
-        let answer = self.answer_of(ended, Instant::now());
+        let answer = self.answer_of(ended);
         self.complete(&ended.payload, answer);
     }
 

@@ -8,6 +8,7 @@
 //!    `an_end_that_nobody_will_take_is_not_counted`)
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use brokerless_patterns::tap::Gate;
 use crossbeam_channel::Sender;
@@ -43,7 +44,15 @@ pub(super) struct Request {
     pub(super) flags: Flags,
     pub(super) encoding: Encoding,
     pub(super) metadata: Option<Arc<Metadata>>,
-    pub(super) deadline: std::time::Instant,
+    pub(super) began: Instant,
+    pub(super) deadline: Instant,
+}
+
+impl Request {
+    /// The time that the call was given.
+    pub(super) fn time(&self) -> Duration {
+        self.deadline.saturating_duration_since(self.began)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -201,7 +210,8 @@ mod tests {
             flags: Flags::empty(),
             encoding: Encoding::Raw,
             metadata: None,
-            deadline: std::time::Instant::now(),
+            began: Instant::now(),
+            deadline: Instant::now(),
         })
     }
 
