@@ -13,6 +13,8 @@ use crate::support::{ms, pass};
 
 /// In which a half-open connection is noticed, with these heartbeats.
 const NOTICED: Duration = ms(500);
+/// How long a message that has to come is waited for.
+const PATIENCE: Duration = ms(30_000);
 const HEARTBEATS: [&str; 2] = ["heartbeat_interval=100", "heartbeat_timeout=300"];
 
 fn same_heartbeats() -> Options {
@@ -51,7 +53,7 @@ pub(crate) fn a_dealer_notices_a_stopped_router_within_half_a_second_and_comes_b
         .expect("an endpoint to connect to");
     dealer.send("before").expect("it waits in the queue");
     assert_eq!(
-        dealer.recv_timeout(ms(1000)).expect("an answer")[0],
+        dealer.recv_timeout(PATIENCE).expect("an answer")[0],
         "before"
     );
     let good = scene.good;
@@ -60,7 +62,7 @@ pub(crate) fn a_dealer_notices_a_stopped_router_within_half_a_second_and_comes_b
     let begin = Instant::now();
     scene.router.process.stop();
     let reason = loop {
-        let event = events.recv_timeout(ms(3000)).expect("the end is reported");
+        let event = events.recv_timeout(PATIENCE).expect("the end is reported");
         if let Event::Disconnected { reason, .. } = event {
             break reason;
         }
@@ -73,7 +75,7 @@ pub(crate) fn a_dealer_notices_a_stopped_router_within_half_a_second_and_comes_b
     scene.router.process.go_on();
     let begin = Instant::now();
     assert_eq!(
-        dealer.recv_timeout(ms(5000)).expect("an answer")[0],
+        dealer.recv_timeout(PATIENCE).expect("an answer")[0],
         "after"
     );
     Lasted::since(begin).assert_within(ms(1000), "back after");
@@ -150,7 +152,7 @@ pub(crate) fn a_peer_that_does_not_receive_for_a_while_is_not_taken_for_dead() {
     // Three times as long as it takes to be taken for dead.
     pass(ms(900));
     for number in 0..MESSAGES {
-        let answer = dealer.recv_timeout(ms(2000));
+        let answer = dealer.recv_timeout(PATIENCE);
         let answer = answer.unwrap_or_else(|error| {
             panic!(
                 "answer {number}: {error}; {:?}; {}",
