@@ -96,7 +96,7 @@
 //! | the answer is not of the type that is wanted | `INTERNAL` | yes |
 //! | arguments that do not fit | `INVALID_ARGUMENT` | no |
 //! | no such service or method | `UNIMPLEMENTED`, with the nearest name | no |
-//! | a blob over the limit | `RESOURCE_EXHAUSTED` | no |
+//! | a blob, or a call, over the limit | `RESOURCE_EXHAUSTED` | no |
 //! | the deadline, before it was sent, or before the server began it | `DEADLINE_EXCEEDED` | no |
 //! | the deadline, while the node had it | `DEADLINE_EXCEEDED` | maybe |
 //! | cancelled by its caller | `CANCELLED` | no if it was not sent, else maybe |
@@ -133,6 +133,7 @@ mod metadata;
 pub mod server;
 pub mod service;
 mod status;
+mod values;
 pub mod wire;
 
 pub use blob::Blob;
@@ -145,7 +146,8 @@ pub use error::{CallError, Error, RpcError};
 pub use metadata::{Metadata, MetadataError, MetadataValue};
 #[doc(no_inline)]
 pub use server::Server;
-pub use status::{Code, Ran, Status};
+pub use status::{Code, Status};
+pub use values::Ran;
 
 /// The examples in README.md.
 #[cfg(doctest)]

@@ -282,7 +282,7 @@ impl Core {
                 Submitted::Waits(id) => (id, None, due),
                 Submitted::Refused(_, why) => {
                     let time = slot.request.time();
-                    let error = errors::ended(why, crate::machine::Ran::No, None, time, &table);
+                    let error = errors::ended(why, Ran::No, None, time, &table);
                     drop(table);
                     self.after(&slot.request.path, Some(&error));
                     return Err(error);

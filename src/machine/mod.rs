@@ -15,7 +15,7 @@
 //!
 //! # Not here
 //!
-//! The envelope (`wire`), the status codes' names (`status`), threads and sockets (`client`,
+//! What all rooms speak of (`values`), the envelope (`wire`), the status codes' names (`status`), threads and sockets (`client`,
 //! `server`).
 
 #[macro_use]
@@ -42,13 +42,4 @@ pub use session::{
 pub use time::Time;
 pub use window::{Window, WindowLimits};
 
-/// Whether a call has run, as far as is known: what decides if it may be sent again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Ran {
-    /// It has not, and will not.
-    No,
-    /// It may have, or may yet.
-    Maybe,
-    /// It has.
-    Yes,
-}
+pub use crate::values::Ran;

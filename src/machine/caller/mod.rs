@@ -25,6 +25,8 @@
 //! 3. A call is never sent again unless its last attempt did not run.
 //!    (test `only_a_no_is_picked_again`)
 //! 4. An answer to an earlier attempt ends nothing. (test `a_doubled_answer_ends_nothing`)
+//! 5. A node that says when to come again is sent nothing before, within a bound.
+//!    (test `a_node_that_says_when_to_come_again_is_left_alone_until_then`)
 //!
 //! # Not here
 //!
@@ -328,6 +330,12 @@ impl<T> Caller<T> {
             return ErrorThen::Late;
         }
         if failure.ran == Ran::No
+            && failure.again == Again::Later
+            && let Some(wish) = failure.retry_after
+        {
+            self.pause(now, node, wish);
+        }
+        if failure.ran == Ran::No
             && failure.again != Again::Never
             && self.pick_again(now, node, id, failure)
         {
@@ -399,6 +407,7 @@ impl<T> Caller<T> {
                     }
                     self.slots.enter(id, Line::Picky);
                 }
+                Timer::Resume(node) => self.resume(now, node),
             }
         }
         self.fail_fast();
