@@ -70,6 +70,20 @@ pub fn give_value<T: Serialize>(method: &'static MethodInfo, value: T) -> Outcom
     }
 }
 
+/// The outcome of a method that gave these bytes.
+pub fn give_bytes(_: &'static MethodInfo, value: Vec<u8>) -> Outcome {
+    let mut encoder = Encoder::answer();
+    encoder.put_bytes(&value);
+    Outcome::Answer(encoder.finish())
+}
+
+/// The outcome of a method that gave these bytes, or none.
+pub fn give_optional_bytes(_: &'static MethodInfo, value: Option<Vec<u8>>) -> Outcome {
+    let mut encoder = Encoder::answer();
+    encoder.put_optional_bytes(value.as_deref());
+    Outcome::Answer(encoder.finish())
+}
+
 /// The outcome of a method that gave this blob.
 pub fn give_blob(_: &'static MethodInfo, value: Blob) -> Outcome {
     let mut encoder = Encoder::answer();
@@ -157,6 +171,16 @@ pub fn raw(body: &[u8]) -> Payload {
 /// The value that a method gave.
 pub fn read_value<T: DeserializeOwned>(payload: &Payload) -> Result<T, DecodeError> {
     wire::decode_value(&payload.body)
+}
+
+/// The bytes that a method gave.
+pub fn read_bytes(payload: &Payload) -> Result<Vec<u8>, DecodeError> {
+    read_value(payload)
+}
+
+/// The bytes that a method gave, or none.
+pub fn read_optional_bytes(payload: &Payload) -> Result<Option<Vec<u8>>, DecodeError> {
+    read_value(payload)
 }
 
 /// The blob that a method gave.

@@ -235,6 +235,8 @@ fn encoder(model: &Model, index: usize, method: &Method) -> TokenStream {
         match argument.kind {
             // Answers alone are raw: a method whose arguments are puts none here.
             Kind::Value | Kind::RawBytes | Kind::RawBlob => quote!(#encoder.put(&#value)?;),
+            Kind::Bytes => quote!(#encoder.put_bytes(&#value);),
+            Kind::OptionalBytes => quote!(#encoder.put_optional_bytes(#value.as_deref());),
             Kind::Blob => quote!(#encoder.put_blob(&#value);),
             Kind::OptionalBlob => quote!(#encoder.put_optional_blob(#value.as_ref());),
             Kind::Blobs => quote!(#encoder.put_blobs(&#value);),

@@ -135,9 +135,13 @@ fn dispatcher(model: &Model, index: usize, method: &Method) -> TokenStream {
 fn take(argument: &Argument) -> TokenStream {
     let ty = &argument.ty;
     match argument.kind {
-        Kind::Value if argument.default => quote!(take_or_default::<#ty>),
-        // Answers alone are raw: a method whose arguments are takes none here.
-        Kind::Value | Kind::RawBytes | Kind::RawBlob => quote!(take::<#ty>),
+        Kind::Value | Kind::Bytes | Kind::OptionalBytes if argument.default => {
+            quote!(take_or_default::<#ty>)
+        }
+        // Answers and items alone are raw: a method whose arguments are takes none here.
+        Kind::Value | Kind::Bytes | Kind::OptionalBytes | Kind::RawBytes | Kind::RawBlob => {
+            quote!(take::<#ty>)
+        }
         Kind::Blob => quote!(take_blob),
         Kind::OptionalBlob => quote!(take_optional_blob),
         Kind::Blobs => quote!(take_blobs),
