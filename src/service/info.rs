@@ -73,8 +73,14 @@ pub struct MethodInfo {
     pub pool: Option<&'static str>,
     /// Whether the handler may answer after it has returned.
     pub later: bool,
-    /// How arguments and answer are encoded.
+    /// How arguments and answer are encoded; items, too.
     pub encoding: Encoding,
+    /// The type of the items that the caller sends, as it is written, if it sends some.
+    pub items_in: Option<&'static str>,
+    /// The type of the items that the caller is sent, if it is sent some.
+    pub items_out: Option<&'static str>,
+    /// How long to wait for the next item, or for room for it, where nothing else is said.
+    pub item_timeout: Option<Duration>,
 }
 
 impl MethodInfo {
@@ -96,6 +102,9 @@ impl MethodInfo {
             pool: None,
             later: false,
             encoding: Encoding::MessagePack,
+            items_in: None,
+            items_out: None,
+            item_timeout: None,
         }
     }
 
@@ -175,6 +184,33 @@ impl MethodInfo {
     pub const fn raw(mut self) -> Self {
         self.encoding = Encoding::Raw;
         self
+    }
+
+    /// Marks it as one that is sent items of this type. Default: none.
+    #[must_use]
+    pub const fn items_in(mut self, type_name: &'static str) -> Self {
+        self.items_in = Some(type_name);
+        self
+    }
+
+    /// Marks it as one that sends items of this type, before its answer. Default: none.
+    #[must_use]
+    pub const fn items_out(mut self, type_name: &'static str) -> Self {
+        self.items_out = Some(type_name);
+        self
+    }
+
+    /// Sets how long to wait for the next item, or for room for it. Default: what the options of
+    /// client and server say.
+    #[must_use]
+    pub const fn item_timeout(mut self, timeout: Duration) -> Self {
+        self.item_timeout = Some(timeout);
+        self
+    }
+
+    /// Whether a call of it carries items, in either direction.
+    pub const fn is_stream(&self) -> bool {
+        self.items_in.is_some() || self.items_out.is_some()
     }
 
     /// The service's name: the path without the method's.
