@@ -209,56 +209,6 @@ pub fn read_raw_blob(payload: &Payload) -> Result<Blob, DecodeError> {
     Ok(Blob::from(payload.body.clone()))
 }
 
-/// Writes an item into a batch.
-pub fn write_value<T: Serialize>(encoder: &mut Encoder, item: T) -> Result<(), EncodeError> {
-    encoder.put(&item)
-}
-
-/// Writes an item that is bytes.
-pub fn write_bytes(encoder: &mut Encoder, item: Vec<u8>) -> Result<(), EncodeError> {
-    encoder.put_bytes(&item);
-    Ok(())
-}
-
-/// Writes an item that is bytes, or none.
-pub fn write_optional_bytes(
-    encoder: &mut Encoder,
-    item: Option<Vec<u8>>,
-) -> Result<(), EncodeError> {
-    encoder.put_optional_bytes(item.as_deref());
-    Ok(())
-}
-
-/// Writes an item that is a blob.
-pub fn write_blob(encoder: &mut Encoder, item: Blob) -> Result<(), EncodeError> {
-    encoder.put_blob(&item);
-    Ok(())
-}
-
-/// Writes an item that is a blob, or none.
-pub fn write_optional_blob(encoder: &mut Encoder, item: Option<Blob>) -> Result<(), EncodeError> {
-    encoder.put_optional_blob(item.as_ref());
-    Ok(())
-}
-
-/// Writes an item that is blobs.
-pub fn write_blobs(encoder: &mut Encoder, item: Vec<Blob>) -> Result<(), EncodeError> {
-    encoder.put_blobs(&item);
-    Ok(())
-}
-
-/// Writes an item that is bytes in an encoding of their own.
-pub fn write_raw_bytes(encoder: &mut Encoder, item: Vec<u8>) -> Result<(), EncodeError> {
-    encoder.put_raw(item);
-    Ok(())
-}
-
-/// The same, with bytes that are shared.
-pub fn write_raw_blob(encoder: &mut Encoder, item: Blob) -> Result<(), EncodeError> {
-    encoder.put_raw(item);
-    Ok(())
-}
-
 // Items that a method sends.
 
 /// How an item is written.

@@ -6,7 +6,7 @@ use quote::{format_ident, quote};
 use syn::Type;
 
 use super::{info, local, outer};
-use crate::model::{ErrorKind, Incoming, Kind, Method, Model};
+use crate::model::{ErrorKind, Incoming, Items, Kind, Method, Model};
 
 /// What a client's method says about errors, where its documentation does not.
 const ERRORS: &str = "# Errors\n\nWhat kept the call from its answer, and whether the method ran.";
@@ -223,10 +223,7 @@ fn streaming(
     );
     let of_method = info::method(index);
     let finish = finish(model, method);
-    let read = method
-        .items
-        .as_ref()
-        .map(|items| read(model, items.kind, &items.ty));
+    let read = method.items.as_ref().map(|items| take(model, items));
     let write = method
         .incoming
         .as_ref()
@@ -343,10 +340,16 @@ fn read(model: &Model, kind: Kind, ty: &Type) -> TokenStream {
     quote!(#krate::service::support::#read)
 }
 
+/// The function from an item's bytes to it.
+fn take(model: &Model, items: &Items) -> TokenStream {
+    let (krate, take) = (&model.krate, items.kind.function("take", &items.ty));
+    quote!(#krate::service::support::#take)
+}
+
 /// The function from an item to bytes.
 fn write(model: &Model, incoming: &Incoming) -> TokenStream {
     let items = &incoming.items;
-    let (krate, write) = (&model.krate, items.kind.function("write", &items.ty));
+    let (krate, write) = (&model.krate, items.kind.function("put", &items.ty));
     quote!(#krate::service::support::#write)
 }
 

@@ -23,14 +23,8 @@ pub use taking::{Item, Next, Stream};
 
 use super::Answer;
 use crate::CallError;
-use crate::wire::{DecodeError, EncodeError, Encoder, Payload};
+pub use crate::service::support::{PutItem as WriteItem, TakeItem as ReadItem};
 
-/// The value of an item.
-#[doc(hidden)]
-pub type ReadItem<T> = fn(&Payload) -> Result<T, DecodeError>;
-/// The bytes of an item, put into a batch.
-#[doc(hidden)]
-pub type WriteItem<T> = fn(&mut Encoder, T) -> Result<(), EncodeError>;
 /// What a call came to.
 #[doc(hidden)]
 pub type Finish<T, E> = fn(&Answer) -> Result<T, CallError<E>>;
