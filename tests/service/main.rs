@@ -7,6 +7,8 @@
 //! | `calculator.rs` | the service that most of it is about |
 //! | `desk.rs` | what runs a call here |
 //! | `fabric.rs` | a client that calls a service in its own thread |
+//! | `flow.rs` | the streams of that client |
+//! | `streams/` | services with streams: the same facts of both fabrics |
 //! | `info.rs` | what is known without calling |
 //! | `arguments.rs` | from bytes to arguments |
 //! | `answers.rs` | from what a handler gives to an outcome |
@@ -22,8 +24,10 @@ mod bytes;
 mod calculator;
 mod desk;
 mod fabric;
+mod flow;
 mod info;
 mod live;
 mod names;
 mod round;
+mod streams;
 mod types;
