@@ -26,11 +26,12 @@ use parking_lot::Mutex;
 
 use super::batch::{Batch, Item};
 use super::counts::Counts;
+use super::line::Awaited;
+use crate::Status;
 use crate::client::Answer;
 use crate::client::node::Link;
 use crate::machine::{Flow, Inflow, Outflow, Violation};
-use crate::Status;
-use crate::wire::{self, Encoder, Encoding, ItemsHead, Payload};
+use crate::wire::{self, Encoder, Encoding, Flags, ItemsHead, Payload};
 
 /// Both directions of one call.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ pub(in crate::client) struct Conduit {
     pub(super) giver: Gate,
     /// What the node may send at first, if it is to send.
     pub(in crate::client) first_window: Option<Flow>,
-    pub(in crate::client) gives: bool,
+    gives: bool,
     encoding: Encoding,
     begun: AtomicBool,
     counts: Arc<Counts>,
@@ -64,6 +65,8 @@ struct Inner {
 pub(in crate::client) struct Way {
     pub(in crate::client) link: Arc<Link>,
     pub(in crate::client) id: u64,
+    /// The node's endpoint.
+    pub(in crate::client) node: Arc<str>,
 }
 
 impl Way {
@@ -199,6 +202,17 @@ impl Conduit {
             begun: AtomicBool::new(false),
             counts: counts.clone(),
         }
+    }
+
+    /// The flags of its call.
+    pub(in crate::client) fn flags(&self, mut flags: Flags) -> Flags {
+        if self.gives {
+            flags = flags.with(Flags::ITEMS_IN);
+        }
+        if self.first_window.is_some() {
+            flags = flags.with(Flags::ITEMS_OUT);
+        }
+        flags
     }
 
     /// Whether the method has begun: anything has come from it.
@@ -409,16 +423,15 @@ impl Conduit {
         }
     }
 
-    /// Nobody takes items any more; so many that came were not taken, beside those here.
-    pub(super) fn untake(&self, mut left: u64) {
+    /// Nobody takes items any more, after these.
+    pub(super) fn untake(&self, items: u32, bytes: u64) {
         let mut inner = self.inner.lock();
         let Some(taking) = &mut inner.taking else {
             return;
         };
         taking.channel = None;
-        while let Some(batch) = taking.flow.next() {
-            left += u64::from(batch.left());
-        }
+        taking.flow.took(items, bytes);
+        let left = taking.flow.kept().items;
         self.counts.untaken.fetch_add(left, Ordering::Relaxed);
     }
 
@@ -527,6 +540,15 @@ impl Conduit {
         }
     }
 
+    /// Whether an item waits for room.
+    pub(super) fn holds(&self) -> bool {
+        let inner = self.inner.lock();
+        inner
+            .giving
+            .as_ref()
+            .is_some_and(|giving| giving.held.is_some())
+    }
+
     /// Something was sent: what is to be sent next. Wakes who waits for that.
     pub(super) fn sent(&self) -> Option<Out> {
         let mut inner = self.inner.lock();
@@ -554,7 +576,7 @@ impl Conduit {
         }
         let wanted = inner.wanted();
         let giving = inner.giving.as_mut()?;
-        if wanted == Wanted::Yes && (giving.held.is_some() || !giving.flow.may_send(1)) {
+        if wanted == Wanted::Yes && giving.held.is_some() {
             giving.waits = true;
             return None;
         }
@@ -599,10 +621,24 @@ impl Conduit {
         inner.giving.as_ref().map_or(0, given)
     }
 
-    /// The connection, once anything has come over it.
-    pub(super) fn link(&self) -> Option<Arc<Link>> {
-        let inner = self.inner.lock();
-        inner.way.as_ref().map(|way| way.link.clone())
+    /// Where the call runs, once anything has come from there.
+    pub(super) fn way(&self) -> Option<Way> {
+        self.inner.lock().way.clone()
+    }
+
+    /// The end, or that none is there yet: then this thread is about to wait for it.
+    pub(super) fn end_or_wait(&self, awaited: Awaited) -> Option<()> {
+        let mut inner = self.inner.lock();
+        let inner = &mut *inner;
+        if inner.end.is_some() {
+            return Some(());
+        }
+        match (awaited, &mut inner.taking, &mut inner.giving) {
+            (Awaited::Item, Some(taking), _) => taking.waits = true,
+            (Awaited::Room | Awaited::Answer, _, Some(giving)) => giving.waits = true,
+            _ => {}
+        }
+        None
     }
 }
 

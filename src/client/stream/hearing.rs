@@ -11,7 +11,6 @@ use brokerless_patterns::Message;
 use super::conduit::{Conduit, Out, Way};
 use crate::client::Answer;
 use crate::client::core::Core;
-use crate::client::node::Link;
 use crate::machine::{CallId, Flow, NodeId};
 use crate::wire::{ItemsHead, Payload};
 use crate::{Ran, RpcError, Status};
@@ -51,7 +50,12 @@ impl Core {
     }
 
     /// A message of a stream that cannot be read.
-    pub(in crate::client) fn hear_garbled(&self, node: NodeId, id: u64, why: &impl std::fmt::Display) {
+    pub(in crate::client) fn hear_garbled(
+        &self,
+        node: NodeId,
+        id: u64,
+        why: &impl std::fmt::Display,
+    ) {
         if let Some(conduit) = self.streaming(node, id) {
             self.violated(node, id, &conduit, why);
         }
@@ -72,22 +76,18 @@ impl Core {
             return None;
         };
         if !conduit.has_begun()
-            && let Some(link) = table.link(node)
+            && let Some(place) = table.place(node)
+            && let Some(link) = place.link.clone()
         {
-            conduit.begin(Way { link, id });
+            let node = place.endpoint.clone();
+            conduit.begin(Way { link, id, node });
         }
         Some(conduit)
     }
 
     /// A node has broken the rules of a stream: the stream ends, and the node is told so. All else
     /// goes on.
-    fn violated(
-        &self,
-        node: NodeId,
-        id: u64,
-        conduit: &Arc<Conduit>,
-        why: &dyn std::fmt::Display,
-    ) {
+    fn violated(&self, node: NodeId, id: u64, conduit: &Arc<Conduit>, why: &dyn std::fmt::Display) {
         self.streams.violations.fetch_add(1, Ordering::Relaxed);
         let endpoint = {
             let mut table = self.table.lock();
@@ -109,12 +109,12 @@ impl Core {
     }
 
     /// Sends what a stream has to send now.
-    pub(in crate::client) fn send_items(&self, conduit: &Arc<Conduit>, mut out: Option<Out>) {
+    pub(super) fn send_items(&self, conduit: &Arc<Conduit>, mut out: Option<Out>) {
         while let Some(Out { way, message }) = out {
             if !way.link.send(message, false) {
                 let status = Status::unavailable("items could not be sent: the connection is gone");
                 let error = RpcError::new(status, Ran::Maybe);
-                let error = error.with_node(self.endpoint_of(&way.link));
+                let error = error.with_node(way.node);
                 self.break_off(CallId::from_wire(way.id), conduit, Answer::ended(error));
                 self.act();
             }
@@ -125,13 +125,5 @@ impl Core {
     /// What has gathered of a stream's items goes.
     pub(in crate::client) fn flush_items(&self, conduit: &Arc<Conduit>) {
         self.send_items(conduit, conduit.next_out());
-    }
-
-    /// Where a connection goes.
-    pub(super) fn endpoint_of(&self, link: &Arc<Link>) -> Arc<str> {
-        let table = self.table.lock();
-        let mut nodes = table.nodes.iter().flatten();
-        let ours = nodes.find(|place| Arc::ptr_eq(&link.dealer, place.dealer.as_ref().unwrap_or(&link.dealer)));
-        ours.map_or_else(|| Arc::from(""), |place| place.endpoint.clone())
     }
 }

@@ -1,6 +1,7 @@
 //! A call that streams, in its caller's hands: what its halves share.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use brokerless_patterns::tap::Gate;
@@ -65,10 +66,8 @@ impl Line {
 
     /// The node that the call runs at; empty if that is not known.
     pub(super) fn node(&self) -> Arc<str> {
-        match self.conduit.link() {
-            Some(link) => self.core().endpoint_of(&link),
-            None => Arc::from(""),
-        }
+        let way = self.conduit.way();
+        way.map_or_else(|| Arc::from(""), |way| way.node)
     }
 
     /// How long one wait that begins now may take.
@@ -148,10 +147,19 @@ impl Line {
         self.tell_end(None);
     }
 
-    /// The call cannot go on, for what its node has done: it is given up, and ends so.
-    pub(super) fn fail(&self, error: RpcError) {
-        self.core()
-            .break_off(self.begun.id(), &self.conduit, Answer::ended(error));
+    /// The node has broken the rules: the call is given up, and ends so.
+    pub(super) fn violated(&self, error: RpcError) {
+        let core = self.core();
+        let answer = Answer::ended(error);
+        core.streams.violations.fetch_add(1, Ordering::Relaxed);
+        core.break_off(self.begun.id(), &self.conduit, answer.clone());
+        core.act();
+        self.tell_end(Some(&answer));
+    }
+
+    /// The call ends by its deadline though nobody waits for it.
+    pub(super) fn watch(&self) {
+        self.core().watch(&self.begun);
     }
 
     /// Those who see every call are told of its end, once: of this, or else of what it is.
