@@ -1,4 +1,5 @@
-//! What the wire, the machines and programs all speak of: whether a call ran, credit, load.
+//! What the wire, the machines and programs all speak of: whether a call ran, credit, load,
+//! and how far a stream is.
 //!
 //! # Not here
 //!
@@ -63,6 +64,22 @@ pub struct Load {
     pub latency_us: u32,
     /// How much of its workers' time was taken, in thousandths.
     pub utilisation_permille: u16,
+}
+
+/// Items of a stream, and bytes of their bodies and blobs: totals since the stream began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Flow {
+    /// Items.
+    pub items: u64,
+    /// Bytes; in a window, [`u64::MAX`] is any number.
+    pub bytes: u64,
+}
+
+impl Flow {
+    /// So many items and bytes.
+    pub const fn new(items: u64, bytes: u64) -> Flow {
+        Flow { items, bytes }
+    }
 }
 
 #[cfg(test)]
