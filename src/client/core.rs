@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -149,6 +149,8 @@ pub(super) struct Core {
     pub(super) settings: Settings,
     pub(super) table: Mutex<Table>,
     pub(super) clerk: Arc<Clerk>,
+    /// Which client it is, of all in the process: nodes are of one.
+    pub(super) number: u64,
     epoch: Instant,
     /// Ends that are in their slots, that no thread was woken for, and that nobody has taken.
     ready: AtomicUsize,
@@ -158,6 +160,9 @@ pub(super) struct Core {
     held: AtomicBool,
     drive: AtomicU8,
 }
+
+/// How many clients there have been.
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
 impl Core {
     pub(super) fn new(engine: Engine, settings: Settings, limits: CallerLimits) -> Arc<Core> {
@@ -175,6 +180,7 @@ impl Core {
                 came_at: None,
             }),
             clerk: Arc::default(),
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             epoch: Instant::now(),
             ready: AtomicUsize::new(0),
             woken: AtomicUsize::new(0),
@@ -267,6 +273,7 @@ impl Core {
             wait_for_ready: options
                 .wait_for_ready
                 .unwrap_or(self.settings.wait_for_ready),
+            only: request.only,
         };
         let slot = Arc::new(Slot::new(request));
         let now = self.time(began);
@@ -281,8 +288,8 @@ impl Core {
                 }
                 Submitted::Waits(id) => (id, None, due),
                 Submitted::Refused(_, why) => {
-                    let time = slot.request.time();
-                    let error = errors::ended(why, crate::machine::Ran::No, None, time, &table);
+                    let no = crate::machine::Ran::No;
+                    let error = errors::ended(why, no, None, &slot.request, &table);
                     drop(table);
                     self.after(&slot.request.path, Some(&error));
                     return Err(error);
@@ -315,6 +322,11 @@ impl Core {
                 wanted.path.len()
             )));
         }
+        let only = match &options.to {
+            Some(node) if !node.is_of(self) => return refuse(node.is_strange()),
+            Some(node) => Some(node.id()),
+            None => None,
+        };
         let timeout = options.timeout.or(wanted.timeout);
         let mut ends = began + timeout.unwrap_or(self.settings.timeout).min(FAR);
         if let Some(deadline) = options.deadline {
@@ -354,6 +366,7 @@ impl Core {
             flags,
             encoding: wanted.encoding,
             metadata,
+            only,
             began,
             deadline: ends,
         })
@@ -549,9 +562,9 @@ impl Core {
 
     /// The error of a call that ended on this side.
     pub(super) fn answer_of(&self, ended: &Ended<Arc<Slot>>) -> Answer {
-        let time = ended.payload.request.time();
+        let request = &ended.payload.request;
         let table = self.table.lock();
-        let error = errors::ended(ended.why, ended.ran, ended.node, time, &table);
+        let error = errors::ended(ended.why, ended.ran, ended.node, request, &table);
         Answer::ended(error)
     }
 

@@ -18,6 +18,7 @@
 //! | `core` | the table of calls behind its lock, and what follows from it |
 //! | `events` | what nodes tell, and what follows from it |
 //! | `node` | one node: its connection, and what is told of it |
+//! | `nodes` | nodes by name: [`Node`], for calls that go to one and no other |
 //! | `slot`, `answer`, `pending` | a call in flight |
 //! | `clerk` | what nobody waits for |
 //! | `errors` | how a call that was not answered ended |
@@ -48,6 +49,7 @@ mod errors;
 mod events;
 mod interceptor;
 mod node;
+mod nodes;
 mod options;
 mod pending;
 mod slot;
@@ -56,6 +58,7 @@ mod stats;
 pub use answer::{Answer, finish, finish_typed};
 pub use builder::{ClientBuilder, Endpoints};
 pub use interceptor::{Interceptor, Outgoing};
+pub use nodes::{Calls, Node};
 pub use options::Call;
 pub use pending::Pending;
 pub use stats::{ClientStats, NodeReport};
@@ -140,6 +143,19 @@ impl Client {
     /// answered those that it has. False if there is none of that endpoint.
     pub fn remove(&self, endpoint: &str) -> bool {
         self.core().remove(endpoint)
+    }
+
+    /// The nodes of the pool, in the order in which they were added: for [`Call::to`].
+    pub fn nodes(&self) -> Vec<Node> {
+        self.core().named()
+    }
+
+    /// The node at this endpoint, however it is spelled; none if it is not in the pool.
+    pub fn node(&self, endpoint: &str) -> Option<Node> {
+        let endpoint: brokerless_patterns::Endpoint = endpoint.parse().ok()?;
+        let endpoint = endpoint.to_string();
+        let mut nodes = self.nodes().into_iter();
+        nodes.find(|node| node.endpoint() == endpoint)
     }
 
     /// Calls, and tells and nodes, counted.

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 
 use super::answer::Answer;
 use crate::RpcError;
+use crate::machine::NodeId;
 use crate::metadata::Metadata;
 use crate::wire::{Encoding, Flags, Payload};
 
@@ -44,6 +45,8 @@ pub(super) struct Request {
     pub(super) flags: Flags,
     pub(super) encoding: Encoding,
     pub(super) metadata: Option<Arc<Metadata>>,
+    /// The only node that it may go to.
+    pub(super) only: Option<NodeId>,
     pub(super) began: Instant,
     pub(super) deadline: Instant,
 }
@@ -210,6 +213,7 @@ mod tests {
             flags: Flags::empty(),
             encoding: Encoding::Raw,
             metadata: None,
+            only: None,
             began: Instant::now(),
             deadline: Instant::now(),
         })

@@ -86,6 +86,10 @@ mod on {
         ShrinkHoldsAtOnce,
         /// One call more is granted than admitted.
         TellsTooMuch,
+        /// A call for one node is sent to another while that one has no credit.
+        OnlyGoesElsewhere,
+        /// A call for one node waits on when that one has left.
+        OnlyWaitsForEver,
     }
 
     /// Switches one mistake on, and every other off, in the whole process.

@@ -18,6 +18,11 @@
 //! After each input the shell asks [`Caller::next_send`] and [`Caller::next_ended`] until both have
 //! nothing more, and writes and wakes outside of its lock.
 //!
+//! A call may name the only node that it goes to. It waits for that one's credit behind others of
+//! its kind, and ends as `Unavailable`, not run, once that node is lost, drains, fails to be reached
+//! or leaves; asked to wait, it outlasts all but the last. A `No` of that node ends it, too, unless
+//! it waits.
+//!
 //! # Invariants
 //!
 //! 1. A payload comes out once, whatever happens. (test `every_payload_comes_out_exactly_once`)
@@ -25,6 +30,8 @@
 //! 3. A call is never sent again unless its last attempt did not run.
 //!    (test `only_a_no_is_picked_again`)
 //! 4. An answer to an earlier attempt ends nothing. (test `a_doubled_answer_ends_nothing`)
+//! 5. A call for one node goes to no other, and does not wait for one that has left. (test
+//!    `a_call_for_one_node_goes_there_or_ends`)
 //!
 //! # Not here
 //!
@@ -32,6 +39,8 @@
 
 mod inside;
 mod nodes;
+#[cfg(test)]
+mod only_tests;
 mod picker;
 mod slots;
 #[cfg(test)]
@@ -73,6 +82,8 @@ pub struct Caller<T> {
     resting: usize,
     given_up: usize,
     closed: bool,
+    /// Of those that have waited, the last to be sent was one for one node only.
+    only_went_last: bool,
     stats: CallerStats,
 }
 
@@ -90,6 +101,7 @@ impl<T> Caller<T> {
             resting: 0,
             given_up: 0,
             closed: false,
+            only_went_last: false,
             stats: CallerStats::default(),
         }
     }
@@ -158,6 +170,7 @@ impl<T> Caller<T> {
             return true;
         }
         self.set_state(node, NodeState::Draining);
+        self.fail_only(node);
         self.fail_fast();
         true
     }
@@ -165,6 +178,7 @@ impl<T> Caller<T> {
     /// An attempt to connect failed, or the hello was refused; more attempts follow.
     pub fn failed_to_connect(&mut self, node: NodeId) {
         self.set_state(node, NodeState::Failed);
+        self.fail_only(node);
         self.fail_fast();
     }
 
@@ -195,6 +209,7 @@ impl<T> Caller<T> {
             return;
         }
         self.set_state(node, NodeState::Connecting);
+        self.fail_only(node);
         self.fail_fast();
     }
 
@@ -210,6 +225,7 @@ impl<T> Caller<T> {
             return true;
         }
         self.set_state(node, NodeState::Leaving);
+        self.fail_only(node);
         self.fail_fast();
         false
     }
@@ -237,10 +253,7 @@ impl<T> Caller<T> {
             self.count(why);
             return Submitted::Refused(payload, why);
         }
-        let node = match self.slots.waiting(Line::Fresh) {
-            0 => self.pick(ask.bytes, 0),
-            _ => None,
-        };
+        let node = self.pick_at_once(&ask);
         if node.is_none() && self.waiting() >= self.limits.waiting_max {
             self.count(Why::QueueFull);
             return Submitted::Refused(payload, Why::QueueFull);
@@ -250,6 +263,7 @@ impl<T> Caller<T> {
             slot.bytes = ask.bytes;
             slot.oneway = ask.oneway;
             slot.wait_for_ready = ask.wait_for_ready;
+            slot.only = ask.only;
             slot.state = State::Rests;
         });
         let id = match taken {
@@ -265,7 +279,8 @@ impl<T> Caller<T> {
         match node {
             Some(node) => Submitted::Send(self.send(now, id, node)),
             None => {
-                self.slots.enter(id, Line::Fresh);
+                let line = ask.only.map_or(Line::Fresh, |only| Line::Only(only.index));
+                self.slots.enter(id, line);
                 Submitted::Waits(id)
             }
         }
@@ -288,10 +303,12 @@ impl<T> Caller<T> {
                 self.rest(now, id, None);
             }
         }
-        let id = self.slots.first(Line::Fresh)?;
-        let bytes = self.slots.get(id)?.bytes;
-        let node = self.pick(bytes, 0)?;
-        Some(self.send(now, id, node))
+        // In turn, so that neither kind has to wait for the other to end.
+        if self.only_went_last {
+            self.next_fresh(now).or_else(|| self.next_only(now))
+        } else {
+            self.next_only(now).or_else(|| self.next_fresh(now))
+        }
     }
 
     /// A call could not be handed to its connection: it was never sent, and is picked again.
@@ -394,10 +411,12 @@ impl<T> Caller<T> {
                 }
                 Timer::Again(id) => {
                     self.resting -= 1;
+                    let mut line = Line::Picky;
                     if let Some(slot) = self.slots.get_mut(id) {
                         slot.tried = 0;
+                        line = slot.only.map_or(line, |only| Line::Only(only.index));
                     }
-                    self.slots.enter(id, Line::Picky);
+                    self.slots.enter(id, line);
                 }
             }
         }
