@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use super::answer::Answer;
 use super::clerk::Clerk;
 use super::errors;
+use super::group::Group;
 use super::interceptor::{Interceptor, Outgoing};
 use super::node::{Link, Place};
 use super::options::Call;
@@ -79,8 +80,26 @@ impl Begun {
         self.slot.request.deadline
     }
 
+    pub(super) fn began(&self) -> Instant {
+        self.slot.request.began
+    }
+
     pub(super) fn path(&self) -> &str {
         &self.slot.request.path
+    }
+
+    pub(super) fn is_idempotent(&self) -> bool {
+        self.slot.request.flags.has(Flags::IDEMPOTENT)
+    }
+
+    /// The end is waited for by itself again. False if it has been given out.
+    pub(super) fn part(&self) -> bool {
+        self.slot.part()
+    }
+
+    /// Lets the end be waited for with others. False if it has been given out.
+    pub(super) fn join(&self, group: &Arc<Group>, at: u32) -> bool {
+        self.slot.join(group, at)
     }
 }
 
@@ -149,6 +168,8 @@ pub(super) struct Core {
     pub(super) settings: Settings,
     pub(super) table: Mutex<Table>,
     pub(super) clerk: Arc<Clerk>,
+    /// Groups that are told when nodes may stand otherwise than before.
+    watching: Mutex<Vec<Weak<Group>>>,
     /// Which client it is, of all in the process: nodes are of one.
     pub(super) number: u64,
     epoch: Instant,
@@ -180,6 +201,7 @@ impl Core {
                 came_at: None,
             }),
             clerk: Arc::default(),
+            watching: Mutex::default(),
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             epoch: Instant::now(),
             ready: AtomicUsize::new(0),
@@ -187,6 +209,22 @@ impl Core {
             held: AtomicBool::new(false),
             drive: AtomicU8::new(0),
         })
+    }
+
+    pub(super) fn watch_nodes(&self, group: &Arc<Group>) {
+        self.watching.lock().push(Arc::downgrade(group));
+    }
+
+    /// Nodes may stand otherwise than before. The table is not locked.
+    pub(super) fn tell_watching(&self) {
+        let mut watching = self.watching.lock();
+        watching.retain(|group| match group.upgrade() {
+            Some(group) => {
+                group.ring();
+                true
+            }
+            None => false,
+        });
     }
 
     pub(super) fn time(&self, at: Instant) -> Time {
@@ -203,7 +241,7 @@ impl Core {
         self.drive.store(drive as u8, Ordering::Relaxed);
     }
 
-    fn drive(&self) -> Drive {
+    pub(super) fn drive(&self) -> Drive {
         match self.drive.load(Ordering::Relaxed) {
             0 => Drive::Nothing,
             1 => Drive::Engine,
@@ -473,6 +511,19 @@ impl Core {
         Some(answer)
     }
 
+    /// Whether other threads are about to take ends, beside this one.
+    pub(super) fn is_among_woken(&self) -> bool {
+        self.woken.load(Ordering::SeqCst) > 1
+    }
+
+    /// The end of a call that was waited for with others, if it is in its slot.
+    pub(super) fn take_put(&self, begun: &Begun) -> Option<Answer> {
+        let (answer, woke) = begun.slot.take()?;
+        tap::took(self.taken(woke));
+        self.ended(begun, &answer);
+        Some(answer)
+    }
+
     /// An end has been taken out of its slot; true if there are more. The last thread of those that
     /// were woken writes what was held back for its sake.
     fn taken(&self, woke: bool) -> bool {
@@ -503,6 +554,31 @@ impl Core {
                 }
             },
         }
+    }
+
+    /// Gives a call up: what it came to, which may be an end that had come already.
+    pub(super) fn give_up(&self, begun: &Begun) -> Answer {
+        let ended = self.table.lock().caller.cancel(begun.id);
+        let answer = match ended {
+            Some(ended) => {
+                let answer = self.answer_of(&ended);
+                self.tell_of(&ended);
+                self.act();
+                answer
+            }
+            None => match begun.slot.let_go() {
+                Left::End(answer, woke) => {
+                    self.taken(woke);
+                    answer
+                }
+                Left::Given(_) | Left::Nothing => {
+                    let status = Status::new(Code::Cancelled, "cancelled by its caller");
+                    Answer::ended(RpcError::new(status, Ran::Maybe))
+                }
+            },
+        };
+        self.ended(begun, &answer);
+        answer
     }
 
     /// Gives a call up.
@@ -601,7 +677,7 @@ impl Drop for Core {
 }
 
 /// As good as never, and small enough to be added to an instant.
-const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
+pub(super) const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 impl fmt::Debug for Core {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

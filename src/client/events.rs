@@ -103,6 +103,7 @@ impl Core {
             self.part(dealer, link);
         }
         let connected = self.connect(node, &name, endpoint);
+        self.tell_watching();
         if connected.is_err() {
             let place = {
                 let mut table = self.table.lock();
@@ -185,6 +186,7 @@ impl Core {
             }
             node.is_some()
         };
+        self.tell_watching();
         self.act();
         known
     }
@@ -196,6 +198,7 @@ impl Core {
             table.caller.close();
             table.nodes.iter_mut().filter_map(Option::take).collect()
         };
+        self.tell_watching();
         self.act();
         for place in parting {
             if let Some(link) = &place.link {
@@ -228,6 +231,8 @@ impl Core {
         if !place.sessionless {
             table.tells.push_back((link, Tell::Hello));
         }
+        drop(table);
+        self.tell_watching();
     }
 
     pub(super) fn gone(&self, node: NodeId, peer: &Peer, reason: &CloseReason) {
@@ -246,6 +251,7 @@ impl Core {
         table.caller.lost(node);
         let closed = table.closed;
         drop(table);
+        self.tell_watching();
         if inproc && !closed {
             self.clerk.redial(&self.me, node, Instant::now() + REDIAL);
         }
@@ -267,6 +273,7 @@ impl Core {
         if again {
             self.clerk.redial(&self.me, node, Instant::now() + REDIAL);
         }
+        self.tell_watching();
         // Nothing is sent for this, so it can be done at once.
         loop {
             let ended = self.table.lock().caller.next_ended();
@@ -326,6 +333,8 @@ impl Core {
                     }
                     table.byes.push(node);
                 }
+                drop(table);
+                self.tell_watching();
             }
             _ => {
                 if let Some(place) = self.table.lock().place(node) {
@@ -365,6 +374,8 @@ impl Core {
         place.last_error = None;
         place.name = Arc::from(welcome.name);
         table.caller.welcome(node, credit(welcome.credit));
+        drop(table);
+        self.tell_watching();
     }
 
     // What follows.

@@ -20,6 +20,7 @@
 //! | `node` | one node: its connection, and what is told of it |
 //! | `nodes` | nodes by name: [`Node`], for calls that go to one and no other |
 //! | `slot`, `answer`, `pending` | a call in flight |
+//! | `together`, `group` | many calls in flight, of which any is waited for |
 //! | `clerk` | what nobody waits for |
 //! | `errors` | how a call that was not answered ended |
 //! | `interceptor` | what sees every call |
@@ -47,6 +48,7 @@ mod clerk;
 mod core;
 mod errors;
 mod events;
+mod group;
 mod interceptor;
 mod node;
 mod nodes;
@@ -54,14 +56,18 @@ mod options;
 mod pending;
 mod slot;
 mod stats;
+mod together;
 
 pub use answer::{Answer, finish, finish_typed};
 pub use builder::{ClientBuilder, Endpoints};
+pub(crate) use group::Group;
 pub use interceptor::{Interceptor, Outgoing};
 pub use nodes::{Calls, Node};
 pub use options::Call;
 pub use pending::Pending;
 pub use stats::{ClientStats, NodeReport};
+pub use together::Together;
+pub(crate) use together::Waited;
 
 pub use crate::machine::{CallerStats, Load, NodeState};
 
@@ -242,6 +248,26 @@ impl Client {
         wanted.oneway = true;
         self.core().send_off(wanted, options, payload)?;
         Ok(())
+    }
+
+    fn is_same(&self, other: &Client) -> bool {
+        Arc::ptr_eq(&self.handle, &other.handle)
+    }
+
+    /// How the nodes stand, in the order in which they were added.
+    pub(crate) fn standings(&self) -> Vec<(Node, NodeState)> {
+        self.core().standings()
+    }
+
+    /// Rings the bell of a group whenever a node may stand otherwise than before.
+    pub(crate) fn watch_nodes(&self, group: &Arc<Group>) {
+        self.core().watch_nodes(group);
+    }
+
+    /// Whether calls with these options wait while no node can be reached.
+    pub(crate) fn waits_for_ready(&self, options: &Call) -> bool {
+        let own = self.core().settings.wait_for_ready;
+        options.wait_for_ready.unwrap_or(own)
     }
 
     fn core(&self) -> &Arc<Core> {

@@ -7,7 +7,7 @@ use super::Client;
 use super::core::Core;
 use super::options::Call;
 use crate::Status;
-use crate::machine::NodeId;
+use crate::machine::{NodeId, NodeState};
 
 /// A node of a client's pool: what [`Call::to`] takes. Cloning it costs a counter.
 ///
@@ -95,6 +95,18 @@ pub trait Calls: Clone {
 }
 
 impl Core {
+    /// How the nodes stand, in the order in which they were added.
+    pub(super) fn standings(&self) -> Vec<(Node, NodeState)> {
+        let table = self.table.lock();
+        let places = table.nodes.iter().flatten();
+        let known = places.filter_map(|place| {
+            let stats = table.caller.node_stats(place.id)?;
+            let node = Node::new(self, place.id, place.endpoint.clone());
+            Some((node, stats.state))
+        });
+        known.collect()
+    }
+
     pub(super) fn named(&self) -> Vec<Node> {
         let table = self.table.lock();
         let places = table.nodes.iter().flatten();

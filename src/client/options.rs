@@ -72,6 +72,13 @@ impl Call {
         self
     }
 
+    /// Until then at the latest.
+    pub(crate) fn earlier(mut self, deadline: Instant) -> Self {
+        let before = self.deadline.unwrap_or(deadline);
+        self.deadline = Some(before.min(deadline));
+        self
+    }
+
     /// Marks calls by path as idempotent; methods of a service say so themselves. Default false.
     pub fn idempotent(mut self, idempotent: bool) -> Self {
         self.idempotent = idempotent;

@@ -11,6 +11,7 @@
 //! | `session` | the replying end's view of one caller: admission, cancellation, drain |
 //! | `window` | the credit that a replier grants one caller |
 //! | `load` | what a replier reports of its load |
+//! | `scatter` | which task goes next and where, what an end means, when it is over |
 //! | `credit`, `time` | the values they exchange |
 //!
 //! # Not here
@@ -23,6 +24,7 @@ mod planted;
 mod caller;
 mod credit;
 mod load;
+mod scatter;
 mod session;
 mod time;
 mod window;
@@ -35,6 +37,10 @@ pub use credit::Credit;
 pub use load::{Load, LoadTracker};
 #[cfg(planted)]
 pub use planted::{Bug, plant};
+pub use scatter::{
+    Over, Scatter, ScatterCounts, ScatterLimits, Spread, Standing, Step, TaskEnd, TaskFailure,
+    TaskState, TaskThen,
+};
 pub use session::{
     Admit, Arrival, Cancelled, Finish, HelloRefused, Refusal, Session, SessionLimits, SessionStats,
     Start, Terms, Ticket, Versions,
@@ -43,9 +49,10 @@ pub use time::Time;
 pub use window::{Window, WindowLimits};
 
 /// Whether a call has run, as far as is known: what decides if it may be sent again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Ran {
     /// It has not, and will not.
+    #[default]
     No,
     /// It may have, or may yet.
     Maybe,

@@ -90,6 +90,10 @@ const FABRIC_ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "scatter",
+        &["client", "deadline", "error", "machine", "status"],
+    ),
+    (
         "builtin",
         &["blob", "error", "metadata", "service", "status", "wire"],
     ),
