@@ -216,6 +216,8 @@ pub enum Error {
     },
     /// No endpoint was given.
     NoEndpoints,
+    /// A scatter over a client whose pool is empty, and that is not to wait for a node.
+    EmptyPool,
     /// Two services of one name.
     DuplicateService {
         /// The name.
@@ -257,6 +259,9 @@ impl fmt::Display for Error {
                 bound,
             } => write!(f, "option {option} is {value}: {bound}"),
             Error::NoEndpoints => f.write_str("no endpoint was given: name at least one"),
+            Error::EmptyPool => f.write_str(
+                "the client's pool is empty: add a node first, or let calls wait by wait_for_ready",
+            ),
             Error::DuplicateService { service } => write!(
                 f,
                 "service {service} was added twice: give one of them another name"

@@ -66,6 +66,7 @@
 //! | [`service`](mod@service) | the [attribute](macro@service); what can be called, and how its handlers are reached |
 //! | [`client`] | the calling end: pools of nodes, calls in flight, the clerk |
 //! | [`server`] | the serving end: pools of threads, sessions, how a server ends |
+//! | [`scatter`](mod@scatter) | tasks, spread over the nodes of a pool and gathered |
 //! | [`builtin`] | health, reflection and echo, which every server offers |
 //! | [`Status`], [`Code`], [`Ran`] | how a call ended, and whether it ran |
 //! | [`CallError`], [`RpcError`], [`Error`] | what a caller gets; what a builder refuses |
@@ -130,6 +131,7 @@ pub mod client;
 pub mod deadline;
 mod error;
 mod metadata;
+pub mod scatter;
 pub mod server;
 pub mod service;
 mod status;
@@ -144,6 +146,8 @@ pub use brokerless_macros::service;
 pub use client::{Call, Client, Pending};
 pub use error::{CallError, Error, RpcError};
 pub use metadata::{Metadata, MetadataError, MetadataValue};
+#[doc(inline)]
+pub use scatter::scatter;
 #[doc(no_inline)]
 pub use server::Server;
 pub use status::{Code, Status};

@@ -8,10 +8,11 @@
 use std::fmt;
 
 /// Whether a call that failed was begun: what a retry has to know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Ran {
     /// It was not: to call again is safe.
+    #[default]
     No = 0,
     /// Nobody can say: it was sent, and no answer came.
     Maybe = 1,

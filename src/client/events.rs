@@ -90,6 +90,7 @@ impl Core {
             self.part(dealer, link);
         }
         let connected = self.connect(node, &name, endpoint);
+        self.tell_watching();
         if connected.is_err() {
             let place = {
                 let mut table = self.table.lock();
@@ -192,6 +193,7 @@ impl Core {
             }
             node.is_some()
         };
+        self.tell_watching();
         self.act();
         known
     }
@@ -203,6 +205,7 @@ impl Core {
             table.caller.close();
             table.nodes.iter_mut().filter_map(Option::take).collect()
         };
+        self.tell_watching();
         self.act();
         for place in parting {
             if let Some(link) = &place.link {
@@ -239,6 +242,8 @@ impl Core {
         if !place.sessionless {
             table.tells.push_back((link, Tell::Hello));
         }
+        drop(table);
+        self.tell_watching();
     }
 
     pub(super) fn gone(&self, node: NodeId, peer: &Peer, reason: &CloseReason) {
@@ -257,6 +262,7 @@ impl Core {
         table.caller.lost(node);
         let closed = table.closed;
         drop(table);
+        self.tell_watching();
         if inproc && !closed {
             self.clerk.redial(&self.me, node, Instant::now() + REDIAL);
         }
@@ -278,6 +284,7 @@ impl Core {
         if again {
             self.clerk.redial(&self.me, node, Instant::now() + REDIAL);
         }
+        self.tell_watching();
         // Nothing is sent for this, so it can be done at once.
         loop {
             let ended = self.table.lock().caller.next_ended();
@@ -348,6 +355,8 @@ impl Core {
                     }
                     table.byes.push(node);
                 }
+                drop(table);
+                self.tell_watching();
             }
             other => {
                 if let Some(place) = self.table.lock().place(node) {
@@ -393,6 +402,8 @@ impl Core {
         place.last_error = None;
         place.name = Arc::from(welcome.name);
         table.caller.welcome(node, welcome.credit);
+        drop(table);
+        self.tell_watching();
     }
 
     // What follows.

@@ -12,6 +12,7 @@
 //! | `stream` | the items of a call: what may be sent, and what came, in order |
 //! | `window` | the credit that a replier grants one caller |
 //! | `load` | what a replier reports of its load |
+//! | `scatter` | which task goes next and where, what an end means, when it is over |
 //! | `credit`, `time` | the values they exchange |
 //!
 //! # Not here
@@ -24,6 +25,7 @@ mod planted;
 mod caller;
 mod credit;
 mod load;
+mod scatter;
 mod session;
 mod stream;
 mod time;
@@ -37,6 +39,10 @@ pub use credit::Credit;
 pub use load::{Load, LoadTracker};
 #[cfg(planted)]
 pub use planted::{Bug, plant};
+pub use scatter::{
+    Over, Scatter, ScatterCounts, ScatterLimits, Spread, Standing, Step, TaskEnd, TaskFailure,
+    TaskState, TaskThen,
+};
 pub use session::{
     Admit, Arrival, Cancelled, Finish, HelloRefused, Refusal, Session, SessionLimits, SessionStats,
     Start, Terms, Ticket, Versions,

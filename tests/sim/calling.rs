@@ -256,6 +256,7 @@ impl World {
             bytes: bytes_of(key),
             oneway,
             wait_for_ready,
+            only: None,
         };
         trace!(self, "caller {caller} submits call {key}");
         let host = &mut self.callers[caller];

@@ -92,6 +92,10 @@ const FABRIC_ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "scatter",
+        &["client", "deadline", "error", "machine", "status"],
+    ),
+    (
         "builtin",
         &[
             "blob", "error", "metadata", "service", "status", "values", "wire",

@@ -7,23 +7,24 @@ use proptest::prelude::*;
 
 use super::*;
 
-const NOW: Time = Time::ZERO;
-const NO: Failure = Failure {
+pub(super) const NOW: Time = Time::ZERO;
+pub(super) const NO: Failure = Failure {
     ran: Ran::No,
     again: Again::Later,
     retry_after: None,
 };
 
-fn ask() -> Ask {
+pub(super) fn ask() -> Ask {
     Ask {
         deadline: Time::from_nanos(1_000_000_000),
         bytes: 10,
         oneway: false,
         wait_for_ready: false,
+        only: None,
     }
 }
 
-fn pool(nodes: usize, calls: u32) -> (Caller<u64>, Vec<NodeId>) {
+pub(super) fn pool(nodes: usize, calls: u32) -> (Caller<u64>, Vec<NodeId>) {
     let mut caller = Caller::new(CallerLimits::default(), Box::new(Smooth::new()));
     let nodes: Vec<NodeId> = (0..nodes).map(|_| caller.add_node(1)).collect();
     for node in &nodes {
@@ -33,7 +34,7 @@ fn pool(nodes: usize, calls: u32) -> (Caller<u64>, Vec<NodeId>) {
     (caller, nodes)
 }
 
-fn sent(caller: &mut Caller<u64>, payload: u64) -> Sending {
+pub(super) fn sent(caller: &mut Caller<u64>, payload: u64) -> Sending {
     match caller.submit(NOW, ask(), payload) {
         Submitted::Send(sending) => sending,
         other => panic!("{other:?}"),

@@ -49,6 +49,8 @@ pub struct Ask {
     pub oneway: bool,
     /// Wait while no node is there and none is being connected to. Otherwise it fails fast.
     pub wait_for_ready: bool,
+    /// It goes to this node, or ends: to no other, ever.
+    pub only: Option<NodeId>,
 }
 
 /// What becomes of a call that is submitted.
@@ -81,7 +83,8 @@ pub enum Why {
     Expired,
     /// It was cancelled.
     Cancelled,
-    /// No node was there, and it was not to wait for one.
+    /// No node was there, and it was not to wait for one; or the only one that it may go to is not,
+    /// or has left.
     Unavailable,
     /// Too many calls wait already.
     QueueFull,
