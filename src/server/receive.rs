@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use brokerless_patterns::{Message, Peer};
 
-use super::answer::{self, Report, credit_on_the_wire};
+use super::answer::{self, Report};
 use super::call::{Body, Call, Form, Job, Target};
 use super::methods::Place;
 use super::serve::{Group, Phase, Shared, leaving};
@@ -28,7 +28,8 @@ use super::session::Session;
 use super::stats::Count;
 use crate::machine::{Admit, Arrival, Cancelled, HelloRefused, Start, Versions};
 use crate::metadata::Metadata;
-use crate::status::{Ran, Status};
+use crate::status::Status;
+use crate::values::Ran;
 use crate::wire::{
     CallHead, Encoding, Envelope, Flags, Hello, PlainCall, ReturnPath, Version, Welcome, WireError,
     encode_bye, encode_welcome,
@@ -153,7 +154,10 @@ impl Receiver {
                 Envelope::Reply(_)
                 | Envelope::Error(_)
                 | Envelope::Credit(_)
-                | Envelope::Welcome(_),
+                | Envelope::Welcome(_)
+                | Envelope::Items(_)
+                | Envelope::Window { .. }
+                | Envelope::Stop { .. },
             ) => counts.one(Count::Unexpected),
             Ok(Envelope::Unknown { .. }) => counts.one(Count::UnknownKind),
             Err(error) => self.malformed(session, form, error),
@@ -352,6 +356,13 @@ impl Receiver {
             }
             bytes = bytes.saturating_add(length);
         }
+        let most = self.shared.settings.call_bytes_max;
+        if bytes > most {
+            return Err(Status::resource_exhausted(format!(
+                "the call has {bytes} bytes in {} blobs and its arguments: at most {most} are taken; raise the server's option call_bytes_max, or send it in parts",
+                blobs.len()
+            )));
+        }
         Ok(bytes)
     }
 
@@ -417,9 +428,10 @@ impl Receiver {
             Ok(terms) => {
                 let welcome = Welcome {
                     version: terms.version,
-                    credit: credit_on_the_wire(terms.credit),
+                    credit: terms.credit,
                     blob_bytes_max: shared.settings.blob_bytes_max,
                     name: &shared.settings.name,
+                    call_bytes_max: shared.settings.call_bytes_max,
                 };
                 shared.tell(session, Message::single(encode_welcome(&welcome)));
             }

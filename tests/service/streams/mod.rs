@@ -1,0 +1,8 @@
+//! Services with streams.
+//!
+//! | file | what |
+//! |---|---|
+//! | `facts.rs` | a service with a method of each form, and what holds of it over any fabric |
+//! | `within/` | which is that of these tests here |
+
+mod within;
