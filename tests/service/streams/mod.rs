@@ -4,5 +4,7 @@
 //! |---|---|
 //! | `facts.rs` | a service with a method of each form, and what holds of it over any fabric |
 //! | `within/` | which is that of these tests here |
+//! | `info.rs` | what is known of them without calling |
 
+mod info;
 mod within;
