@@ -23,7 +23,7 @@
 //!
 //! /// What others link.
 //! pub mod api {
-//!     use brokerless::service::{Context, Responder};
+//!     use brokerless::service::{Context, Incoming, Items, Responder};
 //!     use brokerless::{Blob, Status};
 //!
 //!     /// Keeps things.
@@ -33,6 +33,12 @@
 //!         fn put(&self, ctx: &Context<'_>, name: &str, data: Vec<Blob>) -> Result<u64, Status>;
 //!         /// Gives them.
 //!         fn get(&self, name: &str, answer: Responder<Result<Option<Blob>, String>>);
+//!         /// Gives all.
+//!         fn all(&self, ctx: &Context<'_>, from: &str) -> Result<Items<'_, Vec<Blob>>, String>;
+//!         /// Keeps all of these.
+//!         fn put_all(&self, name: &str, data: Incoming<Blob>) -> Result<u64, Status>;
+//!         /// Keeps these, and gives what was there before.
+//!         fn swap(&self, names: Incoming<(String, u64)>) -> Items<'_, Option<Blob>>;
 //!         /// Forgets them.
 //!         #[deprecated = "nothing is forgotten"]
 //!         #[rpc(oneway)]
@@ -44,6 +50,8 @@
 //! #[brokerless::service(name = "private")]
 //! trait Private {
 //!     fn get(&self, x: u8) -> u8;
+//!     fn all(&self) -> brokerless::service::Items<'_, u8>;
+//!     fn take(&self, x: brokerless::service::Incoming<u8>);
 //! }
 //!
 //! fn main() {}
