@@ -61,7 +61,7 @@ pub use interceptor::{Interceptor, Outgoing};
 pub use options::Call;
 pub use pending::Pending;
 pub use stats::{ClientStats, NodeReport};
-pub use stream::{Duplex, Feed, Item, Next, Sink, Stream, TrySendError};
+pub use stream::{Duplex, Feed, Item, Next, Sink, Stream, StreamStats, TrySendError};
 #[doc(hidden)]
 pub use stream::{Finish, ReadItem, WriteItem};
 

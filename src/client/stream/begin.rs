@@ -1,7 +1,13 @@
 //! How a call that streams is begun.
 
+use std::sync::Arc;
+
+use super::conduit::Conduit;
+use super::line::Line;
 use super::{Duplex, Feed, Finish, ReadItem, Sink, Stream, WriteItem};
-use crate::client::{Call, Client};
+use crate::client::core::Wanted;
+use crate::client::{Call, Client, errors};
+use crate::machine::Flow;
 use crate::service::MethodInfo;
 use crate::wire::{EncodeError, Payload};
 use crate::{CallError, Ran, RpcError, Status};
@@ -17,9 +23,8 @@ impl Client {
         read: ReadItem<T>,
         finish: Finish<(), E>,
     ) -> Result<Stream<T, E>, CallError<E>> {
-        let _ = (options, arguments);
-        let _ = Stream::new(self.clone(), read, finish);
-        Err(not_yet(method))
+        let line = self.line(method, options, arguments, true, false)?;
+        Ok(Stream::new(line, read, finish))
     }
 
     /// Calls a method that takes items, and gives a value in the end.
@@ -32,9 +37,8 @@ impl Client {
         write: WriteItem<I>,
         finish: Finish<T, E>,
     ) -> Result<Sink<I, T, E>, CallError<E>> {
-        let _ = (options, arguments);
-        let _ = Sink::new(Feed::new(self.clone(), write), finish);
-        Err(not_yet(method))
+        let line = self.line(method, options, arguments, false, true)?;
+        Ok(Sink::new(line, write, finish))
     }
 
     /// Calls a method that takes items and gives items. `finish` reads what follows them: `nil`,
@@ -49,14 +53,41 @@ impl Client {
         read: ReadItem<O>,
         finish: Finish<(), E>,
     ) -> Result<Duplex<I, O, E>, CallError<E>> {
-        let _ = (options, arguments);
-        let feed = Feed::new(self.clone(), write);
-        let _ = Duplex::new(feed, Stream::new(self.clone(), read, finish));
-        Err(not_yet(method))
+        let line = self.line(method, options, arguments, true, true)?;
+        let feed = Feed::new(line.clone(), write, finish);
+        Ok(Duplex::new(feed, Stream::new(line, read, finish)))
+    }
+
+    fn line(
+        &self,
+        method: &'static MethodInfo,
+        options: &Call,
+        arguments: Result<Payload, EncodeError>,
+        takes: bool,
+        gives: bool,
+    ) -> Result<Line, RpcError> {
+        let payload = arguments.map_err(|error| errors::not_encoded(method.path, &error))?;
+        let core = self.core();
+        let settings = &core.settings;
+        if settings.sessionless.is_some() {
+            return Err(without_session(method.path));
+        }
+        let window = Flow::new(settings.stream_items.into(), settings.stream_bytes);
+        let window = takes.then_some(window);
+        let conduit = Arc::new(Conduit::new(window, gives, method.encoding, &core.streams));
+        let mut wanted = Wanted::of(method, options);
+        wanted.conduit = Some(conduit.clone());
+        let begun = core.begin(wanted, options, payload)?;
+        let item_timeout = options.item_timeout.or(method.item_timeout);
+        let item_timeout = item_timeout.unwrap_or(settings.timeout);
+        Ok(Line::new(self.clone(), begun, conduit, item_timeout))
     }
 }
 
-fn not_yet<E>(method: &MethodInfo) -> CallError<E> {
-    let message = format!("{} streams, and nothing streams yet", method.path);
-    RpcError::new(Status::unimplemented(message), Ran::No).into()
+#[cold]
+fn without_session(path: &str) -> RpcError {
+    let message = format!(
+        "{path} streams, which needs a session: leave out sessionless, and put bl-proxy where bl-queue stands"
+    );
+    RpcError::new(Status::failed_precondition(message), Ran::No)
 }

@@ -17,19 +17,21 @@
 //!    [`Conduit::lend`])
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use brokerless_patterns::Message;
 use brokerless_patterns::tap::Gate;
+use brokerless_patterns::{Frame, Message};
 use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 
 use super::batch::{Batch, Item};
 use super::counts::Counts;
+use super::line::Awaited;
+use crate::Status;
 use crate::client::Answer;
 use crate::client::node::Link;
 use crate::machine::{Flow, Inflow, Outflow, Violation};
-use crate::wire::{self, Encoder, Encoding, ItemsHead, Payload};
+use crate::wire::{self, Encoder, Encoding, Flags, ItemsHead, Payload};
 
 /// Both directions of one call.
 #[derive(Debug)]
@@ -41,7 +43,9 @@ pub(in crate::client) struct Conduit {
     pub(super) giver: Gate,
     /// What the node may send at first, if it is to send.
     pub(in crate::client) first_window: Option<Flow>,
+    gives: bool,
     encoding: Encoding,
+    begun: AtomicBool,
     counts: Arc<Counts>,
 }
 
@@ -61,6 +65,8 @@ struct Inner {
 pub(in crate::client) struct Way {
     pub(in crate::client) link: Arc<Link>,
     pub(in crate::client) id: u64,
+    /// The node's endpoint.
+    pub(in crate::client) node: Arc<str>,
 }
 
 impl Way {
@@ -85,7 +91,7 @@ struct Taking {
 struct Giving {
     flow: Outflow,
     /// Items that have gathered, unless their sender is at it.
-    batch: Option<Encoder>,
+    batch: Option<Gathered>,
     /// The sender has taken the batch out, to put an item into it.
     lent: bool,
     /// An item that there is no room for yet.
@@ -99,6 +105,14 @@ struct Giving {
     /// Windows that have come.
     windows: u64,
     last: Last,
+}
+
+/// Items that go in one message.
+#[derive(Debug)]
+enum Gathered {
+    /// Others may be put behind them.
+    Open(Encoder),
+    Closed(Payload),
 }
 
 /// The end of what is sent.
@@ -183,69 +197,69 @@ impl Conduit {
             taker: Gate::new(),
             giver: Gate::new(),
             first_window,
+            gives,
             encoding,
+            begun: AtomicBool::new(false),
             counts: counts.clone(),
         }
     }
 
-    pub(in crate::client) fn takes(&self) -> bool {
-        self.first_window.is_some()
-    }
-
-    pub(in crate::client) fn gives(&self) -> bool {
-        self.inner.lock().giving.is_some()
+    /// The flags of its call.
+    pub(in crate::client) fn flags(&self, mut flags: Flags) -> Flags {
+        if self.gives {
+            flags = flags.with(Flags::ITEMS_IN);
+        }
+        if self.first_window.is_some() {
+            flags = flags.with(Flags::ITEMS_OUT);
+        }
+        flags
     }
 
     /// Whether the method has begun: anything has come from it.
     pub(in crate::client) fn has_begun(&self) -> bool {
-        self.inner.lock().way.is_some()
+        self.begun.load(Ordering::Acquire)
+    }
+
+    /// The method has begun, there.
+    pub(super) fn begin(&self, way: Way) {
+        self.inner.lock().way.get_or_insert(way);
+        self.begun.store(true, Ordering::Release);
     }
 
     // What the node sends. Locks of the engine are held.
 
     /// Items have come.
     pub(super) fn arrived(
-        &self,
+        self: &Arc<Self>,
         head: &ItemsHead,
         payload: Payload,
-        way: impl FnOnce() -> Option<Way>,
     ) -> Result<(), Violation> {
-        self.counts
-            .items_in
-            .fetch_add(head.count.into(), Ordering::Relaxed);
-        let wake = {
+        let items = head.count.into();
+        self.counts.items_in.fetch_add(items, Ordering::Relaxed);
+        let (wake, channel) = {
             let mut inner = self.inner.lock();
-            if inner.way.is_none() {
-                inner.way = way();
-            }
             let Some(taking) = &mut inner.taking else {
-                return Err(Violation::Items(head.first, 0));
+                return Err(Violation::Items(items, 0));
             };
             let bytes = payload.bytes() as u64;
             let batch = Batch::new(head, payload, self.encoding);
-            taking
-                .flow
-                .arrive(head.first, head.count, bytes, head.last, batch)?;
-            match taking.channel.clone() {
-                Some(channel) => {
-                    taking.hand_over(&channel);
-                    false
-                }
-                None => std::mem::take(&mut taking.waits),
-            }
+            let flow = &mut taking.flow;
+            flow.arrive(head.first, head.count, bytes, head.last, batch)?;
+            let wake = std::mem::take(&mut taking.waits);
+            (wake, taking.channel.clone())
         };
         if wake {
             self.taker.wake(1);
+        }
+        if let Some(channel) = channel {
+            self.hand_over(&channel);
         }
         Ok(())
     }
 
     /// The node lets more be sent. Whether there is something to send, and nobody else will.
-    pub(super) fn granted(&self, window: Flow, way: impl FnOnce() -> Option<Way>) -> bool {
+    pub(super) fn granted(&self, window: Flow) -> bool {
         let mut inner = self.inner.lock();
-        if inner.way.is_none() {
-            inner.way = way();
-        }
         let ended = inner.end.is_some();
         let Some(giving) = &mut inner.giving else {
             return false;
@@ -278,38 +292,37 @@ impl Conduit {
     }
 
     /// The call has ended. The first end holds; false if there is one already.
-    pub(in crate::client) fn end(&self, answer: Answer) -> bool {
-        let (taker, giver) = {
+    pub(in crate::client) fn end(&self, mut answer: Answer) -> bool {
+        let (taker, giver, channel) = {
             let mut inner = self.inner.lock();
             if inner.end.is_some() {
                 return false;
             }
-            let mut answer = answer;
-            let (mut taker, mut giver) = (false, false);
+            let (mut taker, mut giver, mut channel) = (false, false, None);
             if let Some(taking) = &mut inner.taking {
                 if let (false, Err(violation)) = (answer.is_error(), taking.flow.close()) {
                     self.counts.violations.fetch_add(1, Ordering::Relaxed);
                     answer = answer.broken(&violation);
                 }
                 taker = std::mem::take(&mut taking.waits);
-                if let Some(channel) = taking.channel.take() {
-                    // Nobody may hold the other end any more.
-                    drop(channel.send(Item::end()));
-                }
+                channel = taking.channel.take();
             }
             if let Some(giving) = &mut inner.giving {
                 giving.drop_all(&self.counts);
                 giver = std::mem::take(&mut giving.waits);
             }
             inner.end = Some(answer);
-            (taker, giver)
+            self.counts.open.fetch_sub(1, Ordering::Relaxed);
+            (taker, giver, channel)
         };
-        self.counts.open.fetch_sub(1, Ordering::Relaxed);
         if taker {
             self.taker.wake(1);
         }
         if giver {
             self.giver.wake(1);
+        }
+        if let Some(channel) = channel {
+            give(&channel, Item::end());
         }
         true
     }
@@ -365,7 +378,7 @@ impl Conduit {
     }
 
     /// So many items with so many bytes have been taken; what the node is to be told, at once if
-    /// `now`.
+    /// `now`, or if all that came has been taken.
     pub(super) fn took(&self, items: u32, bytes: u64, now: bool) -> Option<(Way, Flow)> {
         let mut inner = self.inner.lock();
         let inner = &mut *inner;
@@ -374,37 +387,51 @@ impl Conduit {
         if inner.end.is_some() {
             return None;
         }
-        let window = taking.flow.due_window(now)?;
+        let idle = now || taking.flow.kept().items == 0;
+        let window = taking.flow.due_window(idle)?;
         Some((inner.way.clone()?, window))
     }
 
-    /// Items go over this channel from now on: those that have come, with the rest of a message
-    /// before them.
-    pub(super) fn divert(&self, rest: &mut Batch, channel: Sender<Item>) {
-        let mut inner = self.inner.lock();
-        let inner = &mut *inner;
-        let Some(taking) = &mut inner.taking else {
-            return;
-        };
-        rest.take_apart(|item| drop(channel.send(item)));
-        taking.hand_over(&channel);
-        match inner.end {
-            Some(_) => drop(channel.send(Item::end())),
-            None => taking.channel = Some(channel),
+    /// Items go over this channel from now on.
+    pub(super) fn divert(self: &Arc<Self>, channel: Sender<Item>) {
+        loop {
+            let next = {
+                let mut inner = self.inner.lock();
+                let inner = &mut *inner;
+                let Some(taking) = &mut inner.taking else {
+                    return;
+                };
+                let next = taking.flow.next();
+                if next.is_none() && inner.end.is_none() {
+                    taking.channel = Some(channel);
+                    return;
+                }
+                next
+            };
+            match next {
+                Some(batch) => batch.apart(self, |item| give(&channel, item)),
+                None => return give(&channel, Item::end()),
+            }
         }
     }
 
-    /// Nobody takes items any more.
-    pub(super) fn untake(&self, left: u64) {
+    /// Gives what is in order to a channel.
+    fn hand_over(self: &Arc<Self>, channel: &Sender<Item>) {
+        let next = || self.inner.lock().taking.as_mut()?.flow.next();
+        while let Some(batch) = next() {
+            batch.apart(self, |item| give(channel, item));
+        }
+    }
+
+    /// Nobody takes items any more, after these.
+    pub(super) fn untake(&self, items: u32, bytes: u64) {
         let mut inner = self.inner.lock();
         let Some(taking) = &mut inner.taking else {
             return;
         };
         taking.channel = None;
-        let mut left = left;
-        while let Some(batch) = taking.flow.next() {
-            left += u64::from(batch.left());
-        }
+        taking.flow.took(items, bytes);
+        let left = taking.flow.kept().items;
         self.counts.untaken.fetch_add(left, Ordering::Relaxed);
     }
 
@@ -428,7 +455,7 @@ impl Conduit {
         inner.giving.as_ref().is_some_and(full)
     }
 
-    /// The batch, to put an item into. It has to be given back by [`put`](Self::put) or
+    /// A batch, to put an item into. It has to be given back by [`put`](Self::put) or
     /// [`unlend`](Self::unlend).
     pub(super) fn lend(&self) -> Result<Encoder, Wanted> {
         let mut inner = self.inner.lock();
@@ -437,51 +464,89 @@ impl Conduit {
             return Err(wanted);
         };
         giving.lent = true;
-        Ok(giving.batch.take().unwrap_or_else(Encoder::answer))
+        match giving.batch.take() {
+            // Blobs are counted within their message, so the next one begins anew.
+            Some(Gathered::Open(batch)) if batch.blobs() == 0 => return Ok(batch),
+            Some(Gathered::Open(batch)) => giving.batch = Some(Gathered::Closed(batch.finish())),
+            closed => giving.batch = closed,
+        }
+        Ok(Encoder::answer())
     }
 
-    /// Gives the batch back as it was.
+    /// Gives the batch back as it was; and what is to be sent now.
     pub(super) fn unlend(&self, batch: Encoder) -> Option<Out> {
         let mut inner = self.inner.lock();
         if let Some(giving) = &mut inner.giving {
             giving.lent = false;
-            if giving.flow.gathered() > 0 {
-                giving.batch = Some(batch);
+            if giving.batch.is_none() && giving.flow.gathered() > 0 {
+                giving.batch = Some(Gathered::Open(batch));
             }
         }
         inner.next_out(&self.counts)
     }
 
-    /// Gives the batch back, with an item put into it behind the first so many bytes; and what is
-    /// to be sent now.
-    pub(super) fn put(&self, batch: Encoder, before: usize) -> Option<Out> {
+    /// Gives the batch back, with an item put into it behind the first so many bytes, or `raw`
+    /// instead; and what is to be sent now.
+    ///
+    /// # Errors
+    ///
+    /// If the node takes no item of that size. The batch is as it was.
+    pub(super) fn put(
+        &self,
+        batch: Encoder,
+        before: usize,
+        raw: Option<Frame>,
+    ) -> Result<Option<Out>, Status> {
         let mut inner = self.inner.lock();
+        let inner = &mut *inner;
         let wanted = inner.wanted();
-        let blob_bytes_max = inner.way.as_ref().map(|way| way.link.blob_bytes_max);
-        let giving = inner.giving.as_mut()?;
+        let Some(giving) = &mut inner.giving else {
+            return Ok(None);
+        };
         giving.lent = false;
         if wanted != Wanted::Yes {
             self.counts.unsent.fetch_add(1, Ordering::Relaxed);
-            return None;
+            return Ok(None);
         }
-        let bytes = (batch.bytes() - before) as u64;
-        let fits = blob_bytes_max.is_none_or(|max| batch.bytes() as u64 <= max);
-        if giving.flow.may_send(bytes) && (fits || giving.flow.gathered() == 0) {
-            let alone = batch.blobs() > 0 || batch.is_raw();
-            giving.batch = Some(batch);
+        let link = inner.way.as_ref().map(|way| &way.link);
+        let most = link.map_or(u64::MAX, |link| link.blob_bytes_max);
+        let bytes = match &raw {
+            Some(raw) => raw.len(),
+            None => batch.bytes() - before,
+        } as u64;
+        let fits = bytes.saturating_add(before as u64) <= most;
+        if fits && raw.is_none() && giving.batch.is_none() && giving.flow.may_send(bytes) {
+            let alone = batch.blobs() > 0;
+            giving.batch = Some(Gathered::Open(batch));
             giving.flush |= giving.flow.gather(bytes) | alone;
-        } else {
-            let mut item = batch.finish();
-            if giving.flow.gathered() > 0 {
-                let mut batch = Encoder::answer();
-                batch.put_encoded(item.body.slice(..before));
-                giving.batch = Some(batch);
-                giving.flush = true;
-                item.body = item.body.slice(before..);
-            }
-            giving.held = Some(item);
+            return Ok(inner.next_out(&self.counts));
         }
-        inner.next_out(&self.counts)
+        let mut item = match raw {
+            Some(raw) => Payload::raw(raw),
+            None => batch.finish(),
+        };
+        if before > 0 {
+            // An item without blobs is before, or none.
+            giving.batch = Some(Gathered::Closed(Payload::raw(item.body.slice(..before))));
+            giving.flush = true;
+            item.body = item.body.slice(before..);
+        }
+        match link.and_then(|link| link.refuses(&item)) {
+            Some(status) => Err(status),
+            None => {
+                giving.held = Some(item);
+                Ok(inner.next_out(&self.counts))
+            }
+        }
+    }
+
+    /// Whether an item waits for room.
+    pub(super) fn holds(&self) -> bool {
+        let inner = self.inner.lock();
+        inner
+            .giving
+            .as_ref()
+            .is_some_and(|giving| giving.held.is_some())
     }
 
     /// Something was sent: what is to be sent next. Wakes who waits for that.
@@ -511,7 +576,7 @@ impl Conduit {
         }
         let wanted = inner.wanted();
         let giving = inner.giving.as_mut()?;
-        if wanted == Wanted::Yes && (giving.held.is_some() || !giving.flow.may_send(1)) {
+        if wanted == Wanted::Yes && giving.held.is_some() {
             giving.waits = true;
             return None;
         }
@@ -556,10 +621,24 @@ impl Conduit {
         inner.giving.as_ref().map_or(0, given)
     }
 
-    /// The connection, once anything has come over it.
-    pub(super) fn link(&self) -> Option<Arc<Link>> {
-        let inner = self.inner.lock();
-        inner.way.as_ref().map(|way| way.link.clone())
+    /// Where the call runs, once anything has come from there.
+    pub(super) fn way(&self) -> Option<Way> {
+        self.inner.lock().way.clone()
+    }
+
+    /// The end, or that none is there yet: then this thread is about to wait for it.
+    pub(super) fn end_or_wait(&self, awaited: Awaited) -> Option<()> {
+        let mut inner = self.inner.lock();
+        let inner = &mut *inner;
+        if inner.end.is_some() {
+            return Some(());
+        }
+        match (awaited, &mut inner.taking, &mut inner.giving) {
+            (Awaited::Item, Some(taking), _) => taking.waits = true,
+            (Awaited::Room | Awaited::Answer, _, Some(giving)) => giving.waits = true,
+            _ => {}
+        }
+        None
     }
 }
 
@@ -585,7 +664,10 @@ impl Inner {
         let (mut first, mut count) = (giving.flow.items(), 0);
         if giving.flush && giving.flow.gathered() > 0 {
             let gathered = giving.flow.flush()?;
-            payload = giving.batch.take()?.finish();
+            payload = match giving.batch.take()? {
+                Gathered::Open(batch) => batch.finish(),
+                Gathered::Closed(payload) => payload,
+            };
             (first, count) = (gathered.first, gathered.count);
         } else if let Some(item) = &giving.held {
             let bytes = item.bytes() as u64;
@@ -646,11 +728,17 @@ impl Giving {
     }
 }
 
-impl Taking {
-    /// Gives what is in order to a channel.
-    fn hand_over(&mut self, channel: &Sender<Item>) {
-        while let Some(mut batch) = self.flow.next() {
-            batch.take_apart(|item| drop(channel.send(item)));
+impl Drop for Conduit {
+    fn drop(&mut self) {
+        if self.inner.get_mut().end.is_none() {
+            self.counts.open.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+}
+
+/// Puts an item into a channel, from a thread that must not send.
+fn give(channel: &Sender<Item>, item: Item) {
+    if let Err(unsent) = channel.send(item) {
+        unsent.0.forget();
     }
 }

@@ -3,7 +3,10 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use super::{Feed, Next, Stream, TrySendError};
+use crossbeam_channel::Receiver;
+
+use super::giving::no_more;
+use super::{Feed, Item, Next, Stream, TrySendError};
 use crate::CallError;
 
 /// A call that is given items and gives items, each when it likes.
@@ -24,6 +27,8 @@ use crate::CallError;
 #[must_use = "dropping it cancels the call"]
 pub struct Duplex<I, O, E = Infallible> {
     feed: Option<Feed<I, E>>,
+    /// Items sent before the feed was finished.
+    sent: u64,
     stream: Stream<O, E>,
 }
 
@@ -31,6 +36,7 @@ impl<I, O, E> Duplex<I, O, E> {
     pub(super) fn new(feed: Feed<I, E>, stream: Stream<O, E>) -> Self {
         Duplex {
             feed: Some(feed),
+            sent: 0,
             stream,
         }
     }
@@ -43,7 +49,7 @@ impl<I, O, E> Duplex<I, O, E> {
     pub fn send(&mut self, item: I) -> Result<(), CallError<E>> {
         match &mut self.feed {
             Some(feed) => feed.send(item),
-            None => Ok(()),
+            None => Err(no_more().into()),
         }
     }
 
@@ -53,12 +59,30 @@ impl<I, O, E> Duplex<I, O, E> {
     ///
     /// As there; and after [`finish_sending`](Self::finish_sending).
     pub fn try_send(&mut self, item: I) -> Result<(), TrySendError<I, E>> {
-        self.send(item).map_err(TrySendError::Ended)
+        match &mut self.feed {
+            Some(feed) => feed.try_send(item),
+            None => Err(TrySendError::Refused(no_more().into())),
+        }
+    }
+
+    /// Sends items until there are no more, or the method takes no more; gives how many. What the
+    /// method gives meanwhile waits here: if it gives as much as it takes, two threads do better
+    /// ([`split`](Self::split)).
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), except that the method takes no more.
+    pub fn send_all(&mut self, items: impl IntoIterator<Item = I>) -> Result<u64, CallError<E>> {
+        match &mut self.feed {
+            Some(feed) => feed.send_all(items),
+            None => Err(no_more().into()),
+        }
     }
 
     /// Tells the method that no items follow; what it gives is still taken. Done twice, it is done.
     pub fn finish_sending(&mut self) {
         if let Some(feed) = self.feed.take() {
+            self.sent = feed.sent();
             feed.finish();
         }
     }
@@ -80,7 +104,7 @@ impl<I, O, E> Duplex<I, O, E> {
 
     /// Items sent so far.
     pub fn sent(&self) -> u64 {
-        self.feed.as_ref().map_or(0, Feed::sent)
+        self.feed.as_ref().map_or(self.sent, Feed::sent)
     }
 
     /// Items taken so far.
@@ -88,7 +112,25 @@ impl<I, O, E> Duplex<I, O, E> {
         self.stream.taken()
     }
 
-    /// Both halves, for two threads. The first is `None` after
+    /// A channel that gives the items, and the end as the last, for `crossbeam_channel::select!`:
+    /// see [`Stream::receiver`].
+    pub fn receiver(&mut self) -> Receiver<Item> {
+        self.stream.receiver()
+    }
+
+    /// Decodes what [`receiver`](Self::receiver) gave; `None` at the end of a stream without an
+    /// error.
+    pub fn decode(&mut self, item: Item) -> Option<Result<O, CallError<E>>> {
+        self.stream.decode(item)
+    }
+
+    /// Whether the end has been given out: nothing follows.
+    pub fn is_over(&self) -> bool {
+        self.stream.is_over()
+    }
+
+    /// Both halves, for two threads. Dropping the first before it is finished cancels the call, as
+    /// dropping the second does. The first is `None` after
     /// [`finish_sending`](Self::finish_sending).
     pub fn split(self) -> (Option<Feed<I, E>>, Stream<O, E>) {
         (self.feed, self.stream)
