@@ -64,7 +64,9 @@ use serde::de::DeserializeOwned;
 
 use super::stream::{Producer, PutItem as Put, TakeItem as Take};
 use super::{Incoming, Item, Items, MethodInfo, Outcome, Produce, Produced, Request, ServiceInfo};
-use crate::wire::{self, DecodeError, EncodeError, Encoder, Payload};
+use crate::wire::{
+    self, ArgumentInfo, Arguments, DecodeError, EncodeError, Encoder, OwnedBytes, Payload,
+};
 use crate::{Blob, Code, Status};
 
 /// How a value that a method gives becomes an outcome.
@@ -184,12 +186,47 @@ pub fn read_value<T: DeserializeOwned>(payload: &Payload) -> Result<T, DecodeErr
 
 /// The bytes that a method gave.
 pub fn read_bytes(payload: &Payload) -> Result<Vec<u8>, DecodeError> {
-    read_value(payload)
+    bytes(&payload.body)
 }
 
 /// The bytes that a method gave, or none.
 pub fn read_optional_bytes(payload: &Payload) -> Result<Option<Vec<u8>>, DecodeError> {
-    read_value(payload)
+    optional_bytes(&payload.body)
+}
+
+fn bytes(body: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    wire::decode_value(body).map(|OwnedBytes(bytes)| bytes)
+}
+
+fn optional_bytes(body: &[u8]) -> Result<Option<Vec<u8>>, DecodeError> {
+    let bytes: Option<OwnedBytes> = wire::decode_value(body)?;
+    Ok(bytes.map(|OwnedBytes(bytes)| bytes))
+}
+
+/// The next argument, which is bytes that the method owns.
+pub fn take_owned_bytes(
+    arguments: &mut Arguments<'_>,
+    info: &ArgumentInfo,
+) -> Result<Vec<u8>, Status> {
+    let bytes = if info.default {
+        arguments.take_or_default::<OwnedBytes>(info)?
+    } else {
+        arguments.take::<OwnedBytes>(info)?
+    };
+    Ok(bytes.0)
+}
+
+/// The same, or none.
+pub fn take_owned_optional_bytes(
+    arguments: &mut Arguments<'_>,
+    info: &ArgumentInfo,
+) -> Result<Option<Vec<u8>>, Status> {
+    let bytes = if info.default {
+        arguments.take_or_default::<Option<OwnedBytes>>(info)?
+    } else {
+        arguments.take::<Option<OwnedBytes>>(info)?
+    };
+    Ok(bytes.map(|OwnedBytes(bytes)| bytes))
 }
 
 /// The blob that a method gave.
@@ -416,7 +453,7 @@ pub fn take_value<T: DeserializeOwned>(item: &Item<'_>) -> Result<T, DecodeError
 ///
 /// Where it is neither bytes nor an array of them.
 pub fn take_bytes(item: &Item<'_>) -> Result<Vec<u8>, DecodeError> {
-    wire::decode_value(item.bytes)
+    bytes(item.bytes)
 }
 
 /// An item that is bytes, or none.
@@ -425,7 +462,7 @@ pub fn take_bytes(item: &Item<'_>) -> Result<Vec<u8>, DecodeError> {
 ///
 /// As [`take_bytes`].
 pub fn take_optional_bytes(item: &Item<'_>) -> Result<Option<Vec<u8>>, DecodeError> {
-    wire::decode_value(item.bytes)
+    optional_bytes(item.bytes)
 }
 
 /// An item that is a blob.
