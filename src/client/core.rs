@@ -392,6 +392,7 @@ impl Core {
                 None => CallMetadata::empty(),
             },
             hops: 0,
+            window: None,
         };
         match wire::encode_call(&head, link.version) {
             Ok(envelope) => {

@@ -153,7 +153,10 @@ impl Receiver {
                 Envelope::Reply(_)
                 | Envelope::Error(_)
                 | Envelope::Credit(_)
-                | Envelope::Welcome(_),
+                | Envelope::Welcome(_)
+                | Envelope::Items(_)
+                | Envelope::Window { .. }
+                | Envelope::Stop { .. },
             ) => counts.one(Count::Unexpected),
             Ok(Envelope::Unknown { .. }) => counts.one(Count::UnknownKind),
             Err(error) => self.malformed(session, form, error),
