@@ -411,8 +411,8 @@ pub fn no_such_stream<'s>(
 
 /// The outcome of a call to a method that sends items, by somebody who takes none.
 pub fn sends_items(request: &Request<'_>) -> Outcome {
-    Outcome::refused(Status::failed_precondition(format!(
-        "{} sends items: call it as such, in a session",
+    Outcome::refused(Status::unimplemented(format!(
+        "{} sends items: it was called as a method without",
         request.running.method().path
     )))
 }

@@ -8,6 +8,5 @@
 //! | `info.rs` | what is known of them without calling |
 
 mod info;
-#[cfg(any())]
 mod live;
 mod within;

@@ -197,6 +197,6 @@ fn a_call_without_streams_to_a_method_with_them_is_refused() {
         let error = client.call_raw(method, &Call::new(), asked);
         let error = error.expect_err("it streams");
         let said = (error.code(), error.ran());
-        assert_eq!(said, (Code::FailedPrecondition, Ran::No), "{method}");
+        assert_eq!(said, (Code::Unimplemented, Ran::No), "{method}");
     }
 }
