@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use brokerless::service::{Outcome, Request, Responder, Service, ServiceInfo};
-use brokerless::wire::{Payload, decode_value};
+use brokerless::service::support::{read_bytes, read_optional_bytes};
+use brokerless::service::{Items, Outcome, Produced, Request, Responder, Service, ServiceInfo};
+use brokerless::wire::{Encoder, Payload, decode_value};
 
 use crate::desk::Desk;
 use crate::fabric::client::Client;
@@ -20,6 +21,8 @@ trait Bytes {
     fn same(&self, bytes: Vec<u8>) -> Vec<u8>;
     fn perhaps(&self, bytes: Option<&[u8]>) -> Result<Option<Vec<u8>>, String>;
     fn later(&self, bytes: &[u8], answer: Responder<Vec<u8>>);
+    fn each(&self) -> Items<'_, Vec<u8>>;
+    fn each_perhaps(&self) -> Items<'_, Option<Vec<u8>>>;
 }
 
 struct Handler;
@@ -51,6 +54,14 @@ impl Bytes for Handler {
 
     fn later(&self, bytes: &[u8], answer: Responder<Vec<u8>>) {
         answer.send(bytes.to_vec());
+    }
+
+    fn each(&self) -> Items<'_, Vec<u8>> {
+        Items::new([vec![], vec![7]])
+    }
+
+    fn each_perhaps(&self) -> Items<'_, Option<Vec<u8>>> {
+        Items::new([None, Some(vec![]), Some(vec![7])])
     }
 }
 
@@ -107,6 +118,29 @@ fn bytes_are_written_as_bin_also_where_there_are_none() {
 }
 
 #[test]
+fn items_of_bytes_are_bin_too() {
+    let service = BytesServer::new(Handler);
+    let items = |method: &str| {
+        let index = service.info().index_of(method).expect("a method");
+        let desk = Desk::new(service.info(), index);
+        let mut produce = service
+            .open(index, desk.request(b"\x90", &[]))
+            .expect("items");
+        let next = || {
+            let mut encoder = Encoder::answer();
+            match produce.next(&mut encoder) {
+                Produced::Item => Some(encoder.finish().body.to_vec()),
+                _ => None,
+            }
+        };
+        std::iter::from_fn(next).collect::<Vec<_>>()
+    };
+    assert_eq!(items("each"), [&b"\xc4\x00"[..], b"\xc4\x01\x07"]);
+    let perhaps = [&b"\xc0"[..], b"\xc4\x00", b"\xc4\x01\x07"];
+    assert_eq!(items("each_perhaps"), perhaps);
+}
+
+#[test]
 fn no_bytes_are_taken_as_an_empty_array_and_owned_ones_as_numbers() {
     let service = BytesServer::new(Handler);
     let ask = |method: &str, body: &'static [u8]| {
@@ -125,4 +159,25 @@ fn no_bytes_are_taken_as_an_empty_array_and_owned_ones_as_numbers() {
     assert_eq!(answer, Ok((1, 3, None, Some(1))));
     assert_eq!(lengths(b"\x93\x90\x90\xc0"), Ok((0, 0, None, None)));
     assert_eq!(ask("later", b"\x91\x90")[..], *b"\xc4\x00");
+    assert_eq!(
+        ask("same", b"\x91\x92\x01\xcc\xff")[..],
+        *b"\xc4\x02\x01\xff"
+    );
+    let answer = |body: &[u8]| read_bytes(&Payload::raw(body.to_vec())).ok();
+    assert_eq!(answer(b"\x90"), Some(vec![]));
+    assert_eq!(answer(b"\x92\x01\x02"), Some(vec![1, 2]));
+    assert_eq!(answer(b"\xc4\x02\x01\x02"), Some(vec![1, 2]));
+    for other in [
+        &b"\xa1a"[..],
+        b"\xc0",
+        b"\x91\xcd\x01\x00",
+        b"\xc4\x01\x01\x01",
+        b"\xc4\x02\x01",
+    ] {
+        assert_eq!(answer(other), None, "{other:?}");
+    }
+    let perhaps = |body: &[u8]| read_optional_bytes(&Payload::raw(body.to_vec())).ok();
+    assert_eq!(perhaps(b"\xc0"), Some(None));
+    assert_eq!(perhaps(b"\x90"), Some(Some(vec![])));
+    assert_eq!(perhaps(b"\x07"), None);
 }
