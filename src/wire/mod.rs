@@ -54,7 +54,7 @@ pub use envelope::{
     ReplyHead, Welcome, kind,
 };
 pub use fault::{Came, DecodeError, EncodeError, WireError};
-pub use items::{ItemCursor, first_value};
+pub use items::ItemCursor;
 pub use path::ReturnPath;
 pub use payload::{Blobs, Parts, Payload};
 pub use plain::{PlainCall, encode_plain_call, encode_plain_error, encode_plain_reply};
