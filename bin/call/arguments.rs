@@ -335,6 +335,8 @@ fn word(ty: &Type, word: &str, input: &Input) -> Result<Argument, Misfit> {
         (Type::List(of, _), _) if **of == Type::Blob && !word.trim_start().starts_with('[') => {
             Json::Array(vec![Json::text(word)])
         }
+        // More digits than numbers of JSON have.
+        (Type::Int { bits: 128, .. }, None) if is_whole(word) => Json::text(word),
         (_, Some(name)) => {
             let text = input.text(name).map_err(Misfit::new)?;
             Json::read(&text).map_err(Misfit::of_json)?
@@ -387,6 +389,12 @@ fn read_text(word: &str) -> Option<String> {
 fn is_bare(word: &str) -> bool {
     let starts = |c: char| "{[\"-+.".contains(c) || c.is_ascii_digit();
     !word.trim_start().starts_with(starts)
+}
+
+/// Whether a word is a whole number.
+fn is_whole(word: &str) -> bool {
+    let digits = word.strip_prefix('-').unwrap_or(word);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Whether a word is a name, such as that of a variant.

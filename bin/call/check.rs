@@ -162,6 +162,10 @@ fn int(json: &Json, signed: bool, bits: u32, nonzero: bool) -> Result<Value, Mis
                 _ => return wrong(&format!("{}, as digits", rule()), json),
             }
         }
+        Json::Float(_) if bits == 128 => {
+            let way_out = "as text if it has more than 64 bits";
+            return wrong(&format!("{}, {way_out}", rule()), json);
+        }
         _ => return wrong(&rule(), json),
     };
     let fits = if negative {

@@ -83,8 +83,8 @@ Exit code:
     after_help = format!("{EXAMPLES}\n\n{MORE}"),
 )]
 pub(crate) struct Flags {
-    /// Where the server is: tcp://HOST:PORT, ipc://PATH, or a port of this machine; several, with
-    /// commas between, are a pool
+    /// Where the server is: tcp://HOST:PORT or HOST:PORT, ipc://PATH, or a port of this machine;
+    /// several, with commas between, are a pool
     #[arg(value_name = "ENDPOINT", required = true, value_parser = endpoints)]
     pub(super) endpoint: Option<Endpoints>,
 
@@ -223,6 +223,7 @@ fn endpoints(given: &str) -> Result<Endpoints, String> {
         let one = one.trim();
         let named = match one.bytes().all(|byte| byte.is_ascii_digit()) {
             true if !one.is_empty() => format!("tcp://127.0.0.1:{one}"),
+            _ if is_host_and_port(one) => format!("tcp://{one}"),
             _ => one.to_owned(),
         };
         let parsed: Endpoint = named
@@ -236,6 +237,12 @@ fn endpoints(given: &str) -> Result<Endpoints, String> {
     };
     let all = given.split(',').map(own).collect::<Result<Vec<_>, _>>()?;
     Ok(Endpoints(all))
+}
+
+/// Whether only the transport is missing.
+fn is_host_and_port(given: &str) -> bool {
+    let port = given.rsplit_once(':').map_or("", |(_, port)| port);
+    !given.contains("://") && !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn timeout(given: &str) -> Result<Duration, String> {

@@ -115,7 +115,10 @@ impl BadJson {
         let all = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
         // Columns are counted in bytes.
         let upto = all.get(..column.saturating_sub(1)).unwrap_or(all);
-        let at = upto.chars().count();
+        let at = match error.is_eof() {
+            true => all.chars().count(),
+            false => upto.chars().count(),
+        };
         let from = at.saturating_sub(SHOWN);
         BadJson {
             line,

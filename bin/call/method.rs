@@ -62,7 +62,8 @@ impl Method {
         self.about.arguments.iter().position(|of| of.name == name)
     }
 
-    /// As the library knows methods: for as long as the program runs, which calls one.
+    /// As the library knows methods: for as long as the program runs, which calls one. It asks for an
+    /// answer even of one that gives none, to see it arrive.
     pub(super) fn info(&self) -> &'static MethodInfo {
         let leaked = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
         let path = leaked(self.path());
@@ -77,9 +78,6 @@ impl Method {
         }
         if about.idempotent {
             info = info.idempotent();
-        }
-        if about.oneway {
-            info = info.oneway();
         }
         if self.is_raw() {
             info = info.raw();

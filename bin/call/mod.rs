@@ -86,12 +86,12 @@ pub(crate) fn run(flags: Flags) -> ExitCode {
 
 fn call(flags: &Flags) -> Result<u8, Fault> {
     let what = flags.what.as_deref().unwrap_or_default();
-    if !what.contains('.') && !COMMANDS.contains(&what) {
-        if let Some(near) = nearest::nearest(what, COMMANDS) {
-            return Err(Fault::usage(format!(
-                "there is no command {what}: the nearest is {near}"
-            )));
-        }
+    if !what.contains('.')
+        && !COMMANDS.contains(&what)
+        && let Some(near) = nearest::nearest(what, COMMANDS)
+    {
+        let what = format!("there is no command {what}: the nearest is {near}");
+        return Err(Fault::usage(what));
     }
     let node = Node::connect(flags)?;
     match (what, &flags.words[..]) {

@@ -103,26 +103,20 @@ impl Work<'_> {
             let began = Instant::now();
             let client = &self.node.client;
             let payload = Ok(self.payload.clone());
-            if self.info.oneway {
-                let sent = client.send_oneway(self.info, &self.node.call, payload);
-                self.count(&mut tally, sent.map(|()| None), began.elapsed());
-            } else {
-                let answer = client.call(self.info, &self.node.call, payload, whole);
-                self.count(&mut tally, answer.map(Some), began.elapsed());
-            }
+            let answer = client.call(self.info, &self.node.call, payload, whole);
+            self.count(&mut tally, answer, began.elapsed());
             self.done.fetch_add(1, Ordering::Relaxed);
         }
         Ok(tally)
     }
 
-    fn count(&self, tally: &mut Tally, end: Result<Option<Answer>, CallError>, took: Duration) {
+    fn count(&self, tally: &mut Tally, end: Result<Answer, CallError>, took: Duration) {
         let (code, fault) = match end {
             Err(error) => (error.code().name(), failed(self.node, self.method, &error)),
-            Ok(Some(answer)) => match own_error(self.method, &answer) {
+            Ok(answer) => match own_error(self.method, &answer) {
                 Some(fault) => ("METHOD", fault),
                 None => return tally.answered(took),
             },
-            Ok(None) => return tally.answered(took),
         };
         tally.failed(code);
         self.first.lock().get_or_insert(fault);

@@ -36,14 +36,6 @@ pub(super) fn run(node: &Node, path: &str, flags: &Flags) -> Result<u8, Fault> {
     let input = Input::default();
     let payload = arguments::encode(&method, &flags.words, flags.data.as_deref(), &input)?;
     let began = Instant::now();
-    if method.about.oneway {
-        let sent = node
-            .client
-            .send_oneway(method.info(), &node.call, Ok(payload));
-        sent.map_err(|error| failed(node, &method, &error))?;
-        verbose(flags, "sent: it is not answered");
-        return Ok(0);
-    }
     let answer = node
         .client
         .call(method.info(), &node.call, Ok(payload), whole);
@@ -52,6 +44,10 @@ pub(super) fn run(node: &Node, path: &str, flags: &Flags) -> Result<u8, Fault> {
     verbose(flags, &format!("{} answered in {took:.1?}", answer.node()));
     if let Some(fault) = own_error(&method, &answer) {
         return Err(fault);
+    }
+    if method.about.oneway {
+        // That it has run is all there is to know.
+        return Ok(0);
     }
     let payload = answer.payload().map_err(|error| node.fault(&error))?;
     output.put(content(&method, payload)?)
