@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `caller` | the calling end: a pool of nodes, calls in flight, those that wait |
 //! | `session` | the replying end's view of one caller: admission, cancellation, drain |
+//! | `stream` | the items of a call: what may be sent, and what came, in order |
 //! | `window` | the credit that a replier grants one caller |
 //! | `load` | what a replier reports of its load |
 //! | `credit`, `time` | the values they exchange |
@@ -24,6 +25,7 @@ mod caller;
 mod credit;
 mod load;
 mod session;
+mod stream;
 mod time;
 mod window;
 
@@ -39,6 +41,7 @@ pub use session::{
     Admit, Arrival, Cancelled, Finish, HelloRefused, Refusal, Session, SessionLimits, SessionStats,
     Start, Terms, Ticket, Versions,
 };
+pub use stream::{Batch, Flow, Inflow, Outflow, Violation};
 pub use time::Time;
 pub use window::{Window, WindowLimits};
 

@@ -209,8 +209,8 @@ impl MethodInfo {
         self
     }
 
-    /// Whether items travel, in either direction.
-    pub const fn streams(&self) -> bool {
+    /// Whether a call of it carries items, in either direction.
+    pub const fn is_stream(&self) -> bool {
         self.items_in.is_some() || self.items_out.is_some()
     }
 

@@ -76,7 +76,7 @@ const FABRIC_ROOMS: &[(&str, &[&str])] = &[
     ("error", &["status"]),
     ("metadata", &["status"]),
     ("wire", &["blob", "chunk", "metadata", "status"]),
-    ("machine", &[]),
+    ("machine", &["wire"]),
     (
         "service",
         &[
