@@ -59,6 +59,12 @@ fn check_sum(sum: i64, number: i64) -> Result<()> {
     Ok(())
 }
 
+/// Looks whether an item of a stream is the one that is due.
+fn check_item(item: i64, due: i64) -> Result<()> {
+    ensure!(item == due, "item {due} of a stream is {item}");
+    Ok(())
+}
+
 /// Looks whether a payload came back whole.
 fn check_length(length: usize, wanted: usize) -> Result<()> {
     ensure!(
