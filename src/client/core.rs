@@ -32,6 +32,8 @@ pub(super) struct Settings {
     pub(super) timeout: Duration,
     pub(super) wait_for_ready: bool,
     pub(super) sessionless: Option<u32>,
+    pub(super) stream_items: u32,
+    pub(super) stream_bytes: u64,
     pub(super) options: Options,
     pub(super) interceptors: Vec<Arc<dyn Interceptor>>,
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Deferred, MethodInfo, ServiceInfo};
+use super::{Deferred, MethodInfo, RawIncoming, ServiceInfo};
 use crate::Metadata;
 
 /// The call that a handler serves: who asks, until when, and whether it is still wanted.
@@ -110,6 +110,12 @@ pub trait Running {
     ///
     /// [`Outcome::Later`]: super::Outcome::Later
     fn defer(&self) -> Deferred;
+    /// The items that the caller sends: asked for at most once, when the arguments are known to be
+    /// sound, since the caller may send from then on. Nothing where
+    /// [`MethodInfo::items_in`] is not set. Default: nothing.
+    fn incoming(&self) -> Option<RawIncoming> {
+        None
+    }
 }
 
 /// Who asks: one connection, and what it says of itself.

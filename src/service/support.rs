@@ -54,7 +54,8 @@ use std::fmt::Display;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{MethodInfo, Outcome, ServiceInfo};
+use super::stream::{Producer, PutItem as Put, TakeItem as Take};
+use super::{Incoming, Item, Items, MethodInfo, Outcome, Produce, Produced, Request, ServiceInfo};
 use crate::wire::{self, DecodeError, EncodeError, Encoder, Payload};
 use crate::{Blob, Code, Status};
 
@@ -68,6 +69,20 @@ pub fn give_value<T: Serialize>(method: &'static MethodInfo, value: T) -> Outcom
         Ok(()) => Outcome::Answer(encoder.finish()),
         Err(error) => not_encoded(method, &error),
     }
+}
+
+/// The outcome of a method that gave these bytes.
+pub fn give_bytes(_: &'static MethodInfo, value: Vec<u8>) -> Outcome {
+    let mut encoder = Encoder::answer();
+    encoder.put_bytes(&value);
+    Outcome::Answer(encoder.finish())
+}
+
+/// The outcome of a method that gave these bytes, or none.
+pub fn give_optional_bytes(_: &'static MethodInfo, value: Option<Vec<u8>>) -> Outcome {
+    let mut encoder = Encoder::answer();
+    encoder.put_optional_bytes(value.as_deref());
+    Outcome::Answer(encoder.finish())
 }
 
 /// The outcome of a method that gave this blob.
@@ -159,6 +174,16 @@ pub fn read_value<T: DeserializeOwned>(payload: &Payload) -> Result<T, DecodeErr
     wire::decode_value(&payload.body)
 }
 
+/// The bytes that a method gave.
+pub fn read_bytes(payload: &Payload) -> Result<Vec<u8>, DecodeError> {
+    read_value(payload)
+}
+
+/// The bytes that a method gave, or none.
+pub fn read_optional_bytes(payload: &Payload) -> Result<Option<Vec<u8>>, DecodeError> {
+    read_value(payload)
+}
+
 /// The blob that a method gave.
 pub fn read_blob(payload: &Payload) -> Result<Blob, DecodeError> {
     wire::decode_blob(&payload.body, &payload.blobs)
@@ -182,4 +207,310 @@ pub fn read_raw_bytes(payload: &Payload) -> Result<Vec<u8>, DecodeError> {
 /// The same, shared with the message that they came in.
 pub fn read_raw_blob(payload: &Payload) -> Result<Blob, DecodeError> {
     Ok(Blob::from(payload.body.clone()))
+}
+
+/// Writes an item into a batch.
+pub fn write_value<T: Serialize>(encoder: &mut Encoder, item: T) -> Result<(), EncodeError> {
+    encoder.put(&item)
+}
+
+/// Writes an item that is bytes.
+pub fn write_bytes(encoder: &mut Encoder, item: Vec<u8>) -> Result<(), EncodeError> {
+    encoder.put_bytes(&item);
+    Ok(())
+}
+
+/// Writes an item that is bytes, or none.
+pub fn write_optional_bytes(
+    encoder: &mut Encoder,
+    item: Option<Vec<u8>>,
+) -> Result<(), EncodeError> {
+    encoder.put_optional_bytes(item.as_deref());
+    Ok(())
+}
+
+/// Writes an item that is a blob.
+pub fn write_blob(encoder: &mut Encoder, item: Blob) -> Result<(), EncodeError> {
+    encoder.put_blob(&item);
+    Ok(())
+}
+
+/// Writes an item that is a blob, or none.
+pub fn write_optional_blob(encoder: &mut Encoder, item: Option<Blob>) -> Result<(), EncodeError> {
+    encoder.put_optional_blob(item.as_ref());
+    Ok(())
+}
+
+/// Writes an item that is blobs.
+pub fn write_blobs(encoder: &mut Encoder, item: Vec<Blob>) -> Result<(), EncodeError> {
+    encoder.put_blobs(&item);
+    Ok(())
+}
+
+/// Writes an item that is bytes in an encoding of their own.
+pub fn write_raw_bytes(encoder: &mut Encoder, item: Vec<u8>) -> Result<(), EncodeError> {
+    encoder.put_raw(item);
+    Ok(())
+}
+
+/// The same, with bytes that are shared.
+pub fn write_raw_blob(encoder: &mut Encoder, item: Blob) -> Result<(), EncodeError> {
+    encoder.put_raw(item);
+    Ok(())
+}
+
+// Items that a method sends.
+
+/// How an item is written.
+pub type PutItem<T> = Put<T>;
+
+/// Writes an item that is a value.
+///
+/// # Errors
+///
+/// Where its `Serialize` refuses.
+pub fn put_value<T: Serialize>(encoder: &mut Encoder, item: T) -> Result<Produced, EncodeError> {
+    encoder.put(&item).map(|()| Produced::Item)
+}
+
+/// Writes an item that is bytes.
+///
+/// # Errors
+///
+/// None.
+pub fn put_bytes(encoder: &mut Encoder, item: Vec<u8>) -> Result<Produced, EncodeError> {
+    encoder.put_bytes(&item);
+    Ok(Produced::Item)
+}
+
+/// Writes an item that is bytes, or none.
+///
+/// # Errors
+///
+/// None.
+pub fn put_optional_bytes(
+    encoder: &mut Encoder,
+    item: Option<Vec<u8>>,
+) -> Result<Produced, EncodeError> {
+    encoder.put_optional_bytes(item.as_deref());
+    Ok(Produced::Item)
+}
+
+/// Writes an item that is a blob.
+///
+/// # Errors
+///
+/// None.
+pub fn put_blob(encoder: &mut Encoder, item: Blob) -> Result<Produced, EncodeError> {
+    encoder.put_blob(&item);
+    Ok(Produced::Item)
+}
+
+/// Writes an item that is a blob, or none.
+///
+/// # Errors
+///
+/// None.
+pub fn put_optional_blob(
+    encoder: &mut Encoder,
+    item: Option<Blob>,
+) -> Result<Produced, EncodeError> {
+    encoder.put_optional_blob(item.as_ref());
+    Ok(Produced::Item)
+}
+
+/// Writes an item that is an array of blobs.
+///
+/// # Errors
+///
+/// None.
+pub fn put_blobs(encoder: &mut Encoder, item: Vec<Blob>) -> Result<Produced, EncodeError> {
+    encoder.put_blobs(&item);
+    Ok(Produced::Item)
+}
+
+/// An item of bytes in an encoding of its own.
+///
+/// # Errors
+///
+/// None.
+pub fn put_raw_bytes(_: &mut Encoder, item: Vec<u8>) -> Result<Produced, EncodeError> {
+    Ok(Produced::Raw(item.into()))
+}
+
+/// The same, with bytes that are shared.
+///
+/// # Errors
+///
+/// None.
+pub fn put_raw_blob(_: &mut Encoder, item: Blob) -> Result<Produced, EncodeError> {
+    Ok(Produced::Raw(item.into()))
+}
+
+/// What a server drives for a method that gave these items.
+///
+/// # Errors
+///
+/// None: it is as the others are.
+pub fn send_items<'s, T: 's>(
+    method: &'static MethodInfo,
+    items: Items<'s, T>,
+    put: PutItem<T>,
+) -> Result<Box<dyn Produce + 's>, Outcome> {
+    Ok(Box::new(Producer { items, method, put }))
+}
+
+/// The same for a method whose errors are statuses.
+///
+/// # Errors
+///
+/// How the call ends where it gave no items.
+pub fn send_items_or_status<'s, T: 's>(
+    method: &'static MethodInfo,
+    result: Result<Items<'s, T>, Status>,
+    put: PutItem<T>,
+) -> Result<Box<dyn Produce + 's>, Outcome> {
+    match result {
+        Ok(items) => send_items(method, items, put),
+        Err(status) => Err(Outcome::failed(status)),
+    }
+}
+
+/// The same for a method with an error of its own.
+///
+/// # Errors
+///
+/// How the call ends where it gave no items.
+pub fn send_items_or_error<'s, T: 's, E: Serialize + Display>(
+    method: &'static MethodInfo,
+    result: Result<Items<'s, T>, E>,
+    put: PutItem<T>,
+) -> Result<Box<dyn Produce + 's>, Outcome> {
+    match result {
+        Ok(items) => send_items(method, items, put),
+        Err(error) => Err(or_error(method, Err(error), give_nothing)),
+    }
+}
+
+fn give_nothing(_: &'static MethodInfo, (): ()) -> Outcome {
+    Outcome::nothing()
+}
+
+/// What a server drives for a call to an index without a method that sends items.
+///
+/// # Errors
+///
+/// Always.
+pub fn no_such_stream<'s>(
+    service: &'static ServiceInfo,
+    index: usize,
+) -> Result<Box<dyn Produce + 's>, Outcome> {
+    Err(match service.methods.get(index) {
+        None => no_such_method(service, index),
+        Some(method) => Outcome::refused(Status::unimplemented(format!(
+            "{} sends no items: call it without",
+            method.path
+        ))),
+    })
+}
+
+/// The outcome of a call to a method that sends items, by somebody who takes none.
+pub fn sends_items(request: &Request<'_>) -> Outcome {
+    Outcome::refused(Status::failed_precondition(format!(
+        "{} sends items: call it as such, in a session",
+        request.running.method().path
+    )))
+}
+
+// Items that a method is sent.
+
+/// How an item is read.
+pub type TakeItem<T> = Take<T>;
+
+/// The items of a call: asked for when all other arguments have been read.
+///
+/// # Errors
+///
+/// Where the call carries none.
+pub fn incoming<T>(request: &Request<'_>, take: TakeItem<T>) -> Result<Incoming<T>, Status> {
+    let method = request.running.method();
+    match request.running.incoming() {
+        Some(raw) => Ok(Incoming::new(raw, method, take)),
+        None => Err(Status::failed_precondition(format!(
+            "{} is sent items: call it as such, in a session",
+            method.path
+        ))),
+    }
+}
+
+/// An item that is a value.
+///
+/// # Errors
+///
+/// Where it is not of the type.
+pub fn take_value<T: DeserializeOwned>(item: &Item<'_>) -> Result<T, DecodeError> {
+    wire::decode_value(item.bytes)
+}
+
+/// An item that is bytes.
+///
+/// # Errors
+///
+/// Where it is neither bytes nor an array of them.
+pub fn take_bytes(item: &Item<'_>) -> Result<Vec<u8>, DecodeError> {
+    wire::decode_value(item.bytes)
+}
+
+/// An item that is bytes, or none.
+///
+/// # Errors
+///
+/// As [`take_bytes`].
+pub fn take_optional_bytes(item: &Item<'_>) -> Result<Option<Vec<u8>>, DecodeError> {
+    wire::decode_value(item.bytes)
+}
+
+/// An item that is a blob.
+///
+/// # Errors
+///
+/// Where it is none, or names one that did not come.
+pub fn take_blob(item: &Item<'_>) -> Result<Blob, DecodeError> {
+    wire::decode_blob(item.bytes, item.blobs)
+}
+
+/// An item that is a blob, or none.
+///
+/// # Errors
+///
+/// As [`take_blob`].
+pub fn take_optional_blob(item: &Item<'_>) -> Result<Option<Blob>, DecodeError> {
+    wire::decode_optional_blob(item.bytes, item.blobs)
+}
+
+/// An item that is an array of blobs.
+///
+/// # Errors
+///
+/// As [`take_blob`].
+pub fn take_blobs(item: &Item<'_>) -> Result<Vec<Blob>, DecodeError> {
+    wire::decode_blobs(item.bytes, item.blobs)
+}
+
+/// An item of bytes in an encoding of its own.
+///
+/// # Errors
+///
+/// None.
+pub fn take_raw_bytes(item: &Item<'_>) -> Result<Vec<u8>, DecodeError> {
+    Ok(item.bytes.to_vec())
+}
+
+/// The same, shared with the message that it came in.
+///
+/// # Errors
+///
+/// None.
+pub fn take_raw_blob(item: &Item<'_>) -> Result<Blob, DecodeError> {
+    Ok(Blob::from(item.body.clone()))
 }

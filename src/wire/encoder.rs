@@ -41,6 +41,8 @@ const BODY_BYTES: usize = 64;
 pub struct Encoder {
     to: Writer,
     blobs: Blobs,
+    /// The body as a whole, in an encoding of its own.
+    raw: Option<Frame>,
 }
 
 impl Encoder {
@@ -56,6 +58,7 @@ impl Encoder {
         Encoder {
             to: Writer::new(BODY_BYTES),
             blobs: Blobs::new(),
+            raw: None,
         }
     }
 
@@ -112,10 +115,17 @@ impl Encoder {
         self.blobs.push(frame.clone());
     }
 
+    /// Makes these bytes, in an encoding of their own, the body: what has been put so far is left
+    /// out. They are not copied.
+    pub fn put_raw(&mut self, bytes: impl Into<Frame>) {
+        self.raw = Some(bytes.into());
+    }
+
     /// The body and its blobs.
     pub fn finish(self) -> Payload {
+        let written = self.to.finish();
         Payload {
-            body: self.to.finish(),
+            body: self.raw.unwrap_or(written),
             blobs: self.blobs,
         }
     }

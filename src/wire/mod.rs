@@ -16,6 +16,7 @@
 //! | `version.rs` | which versions there are, and which one two sides speak |
 //! | `payload.rs` | body and blobs of a message |
 //! | `encoder.rs`, `arguments.rs`, `value.rs` | arguments and values to bytes and back |
+//! | `items.rs` | a body of several values taken apart |
 //! | `plain.rs` | calls and answers of a single array |
 //! | `path.rs` | the addresses that stand before an envelope |
 //! | `fault.rs` | what is wrong with bytes or values |
@@ -32,6 +33,7 @@ mod encode;
 mod encoder;
 mod envelope;
 mod fault;
+mod items;
 mod path;
 mod payload;
 mod plain;
@@ -51,6 +53,7 @@ pub use envelope::{
     CallHead, Credit, Encoding, Envelope, ErrorHead, Flags, Hello, Load, ReplyHead, Welcome, kind,
 };
 pub use fault::{Came, DecodeError, EncodeError, WireError};
+pub use items::first_value;
 pub use path::ReturnPath;
 pub use payload::{Blobs, Parts, Payload};
 pub use plain::{PlainCall, encode_plain_call, encode_plain_error, encode_plain_reply};

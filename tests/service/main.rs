@@ -10,6 +10,7 @@
 //! | `info.rs` | what is known without calling |
 //! | `arguments.rs` | from bytes to arguments |
 //! | `answers.rs` | from what a handler gives to an outcome |
+//! | `bytes.rs` | strings of bytes, as they are on the wire |
 //! | `round.rs` | a client's methods, there and back |
 //! | `live.rs` | a client and a server, over the fabric itself |
 //! | `names.rs` | what the user calls alike does not get in the way |
@@ -17,6 +18,7 @@
 
 mod answers;
 mod arguments;
+mod bytes;
 mod calculator;
 mod desk;
 mod fabric;
