@@ -81,6 +81,7 @@ impl Calls {
     }
 
     /// Whether it is a stream.
+    #[cfg_attr(not(feature = "tarpc"), allow(dead_code, reason = "who has none asks"))]
     pub(crate) fn is_stream(self) -> bool {
         matches!(self, Self::Numbers | Self::Payloads(_) | Self::PingPong)
     }

@@ -34,7 +34,9 @@ use crate::harness::scenario::Load;
 pub(crate) static ALL: &[&dyn System] = &[
     &raw::Raw,
     #[cfg(feature = "brokerless")]
-    &brokerless::Brokerless,
+    &brokerless::Brokerless::DEFAULT,
+    #[cfg(feature = "brokerless")]
+    &brokerless::Brokerless::BY_HAND,
     #[cfg(feature = "tonic")]
     &tonic::Tonic::DEFAULT,
     #[cfg(feature = "tonic")]
