@@ -59,11 +59,16 @@ pub(super) fn too_large(outcome: &Outcome, bytes_max: u64, all_bytes_max: u64) -
         } => payload,
         Outcome::Failed { typed: None, .. } | Outcome::Later => return None,
     };
-    part_too_large(payload, bytes_max, "the answer")
+    part_too_large(payload, bytes_max, all_bytes_max, "the answer")
 }
 
 /// Why this cannot go out, if a part of it is too large, or it has too many.
-pub(super) fn part_too_large(payload: &Payload, bytes_max: u64, what: &str) -> Option<Status> {
+pub(super) fn part_too_large(
+    payload: &Payload,
+    bytes_max: u64,
+    all_bytes_max: u64,
+    what: &str,
+) -> Option<Status> {
     let frames = std::iter::once(&payload.body).chain(&payload.blobs);
     let largest = frames.map(|frame| frame.len() as u64).max().unwrap_or(0);
     if largest > bytes_max {
@@ -74,7 +79,7 @@ pub(super) fn part_too_large(payload: &Payload, bytes_max: u64, what: &str) -> O
     let bytes = payload.bytes() as u64;
     if bytes > all_bytes_max {
         return Some(Status::resource_exhausted(format!(
-            "the answer has {bytes} bytes: at most {all_bytes_max} are sent; raise the server's option call_bytes_max, or split the answer"
+            "{what} has {bytes} bytes: at most {all_bytes_max} are sent; raise the server's option call_bytes_max, or split it"
         )));
     }
     let blobs = payload.blobs.len();

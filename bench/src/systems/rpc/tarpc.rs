@@ -137,11 +137,7 @@ impl tasks::Client for CalculatorClient {
         Ok(CalculatorClient::echo(self, context::current(), payload).await?)
     }
 
-    async fn numbers(
-        &self,
-        count: u64,
-        _: impl FnMut(i64) -> Result<()> + Send,
-    ) -> Result<()> {
+    async fn numbers(&self, count: u64, _: impl FnMut(i64) -> Result<()> + Send) -> Result<()> {
         bail!("tarpc has no streams, nor one of {count} numbers")
     }
 

@@ -323,7 +323,9 @@ impl Client {
         grpc.ready().await?;
         let path = http::uri::PathAndQuery::from_static(path);
         let codec = ProstCodec::<ItemsRequest, A>::default();
-        let answer = grpc.server_streaming(Request::new(items), path, codec).await?;
+        let answer = grpc
+            .server_streaming(Request::new(items), path, codec)
+            .await?;
         Ok(answer.into_inner())
     }
 }
