@@ -59,11 +59,16 @@ pub(super) fn too_large(outcome: &Outcome, bytes_max: u64, all_bytes_max: u64) -
         } => payload,
         Outcome::Failed { typed: None, .. } | Outcome::Later => return None,
     };
+    part_too_large(payload, bytes_max, "the answer")
+}
+
+/// Why this cannot go out, if a part of it is too large, or it has too many.
+pub(super) fn part_too_large(payload: &Payload, bytes_max: u64, what: &str) -> Option<Status> {
     let frames = std::iter::once(&payload.body).chain(&payload.blobs);
     let largest = frames.map(|frame| frame.len() as u64).max().unwrap_or(0);
     if largest > bytes_max {
         return Some(Status::resource_exhausted(format!(
-            "the answer has a part of {largest} bytes: at most {bytes_max} are sent; raise the server's option blob_bytes_max, or split the answer"
+            "{what} has a part of {largest} bytes: at most {bytes_max} are sent; raise the server's option blob_bytes_max, or split it"
         )));
     }
     let bytes = payload.bytes() as u64;
@@ -75,7 +80,7 @@ pub(super) fn too_large(outcome: &Outcome, bytes_max: u64, all_bytes_max: u64) -
     let blobs = payload.blobs.len();
     (blobs > BLOBS_MAX).then(|| {
         Status::resource_exhausted(format!(
-            "the answer has {blobs} blobs: at most {BLOBS_MAX} are sent; split the answer"
+            "{what} has {blobs} blobs: at most {BLOBS_MAX} are sent; split it"
         ))
     })
 }

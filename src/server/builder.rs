@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use brokerless_patterns::tap::Tap;
-use brokerless_patterns::{CloseReason, Engine, Options, Peer, Router};
+use brokerless_patterns::{Engine, Options, Router};
 use parking_lot::Mutex;
 
 use super::Server;
 use super::drain;
+use super::hooks::Hooks;
 use super::intercept::Interceptor;
 use super::methods::{Methods, Place};
 use super::pool;
@@ -18,7 +18,7 @@ use super::receive::Receiver;
 use super::serve::{Group, Settings, Shared};
 use crate::builtin::{self, Health};
 use crate::error::Error;
-use crate::machine::{Credit, LoadTracker, SessionLimits, WindowLimits};
+use crate::machine::{Credit, Flow, LoadTracker, SessionLimits, WindowLimits};
 use crate::service::Service;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -90,7 +90,9 @@ impl Pool {
 /// # Worst-case memory
 ///
 /// For each pool its queue's bytes; for each connection what its [`Options`] allow, two windows of
-/// bytes (what runs, and what came over the window and is being refused), and 4,096 short errors.
+/// bytes (what runs, and what came over the window and is being refused), and 4,096 short errors;
+/// for each call that carries items `stream_bytes` and one item that it is sent, and the window
+/// that its caller grants and one item that it sends.
 #[must_use]
 pub struct ServerBuilder {
     name: String,
@@ -107,6 +109,9 @@ pub struct ServerBuilder {
     call_bytes_max: Option<u64>,
     drain_timeout: Duration,
     plain_timeout: Duration,
+    item_timeout: Duration,
+    stream_items: u64,
+    stream_bytes: u64,
     builtin: bool,
     transport: Option<Options>,
 }
@@ -129,6 +134,9 @@ impl Default for ServerBuilder {
             call_bytes_max: None,
             drain_timeout: Duration::from_secs(10),
             plain_timeout: Duration::from_secs(10),
+            item_timeout: Duration::from_secs(10),
+            stream_items: 1024,
+            stream_bytes: 1 << 20,
             builtin: true,
             transport: None,
         }
@@ -258,6 +266,28 @@ impl ServerBuilder {
         self
     }
 
+    /// How long a call that carries items waits for the next one, and for room for the next one,
+    /// where its method does not say: one more, and it ends with `DEADLINE_EXCEEDED`. Default
+    /// 10 s; 1 ms to a year.
+    pub fn item_timeout(mut self, timeout: Duration) -> Self {
+        self.item_timeout = timeout;
+        self
+    }
+
+    /// Items that a caller may have sent in one call beyond those that the method has taken.
+    /// Default 1,024; 1 to 1,000,000.
+    pub fn stream_items(mut self, items: u64) -> Self {
+        self.stream_items = items;
+        self
+    }
+
+    /// Bytes of such items; one larger item fits in any case, by itself. Default 1 MiB; 1 KiB to
+    /// 1 GiB.
+    pub fn stream_bytes(mut self, bytes: u64) -> Self {
+        self.stream_bytes = bytes;
+        self
+    }
+
     /// Whether health, reflection and echo are offered. Default true.
     pub fn builtin(mut self, offered: bool) -> Self {
         self.builtin = offered;
@@ -298,7 +328,8 @@ impl ServerBuilder {
         self.check()?;
         let health = Health::default();
         let methods = self.methods(&health)?;
-        let hooks = Arc::new(Hooks::default());
+        let hooks = Arc::new(Hooks::new(self.blob_bytes_max));
+        let parts = hooks.parts();
         let groups = self.groups(&hooks)?;
         for (group, endpoint) in groups.iter().cycle().zip(&endpoints) {
             group.router.bind_to(endpoint.as_ref())?;
@@ -311,9 +342,18 @@ impl ServerBuilder {
         let interceptors = self.interceptors;
         let shared = Arc::new_cyclic(|me| {
             let me = me.clone();
-            Shared::new(me, settings, methods, interceptors, groups, named, health)
+            Shared::new(
+                me,
+                settings,
+                methods,
+                interceptors,
+                groups,
+                named,
+                health,
+                parts,
+            )
         });
-        *hooks.shared.lock() = Arc::downgrade(&shared);
+        hooks.serve(&shared);
         // Dropped if a thread is refused, it ends those that run.
         let server = Server { shared };
         employ(&server.shared, self.default.threads)?;
@@ -365,6 +405,14 @@ impl ServerBuilder {
             let given = format!("{:?}", self.plain_timeout);
             return Err(Error::option("plain_timeout", given, "it is 1 ms to a day"));
         }
+        if self.item_timeout > 365 * DAY || self.item_timeout < Duration::from_millis(1) {
+            let given = format!("{:?}", self.item_timeout);
+            return Err(Error::option("item_timeout", given, "it is 1 ms to a year"));
+        }
+        let items = "it is 1 to 1,000,000 items";
+        within("stream_items", self.stream_items, 1, 1_000_000, items)?;
+        let bytes = "it is 1 KiB to 1 GiB";
+        within("stream_bytes", self.stream_bytes, 1024, 1 << 30, bytes)?;
         Ok(())
     }
 
@@ -374,7 +422,8 @@ impl ServerBuilder {
             let mut missing = None;
             let name = service.info().name;
             let added = methods.add(service, |info| {
-                if info.inline {
+                // A call that carries items lasts: the thread that receives is not kept.
+                if info.inline && !info.is_stream() {
                     return Place::Inline;
                 }
                 let Some(wanted) = info.pool else {
@@ -466,6 +515,8 @@ impl ServerBuilder {
             plain_timeout: self.plain_timeout,
             direct: limits(1),
             through_device: limits(self.sessionless_max),
+            stream: Flow::new(self.stream_items, self.stream_bytes),
+            item_timeout: self.item_timeout,
         }
     }
 }
@@ -533,8 +584,8 @@ fn employ(shared: &Arc<Shared>, workers: usize) -> Result<(), Error> {
                 let Some(pool) = own.named.get(index) else {
                     return;
                 };
-                while let Some(job) = pool.take() {
-                    own.run_job(job, false);
+                while let Some(work) = pool.take() {
+                    own.run_work(work, false);
                     pool.done();
                 }
             })?;
@@ -564,42 +615,6 @@ fn start(
         work();
     });
     started.map(drop).map_err(Error::Thread)
-}
-
-/// Hears of connections that end.
-#[derive(Default)]
-struct Hooks {
-    shared: Mutex<std::sync::Weak<Shared>>,
-    gone: Mutex<Vec<u64>>,
-}
-
-impl Tap for Hooks {
-    fn takes_messages(&self) -> bool {
-        false
-    }
-
-    fn wakes_one(&self) -> bool {
-        true
-    }
-
-    fn take(&self, _: &Peer, _: brokerless_patterns::Message) {}
-
-    fn gone(&self, peer: &Peer, _: &CloseReason) {
-        self.gone.lock().push(peer.id());
-    }
-
-    fn settle(&self) {
-        let gone = std::mem::take(&mut *self.gone.lock());
-        if gone.is_empty() {
-            return;
-        }
-        let Some(shared) = self.shared.lock().upgrade() else {
-            return;
-        };
-        for peer in gone {
-            shared.gone(peer);
-        }
-    }
 }
 
 impl Drop for Server {

@@ -28,6 +28,8 @@
 //! |---|---|
 //! | `builder.rs` | options, their bounds, the start |
 //! | `receive.rs` | the threads that receive: envelopes to calls |
+//! | `hooks.rs` | what the threads that read do at once |
+//! | `stream/` | calls that carry items |
 //! | `serve.rs` | what threads share; a call from start to answer |
 //! | `call.rs` | a call on its way, and what its handler sees |
 //! | `answer.rs` | answers to bytes |
@@ -48,6 +50,7 @@ mod answer;
 mod builder;
 mod call;
 mod drain;
+mod hooks;
 mod intercept;
 mod methods;
 mod pool;
@@ -58,6 +61,7 @@ mod session;
 #[cfg(feature = "signals")]
 mod signals;
 mod stats;
+mod stream;
 
 use std::fmt;
 use std::sync::Arc;
@@ -73,7 +77,7 @@ pub use pool::PoolStats;
 use serve::Shared;
 #[cfg(feature = "signals")]
 pub use signals::until_signal;
-pub use stats::{MethodStats, ServerStats};
+pub use stats::{MethodStats, ServerStats, StreamStats};
 
 /// Serves services, from when it is built until it is stopped or dropped.
 ///

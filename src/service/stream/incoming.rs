@@ -15,7 +15,7 @@ use crossbeam_channel::Receiver;
 
 use crate::Status;
 use crate::service::MethodInfo;
-use crate::wire::{Blobs, DecodeError, Encoding, Payload, first_value};
+use crate::wire::{Blobs, DecodeError, Encoding, ItemCursor, ItemsHead, Payload};
 
 /// Items taken from a message before its sender is told of the room.
 const TOLD_AFTER: u32 = 64;
@@ -63,10 +63,10 @@ struct Call<T> {
     take: TakeItem<T>,
     /// The message at hand.
     batch: Batch,
-    /// Where in its body the next item begins.
+    /// What of it is not taken yet.
+    cursor: ItemCursor,
+    /// Where in its body what is not taken begins.
     offset: usize,
-    /// Items of it that are not taken yet.
-    left: u32,
     /// What was taken and not told: items, and where in the body they began.
     untold: u32,
     told_to: usize,
@@ -88,13 +88,14 @@ pub struct Item<'b> {
 
 impl<T> Incoming<T> {
     pub(crate) fn new(raw: RawIncoming, method: &'static MethodInfo, take: TakeItem<T>) -> Self {
+        let batch = Batch::default();
         let call = Call {
             raw,
             method,
             take,
-            batch: Batch::default(),
+            cursor: batch.cursor(method.encoding),
+            batch,
             offset: 0,
-            left: 0,
             untold: 0,
             told_to: 0,
         };
@@ -192,16 +193,8 @@ enum Next<T> {
 
 impl<T> Call<T> {
     fn next(&mut self, index: u64) -> Option<Next<T>> {
-        while self.left == 0 {
+        while self.cursor.left() == 0 {
             self.tell();
-            if self.offset < self.batch.body.len() {
-                self.offset = self.batch.body.len();
-                let status = Status::invalid_argument(format!(
-                    "bytes follow item {} in its message",
-                    index.saturating_sub(1)
-                ));
-                return Some(Next::Failed(status));
-            }
             match self.raw.0.next() {
                 Some(Ok(batch)) => self.begin(batch),
                 Some(Err(status)) => return Some(Next::Failed(status)),
@@ -209,28 +202,32 @@ impl<T> Call<T> {
             }
         }
         let body = &self.batch.body;
-        let rest = body.get(self.offset..).unwrap_or_default();
-        let bytes = match one_of(rest, self.method) {
-            Ok(bytes) => bytes,
-            Err(error) => return Some(Next::Failed(self.misfit(index, &error))),
+        let range = match self.cursor.next_range(body)? {
+            Ok(range) => range,
+            Err(error) => {
+                let status = Status::invalid_argument(format!(
+                    "the message of item {index} is not as many values as it says: {error}"
+                ));
+                self.raw.0.broke(&status);
+                return Some(Next::Failed(status));
+            }
         };
+        self.offset = range.end;
         let item = Item {
-            bytes,
+            bytes: body.get(range).unwrap_or_default(),
             body,
             blobs: &self.batch.blobs,
         };
         let taken = (self.take)(&item).map_err(|error| self.misfit(index, &error));
-        self.offset += bytes.len();
-        self.left -= 1;
         self.untold += 1;
-        if self.left == 0 || self.untold >= TOLD_AFTER {
+        if self.cursor.left() == 0 || self.untold >= TOLD_AFTER {
             self.tell();
         }
         Some(Next::Item(taken))
     }
 
     fn begin(&mut self, batch: Batch) {
-        self.left = batch.count;
+        self.cursor = batch.cursor(self.method.encoding);
         self.batch = batch;
         self.offset = 0;
         self.told_to = 0;
@@ -242,7 +239,7 @@ impl<T> Call<T> {
             return;
         }
         let mut bytes = self.offset - self.told_to;
-        if self.left == 0 {
+        if self.cursor.left() == 0 {
             bytes = self.batch.body.len() - self.told_to;
             bytes += self
                 .batch
@@ -257,12 +254,12 @@ impl<T> Call<T> {
     }
 
     fn receiver(&mut self, index: u64) -> Receiver<RawItem> {
-        let mut rest = std::mem::take(&mut self.batch);
         self.tell();
+        let mut rest = std::mem::take(&mut self.batch);
         rest.body = rest.body.slice(self.offset.min(rest.body.len())..);
         rest.first = index;
-        rest.count = std::mem::take(&mut self.left);
-        self.offset = 0;
+        rest.count = self.cursor.left();
+        self.begin(Batch::default());
         self.raw.0.receiver(rest)
     }
 
@@ -270,14 +267,6 @@ impl<T> Call<T> {
     fn misfit(&self, index: u64, error: &DecodeError) -> Status {
         let wanted = self.method.items_in.unwrap_or_default();
         Status::invalid_argument(format!("item {index} wants {wanted}: {error}"))
-    }
-}
-
-/// The bytes of the item that these begin with.
-fn one_of<'b>(bytes: &'b [u8], method: &MethodInfo) -> Result<&'b [u8], DecodeError> {
-    match method.encoding {
-        Encoding::MessagePack => first_value(bytes).map(|(first, _)| first),
-        Encoding::Raw | Encoding::Other(_) => Ok(bytes),
     }
 }
 
@@ -316,6 +305,10 @@ pub trait Supply: Send {
     /// So many items, of so many bytes, have been taken from the messages that were given.
     fn took(&mut self, items: u32, bytes: u64);
 
+    /// The values of a message that was given are not as many as it says: nothing is to be made of
+    /// what follows. Default: nothing.
+    fn broke(&mut self, _why: &Status) {}
+
     /// From now on messages are taken apart into this channel; the rest of the one at hand comes
     /// first.
     fn receiver(&mut self, rest: Batch) -> Receiver<RawItem>;
@@ -335,6 +328,10 @@ pub struct Batch {
 }
 
 impl Batch {
+    fn cursor(&self, encoding: Encoding) -> ItemCursor {
+        ItemCursor::new(&ItemsHead::new(0, self.first, self.count), encoding)
+    }
+
     /// Takes it apart. `taken` is told, when each item is decoded or dropped, how many bytes it
     /// had.
     ///
@@ -347,35 +344,29 @@ impl Batch {
         taken: &Arc<dyn Fn(u64) + Send + Sync>,
     ) -> (Vec<RawItem>, Option<DecodeError>) {
         let mut items = Vec::new();
-        let mut offset = 0;
         let mut blob_bytes: usize = self.blobs.iter().map(|blob| blob.len()).sum();
-        let mut indices = (self.first..).take(self.count as usize);
-        let mut left = self.count;
-        while let Some(index) = indices.next() {
-            let rest = self.body.get(offset..).unwrap_or_default();
-            let bytes = match one_of(rest, method) {
-                Ok(bytes) => bytes.len(),
-                Err(error) => return (items, Some(error)),
+        let mut cursor = self.cursor(method.encoding);
+        loop {
+            let index = cursor.index();
+            let range = match cursor.next_range(&self.body) {
+                Some(Ok(range)) => range,
+                Some(Err(error)) => return (items, Some(error)),
+                None => return (items, None),
             };
-            left -= 1;
-            let blobs = if left == 0 {
-                std::mem::take(&mut blob_bytes)
-            } else {
-                0
-            };
+            let mut bytes = range.len();
+            if cursor.left() == 0 {
+                bytes += std::mem::take(&mut blob_bytes);
+            }
             items.push(RawItem {
                 index,
                 payload: Payload {
-                    body: self.body.slice(offset..offset + bytes),
+                    body: self.body.slice(range),
                     blobs: self.blobs.clone(),
                 },
-                bytes: (bytes + blobs) as u64,
+                bytes: bytes as u64,
                 taken: taken.clone(),
             });
-            offset += bytes;
         }
-        let error = (offset < self.body.len()).then_some(DecodeError::Trailing);
-        (items, error)
     }
 }
 

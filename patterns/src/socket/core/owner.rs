@@ -119,6 +119,7 @@ impl Owner for Core {
             self.give(tap, pipe, batch);
             return Flow::On;
         }
+        self.let_pick(pipe, batch);
         self.queue(pipe, batch)
     }
 
@@ -156,6 +157,19 @@ impl Owner for Core {
             tap.take(&Peer::new(pipe.clone()), message);
             return Ok(());
         }
+        let message = match &self.tap {
+            Some(tap) if tap.wants(&message) && !self.is_closed() => {
+                let bytes = message.bytes();
+                match tap.pick(&Peer::new(pipe.clone()), message) {
+                    Some(message) => message,
+                    None => {
+                        self.picked(1, bytes);
+                        return Ok(());
+                    }
+                }
+            }
+            _ => message,
+        };
         {
             let mut inbox = self.inbox.lock();
             let bytes = message.bytes();
@@ -322,6 +336,50 @@ impl Core {
                 tap.take(&peer, message);
             }
         });
+    }
+
+    /// Lets the tap pick from messages that came in.
+    #[inline]
+    fn let_pick(&self, pipe: &Arc<Pipe>, batch: &mut Vec<Message>) {
+        if let Some(tap) = &self.tap
+            && batch.iter().any(|message| tap.wants(message))
+            && !self.is_closed()
+        {
+            self.give_some(tap, pipe, batch);
+        }
+    }
+
+    #[inline(never)]
+    fn give_some(&self, tap: &SharedTap, pipe: &Arc<Pipe>, batch: &mut Vec<Message>) {
+        let peer = Peer::new(pipe.clone());
+        let (mut count, mut sum) = (0, 0);
+        let mut left = Vec::new();
+        gather(|| {
+            for message in batch.drain(..) {
+                if !tap.wants(&message) {
+                    left.push(message);
+                    continue;
+                }
+                let bytes = message.bytes();
+                match tap.pick(&peer, message) {
+                    Some(message) => left.push(message),
+                    None => {
+                        count += 1;
+                        sum += bytes;
+                    }
+                }
+            }
+        });
+        batch.append(&mut left);
+        self.picked(count, sum);
+    }
+
+    /// Counts messages that the tap has picked.
+    fn picked(&self, count: u64, bytes: usize) {
+        let mut inbox = self.inbox.lock();
+        inbox.arrived += count;
+        inbox.arrived_bytes += bytes as u64;
+        inbox.received += count;
     }
 
     /// Queues messages that came in, and leaves `batch` empty.
