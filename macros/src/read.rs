@@ -279,12 +279,15 @@ struct Inputs {
 fn inputs(signature: &mut Signature, faults: &mut Faults) -> Inputs {
     let mut taken = Inputs::default();
     let mut defaults = false;
-    let has = |is: fn(&Type) -> bool| {
-        let mut inputs = signature.inputs.iter();
-        inputs.any(|input| matches!(input, FnArg::Typed(input) if is(&input.ty)))
+    let count = |is: fn(&Type) -> bool| {
+        let inputs = signature.inputs.iter();
+        let inputs = inputs.filter(|input| matches!(input, FnArg::Typed(input) if is(&input.ty)));
+        inputs.count()
     };
-    let both =
-        has(|ty| streams::incoming(ty).is_some()) && has(|ty| types::responder(ty).is_some());
+    let incomings = count(|ty| streams::incoming(ty).is_some());
+    let both = incomings > 0 && count(|ty| types::responder(ty).is_some()) > 0;
+    // Where the fault is another, the place is not told of.
+    let anywhere = both || incomings > 1;
     let mut incoming = None;
     let inputs = signature.inputs.iter_mut().filter_map(|input| match input {
         FnArg::Typed(input) => Some(input),
@@ -352,7 +355,7 @@ fn inputs(signature: &mut Signature, faults: &mut Faults) -> Inputs {
                 );
             }
             let alone = incoming.replace(()).is_none();
-            taken.incoming = faults.keep(of_incoming(input, is_last || both, alone, of));
+            taken.incoming = faults.keep(of_incoming(input, is_last || anywhere, alone, of));
             continue;
         }
         let Some(ident) = faults.keep(ident(input)) else {

@@ -436,6 +436,14 @@ fn is_bytes_vec(ty: &Type) -> bool {
     matches!(generics(ty, "Vec").as_deref(), Some([of]) if is_named(of, "u8"))
 }
 
+/// Whether this, of which one is known that it is bytes, perhaps in an `Option`, is not borrowed.
+pub(crate) fn is_owned(bytes: &Type) -> bool {
+    match generics(bytes, "Option").as_deref() {
+        Some([within]) => is_owned(within),
+        _ => is_bytes_vec(bytes),
+    }
+}
+
 /// Whether this is a string of bytes, and no shared one.
 fn is_byte_string(ty: &Type) -> bool {
     match bare(ty) {
@@ -515,6 +523,11 @@ mod tests {
             ("Vec<Vec<u8>>", Kind::Value),
         ] {
             assert_eq!(argument(&ty(text)).ok(), Some(kind), "{text}");
+            let owned = text.contains("Vec<u8>");
+            assert!(
+                kind == Kind::Value || is_owned(&ty(text)) == owned,
+                "{text}"
+            );
         }
         for refused in ["&mut [u8]", "&'a [u8]", "Option<&mut [u8]>", "&Vec<u8>"] {
             assert!(argument(&ty(refused)).is_err(), "{refused}");

@@ -23,7 +23,7 @@
 //!
 //! /// What others link.
 //! pub mod api {
-//!     use brokerless::service::{Context, Responder};
+//!     use brokerless::service::{Context, Incoming, Items, Responder};
 //!     use brokerless::{Blob, Status};
 //!
 //!     /// Keeps things.
@@ -33,6 +33,12 @@
 //!         fn put(&self, ctx: &Context<'_>, name: &str, data: Vec<Blob>) -> Result<u64, Status>;
 //!         /// Gives them.
 //!         fn get(&self, name: &str, answer: Responder<Result<Option<Blob>, String>>);
+//!         /// Gives all.
+//!         fn all(&self, ctx: &Context<'_>, from: &str) -> Result<Items<'_, Vec<Blob>>, String>;
+//!         /// Keeps all of these.
+//!         fn put_all(&self, name: &str, data: Incoming<Blob>) -> Result<u64, Status>;
+//!         /// Keeps these, and gives what was there before.
+//!         fn swap(&self, names: Incoming<(String, u64)>) -> Items<'_, Option<Blob>>;
 //!         /// Forgets them.
 //!         #[deprecated = "nothing is forgotten"]
 //!         #[rpc(oneway)]
@@ -44,6 +50,8 @@
 //! #[brokerless::service(name = "private")]
 //! trait Private {
 //!     fn get(&self, x: u8) -> u8;
+//!     fn all(&self) -> brokerless::service::Items<'_, u8>;
+//!     fn take(&self, x: brokerless::service::Incoming<u8>);
 //! }
 //!
 //! fn main() {}
@@ -56,7 +64,9 @@ use serde::de::DeserializeOwned;
 
 use super::stream::{Producer, PutItem as Put, TakeItem as Take};
 use super::{Incoming, Item, Items, MethodInfo, Outcome, Produce, Produced, Request, ServiceInfo};
-use crate::wire::{self, DecodeError, EncodeError, Encoder, Payload};
+use crate::wire::{
+    self, ArgumentInfo, Arguments, DecodeError, EncodeError, Encoder, OwnedBytes, Payload,
+};
 use crate::{Blob, Code, Status};
 
 /// How a value that a method gives becomes an outcome.
@@ -176,12 +186,47 @@ pub fn read_value<T: DeserializeOwned>(payload: &Payload) -> Result<T, DecodeErr
 
 /// The bytes that a method gave.
 pub fn read_bytes(payload: &Payload) -> Result<Vec<u8>, DecodeError> {
-    read_value(payload)
+    bytes(&payload.body)
 }
 
 /// The bytes that a method gave, or none.
 pub fn read_optional_bytes(payload: &Payload) -> Result<Option<Vec<u8>>, DecodeError> {
-    read_value(payload)
+    optional_bytes(&payload.body)
+}
+
+fn bytes(body: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    wire::decode_value(body).map(|OwnedBytes(bytes)| bytes)
+}
+
+fn optional_bytes(body: &[u8]) -> Result<Option<Vec<u8>>, DecodeError> {
+    let bytes: Option<OwnedBytes> = wire::decode_value(body)?;
+    Ok(bytes.map(|OwnedBytes(bytes)| bytes))
+}
+
+/// The next argument, which is bytes that the method owns.
+pub fn take_owned_bytes(
+    arguments: &mut Arguments<'_>,
+    info: &ArgumentInfo,
+) -> Result<Vec<u8>, Status> {
+    let bytes = if info.default {
+        arguments.take_or_default::<OwnedBytes>(info)?
+    } else {
+        arguments.take::<OwnedBytes>(info)?
+    };
+    Ok(bytes.0)
+}
+
+/// The same, or none.
+pub fn take_owned_optional_bytes(
+    arguments: &mut Arguments<'_>,
+    info: &ArgumentInfo,
+) -> Result<Option<Vec<u8>>, Status> {
+    let bytes = if info.default {
+        arguments.take_or_default::<Option<OwnedBytes>>(info)?
+    } else {
+        arguments.take::<Option<OwnedBytes>>(info)?
+    };
+    Ok(bytes.map(|OwnedBytes(bytes)| bytes))
 }
 
 /// The blob that a method gave.
@@ -366,8 +411,8 @@ pub fn no_such_stream<'s>(
 
 /// The outcome of a call to a method that sends items, by somebody who takes none.
 pub fn sends_items(request: &Request<'_>) -> Outcome {
-    Outcome::refused(Status::failed_precondition(format!(
-        "{} sends items: call it as such, in a session",
+    Outcome::refused(Status::unimplemented(format!(
+        "{} sends items: it was called as a method without",
         request.running.method().path
     )))
 }
@@ -408,7 +453,7 @@ pub fn take_value<T: DeserializeOwned>(item: &Item<'_>) -> Result<T, DecodeError
 ///
 /// Where it is neither bytes nor an array of them.
 pub fn take_bytes(item: &Item<'_>) -> Result<Vec<u8>, DecodeError> {
-    wire::decode_value(item.bytes)
+    bytes(item.bytes)
 }
 
 /// An item that is bytes, or none.
@@ -417,7 +462,7 @@ pub fn take_bytes(item: &Item<'_>) -> Result<Vec<u8>, DecodeError> {
 ///
 /// As [`take_bytes`].
 pub fn take_optional_bytes(item: &Item<'_>) -> Result<Option<Vec<u8>>, DecodeError> {
-    wire::decode_value(item.bytes)
+    optional_bytes(item.bytes)
 }
 
 /// An item that is a blob.

@@ -122,17 +122,6 @@ impl ItemCursor {
     }
 }
 
-/// The bytes of the first value in these, and what follows it.
-///
-/// # Errors
-///
-/// Where no whole value stands there.
-pub fn first_value(bytes: &[u8]) -> Result<(&[u8], &[u8]), DecodeError> {
-    let mut reader = Reader::new(bytes);
-    reader.pass().map_err(fault)?;
-    Ok(bytes.split_at(bytes.len() - reader.rest().len()))
-}
-
 #[cold]
 fn fault(bad: Bad) -> DecodeError {
     match bad {

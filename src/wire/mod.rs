@@ -54,10 +54,12 @@ pub use envelope::{
     ReplyHead, Welcome, kind,
 };
 pub use fault::{Came, DecodeError, EncodeError, WireError};
-pub use items::{ItemCursor, first_value};
+pub use items::ItemCursor;
 pub use path::ReturnPath;
 pub use payload::{Blobs, Parts, Payload};
 pub use plain::{PlainCall, encode_plain_call, encode_plain_error, encode_plain_reply};
+#[doc(hidden)]
+pub use value::OwnedBytes;
 pub use value::{decode_blob, decode_blobs, decode_optional_blob, decode_value};
 pub use version::Version;
 

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use brokerless::service::support::{read_bytes, read_optional_bytes};
 use brokerless::service::{Outcome, Request, Responder, Service, ServiceInfo};
 use brokerless::wire::{Payload, decode_value};
 
@@ -125,4 +126,25 @@ fn no_bytes_are_taken_as_an_empty_array_and_owned_ones_as_numbers() {
     assert_eq!(answer, Ok((1, 3, None, Some(1))));
     assert_eq!(lengths(b"\x93\x90\x90\xc0"), Ok((0, 0, None, None)));
     assert_eq!(ask("later", b"\x91\x90")[..], *b"\xc4\x00");
+    assert_eq!(
+        ask("same", b"\x91\x92\x01\xcc\xff")[..],
+        *b"\xc4\x02\x01\xff"
+    );
+    let answer = |body: &[u8]| read_bytes(&Payload::raw(body.to_vec())).ok();
+    assert_eq!(answer(b"\x90"), Some(vec![]));
+    assert_eq!(answer(b"\x92\x01\x02"), Some(vec![1, 2]));
+    assert_eq!(answer(b"\xc4\x02\x01\x02"), Some(vec![1, 2]));
+    for other in [
+        &b"\xa1a"[..],
+        b"\xc0",
+        b"\x91\xcd\x01\x00",
+        b"\xc4\x01\x01\x01",
+        b"\xc4\x02\x01",
+    ] {
+        assert_eq!(answer(other), None, "{other:?}");
+    }
+    let perhaps = |body: &[u8]| read_optional_bytes(&Payload::raw(body.to_vec())).ok();
+    assert_eq!(perhaps(b"\xc0"), Some(None));
+    assert_eq!(perhaps(b"\x90"), Some(Some(vec![])));
+    assert_eq!(perhaps(b"\x07"), None);
 }

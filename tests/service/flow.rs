@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::thread;
 
-use brokerless::service::{Batch, MethodInfo, Outcome, Produced, RawIncoming, Service, Supply};
+use brokerless::service::{
+    Batch, Item, MethodInfo, Outcome, Produced, RawIncoming, Service, Supply,
+};
 use brokerless::wire::{DecodeError, EncodeError, Encoder, Payload};
 use brokerless::{CallError, Ran, RpcError, Status};
 use crossbeam_channel::{Receiver, Sender, never, unbounded};
@@ -13,8 +15,8 @@ use crossbeam_channel::{Receiver, Sender, never, unbounded};
 use crate::desk::Desk;
 use crate::fabric::client::{Answer, Call, Client};
 
-pub(crate) type Read<T> = fn(&Payload) -> Result<T, DecodeError>;
-pub(crate) type Write<T> = fn(&mut Encoder, T) -> Result<(), EncodeError>;
+pub(crate) type Read<T> = fn(&Item<'_>) -> Result<T, DecodeError>;
+pub(crate) type Write<T> = fn(&mut Encoder, T) -> Result<Produced, EncodeError>;
 pub(crate) type Finish<T, E> = fn(&Answer) -> Result<T, CallError<E>>;
 
 /// A call that runs.
@@ -86,12 +88,11 @@ fn drive(
     };
     loop {
         let mut encoder = Encoder::answer();
-        let item = match produce.next(&mut encoder) {
-            Produced::Item => encoder.finish(),
-            Produced::Raw(bytes) => Payload::raw(bytes),
+        let produced = match produce.next(&mut encoder) {
             Produced::End(outcome) => return outcome,
-            other => panic!("{other:?}"),
+            produced => produced,
         };
+        let item = payload(encoder, produced);
         if items.send(item).is_err() {
             return Outcome::failed(Status::cancelled("nobody listens"));
         }
@@ -138,7 +139,12 @@ impl<T, E> Iterator for Stream<T, E> {
         if self.over {
             return None;
         }
-        if let Ok(item) = self.flow.from.recv() {
+        if let Ok(Payload { body, blobs }) = self.flow.from.recv() {
+            let item = Item {
+                bytes: &body,
+                body: &body,
+                blobs: &blobs,
+            };
             return Some(Ok((self.read)(&item).expect("an item of the type")));
         }
         self.over = true;
@@ -198,8 +204,16 @@ impl<I, O, E> Iterator for Duplex<I, O, E> {
 
 fn written<T>(write: Write<T>, item: T) -> Result<Payload, EncodeError> {
     let mut encoder = Encoder::answer();
-    write(&mut encoder, item)?;
-    Ok(encoder.finish())
+    let produced = write(&mut encoder, item)?;
+    Ok(payload(encoder, produced))
+}
+
+fn payload(encoder: Encoder, produced: Produced) -> Payload {
+    match produced {
+        Produced::Item => encoder.finish(),
+        Produced::Raw(bytes) => Payload::raw(bytes),
+        other => panic!("{other:?}"),
+    }
 }
 
 impl Client {

@@ -6,6 +6,7 @@ use quote::{format_ident, quote};
 
 use super::{info, local, outer};
 use crate::model::{Argument, ErrorKind, Items, Kind, Method, Model};
+use crate::types;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
     let (krate, name, visibility) = (&model.krate, &model.name, &model.item.vis);
@@ -131,6 +132,12 @@ fn dispatcher(model: &Model, index: usize, method: &Method) -> TokenStream {
     let infos: Vec<Ident> = (0..count).map(|at| local(&format!("info_{at}"))).collect();
     let taken = method.arguments.iter().zip(values.iter().zip(&infos));
     let taken = taken.map(|(argument, (value, info))| {
+        if let Some(suffix) = owned_bytes(argument) {
+            let take = format_ident!("take_owned_{suffix}");
+            return quote! {
+                let #value = #krate::service::support::#take(&mut #arguments, #info)?;
+            };
+        }
         let take = take(argument);
         // All other kinds look at the information themselves.
         let absent = (argument.default && argument.kind == Kind::Blob)
@@ -198,6 +205,16 @@ fn dispatcher(model: &Model, index: usize, method: &Method) -> TokenStream {
             #reader
             #call
         }
+    }
+}
+
+/// What an argument is of, if it is bytes that the method owns: read as a whole, and not one by one
+/// as serde reads what is owned.
+fn owned_bytes(argument: &Argument) -> Option<&'static str> {
+    match argument.kind {
+        Kind::Bytes if types::is_owned(&argument.ty) => Some("bytes"),
+        Kind::OptionalBytes if types::is_owned(&argument.ty) => Some("optional_bytes"),
+        _ => None,
     }
 }
 
