@@ -23,6 +23,7 @@
 //! | `world` | the clock, the faults, the two phases |
 //! | `network` | connections and devices |
 //! | `calling`, `replying` | the processes: shells around the machines |
+//! | `scattering` | scatters of the callers, with a ledger of their own |
 //! | `ledger` | what truly happened |
 //! | `plants` | the proof that it finds mistakes |
 
@@ -36,6 +37,7 @@ mod network;
 mod plants;
 mod random;
 mod replying;
+mod scattering;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -284,7 +284,7 @@ impl Shared {
                 return Err(self.panicked(stream));
             }
         };
-        match answer::part_too_large(&item, self.settings.blob_bytes_max, "an item") {
+        match answer::part_too_large(&item, &self.settings, "an item") {
             Some(status) => Err(Outcome::failed(status)),
             None => Ok(item),
         }
