@@ -495,3 +495,17 @@ fn bad_input_is_named_with_the_rule_and_the_way_out() {
         );
     }
 }
+
+#[test]
+fn the_readme_shows_the_heart_of_the_demo() {
+    let file = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        fs::read_to_string(path).unwrap()
+    };
+    let (readme, heart) = (file("README.md"), file("bin/wordcount/heart.rs"));
+    let (_, code) = heart.split_once("\n\n").expect("a header");
+    assert!(code.contains("scatter(tasks)"), "{code}");
+    assert!(readme.contains(code), "README.md shows something else");
+    let examples: Vec<&str> = readme.split("```rust\n").skip(1).collect();
+    assert!(examples[1].contains(code), "it is the second example");
+}

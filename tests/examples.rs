@@ -32,6 +32,11 @@ example!(
 example!(chat, "../examples/chat.rs", chat_tells_its_story);
 example!(files, "../examples/files.rs", files_tells_its_story);
 example!(
+    map_reduce,
+    "../examples/map_reduce.rs",
+    map_reduce_tells_its_story
+);
+example!(
     progress,
     "../examples/progress.rs",
     progress_tells_its_story
