@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,6 +13,8 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::Value;
 
 /// Nothing here takes as long, even on a busy machine.
@@ -494,6 +497,60 @@ fn bad_input_is_named_with_the_rule_and_the_way_out() {
             "{stderr}"
         );
     }
+}
+
+#[test]
+fn at_a_terminal_a_table_shows_who_does_how_much() {
+    let (dir, _) = library();
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap();
+    let name = OsStr::from_bytes(name.to_bytes());
+    let terminal = fs::File::options().read(true).write(true).open(name);
+    let terminal = terminal.unwrap();
+    let size = Winsize {
+        ws_row: 40,
+        ws_col: 120,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(&terminal, size).unwrap();
+    let arguments = ["--task-bytes", "1KiB", "--passes", "1000000"];
+    let mut child = Command::new(env!("CARGO_BIN_EXE_bl-wordcount"))
+        .args(demo(&dir.0, &arguments))
+        .env("TERM", "xterm")
+        .env_remove("RUST_LOG")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(terminal)
+        .spawn()
+        .unwrap();
+    let (to_screen, screen) = mpsc::channel();
+    thread::spawn(move || {
+        let mut master = fs::File::from(master);
+        let mut bytes = [0; 4096];
+        // It ends with an error once nobody has the terminal any more.
+        while let Ok(read @ 1..) = master.read(&mut bytes) {
+            let _ = to_screen.send(String::from_utf8_lossy(&bytes[..read]).into_owned());
+        }
+    });
+    let mut shown = String::new();
+    let seen = |shown: &str| {
+        let head = ["share", "in flight", "p50 ms", "p99 ms"];
+        let row = |line: &str| {
+            line.contains("A            3") && line.contains(" %") && line.contains("up")
+        };
+        head.iter().all(|word| shown.contains(word)) && shown.split(['\r', '\n']).any(row)
+    };
+    while !seen(&shown) {
+        match screen.recv_timeout(PATIENCE) {
+            Ok(more) => shown += &more,
+            Err(error) => panic!("no table, {error}: {shown:?}"),
+        }
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 
 #[test]
