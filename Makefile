@@ -69,7 +69,7 @@ costs: ## What a message and a call cost: copies, allocations, system calls; ins
 	$(CARGO) test $(LOCKED) --release -p brokerless --features counters --test costs -- --nocapture
 	$(CARGO) test $(LOCKED) --release -p brokerless --test instructions -- --nocapture
 
-demo: ## Counts the words of real text with three worker processes, one of which dies on the way.
+demo: ## Counts the words of real text by a scatter over three worker processes, one of which dies on the way; shows who does how much.
 	$(CARGO) run $(LOCKED) --release $(FEATURES) --bin bl-wordcount -- demo $(ARGS)
 
 interop: $(VENV)/pyzmq-msgpack ## Talks to libzmq (by pyzmq) and to the zeromq crate, both ways, and calls from and to Python, a line a case.

@@ -19,7 +19,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Spread the counting over workers by weight, kill one on the way, check the totals
+    /// Scatter the counting over workers, kill one on the way, check the totals
     Demo(DemoArgs),
     /// Count on a single thread: what the demo is checked against
     Count(CountArgs),
@@ -43,7 +43,8 @@ pub(super) struct DemoArgs {
     #[arg(long = "dir", value_name = "DIR")]
     pub(super) dirs: Vec<PathBuf>,
 
-    /// Weights of the workers, a process each; one of weight 3 counts with three threads
+    /// Weights of the workers, a process each; one of weight 3 counts with three threads. Who is
+    /// free takes the next task
     #[arg(long, value_name = "WEIGHTS", default_value = "3,2,1", value_parser = weights)]
     pub(super) workers: Weights,
 
@@ -51,10 +52,10 @@ pub(super) struct DemoArgs {
     #[arg(long, value_name = "SIZE", default_value = "128KiB", value_parser = task_bytes)]
     pub(super) task_bytes: u64,
 
-    /// Tasks that a worker may have unanswered, for each unit of its weight: 1 to 1000
-    #[arg(long, value_name = "TASKS", default_value_t = 4,
-          value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(super) credit: u32,
+    /// Tasks that a worker may have in flight; with fewer it takes the next: 1 to 1000 [default:
+    /// one more than the heaviest has threads]
+    #[arg(long, value_name = "TASKS", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) depth: Option<u32>,
 
     /// Count the same text this many times over: 1 to 1000000
     #[arg(long, value_name = "TIMES", default_value_t = 1,
@@ -140,6 +141,14 @@ pub(super) enum Transport {
 /// The weights of the workers, at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Weights(pub(super) Vec<u32>);
+
+impl DemoArgs {
+    /// Tasks that a worker may have in flight.
+    pub(super) fn depth(&self) -> u32 {
+        let heaviest = self.workers.0.iter().max().copied().unwrap_or(1);
+        self.depth.unwrap_or(heaviest + 1)
+    }
+}
 
 fn weights(given: &str) -> Result<Weights, String> {
     let rule = format!(

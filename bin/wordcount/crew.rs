@@ -60,7 +60,7 @@ impl Crew {
     /// Starts a worker for each weight, and waits until all of them listen.
     pub(super) fn start(
         weights: &[u32],
-        credit: u32,
+        depth: u32,
         transport: Transport,
     ) -> Result<Self, Failure> {
         let home = match transport {
@@ -79,7 +79,7 @@ impl Crew {
             crew.workers.push(Worker {
                 name,
                 weight,
-                window: credit * weight,
+                window: depth,
                 endpoint,
                 pids: Vec::new(),
                 process: None,

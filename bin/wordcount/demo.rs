@@ -1,30 +1,41 @@
 //! The demo as a whole: text to tasks, tasks to workers, answers to one table, and the check.
 //!
 //! ```text
-//! cutter thread --tasks--> driver, this thread --answers--> gatherer thread --> table
-//!                             |   ^
-//!                             v   |
-//!                            workers
+//! text --tasks--> heart, this thread --answers--> gatherer thread --> table
+//!                  |   ^        |
+//!                  v   |        v
+//!                 workers     board <-- minder thread --> screen
+//!                    ^                   |
+//!                    +--- kill, start ---+
 //! ```
 
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use brokerless::client::Client;
+use brokerless::patterns::Options;
+use brokerless::scatter::{Canceller, Over};
+use crossbeam_channel::{Receiver, bounded};
+use parking_lot::Mutex;
 
 use super::args::DemoArgs;
-use super::driver::{Driven, Driver};
+use super::board::Board;
+use super::crew::Crew;
+use super::heart::{Counts, WordCountClient, count_all};
+use super::minder::Minder;
 use super::progress::Progress;
 use super::report::Report;
-use super::service::Counts;
-use super::text::{Selection, Task, default_dirs};
+use super::text::{Selection, default_dirs};
 use super::words::Table;
 use super::{Failure, Stop};
 
-/// Tasks cut ahead of those that are sent.
-const TASKS_AHEAD: usize = 16;
 /// Answers received ahead of those that are gathered.
 const ANSWERS_AHEAD: usize = 256;
+/// An answer that takes longer is taken for lost. Connections that die are noticed sooner.
+const TASK_TIME: Duration = Duration::from_secs(10);
+/// A worker that is silent for so long is taken for dead.
+const SILENCE: Duration = Duration::from_millis(600);
+
 /// Runs the demo. What was interrupted gives a report of what was done by then.
 pub(super) fn run(args: &DemoArgs, stop: &Stop) -> Result<Report, Failure> {
     let dirs = match &args.dirs[..] {
@@ -37,46 +48,80 @@ pub(super) fn run(args: &DemoArgs, stop: &Stop) -> Result<Report, Failure> {
         report.interrupted = true;
         return Ok(report);
     }
-    let (sender, tasks) = bounded(TASKS_AHEAD);
-    let task_bytes = usize::try_from(args.task_bytes).unwrap_or(usize::MAX);
-    let (to_gather, answers) = bounded(ANSWERS_AHEAD);
-    let (mut report, table) = thread::scope(|scope| {
-        scope.spawn(|| {
-            let sender = sender; // it ends with the thread
-            selection.send_tasks(task_bytes, args.passes, &sender);
-        });
-        let gatherer = scope.spawn(|| gather(answers));
-        let driven = drive(args, stop, &selection, tasks, to_gather);
-        let Ok(gathered) = gatherer.join() else {
-            return Err(Failure::run("the gathering thread panicked"));
-        };
-        let (table, ended) = gathered;
-        let mut driven = driven?;
-        let elapsed = ended.saturating_duration_since(driven.started);
-        driven
-            .report
-            .summarise(elapsed, &table, &driven.round_trips, args.top);
-        Ok((driven.report, table))
-    })?;
+    let (mut report, table) = count(args, &selection, stop)?;
     if !report.interrupted {
         check(&mut report, &table, &selection, stop);
     }
     Ok(report)
 }
 
-/// Counts again on this thread alone, and compares.
-fn check(report: &mut Report, table: &Table, selection: &Selection, stop: &Stop) {
-    let mut progress = Progress::new(selection.bytes);
-    let started = Instant::now();
-    let alone = selection.count(stop, |done| {
-        progress.at(done, || "on a single thread".to_owned());
+/// Has the workers count it all.
+fn count(args: &DemoArgs, selection: &Selection, stop: &Stop) -> Result<(Report, Table), Failure> {
+    let crew = Crew::start(&args.workers.0, args.depth(), args.transport)?;
+    // The client goes before the workers: so none of its calls is waited for in vain.
+    let client = connect(&crew)?;
+    let board = Mutex::new(Board::new(args, selection, &crew)?);
+    let canceller = Canceller::new();
+    let mut minder = Minder::new(args, crew, &client, &board, stop, &canceller);
+    minder.connect()?;
+    let task_bytes = usize::try_from(args.task_bytes).unwrap_or(usize::MAX);
+    let tasks = selection.tasks(task_bytes, args.passes).map(|task| {
+        board.lock().drawn(task.bytes);
+        task.pieces
     });
-    report.interrupted = stop.is_set();
-    if !report.interrupted {
-        report.single_thread(selection.bytes, started.elapsed());
-        report.difference = table.difference(&alone.times(report.passes.into()));
-        report.equal = report.difference.is_none();
-    }
+    let (to_gather, answers) = bounded(ANSWERS_AHEAD);
+    let (table, ended) = thread::scope(|scope| {
+        let gatherer = scope.spawn(|| gather(answers));
+        let (working, over) = bounded::<()>(0);
+        let minding = scope.spawn(|| {
+            let over = over;
+            minder.mind(&over)
+        });
+        board.lock().started = Instant::now();
+        let counted = count_all(&client, tasks, args.depth(), &canceller, |told| {
+            if let Some(counts) = board.lock().ended(told) {
+                // It is there for as long as there is something to send.
+                let _ = to_gather.send(counts);
+            }
+        });
+        drop((to_gather, working));
+        let panicked = |_| Failure::run("a thread of the demo panicked");
+        let gathered = gatherer.join().map_err(panicked)?;
+        minding.join().map_err(panicked)??;
+        let counted = counted.map_err(|error| Failure::run(error.to_string()))?;
+        let failure = board.lock().failure.take();
+        match (counted, failure) {
+            (Over::Complete | Over::Cancelled, None) => Ok(gathered),
+            (over, None) => Err(Failure::run(format!("not all was counted: {over:?}"))),
+            (_, Some(failure)) => Err(Failure::run(failure)),
+        }
+    })?;
+    drop(minder);
+    let board = board.into_inner();
+    let elapsed = ended.saturating_duration_since(board.started);
+    Ok((board.into_report(elapsed, &table, args.top), table))
+}
+
+fn connect(crew: &Crew) -> Result<WordCountClient, Failure> {
+    let options = Options::new()
+        .heartbeat_interval(Some(SILENCE / 3))
+        .heartbeat_timeout(SILENCE)
+        .reconnect_interval(Duration::from_millis(20))
+        .reconnect_interval_max(Duration::from_millis(100));
+    let client = Client::builder()
+        .name("bl-wordcount demo")
+        .timeout(TASK_TIME)
+        .wait_for_ready(true)
+        .options(options);
+    let endpoints: Vec<&str> = crew
+        .workers
+        .iter()
+        .map(|worker| &*worker.endpoint)
+        .collect();
+    let client = client.connect(endpoints);
+    Ok(client
+        .map_err(|error| Failure::run(error.to_string()))?
+        .into())
 }
 
 /// Adds up the answers until there are no more; tells when the last one was done.
@@ -92,17 +137,19 @@ fn gather(answers: Receiver<Counts>) -> (Table, Instant) {
     (table, ended)
 }
 
-fn drive(
-    args: &DemoArgs,
-    stop: &Stop,
-    selection: &Selection,
-    tasks: Receiver<Task>,
-    answers: Sender<Counts>,
-) -> Result<Driven, Failure> {
-    let mut driver = Driver::new(args, stop, selection, tasks, answers)?;
-    driver.connect()?;
-    driver.drive()?;
-    Ok(driver.finish())
+/// Counts again on this thread alone, and compares.
+fn check(report: &mut Report, table: &Table, selection: &Selection, stop: &Stop) {
+    let mut progress = Progress::new(selection.bytes);
+    let started = Instant::now();
+    let alone = selection.count(stop, |done| {
+        progress.at(done, || "on a single thread".to_owned());
+    });
+    report.interrupted = stop.is_set();
+    if !report.interrupted {
+        report.single_thread(selection.bytes, started.elapsed());
+        report.difference = table.difference(&alone.times(report.passes.into()));
+        report.equal = report.difference.is_none();
+    }
 }
 
 #[cfg(test)]

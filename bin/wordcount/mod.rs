@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! text --tasks--> demo --WordCountClient--> worker (Server), a process each
-//!                  | ^                        |
-//!           ledger + +-------- counts --------+
+//!            board + ^                        |
+//!                    +-------- counts --------+
 //! ```
 //!
 //! | room | what |
@@ -12,24 +12,24 @@
 //! | `args` | the command line |
 //! | `text` | finds files that are text, cuts them into tasks |
 //! | `words` | what a word is; the table of counts |
-//! | `service` | what a worker serves and the demo calls |
-//! | `ledger` | which task was sent how often; no I/O |
+//! | `heart` | what a worker serves; how tasks are scattered over workers |
+//! | `board` | who has done how much, and how fast |
 //! | `crew` | the worker processes |
 //! | `worker` | what runs in one of them |
-//! | `driver` | the loop that calls and sees to the workers |
+//! | `minder` | sees to the workers, and shows how far it is |
 //! | `demo` | all of it together, and the check |
 //! | `progress`, `report` | what a user sees while it runs, and at the end |
 
 mod args;
+mod board;
 mod crew;
 mod demo;
-mod driver;
 #[path = "../common/failure.rs"]
 mod failure;
-mod ledger;
+mod heart;
+mod minder;
 mod progress;
 mod report;
-mod service;
 #[path = "../common/size.rs"]
 mod size;
 mod text;

@@ -24,8 +24,8 @@ pub(super) struct Tally {
     pub(super) bytes: u64,
     /// Its part of all tasks.
     pub(super) share: f64,
-    /// The part that its weight asks for.
-    pub(super) share_by_weight: f64,
+    /// What a task took, from its call to its answer.
+    pub(super) round_trip_ms: RoundTrip,
     /// The processes it has been.
     pub(super) pids: Vec<u32>,
     /// Tasks that each of them answered.
@@ -57,12 +57,23 @@ impl Killed {
     }
 }
 
-/// Times in milliseconds from a task's first sending to its answer.
+/// Times in milliseconds from the last call for a task to its answer.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct RoundTrip {
     pub(super) p50: f64,
     pub(super) p99: f64,
     pub(super) max: f64,
+}
+
+impl RoundTrip {
+    pub(super) fn of(micros: &Histogram<u64>) -> Self {
+        let ms = |micros: u64| micros as f64 / 1e3;
+        RoundTrip {
+            p50: ms(micros.value_at_quantile(0.5)),
+            p99: ms(micros.value_at_quantile(0.99)),
+            max: ms(micros.max()),
+        }
+    }
 }
 
 /// The count that it is checked against.
@@ -91,7 +102,7 @@ pub(super) struct Report {
     pub(super) distinct: usize,
     pub(super) tasks: u64,
     pub(super) task_bytes: u64,
-    pub(super) credit_per_weight: u32,
+    pub(super) depth: u32,
     pub(super) seconds: f64,
     pub(super) mb_per_s: f64,
     pub(super) words_per_s: f64,
@@ -99,12 +110,8 @@ pub(super) struct Report {
     pub(super) single_thread: Option<SingleThread>,
     pub(super) workers: Vec<Tally>,
     pub(super) killed: Option<Killed>,
-    /// Tasks called again because the first call may have run: it is lost, or late.
-    pub(super) sent_again_maybe: u64,
-    /// Tasks called again because the first call had not run.
-    pub(super) sent_again_no: u64,
-    /// Answers that came after their call had been given up.
-    pub(super) answered_late: u64,
+    /// Calls made again for tasks whose worker was lost, or turned them away.
+    pub(super) sent_again: u64,
     pub(super) top: Vec<(String, u64)>,
 }
 
@@ -130,14 +137,13 @@ fn part(of: u64, all: u64) -> f64 {
 impl Report {
     pub(super) fn new(args: &DemoArgs, selection: &Selection) -> Self {
         let weights = &args.workers.0;
-        let sum: u32 = weights.iter().sum();
         let workers = ('A'..).zip(weights).map(|(name, &weight)| Tally {
             name,
             weight,
             tasks: 0,
             bytes: 0,
             share: 0.0,
-            share_by_weight: part(weight.into(), sum.into()),
+            round_trip_ms: RoundTrip::default(),
             pids: Vec::new(),
             tasks_by_pid: BTreeMap::new(),
         });
@@ -155,7 +161,7 @@ impl Report {
             distinct: 0,
             tasks: 0,
             task_bytes: args.task_bytes,
-            credit_per_weight: args.credit,
+            depth: args.depth(),
             seconds: 0.0,
             mb_per_s: 0.0,
             words_per_s: 0.0,
@@ -163,9 +169,7 @@ impl Report {
             single_thread: None,
             workers: workers.collect(),
             killed: None,
-            sent_again_maybe: 0,
-            sent_again_no: 0,
-            answered_late: 0,
+            sent_again: 0,
             top: Vec::new(),
         }
     }
@@ -217,17 +221,13 @@ impl Report {
         round_trips: &Histogram<u64>,
         top: usize,
     ) {
+        self.tasks = self.workers.iter().map(|tally| tally.tasks).sum();
         self.words = table.words();
         self.distinct = table.distinct();
         self.seconds = elapsed.as_secs_f64();
         self.mb_per_s = rate(mb(self.bytes), elapsed);
         self.words_per_s = rate(self.words as f64, elapsed);
-        let ms = |micros: u64| micros as f64 / 1e3;
-        self.round_trip_ms = RoundTrip {
-            p50: ms(round_trips.value_at_quantile(0.5)),
-            p99: ms(round_trips.value_at_quantile(0.99)),
-            max: ms(round_trips.max()),
-        };
+        self.round_trip_ms = RoundTrip::of(round_trips);
         for tally in &mut self.workers {
             tally.share = part(tally.tasks, self.tasks);
         }
@@ -306,11 +306,8 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "round trip   p50 {:.2} ms, p99 {:.2} ms, longest {:.2} ms; up to {} tasks in flight \
-             a weight",
-            self.round_trip_ms.p50,
-            self.round_trip_ms.p99,
-            self.round_trip_ms.max,
-            self.credit_per_weight
+             at a worker",
+            self.round_trip_ms.p50, self.round_trip_ms.p99, self.round_trip_ms.max, self.depth
         )?;
         if let Some(killed) = &self.killed {
             let back = match killed.down_seconds {
@@ -328,13 +325,12 @@ impl fmt::Display for Report {
         }
         writeln!(
             f,
-            "called again {} tasks that may have been counted, {} that had not; {} answers came too \
-             late",
-            self.sent_again_maybe, self.sent_again_no, self.answered_late
+            "called again {} tasks, of workers that were lost or had no room",
+            self.sent_again
         )?;
         writeln!(
             f,
-            "\nworker  weight     tasks   share  by weight  processes"
+            "\nworker  weight     tasks   share    p50 ms    p99 ms  processes"
         )?;
         for tally in &self.workers {
             let by_pid = tally.pids.iter().map(|pid| {
@@ -343,12 +339,13 @@ impl fmt::Display for Report {
             });
             writeln!(
                 f,
-                "{:<6}  {:>6}  {:>8}  {:>4.1} %     {:>4.1} %  {}",
+                "{:<6}  {:>6}  {:>8}  {:>4.1} %  {:>8.2}  {:>8.2}  {}",
                 tally.name,
                 tally.weight,
                 tally.tasks,
                 100.0 * tally.share,
-                100.0 * tally.share_by_weight,
+                tally.round_trip_ms.p50,
+                tally.round_trip_ms.p99,
                 by_pid.collect::<Vec<_>>().join(", ")
             )?;
         }

@@ -18,7 +18,6 @@ use std::path::{Path, PathBuf};
 
 use brokerless::Blob;
 use brokerless::patterns::Frame;
-use crossbeam_channel::Sender;
 
 use super::words::{Table, is_word};
 use super::{Failure, Stop};
@@ -31,7 +30,6 @@ const PIECES_MAX: usize = 256;
 /// A piece of work.
 #[derive(Debug, Clone)]
 pub(super) struct Task {
-    pub(super) id: u64,
     pub(super) bytes: u64,
     /// Slices of the files.
     pub(super) pieces: Vec<Blob>,
@@ -158,21 +156,23 @@ impl Selection {
         table
     }
 
-    /// Sends everything as tasks of about `task_bytes`, `passes` times over, until nobody takes
-    /// them any more.
-    pub(super) fn send_tasks(&self, task_bytes: usize, passes: u32, tasks: &Sender<Task>) {
+    /// Everything as tasks of about `task_bytes`, `passes` times over, each cut when it is asked
+    /// for.
+    pub(super) fn tasks(&self, task_bytes: usize, passes: u32) -> impl Iterator<Item = Task> {
         let mut cutter = Cutter::new(task_bytes);
-        for _ in 0..passes {
-            for file in &self.files {
-                let mut full = cutter.add(file).into_iter();
-                if full.any(|task| tasks.send(task).is_err()) {
-                    return;
+        let mut files = (0..passes).flat_map(|_| &self.files);
+        let mut full = Vec::new().into_iter();
+        std::iter::from_fn(move || {
+            loop {
+                if let Some(task) = full.next() {
+                    return Some(task);
+                }
+                match files.next() {
+                    Some(file) => full = cutter.add(file).into_iter(),
+                    None => return cutter.finish(),
                 }
             }
-        }
-        if let Some(task) = cutter.finish() {
-            let _ = tasks.send(task); // the last one: nothing depends on it
-        }
+        })
     }
 
     /// A selection of these texts.
@@ -211,7 +211,6 @@ fn read(path: &Path) -> io::Result<Option<String>> {
 #[derive(Debug)]
 struct Cutter {
     task_bytes: usize,
-    next_id: u64,
     pieces: Vec<Blob>,
     bytes: usize,
 }
@@ -220,7 +219,6 @@ impl Cutter {
     fn new(task_bytes: usize) -> Self {
         Cutter {
             task_bytes,
-            next_id: 0,
             pieces: Vec::new(),
             bytes: 0,
         }
@@ -251,11 +249,9 @@ impl Cutter {
         if self.pieces.is_empty() {
             return None;
         }
-        let id = self.next_id;
-        self.next_id += 1;
         let bytes = std::mem::take(&mut self.bytes) as u64;
         let pieces = std::mem::take(&mut self.pieces);
-        Some(Task { id, bytes, pieces })
+        Some(Task { bytes, pieces })
     }
 }
 
@@ -343,7 +339,7 @@ mod tests {
         let sizes: Vec<u64> = full.iter().map(|task| task.bytes).collect();
         assert_eq!(sizes, [99, 100, 100]);
         let last = cutter.finish().unwrap();
-        assert_eq!((last.id, last.bytes), (3, 21));
+        assert_eq!(last.bytes, 21);
         assert!(cutter.finish().is_none());
     }
 }

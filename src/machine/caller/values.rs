@@ -21,7 +21,8 @@ pub struct CallerLimits {
     pub rest: Duration,
     /// The longest rest, unless a node asks for more. Default 100 ms.
     pub rest_max: Duration,
-    /// The longest time that a node is left alone because it asked for it. Default 1 s.
+    /// The longest time that a node is left alone because it asked for it. Default 100 ms: it may
+    /// have no room for calls of one kind, and some for others.
     pub pause_max: Duration,
 }
 
@@ -33,7 +34,7 @@ impl Default for CallerLimits {
             repicks_max: 64,
             rest: Duration::from_millis(1),
             rest_max: Duration::from_millis(100),
-            pause_max: Duration::from_secs(1),
+            pause_max: Duration::from_millis(100),
         }
     }
 }

@@ -284,9 +284,7 @@ impl Shared {
                 return Err(self.panicked(stream));
             }
         };
-        let settings = &self.settings;
-        let (part, whole) = (settings.blob_bytes_max, settings.call_bytes_max);
-        match answer::part_too_large(&item, part, whole, "an item") {
+        match answer::part_too_large(&item, &self.settings, "an item") {
             Some(status) => Err(Outcome::failed(status)),
             None => Ok(item),
         }
