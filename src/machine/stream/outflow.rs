@@ -61,13 +61,12 @@ impl Outflow {
             self.granted.bytes = self.granted.bytes.saturating_add(to.bytes);
             return true;
         }
-        if planted!(WindowFalls) {
-            self.granted = to;
-            return true;
-        }
         let before = self.granted;
         self.granted.items = before.items.max(to.items);
         self.granted.bytes = before.bytes.max(to.bytes);
+        if planted!(WindowFalls) {
+            self.granted = to;
+        }
         if self.used == Flow::default() {
             self.size = self.granted;
         } else if to.items > 0 {
@@ -88,6 +87,9 @@ impl Outflow {
             return false;
         }
         if planted!(ItemBytesIgnored) {
+            return true;
+        }
+        if planted!(LargeItemNotAlone) && bytes > self.size.bytes {
             return true;
         }
         let alone = self.used.items <= self.taken() && !planted!(LargeItemNeverGoes);
