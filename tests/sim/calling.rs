@@ -133,7 +133,10 @@ impl World {
         for key in std::mem::take(&mut host.open).into_keys() {
             self.ledger.record(key).died = true;
         }
-        self.streams.gone(End::Caller, caller);
+        for key in self.streams.gone(End::Caller, caller) {
+            // Of a call that was answered, the items that it had yet to take.
+            self.ledger.record(key).died = true;
+        }
         for connection in 0..self.connections.len() {
             if self.connections[connection].caller == caller
                 && !self.connections[connection].is_over()

@@ -61,13 +61,12 @@ impl Outflow {
             self.granted.bytes = self.granted.bytes.saturating_add(to.bytes);
             return true;
         }
-        if planted!(WindowFalls) {
-            self.granted = to;
-            return true;
-        }
         let before = self.granted;
         self.granted.items = before.items.max(to.items);
         self.granted.bytes = before.bytes.max(to.bytes);
+        if planted!(WindowFalls) {
+            self.granted = to;
+        }
         if self.used == Flow::default() {
             self.size = self.granted;
         } else if to.items > 0 {
@@ -87,9 +86,14 @@ impl Outflow {
         if self.stopped || self.used.items >= self.granted.items {
             return false;
         }
-        planted!(ItemBytesIgnored)
-            || self.used.bytes.saturating_add(bytes) <= self.granted.bytes
-            || (self.used.items <= self.taken() && !planted!(LargeItemNeverGoes))
+        if planted!(ItemBytesIgnored) {
+            return true;
+        }
+        if planted!(LargeItemNotAlone) && bytes > self.size.bytes {
+            return true;
+        }
+        let alone = self.used.items <= self.taken() && !planted!(LargeItemNeverGoes);
+        alone || self.used.bytes.saturating_add(bytes) <= self.granted.bytes
     }
 
     /// Counts an item that is put into the batch; there was room for it. Whether the batch is to be
