@@ -43,7 +43,7 @@ pub(in crate::client) struct Conduit {
     pub(super) giver: Gate,
     /// What the node may send at first, if it is to send.
     pub(in crate::client) first_window: Option<Flow>,
-    gives: bool,
+    pub(super) gives: bool,
     encoding: Encoding,
     begun: AtomicBool,
     counts: Arc<Counts>,
@@ -390,6 +390,13 @@ impl Conduit {
         let idle = now || taking.flow.kept().items == 0;
         let window = taking.flow.due_window(idle)?;
         Some((inner.way.clone()?, window))
+    }
+
+    /// So many items with so many bytes have been taken.
+    pub(super) fn note(&self, items: u32, bytes: u64) {
+        if let Some(taking) = &mut self.inner.lock().taking {
+            taking.flow.took(items, bytes);
+        }
     }
 
     /// Items go over this channel from now on.
