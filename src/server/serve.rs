@@ -130,8 +130,7 @@ impl Shared {
         settings: Settings,
         methods: Methods,
         interceptors: Vec<Arc<dyn Interceptor>>,
-        groups: Vec<Group>,
-        named: Vec<Pool<Ticket, Work>>,
+        (groups, named): (Vec<Group>, Vec<Pool<Ticket, Work>>),
         health: Health,
         (sessions, counts): (Arc<Sessions>, Arc<Counts>),
     ) -> Self {
