@@ -330,8 +330,7 @@ impl ServerBuilder {
                 settings,
                 methods,
                 interceptors,
-                groups,
-                named,
+                (groups, named),
                 health,
                 parts,
             )
