@@ -16,11 +16,12 @@ use super::core::{Core, Table, Tell};
 use super::node::{Link, NodeTap, Place};
 use super::slot::Slot;
 use super::stats::{ClientStats, NodeReport};
+use super::stream::Conduit;
 use crate::machine::{
     self, Again, Answered, CallId, Credit, Ended, ErrorThen, Failure, Load, NodeId, Sending, Time,
 };
 use crate::wire::{self, Envelope, Hello, Version};
-use crate::{Error, Ran, RpcError, Status};
+use crate::{Code, Error, Ran, RpcError, Status};
 
 /// The pause before a connection within the process is made again.
 const REDIAL: Duration = Duration::from_millis(20);
@@ -48,6 +49,7 @@ enum Deed {
     Tell(Arc<Link>, Tell),
     Send(Sending, Arc<Slot>, Option<Arc<Link>>),
     End(Ended<Arc<Slot>>),
+    Flush(Arc<Conduit>),
     Part(Arc<Dealer>, Option<Arc<Link>>),
 }
 
@@ -297,7 +299,7 @@ impl Core {
                 self.failed(node, &why);
             }
             Ok(Envelope::Error(head)) => {
-                let failure = Failure {
+                let mut failure = Failure {
                     ran: match head.ran {
                         Ran::No => machine::Ran::No,
                         Ran::Maybe => machine::Ran::Maybe,
@@ -311,10 +313,19 @@ impl Core {
                 let then = {
                     let mut table = self.table.lock();
                     let now = self.came_at(&mut table);
+                    let slot = table.caller.payload(id);
+                    let streaming = slot.and_then(|slot| slot.request.conduit.as_ref());
+                    if streaming.is_some_and(|conduit| conduit.has_begun()) {
+                        // Whatever it says: items have travelled.
+                        failure.again = Again::Never;
+                    }
                     table.caller.error(now, node, id, failure, told)
                 };
                 self.after_error(then, || Answer::failed(message, endpoint.clone()));
             }
+            Ok(Envelope::Items(head)) => self.hear_items(node, &head, message),
+            Ok(Envelope::Window { id, window }) => self.hear_window(node, id, window),
+            Ok(Envelope::Stop { id }) => self.hear_stop(node, id),
             Ok(Envelope::Credit(told)) => self.table.lock().caller.credit(node, credit(told)),
             Ok(Envelope::Welcome(welcome)) => self.welcomed(node, &welcome),
             Ok(Envelope::Bye { .. }) => {
@@ -327,9 +338,14 @@ impl Core {
                     table.byes.push(node);
                 }
             }
-            _ => {
+            other => {
                 if let Some(place) = self.table.lock().place(node) {
                     place.misfits += 1;
+                }
+                if let Err(error) = other
+                    && let Some(id) = error.stream_id()
+                {
+                    self.hear_garbled(node, id, &error);
                 }
             }
         }
@@ -384,7 +400,11 @@ impl Core {
     pub(super) fn refuse(&self, sending: &Sending, now: Instant, status: Status) {
         let failure = Failure {
             ran: machine::Ran::No,
-            again: Again::Never,
+            again: match status.code() {
+                // Another node may speak a newer version.
+                Code::Unimplemented => Again::Elsewhere,
+                _ => Again::Never,
+            },
             retry_after: None,
         };
         let (node, id) = (sending.node, sending.id);
@@ -423,6 +443,7 @@ impl Core {
                     self.tell_of(&ended);
                     self.end(&ended);
                 }
+                Deed::Flush(conduit) => self.flush_items(&conduit),
                 Deed::Part(dealer, link) => self.part(Some(dealer), link),
             }
         }
@@ -466,6 +487,9 @@ impl Core {
             let link = table.link(sending.node);
             let slot = table.caller.payload(sending.id).cloned()?;
             return Some(Deed::Send(sending, slot, link));
+        }
+        if let Some(conduit) = table.flows.pop_front() {
+            return Some(Deed::Flush(conduit));
         }
         let gone = |node: &NodeId| table.caller.node_stats(*node).is_none();
         let index = table.leaving.iter().position(gone)?;
@@ -522,6 +546,7 @@ impl Core {
         });
         ClientStats {
             calls: table.caller.stats(),
+            streams: self.streams.report(),
             nodes: nodes.collect(),
         }
     }

@@ -19,6 +19,7 @@
 //! | `events` | what nodes tell, and what follows from it |
 //! | `node` | one node: its connection, and what is told of it |
 //! | `slot`, `answer`, `pending` | a call in flight |
+//! | `stream` | items that travel before a call ends |
 //! | `clerk` | what nobody waits for |
 //! | `errors` | how a call that was not answered ended |
 //! | `interceptor` | what sees every call |
@@ -52,6 +53,7 @@ mod options;
 mod pending;
 mod slot;
 mod stats;
+mod stream;
 
 pub use answer::{Answer, finish, finish_typed};
 pub use builder::{ClientBuilder, Endpoints};
@@ -59,6 +61,9 @@ pub use interceptor::{Interceptor, Outgoing};
 pub use options::Call;
 pub use pending::Pending;
 pub use stats::{ClientStats, NodeReport};
+pub use stream::{Duplex, Feed, Item, Next, Sink, Stream, StreamStats, TrySendError};
+#[doc(hidden)]
+pub use stream::{Finish, ReadItem, WriteItem};
 
 pub use crate::machine::{CallerStats, Load, NodeState};
 

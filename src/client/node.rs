@@ -7,6 +7,7 @@ use brokerless_patterns::tap::Tap;
 use brokerless_patterns::{CloseReason, Dealer, Message, Peer};
 
 use super::core::Core;
+use super::slot::Request;
 use crate::Status;
 use crate::machine::NodeId;
 use crate::wire::{Payload, Version};
@@ -59,7 +60,17 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Why this call is not to be sent: the node would refuse it at best, and at worst close the
+    /// Why this call is not to be sent over this connection.
+    pub(super) fn refuses_call(&self, request: &Request) -> Option<Status> {
+        if request.conduit.is_some() && self.version < Version::Two {
+            return Some(Status::unimplemented(
+                "the node speaks version 1, which has no streams: bring it up to date",
+            ));
+        }
+        self.refuses(&request.payload)
+    }
+
+    /// Why this is not to be sent: the node would refuse it at best, and at worst close the
     /// connection before it has read it.
     pub(super) fn refuses(&self, payload: &Payload) -> Option<Status> {
         let most = self.blob_bytes_max;

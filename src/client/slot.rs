@@ -15,6 +15,7 @@ use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 
 use super::answer::Answer;
+use super::stream::Conduit;
 use crate::RpcError;
 use crate::metadata::Metadata;
 use crate::wire::{Encoding, Flags, Payload};
@@ -44,6 +45,8 @@ pub(super) struct Request {
     pub(super) flags: Flags,
     pub(super) encoding: Encoding,
     pub(super) metadata: Option<Arc<Metadata>>,
+    /// What it has beside arguments and answer, if it streams: its end goes there.
+    pub(super) conduit: Option<Arc<Conduit>>,
     pub(super) began: Instant,
     pub(super) deadline: Instant,
 }
@@ -210,6 +213,7 @@ mod tests {
             flags: Flags::empty(),
             encoding: Encoding::Raw,
             metadata: None,
+            conduit: None,
             began: Instant::now(),
             deadline: Instant::now(),
         })

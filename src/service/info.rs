@@ -56,7 +56,8 @@ pub struct MethodInfo {
     pub docs: &'static str,
     /// The arguments, in order, without the context and the responder.
     pub arguments: &'static [ArgumentInfo],
-    /// The type of the answer, as it is written: `Vec<u64>`; `()` if there is none.
+    /// The type of the answer, as it is written: `Vec<u64>`; `()` if there is none, as of a method
+    /// that gives [`items`](Self::items_out).
     pub returns: &'static str,
     /// The type of the method's own error, as it is written, if it has one beside
     /// [`Status`](crate::Status).
@@ -73,13 +74,14 @@ pub struct MethodInfo {
     pub pool: Option<&'static str>,
     /// Whether the handler may answer after it has returned.
     pub later: bool,
-    /// How arguments and answer are encoded; items, too.
+    /// How arguments, answer and items are encoded.
     pub encoding: Encoding,
-    /// The type of the items that the caller sends, as it is written, if it sends some.
+    /// The type of the items that the caller sends, as it is written, if it sends any.
     pub items_in: Option<&'static str>,
-    /// The type of the items that the caller is sent, if it is sent some.
+    /// The type of the items that the method gives, as it is written, if it gives any.
     pub items_out: Option<&'static str>,
-    /// How long to wait for the next item, or for room for it, where nothing else is said.
+    /// How long either side waits for the next item, or for room for one, where the caller says
+    /// nothing else.
     pub item_timeout: Option<Duration>,
 }
 
@@ -186,22 +188,21 @@ impl MethodInfo {
         self
     }
 
-    /// Marks it as one that is sent items of this type. Default: none.
+    /// Sets the type of the items that the caller sends. Default: it sends none.
     #[must_use]
     pub const fn items_in(mut self, type_name: &'static str) -> Self {
         self.items_in = Some(type_name);
         self
     }
 
-    /// Marks it as one that sends items of this type, before its answer. Default: none.
+    /// Sets the type of the items that the method gives. Default: it gives none.
     #[must_use]
     pub const fn items_out(mut self, type_name: &'static str) -> Self {
         self.items_out = Some(type_name);
         self
     }
 
-    /// Sets how long to wait for the next item, or for room for it. Default: what the options of
-    /// client and server say.
+    /// Sets how long either side waits for an item. Default: what the client's options say.
     #[must_use]
     pub const fn item_timeout(mut self, timeout: Duration) -> Self {
         self.item_timeout = Some(timeout);

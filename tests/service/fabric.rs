@@ -16,6 +16,7 @@ pub(crate) mod client {
     use serde::de::DeserializeOwned;
 
     use crate::desk::Desk;
+    pub(crate) use crate::flow::{Duplex, Sink, Stream};
 
     /// What a client connects to: nobody, here.
     pub(crate) trait Endpoints {}

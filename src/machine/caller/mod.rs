@@ -419,6 +419,17 @@ impl<T> Caller<T> {
         self.slots.get_mut(id)?.payload.as_mut()
     }
 
+    /// What the shell keeps with a call that this node has under this identifier, for what comes
+    /// before its end. None if it has ended, or been given up.
+    pub fn in_flight(&self, node: NodeId, id: CallId) -> Option<&T> {
+        let slot = self.slots.get(id)?;
+        let here = slot.state == State::Sent
+            && slot.node == node.index
+            && slot.attempt == id.attempt()
+            && self.node(node).is_some();
+        slot.payload.as_ref().filter(|_| here)
+    }
+
     /// No more calls. Those that were never sent end; the others are awaited.
     pub fn close(&mut self) {
         self.closed = true;
