@@ -287,7 +287,11 @@ impl World {
             }
         }
         let nested = self.callers[caller].nested.contains_key(&key);
-        if !must_succeed && !nested && !self.is_scattered(key) && self.random.chance(self.doses.cancel) {
+        if !must_succeed
+            && !nested
+            && !self.is_scattered(key)
+            && self.random.chance(self.doses.cancel)
+        {
             let wait = self.random.between(0, 20 * MS);
             self.push_in(wait, Event::Cancel(caller, incarnation, key));
         }
