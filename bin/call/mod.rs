@@ -16,8 +16,8 @@
 //! | `check` | JSON held against a type |
 //! | `input` | bytes from files and in several spellings |
 //! | `arguments`, `answer` | what goes in, what comes out |
-//! | `show` | `list`, `describe`, `health`, `stats` |
-//! | `single`, `repeat` | one call; many, and how long they took |
+//! | `show`, `stats` | `list`, `describe`, `health`; `stats` |
+//! | `single`, `stream`, `repeat` | one call; one that carries items; many, and how long they took |
 //! | `fault` | what went wrong, and the exit code |
 //!
 //! # Not here
@@ -43,6 +43,7 @@ mod single;
 #[path = "../common/size.rs"]
 mod size;
 mod stats;
+mod stream;
 mod types;
 mod value;
 

@@ -54,6 +54,9 @@ impl Node {
         if let Some(timeout) = flags.timeout {
             call = call.timeout(timeout);
         }
+        if let Some(timeout) = flags.item_timeout {
+            call = call.item_timeout(timeout);
+        }
         Ok(Node {
             client,
             call,

@@ -28,7 +28,7 @@ use super::json::Json;
 use super::method::Method;
 use super::node::Node;
 use super::print;
-use super::single::{self, failed, own_error, whole};
+use super::single::{self, failed, whole};
 
 /// How often the bar is drawn.
 const TICK: Duration = Duration::from_millis(100);
@@ -110,16 +110,17 @@ impl Work<'_> {
         Ok(tally)
     }
 
-    fn count(&self, tally: &mut Tally, end: Result<Answer, CallError>, took: Duration) {
-        let (code, fault) = match end {
-            Err(error) => (error.code().name(), failed(self.node, self.method, &error)),
-            Ok(answer) => match own_error(self.method, &answer) {
-                Some(fault) => ("METHOD", fault),
-                None => return tally.answered(took),
-            },
+    fn count(&self, tally: &mut Tally, end: Result<Answer, CallError<Answer>>, took: Duration) {
+        let Err(error) = end else {
+            return tally.answered(took);
+        };
+        let code = match &error {
+            CallError::Method(_) => "METHOD",
+            other => other.code().name(),
         };
         tally.failed(code);
-        self.first.lock().get_or_insert(fault);
+        let mut first = self.first.lock();
+        first.get_or_insert_with(|| failed(self.node, self.method, &error));
     }
 }
 
@@ -131,6 +132,11 @@ pub(super) fn run(node: &Node, path: &str, flags: &Flags) -> Result<u8, Fault> {
         ));
     }
     let method = single::method(node, path, flags)?;
+    if method.streams() {
+        let what =
+            "calls that carry items are made one at a time: leave --repeat and --parallel out";
+        return Err(Fault::usage(what).about(method.signature()));
+    }
     let parallel = flags.parallel.unwrap_or(1);
     let input = Input::default();
     let payload = arguments::encode(&method, &flags.words, flags.data.as_deref(), &input)?;

@@ -58,6 +58,15 @@ fn text(told: &StatsReport, callers: &[CallerReport], sockets: &[SocketReport]) 
         "calls    {} came, {} answered, {} failed ({} panicked), {} in flight, {} cancelled",
         told.calls, told.answered, told.failed, told.panicked, told.in_flight, told.cancels
     ));
+    let streams = &told.streams;
+    line(format_args!(
+        "streams  {} begun, {} open, {} items in, {} out; violations: {}",
+        streams.begun,
+        streams.open,
+        streams.items_in,
+        streams.items_out,
+        reasons(&streams.violations)
+    ));
     line(format_args!("refused  {}", reasons(&told.refused)));
     line(format_args!("dropped  {}", reasons(&told.dropped)));
     line(format_args!(
