@@ -28,7 +28,7 @@ use super::json::Json;
 use super::method::Method;
 use super::node::Node;
 use super::print;
-use super::single::{self, failed, whole};
+use super::single::{self, Own, failed, whole};
 
 /// How often the bar is drawn.
 const TICK: Duration = Duration::from_millis(100);
@@ -110,7 +110,7 @@ impl Work<'_> {
         Ok(tally)
     }
 
-    fn count(&self, tally: &mut Tally, end: Result<Answer, CallError<Answer>>, took: Duration) {
+    fn count(&self, tally: &mut Tally, end: Result<Answer, CallError<Own>>, took: Duration) {
         let Err(error) = end else {
             return tally.answered(took);
         };

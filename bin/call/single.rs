@@ -60,19 +60,22 @@ fn verbose(flags: &Flags, text: &str) {
     }
 }
 
+/// A method's own error, as it came.
+pub(super) type Own = Box<Answer>;
+
 /// The answer as it came. A method's own error is not decoded yet, either.
-pub(super) fn whole(answer: &Answer) -> Result<Answer, CallError<Answer>> {
+pub(super) fn whole(answer: &Answer) -> Result<Answer, CallError<Own>> {
     match answer.payload() {
         Ok(_) => Ok(answer.clone()),
         Err(error) => Err(match answer.method_error() {
-            Some(_) => CallError::Method(answer.clone()),
+            Some(_) => CallError::Method(Box::new(answer.clone())),
             None => error.into(),
         }),
     }
 }
 
 /// What is told of a call that failed.
-pub(super) fn failed(node: &Node, method: &Method, error: &CallError<Answer>) -> Fault {
+pub(super) fn failed(node: &Node, method: &Method, error: &CallError<Own>) -> Fault {
     let fault = match error {
         CallError::Rpc(error) => node.fault(error),
         CallError::Method(answer) => own(&method.about, answer),

@@ -69,13 +69,19 @@ fn text(told: &StatsReport, callers: &[CallerReport], sockets: &[SocketReport]) 
     ));
     line(format_args!("refused  {}", reasons(&told.refused)));
     line(format_args!("dropped  {}", reasons(&told.dropped)));
+    let called = || told.methods.iter().filter(|of| of.calls > 0);
+    let width = called().map(|of| of.path.len()).max().unwrap_or(0).max(10);
     line(format_args!(
-        "\nmethod                            calls   failed   mean"
+        "\n{:width$} {:>10} {:>8}   mean",
+        "method", "calls", "failed"
     ));
-    for of in told.methods.iter().filter(|of| of.calls > 0) {
-        let mean = Duration::from_nanos(of.duration_ns);
+    for of in called() {
+        let mean = match of.duration_ns {
+            0 => "-".to_owned(),
+            ns => format!("{:.1?}", Duration::from_nanos(ns)),
+        };
         line(format_args!(
-            "{:<30} {:>8} {:>8}   {mean:.1?}",
+            "{:width$} {:>10} {:>8}   {mean}",
             of.path, of.calls, of.failed
         ));
     }

@@ -31,7 +31,7 @@ use super::input::Input;
 use super::json::quoted;
 use super::method::Method;
 use super::node::Node;
-use super::single::{content, failed, whole};
+use super::single::{Own, content, failed, whole};
 use super::types::Type;
 
 /// Lines that are read ahead.
@@ -53,7 +53,7 @@ pub(super) fn run(
     } else {
         arguments::put_item
     };
-    let wrong = |error: CallError<Answer>| failed(node, method, &error);
+    let wrong = |error: CallError<Own>| failed(node, method, &error);
     let items_in = method.about.items_in.as_deref().map(|of| method.items(of));
     let items_out = method.about.items_out.as_deref().map(|of| method.items(of));
     if items_in.is_some() {
@@ -83,12 +83,16 @@ pub(super) fn run(
             let giver = (method.clone(), of);
             // It may wait for a line that never comes, and is left behind then.
             let started = thread::Builder::new().spawn(move || {
-                if let (Some(feed), (method, of)) = (feed, giver)
-                    && let Err((fault, feed)) = give(feed, &method, &of)
-                {
-                    // Before the call is cancelled: whoever sees its end finds the reason.
-                    let _ = to_us.send(fault);
-                    drop(feed);
+                let (Some(mut feed), (method, of)) = (feed, giver) else {
+                    return;
+                };
+                match from_lines(&mut feed, &method, &of) {
+                    Ok(()) => feed.finish(),
+                    Err(fault) => {
+                        // Before the call is cancelled: whoever sees its end finds the reason.
+                        let _ = to_us.send(fault);
+                        feed.cancel();
+                    }
                 }
             });
             started.map_err(|error| Fault::run(format!("the system refused a thread: {error}")))?;
@@ -110,7 +114,7 @@ fn take(item: &Item<'_>) -> Result<Payload, DecodeError> {
 }
 
 /// What follows the items.
-fn nothing(answer: &Answer) -> Result<(), CallError<Answer>> {
+fn nothing(answer: &Answer) -> Result<(), CallError<Own>> {
     whole(answer).map(|_| ())
 }
 
@@ -136,7 +140,7 @@ impl<'p> Printer<'p> {
     }
 
     /// Prints all of them, and what went wrong in the end.
-    fn all(&mut self, mut stream: Stream<Payload, Answer>) -> Result<u8, Fault> {
+    fn all(&mut self, mut stream: Stream<Payload, Own>) -> Result<u8, Fault> {
         let end = self.until_the_end(&mut stream);
         let flushed = self.to.flush();
         match end.and(flushed.map_err(End::Output)) {
@@ -149,7 +153,7 @@ impl<'p> Printer<'p> {
         }
     }
 
-    fn until_the_end(&mut self, stream: &mut Stream<Payload, Answer>) -> Result<(), End> {
+    fn until_the_end(&mut self, stream: &mut Stream<Payload, Own>) -> Result<(), End> {
         loop {
             let next = match stream.try_next() {
                 Next::Item(item) => Some(item),
@@ -191,7 +195,7 @@ impl<'p> Printer<'p> {
 
 /// Why printing ended.
 enum End {
-    Call(CallError<Answer>),
+    Call(CallError<Own>),
     Output(io::Error),
 }
 
@@ -224,12 +228,12 @@ fn lines() -> Result<Receiver<Line>, Fault> {
 
 /// Where items are given.
 trait Giver {
-    fn give(&mut self, item: Argument) -> Result<(), CallError<Answer>>;
+    fn give(&mut self, item: Argument) -> Result<(), CallError<Own>>;
     fn wants_more(&self) -> bool;
 }
 
-impl Giver for Feed<Argument, Answer> {
-    fn give(&mut self, item: Argument) -> Result<(), CallError<Answer>> {
+impl Giver for Feed<Argument, Own> {
+    fn give(&mut self, item: Argument) -> Result<(), CallError<Own>> {
         self.send(item)
     }
 
@@ -238,8 +242,8 @@ impl Giver for Feed<Argument, Answer> {
     }
 }
 
-impl Giver for Sink<Argument, Answer, Answer> {
-    fn give(&mut self, item: Argument) -> Result<(), CallError<Answer>> {
+impl Giver for Sink<Argument, Answer, Own> {
+    fn give(&mut self, item: Argument) -> Result<(), CallError<Own>> {
         self.send(item)
     }
 
@@ -296,25 +300,10 @@ fn from_lines(to: &mut impl Giver, method: &Method, of: &Type) -> Result<(), Fau
 
 /// Gives all items, and waits for the answer.
 fn give_all(
-    mut sink: Sink<Argument, Answer, Answer>,
+    mut sink: Sink<Argument, Answer, Own>,
     method: &Method,
     of: &Type,
-) -> Result<Result<Answer, CallError<Answer>>, Fault> {
+) -> Result<Result<Answer, CallError<Own>>, Fault> {
     from_lines(&mut sink, method, of)?;
     Ok(sink.finish())
-}
-
-/// Gives all items; if one is wrong, the call is still to be cancelled.
-fn give(
-    mut feed: Feed<Argument, Answer>,
-    method: &Method,
-    of: &Type,
-) -> Result<(), (Fault, Feed<Argument, Answer>)> {
-    match from_lines(&mut feed, method, of) {
-        Ok(()) => {
-            feed.finish();
-            Ok(())
-        }
-        Err(fault) => Err((fault, feed)),
-    }
 }
