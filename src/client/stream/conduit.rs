@@ -43,7 +43,7 @@ pub(in crate::client) struct Conduit {
     pub(super) giver: Gate,
     /// What the node may send at first, if it is to send.
     pub(in crate::client) first_window: Option<Flow>,
-    gives: bool,
+    pub(super) gives: bool,
     encoding: Encoding,
     begun: AtomicBool,
     counts: Arc<Counts>,
@@ -235,9 +235,14 @@ impl Conduit {
         payload: Payload,
     ) -> Result<(), Violation> {
         let items = head.count.into();
-        self.counts.items_in.fetch_add(items, Ordering::Relaxed);
         let (wake, channel) = {
             let mut inner = self.inner.lock();
+            if inner.end.is_some() {
+                // It has just been given up.
+                self.counts.late.fetch_add(1, Ordering::Relaxed);
+                return Ok(());
+            }
+            self.counts.items_in.fetch_add(items, Ordering::Relaxed);
             let Some(taking) = &mut inner.taking else {
                 return Err(Violation::Items(items, 0));
             };
@@ -300,7 +305,9 @@ impl Conduit {
             }
             let (mut taker, mut giver, mut channel) = (false, false, None);
             if let Some(taking) = &mut inner.taking {
-                if let (false, Err(violation)) = (answer.is_error(), taking.flow.close()) {
+                if !answer.is_error()
+                    && let Err(violation) = taking.flow.close()
+                {
                     self.counts.violations.fetch_add(1, Ordering::Relaxed);
                     answer = answer.broken(&violation);
                 }
@@ -390,6 +397,13 @@ impl Conduit {
         let idle = now || taking.flow.kept().items == 0;
         let window = taking.flow.due_window(idle)?;
         Some((inner.way.clone()?, window))
+    }
+
+    /// So many items with so many bytes have been taken.
+    pub(super) fn note(&self, items: u32, bytes: u64) {
+        if let Some(taking) = &mut self.inner.lock().taking {
+            taking.flow.took(items, bytes);
+        }
     }
 
     /// Items go over this channel from now on.

@@ -8,7 +8,7 @@ use super::line::{Awaited, Line};
 use super::{Finish, WriteItem};
 use crate::client::Answer;
 use crate::service::Produced;
-use crate::wire::{EncodeError, Encoder};
+use crate::wire::{EncodeError, Encoder, Mark};
 use crate::{CallError, Ran, RpcError, Status};
 
 /// Why an item was not sent at once.
@@ -62,6 +62,7 @@ impl<I> Giver<I> {
         let mut lent = match conduit.lend() {
             Ok(batch) => Lent {
                 before: batch.bytes(),
+                mark: batch.mark(),
                 batch: Some(batch),
                 line: &self.line,
             },
@@ -160,7 +161,9 @@ impl<I> Giver<I> {
 /// A batch while an item is written into it: given back as it was, unless it is taken out.
 struct Lent<'l> {
     batch: Option<Encoder>,
+    /// Bytes that were in it, and where to come back to.
     before: usize,
+    mark: Mark,
     line: &'l Line,
 }
 
@@ -170,18 +173,14 @@ impl Lent<'_> {
         let Some(batch) = &mut self.batch else {
             return Ok(Produced::Item);
         };
-        let mark = batch.mark();
-        let written = write(batch, item);
-        if written.is_err() {
-            batch.rewind(mark);
-        }
-        written
+        write(batch, item)
     }
 }
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        if let Some(batch) = self.batch.take() {
+        if let Some(mut batch) = self.batch.take() {
+            batch.rewind(self.mark);
             let out = self.line.conduit().unlend(batch);
             self.line.send(out);
         }

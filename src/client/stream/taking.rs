@@ -47,6 +47,8 @@ pub struct Stream<T, E = Infallible> {
     batch: Batch,
     channel: Option<Receiver<Item>>,
     pace: Pace,
+    /// Items go the other way, too: what is to be told may go with them.
+    rides: bool,
     taken: u64,
     over: bool,
 }
@@ -77,6 +79,7 @@ impl<T, E> Stream<T, E> {
     pub(super) fn new(line: Line, read: ReadItem<T>, finish: Finish<(), E>) -> Self {
         let now = Instant::now();
         Stream {
+            rides: line.conduit().gives,
             line,
             read,
             finish,
@@ -197,6 +200,11 @@ impl<T, E> Stream<T, E> {
         self.pace.left -= 1;
         if self.pace.left == 0 {
             self.look();
+        }
+        if self.rides && self.batch.left() == 0 {
+            // So that it is told with what goes the other way before the next look.
+            let (items, bytes) = self.batch.took();
+            self.line.conduit().note(items, bytes);
         }
         match item {
             Ok(Ok(item)) => Some(Ok(item)),
