@@ -331,8 +331,7 @@ impl ServerBuilder {
                 settings,
                 methods,
                 interceptors,
-                groups,
-                named,
+                (groups, named),
                 health,
                 parts,
             )

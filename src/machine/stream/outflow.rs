@@ -87,9 +87,11 @@ impl Outflow {
         if self.stopped || self.used.items >= self.granted.items {
             return false;
         }
-        planted!(ItemBytesIgnored)
-            || self.used.bytes.saturating_add(bytes) <= self.granted.bytes
-            || (self.used.items <= self.taken() && !planted!(LargeItemNeverGoes))
+        if planted!(ItemBytesIgnored) {
+            return true;
+        }
+        let alone = self.used.items <= self.taken() && !planted!(LargeItemNeverGoes);
+        alone || self.used.bytes.saturating_add(bytes) <= self.granted.bytes
     }
 
     /// Counts an item that is put into the batch; there was room for it. Whether the batch is to be

@@ -1,3 +1,5 @@
+//! Facts about a stream's two ends.
+
 use proptest::prelude::*;
 
 use super::*;
