@@ -76,7 +76,7 @@ pub(crate) fn run(flags: Flags) -> ExitCode {
             let text = if flags.json {
                 fault.json().print(false)
             } else {
-                format!("error: {fault}")
+                clean(&format!("error: {fault}"))
             };
             // With standard error gone, the exit code still tells.
             let _ = writeln!(io::stderr(), "{text}");
@@ -110,6 +110,18 @@ fn call(flags: &Flags) -> Result<u8, Fault> {
         (path, _) if flags.repeats() => repeat::run(&node, path, flags),
         (path, _) => single::run(&node, path, flags),
     }
+}
+
+/// The text without what would steer a terminal: servers are strangers.
+fn clean(text: &str) -> String {
+    let shown = |c: char| {
+        if c.is_control() && c != '\n' {
+            '\u{fffd}'
+        } else {
+            c
+        }
+    };
+    text.chars().map(shown).collect()
 }
 
 /// Prints to standard output. Nobody has to read all of it.

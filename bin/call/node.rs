@@ -65,6 +65,11 @@ impl Node {
         })
     }
 
+    /// The options of calls that may take no longer than this.
+    pub(super) fn within(&self, most: Duration) -> Call {
+        self.call.clone().timeout(self.patience.min(most))
+    }
+
     fn reflection(&self) -> ReflectionClient {
         ReflectionClient::from(self.client.clone()).with(self.call.clone())
     }

@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use brokerless::CallError;
-use brokerless::client::Answer;
+use brokerless::client::{Answer, Pending};
 use brokerless::service::MethodInfo;
 use brokerless::wire::Payload;
+use brokerless::{CallError, Code};
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -30,7 +30,7 @@ use super::node::Node;
 use super::print;
 use super::single::{self, Own, failed, whole};
 
-/// How often the bar is drawn.
+/// How often the bar is drawn, and it is looked whether an end is wanted.
 const TICK: Duration = Duration::from_millis(100);
 /// What is told of times, and its name.
 const QUANTILES: [(f64, &str); 4] = [(0.5, "p50"), (0.9, "p90"), (0.99, "p99"), (0.999, "p99.9")];
@@ -103,24 +103,35 @@ impl Work<'_> {
             let began = Instant::now();
             let client = &self.node.client;
             let payload = Ok(self.payload.clone());
-            let answer = client.call(self.info, &self.node.call, payload, whole);
-            self.count(&mut tally, answer, began.elapsed());
+            let end = client.begin(self.info, &self.node.call, payload, whole);
+            match end.and_then(|pending| self.end_of(pending)) {
+                Ok(true) => tally.answered(began.elapsed()),
+                // Nobody waited for it any longer.
+                Ok(false) => tally.failed(Code::Cancelled.name()),
+                Err(error) => self.count(&mut tally, &error),
+            }
             self.done.fetch_add(1, Ordering::Relaxed);
         }
         Ok(tally)
     }
 
-    fn count(&self, tally: &mut Tally, end: Result<Answer, CallError<Own>>, took: Duration) {
-        let Err(error) = end else {
-            return tally.answered(took);
-        };
-        let code = match &error {
+    /// Waits until it has been answered; false if that is not wanted any more.
+    fn end_of(&self, mut pending: Pending<Answer, Own>) -> Result<bool, CallError<Own>> {
+        while !self.stop.load(Ordering::Relaxed) {
+            if let Some(end) = pending.wait_timeout(TICK) {
+                return end.map(|_| true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn count(&self, tally: &mut Tally, error: &CallError<Own>) {
+        tally.failed(match error {
             CallError::Method(_) => "METHOD",
             other => other.code().name(),
-        };
-        tally.failed(code);
+        });
         let mut first = self.first.lock();
-        first.get_or_insert_with(|| failed(self.node, self.method, &error));
+        first.get_or_insert_with(|| failed(self.node, self.method, error));
     }
 }
 

@@ -3,7 +3,7 @@
 use brokerless::server::Condition;
 use serde_json::Value;
 
-use crate::support::{ADD, run, serve};
+use crate::support::{ADD, command, run, serve, serve_with, until};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
@@ -116,4 +116,29 @@ calc.v1.add ",
     let methods = told["methods"].as_array().unwrap();
     let add = methods.iter().find(|of| of["path"] == "calc.v1.add");
     assert_eq!(add.map(|of| &of["calls"]), Some(&1.into()));
+}
+
+#[test]
+fn statistics_are_told_while_every_worker_is_busy() {
+    let (server, at) = serve_with(|builder| builder.workers(1));
+    let mut child = command(&[&at, "calc.v1.wait", "20000", "--timeout", "1m"]);
+    let mut child = child.spawn().unwrap();
+    until("the call", || {
+        let stats = server.stats();
+        stats.pools.iter().any(|pool| pool.running == 1)
+    });
+    let left = run(&[&at, "stats", "--timeout", "300ms"]);
+    assert_eq!(left.code, 0, "{}", left.err);
+    assert!(
+        left.out.contains("callers not told: DEADLINE_EXCEEDED"),
+        "{}",
+        left.out
+    );
+    let left = run(&[&at, "stats", "--json", "--timeout", "300ms"]);
+    let told = json(&left.out);
+    assert_eq!(told["pools"][0]["running"], 1);
+    assert!(told["sockets_untold"].is_string(), "{told}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    server.stop_within(std::time::Duration::ZERO);
 }
