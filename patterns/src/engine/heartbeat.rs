@@ -136,13 +136,11 @@ impl Conn {
             let Phase::Traffic(traffic) = &mut *phase else {
                 return;
             };
-            let (Some(due), Some(ttl)) = (traffic.ttl_due, traffic.ttl) else {
-                return;
-            };
-            if bench.now < due {
+            let Some(due) = traffic.ttl_due.filter(|due| *due <= bench.now) else {
                 return; // one that a sooner one has taken the place of
-            }
+            };
             traffic.ttl_due = None;
+            let Some(ttl) = traffic.ttl else { return };
             match self.silence(traffic, due, ttl, bench) {
                 // What was read may have told another one.
                 Ok((silent, _)) if traffic.ttl.is_some_and(|ttl| silent >= ttl) => {
