@@ -195,9 +195,6 @@ fn a_call_costs_no_more_than_is_promised() {
     let _alone = ALONE.lock();
     let ipc = std::env::temp_dir().join(format!("brokerless-call-costs-{}", std::process::id()));
     let ipc = format!("ipc://{}", ipc.display());
-    // Both sides on one core take turns, and so have less to send at a time.
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let together = if cores > 1 { 0.5 } else { 0.75 };
     for endpoint in ["tcp://127.0.0.1:*", &ipc, "inproc://call-costs"] {
         let (_server, client) = connected(endpoint);
 
@@ -215,14 +212,16 @@ fn a_call_costs_no_more_than_is_promised() {
         assert!(pooled.system_calls <= 5.0, "{pooled:?}");
         assert!(pooled.allocations <= 3.0, "{pooled:?}");
 
-        // How many go out together is a matter of who runs when: of some rounds, the one that was
-        // disturbed least.
-        let rounds = (0..8).map(|_| measured(40_000, |count| pipelined(&client, count, 256)));
-        let pipelined = rounds
-            .min_by(|one, other| one.system_calls.total_cmp(&other.system_calls))
-            .expect("some");
+        let pipelined = measured(200_000, |count| pipelined(&client, count, 256));
         println!("{endpoint} add, 256 in flight: {pipelined:?}");
-        assert!(pipelined.system_calls < 2.0 * together, "{pipelined:?}");
+        // Within the process a system call wakes a thread: one on each side for a call at most,
+        // where both sides take turns on one core, and far fewer else.
+        let most = if endpoint.starts_with("inproc") {
+            1.0
+        } else {
+            0.5
+        };
+        assert!(pipelined.system_calls < 2.0 * most, "{pipelined:?}");
         assert!(pipelined.allocations <= 3.0, "{pipelined:?}");
 
         // What waits for any, or scatters, costs about what it costs to wait in order.

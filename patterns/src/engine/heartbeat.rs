@@ -12,7 +12,8 @@
 //!
 //! 1. Nobody is taken for dead of whom something is there to be read. (held by `Conn::silence`)
 //! 2. What this process stood still is not counted as its peers' silence: nobody was here to
-//!    read, or to ask them for an answer. (test `a_router_that_stood_still_takes_no_peer_for_dead`)
+//!    read, or to ask them for an answer. (held by `Conn::silence`; shown in
+//!    `tests/hostile/silence.rs`)
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
