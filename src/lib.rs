@@ -67,7 +67,7 @@
 //! | [`client`] | the calling end: pools of nodes, calls in flight, the clerk |
 //! | [`server`] | the serving end: pools of threads, sessions, how a server ends |
 //! | [`scatter`](mod@scatter) | tasks, spread over the nodes of a pool and gathered |
-//! | [`builtin`] | health, reflection and echo, which every server offers |
+//! | [`builtin`] | health, reflection, statistics and echo, which every server offers |
 //! | [`Status`], [`Code`], [`Ran`] | how a call ended, and whether it ran |
 //! | [`CallError`], [`RpcError`], [`Error`] | what a caller gets; what a builder refuses |
 //! | [`Blob`], [`Metadata`] | bytes that travel uncopied; what travels beside the arguments |

@@ -8,7 +8,6 @@
 use brokerless_patterns::{Frame, Message};
 
 use super::call::{Form, Target};
-use super::serve::Settings;
 use crate::service::Outcome;
 use crate::status::Status;
 use crate::values::Ran;
@@ -51,7 +50,7 @@ pub(super) fn of_outcome(target: &Target, outcome: Outcome, report: Report) -> M
 }
 
 /// Why an answer cannot go out, if it is too large.
-pub(super) fn too_large(outcome: &Outcome, settings: &Settings) -> Option<Status> {
+pub(super) fn too_large(outcome: &Outcome, bytes_max: u64, all_bytes_max: u64) -> Option<Status> {
     let payload = match outcome {
         Outcome::Answer(payload) => payload,
         Outcome::Failed {
@@ -60,12 +59,16 @@ pub(super) fn too_large(outcome: &Outcome, settings: &Settings) -> Option<Status
         } => payload,
         Outcome::Failed { typed: None, .. } | Outcome::Later => return None,
     };
-    part_too_large(payload, settings, "the answer")
+    part_too_large(payload, bytes_max, all_bytes_max, "the answer")
 }
 
 /// Why this cannot go out, if a part of it is too large, or it has too many.
-pub(super) fn part_too_large(payload: &Payload, settings: &Settings, what: &str) -> Option<Status> {
-    let bytes_max = settings.blob_bytes_max;
+pub(super) fn part_too_large(
+    payload: &Payload,
+    bytes_max: u64,
+    all_bytes_max: u64,
+    what: &str,
+) -> Option<Status> {
     let frames = std::iter::once(&payload.body).chain(&payload.blobs);
     let largest = frames.map(|frame| frame.len() as u64).max().unwrap_or(0);
     if largest > bytes_max {
@@ -74,10 +77,9 @@ pub(super) fn part_too_large(payload: &Payload, settings: &Settings, what: &str)
         )));
     }
     let bytes = payload.bytes() as u64;
-    let all_max = settings.call_bytes_max;
-    if bytes > all_max {
+    if bytes > all_bytes_max {
         return Some(Status::resource_exhausted(format!(
-            "{what} has {bytes} bytes: at most {all_max} are sent; raise the server's option call_bytes_max, or split it"
+            "{what} has {bytes} bytes: at most {all_bytes_max} are sent; raise the server's option call_bytes_max, or split it"
         )));
     }
     let blobs = payload.blobs.len();

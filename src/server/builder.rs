@@ -16,7 +16,7 @@ use super::methods::{Methods, Place};
 use super::pool;
 use super::receive::Receiver;
 use super::serve::{Group, Settings, Shared};
-use crate::builtin::{self, Health};
+use crate::builtin::{self, Health, Observed, Observer};
 use crate::error::Error;
 use crate::machine::{Credit, Flow, LoadTracker, SessionLimits, WindowLimits};
 use crate::service::Service;
@@ -288,7 +288,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Whether health, reflection and echo are offered. Default true.
+    /// Whether health, reflection, statistics and echo are offered. Default true.
     pub fn builtin(mut self, offered: bool) -> Self {
         self.builtin = offered;
         self
@@ -327,7 +327,8 @@ impl ServerBuilder {
         }
         self.check()?;
         let health = Health::default();
-        let methods = self.methods(&health)?;
+        let observer = Observer::default();
+        let methods = self.methods(&health, &observer)?;
         let hooks = Arc::new(Hooks::new(self.blob_bytes_max));
         let parts = hooks.parts();
         let groups = self.groups(&hooks)?;
@@ -354,6 +355,9 @@ impl ServerBuilder {
             )
         });
         hooks.serve(&shared);
+        let observed: Arc<dyn Observed> = shared.clone();
+        observer.observe(Arc::downgrade(&observed));
+        drop(observed);
         // Dropped if a thread is refused, it ends those that run.
         let server = Server { shared };
         employ(&server.shared, self.default.threads)?;
@@ -416,7 +420,7 @@ impl ServerBuilder {
         Ok(())
     }
 
-    fn methods(&self, health: &Health) -> Result<Methods, Error> {
+    fn methods(&self, health: &Health, observer: &Observer) -> Result<Methods, Error> {
         let mut methods = Methods::new();
         let mut offer = |service: Arc<dyn Service>| -> Result<(), Error> {
             let mut missing = None;
@@ -454,7 +458,7 @@ impl ServerBuilder {
         }
         if self.builtin {
             let offered: Vec<_> = self.services.iter().map(|service| service.info()).collect();
-            for service in builtin::services(&offered, health) {
+            for service in builtin::services(&offered, health, observer) {
                 offer(service)?;
             }
         }

@@ -456,7 +456,11 @@ impl Shared {
             report.in_flight = u32::try_from(in_flight.saturating_sub(1)).unwrap_or(u32::MAX);
             report
         });
-        let outcome = match answer::too_large(&outcome, &self.settings) {
+        let outcome = match answer::too_large(
+            &outcome,
+            self.settings.blob_bytes_max,
+            self.settings.call_bytes_max,
+        ) {
             Some(status) => Outcome::failed(status),
             None => outcome,
         };
@@ -692,6 +696,14 @@ impl Shared {
     }
 
     pub(super) fn stats(&self) -> ServerStats {
+        let mut stats = self.counted();
+        let groups = self.groups.iter();
+        stats.sockets = groups.map(|group| group.router.stats()).collect();
+        stats
+    }
+
+    /// The same without the sockets, which have something to say of every peer.
+    pub(super) fn counted(&self) -> ServerStats {
         let mut stats = ServerStats::default();
         self.counts.fill(&mut stats);
         stats.in_flight = self.in_flight.load(Ordering::Relaxed);
@@ -705,11 +717,6 @@ impl Shared {
             duration: method.learned.mean(),
         };
         stats.methods = self.methods.iter().map(method).collect();
-        stats.sockets = self
-            .groups
-            .iter()
-            .map(|group| group.router.stats())
-            .collect();
         stats
     }
 }

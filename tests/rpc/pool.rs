@@ -152,7 +152,7 @@ fn a_draining_node_costs_no_call() {
         until("it has been called", || {
             leaving.server.stats().answered > 20
         });
-        assert!(leaving.server.stop().is_clean());
+        assert!(leaving.server.stop_within(PATIENCE).is_clean());
         for calls in calls {
             calls.join().expect("no call fails");
         }

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use brokerless::service::support::{read_bytes, read_optional_bytes};
-use brokerless::service::{Outcome, Request, Responder, Service, ServiceInfo};
-use brokerless::wire::{Payload, decode_value};
+use brokerless::service::{Items, Outcome, Produced, Request, Responder, Service, ServiceInfo};
+use brokerless::wire::{Encoder, Payload, decode_value};
 
 use crate::desk::Desk;
 use crate::fabric::client::Client;
@@ -21,6 +21,8 @@ trait Bytes {
     fn same(&self, bytes: Vec<u8>) -> Vec<u8>;
     fn perhaps(&self, bytes: Option<&[u8]>) -> Result<Option<Vec<u8>>, String>;
     fn later(&self, bytes: &[u8], answer: Responder<Vec<u8>>);
+    fn each(&self) -> Items<'_, Vec<u8>>;
+    fn each_perhaps(&self) -> Items<'_, Option<Vec<u8>>>;
 }
 
 struct Handler;
@@ -52,6 +54,14 @@ impl Bytes for Handler {
 
     fn later(&self, bytes: &[u8], answer: Responder<Vec<u8>>) {
         answer.send(bytes.to_vec());
+    }
+
+    fn each(&self) -> Items<'_, Vec<u8>> {
+        Items::new([vec![], vec![7]])
+    }
+
+    fn each_perhaps(&self) -> Items<'_, Option<Vec<u8>>> {
+        Items::new([None, Some(vec![]), Some(vec![7])])
     }
 }
 
@@ -105,6 +115,29 @@ fn bytes_are_written_as_bin_also_where_there_are_none() {
     assert_eq!(noted(), [&b"\x91\xc0"[..], b"\xc0"]);
     assert_eq!(bytes.later(&[]).expect("answered"), []);
     assert_eq!(noted(), [b"\x91\xc4\x00"]);
+}
+
+#[test]
+fn items_of_bytes_are_bin_too() {
+    let service = BytesServer::new(Handler);
+    let items = |method: &str| {
+        let index = service.info().index_of(method).expect("a method");
+        let desk = Desk::new(service.info(), index);
+        let mut produce = service
+            .open(index, desk.request(b"\x90", &[]))
+            .expect("items");
+        let next = || {
+            let mut encoder = Encoder::answer();
+            match produce.next(&mut encoder) {
+                Produced::Item => Some(encoder.finish().body.to_vec()),
+                _ => None,
+            }
+        };
+        std::iter::from_fn(next).collect::<Vec<_>>()
+    };
+    assert_eq!(items("each"), [&b"\xc4\x00"[..], b"\xc4\x01\x07"]);
+    let perhaps = [&b"\xc0"[..], b"\xc4\x00", b"\xc4\x01\x07"];
+    assert_eq!(items("each_perhaps"), perhaps);
 }
 
 #[test]

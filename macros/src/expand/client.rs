@@ -13,6 +13,9 @@ const ERRORS: &str = "# Errors\n\nWhat kept the call from its answer, and whethe
 /// The same of a method that gives a stream.
 const STREAM_ERRORS: &str = "# Errors\n\nWhat kept the call from being begun. What ends it later \
      is the last that the stream gives.";
+/// The same of a method that gives what items are sent by.
+const SINK_ERRORS: &str = "# Errors\n\nWhat kept the call from being begun. What ends it later is \
+     told where items are sent, and at the end.";
 
 pub(super) fn expand(model: &Model) -> TokenStream {
     let client = of_client(model);
@@ -147,8 +150,7 @@ fn call(model: &Model, index: usize, method: &Method) -> TokenStream {
     let encoded = encoded(index, method);
     let of_method = info::method(index);
     if method.items.is_some() {
-        let receiver = quote!(self);
-        return streaming(model, index, method, &receiver, &quote!(Self));
+        return streaming(model, index, method, &quote!(self), &quote!(Self));
     }
     if let Some(incoming) = &method.incoming {
         let (name, of) = (&incoming.ident, &incoming.items.ty);
@@ -230,10 +232,12 @@ fn streaming(
     let krate = &model.krate;
     let error = method.error();
     let own = own(method);
-    let (head, encoded) = (
-        head(model, method, None, STREAM_ERRORS),
-        encoded(index, method),
-    );
+    let errors = match method.items {
+        Some(_) => STREAM_ERRORS,
+        None => SINK_ERRORS,
+    };
+    let head = head(model, method, None, errors);
+    let encoded = encoded(index, method);
     let of_method = info::method(index);
     let finish = finish(model, method);
     let read = method.items.as_ref().map(|items| take(model, items));

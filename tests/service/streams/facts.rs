@@ -208,7 +208,7 @@ impl Streams for Kept {
     }
 
     fn raw_both(&self, body: &[u8], parts: Incoming<Vec<u8>>) -> Result<Items<'_, Blob>, Odd> {
-        if body.len() % 2 != 0 {
+        if !body.len().is_multiple_of(2) {
             return Err(Odd(body.len() as i64));
         }
         let turned = |part: Vec<u8>| Blob::from(part.into_iter().rev().collect::<Vec<_>>());

@@ -26,5 +26,6 @@ fn tenant(name: &'static str) -> Call {
     Call::new().metadata("tenant", name)
 }
 
+#[allow(clippy::duplicate_mod, reason = "the same holds over both fabrics")]
 #[path = "../facts.rs"]
 mod facts;

@@ -16,5 +16,6 @@ pub(crate) fn tenant(name: &'static str) -> fabric::client::Call {
     fabric::client::Call { tenant: Some(name) }
 }
 
+#[allow(clippy::duplicate_mod, reason = "the same holds over both fabrics")]
 #[path = "../facts.rs"]
 mod facts;
