@@ -273,7 +273,9 @@ impl World {
         };
         trace!(self, "caller {caller} submits call {key}");
         let host = &self.callers[caller];
-        if !oneway && host.places.iter().all(|place| place.replier.is_some()) {
+        let direct = host.places.iter().all(|place| place.replier.is_some());
+        // A scatter's tasks are plain calls.
+        if direct && !oneway && !self.is_scattered(key) {
             self.make_stream(key);
         }
         let host = &mut self.callers[caller];
