@@ -63,7 +63,12 @@ impl Iterator for Job<'_> {
             return (!std::mem::replace(&mut self.over, true)).then_some(done);
         }
         let to = self.below.min(self.next + self.every);
-        let prime = |n: &u64| *n > 1 && (2..).take_while(|d| d * d <= *n).all(|d| n % d != 0);
+        let prime = |n: &u64| {
+            *n > 1
+                && (2..)
+                    .take_while(|d| d * d <= *n)
+                    .all(|d| !n.is_multiple_of(d))
+        };
         self.primes += (self.next..to).filter(prime).count() as u64;
         self.seen
             .looked_at

@@ -142,6 +142,7 @@ impl<'a> Minder<'a> {
                 self.canceller.cancel();
             }
         }
+        self.tell_of_the_lost(&self.client.client().stats().nodes);
         let mut board = self.board.lock();
         board.report.interrupted = self.stop.is_set();
         for (worker, tally) in self.crew.workers.iter().zip(&mut board.report.workers) {

@@ -455,7 +455,11 @@ impl Shared {
             report.in_flight = u32::try_from(in_flight.saturating_sub(1)).unwrap_or(u32::MAX);
             report
         });
-        let outcome = match answer::too_large(&outcome, &self.settings) {
+        let outcome = match answer::too_large(
+            &outcome,
+            self.settings.blob_bytes_max,
+            self.settings.call_bytes_max,
+        ) {
             Some(status) => Outcome::failed(status),
             None => outcome,
         };
