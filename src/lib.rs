@@ -102,6 +102,7 @@
 //! | the deadline, while the node had it | `DEADLINE_EXCEEDED` | maybe |
 //! | cancelled by its caller | `CANCELLED` | no if it was not sent, else maybe |
 //! | no node can be reached, and the call does not wait for one | `UNAVAILABLE` | no |
+//! | the one node that it may go to is not there, or refuses it ([`Call::to`]) | `UNAVAILABLE`, or the node's | no |
 //! | the connection was lost while the node had it | `UNAVAILABLE` | maybe |
 //! | too many calls wait in the client | `RESOURCE_EXHAUSTED` | no |
 //!

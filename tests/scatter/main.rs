@@ -8,9 +8,11 @@
 //! | `spread` | what goes where, and what comes back |
 //! | `ends` | limits, deadlines, cancels, panics, bad input |
 //! | `faults` | workers that are killed, stopped, slow, draining |
+//! | `measure` | what a hundred calls cost, each way |
 
 mod ends;
 mod faults;
+mod measure;
 mod pinned;
 mod spread;
 mod support;

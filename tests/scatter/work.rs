@@ -14,7 +14,10 @@ pub(crate) trait Work {
     /// Its square.
     #[rpc(idempotent)]
     fn square(&self, x: u64) -> u64;
-    /// The same, and it is not harmless to run it twice.
+    /// What it was given, with nothing noted.
+    #[rpc(inline, idempotent)]
+    fn plain(&self, x: u64) -> u64;
+    /// Its square, and it is not harmless to run it twice.
     fn once(&self, x: u64) -> u64;
     /// The same, for even numbers; an error of its own for others.
     fn even(&self, x: u64) -> Result<u64, String>;
@@ -107,6 +110,10 @@ impl Work for Worker {
     fn square(&self, x: u64) -> u64 {
         self.ran(x);
         x * x
+    }
+
+    fn plain(&self, x: u64) -> u64 {
+        x
     }
 
     fn once(&self, x: u64) -> u64 {

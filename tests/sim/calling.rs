@@ -63,12 +63,23 @@ impl Host {
         self.alive && self.machine.nodes().all(|node| node.state == NodeState::Up)
     }
 
+    /// Whether a call has not ended yet.
+    pub(crate) fn is_open(&self, key: Key) -> bool {
+        self.open.contains_key(&key)
+    }
+
     fn place_of(&self, node: NodeId) -> Option<usize> {
         self.places.iter().position(|place| place.id == node)
     }
 }
 
 impl World {
+    /// A caller's nodes, and how they stand.
+    pub(crate) fn nodes_of(&self, caller: usize) -> Vec<(NodeId, NodeState)> {
+        let nodes = self.callers[caller].machine.nodes();
+        nodes.map(|node| (node.node, node.state)).collect()
+    }
+
     fn at(&self) -> Time {
         Time::from_nanos(self.now)
     }
@@ -220,6 +231,7 @@ impl World {
             let oneway = self.random.chance(self.doses.oneway);
             self.call(caller, deadline, must_succeed, oneway, ready);
         }
+        self.may_scatter(caller);
         let incarnation = self.callers[caller].incarnation;
         let wait = if settled {
             20 * MS
@@ -245,7 +257,7 @@ impl World {
         true
     }
 
-    fn call(
+    pub(crate) fn call(
         &mut self,
         caller: usize,
         deadline: u64,
@@ -260,7 +272,7 @@ impl World {
             bytes: bytes_of(key),
             oneway,
             wait_for_ready,
-            only: None,
+            only: self.only(key),
         };
         trace!(self, "caller {caller} submits call {key}");
         let host = &self.callers[caller];
@@ -283,7 +295,11 @@ impl World {
             }
         }
         let nested = self.callers[caller].nested.contains_key(&key);
-        if !must_succeed && !nested && self.random.chance(self.doses.cancel) {
+        if !must_succeed
+            && !nested
+            && !self.is_scattered(key)
+            && self.random.chance(self.doses.cancel)
+        {
             let wait = self.random.between(0, 20 * MS);
             self.push_in(wait, Event::Cancel(caller, incarnation, key));
         }
@@ -348,6 +364,7 @@ impl World {
             }
         }
         self.check_bounds(caller);
+        self.drive_scatters(caller);
         let host = &mut self.callers[caller];
         if let Some(due) = host.machine.next_due()
             && due.as_nanos() < host.timers_at
@@ -373,6 +390,7 @@ impl World {
             return;
         };
         let (replier, connection) = (host.places[place].replier, host.places[place].connection);
+        self.check_only(key, sending.node);
         self.ledger.sent(self.now, key);
         if !self.healed && self.random.chance(self.doses.unsent) {
             self.ledger.record(key).denied.insert(sending.id);
@@ -563,6 +581,7 @@ impl World {
         self.ledger.record(key).stopped_until = stopped_until;
         self.ledger.ended(self.now, key, outcome);
         self.stream_is_answered(key, outcome);
+        self.scatter_hears(key, outcome);
         let host = &mut self.callers[caller];
         host.open.remove(&key);
         if let Some(job) = host.nested.remove(&key)

@@ -26,6 +26,7 @@
 //! | `network` | connections and devices |
 //! | `calling`, `replying` | the processes: shells around the machines |
 //! | `streams` | calls with items: both sides' shells and programs |
+//! | `scattering` | scatters of the callers, with a ledger of their own |
 //! | `ledger` | what truly happened |
 //! | `plants` | the proof that it finds mistakes |
 
@@ -39,6 +40,7 @@ mod network;
 mod plants;
 mod random;
 mod replying;
+mod scattering;
 mod streams;
 mod world;
 

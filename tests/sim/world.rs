@@ -13,6 +13,7 @@ use crate::ledger::{Key, Ledger};
 use crate::network::{Connection, End, Message, Packet};
 use crate::random::{Random, mix};
 use crate::replying::Replier;
+use crate::scattering::Scattering;
 use crate::streams::Streams;
 
 /// Events after which a seed is taken to run in a circle.
@@ -30,6 +31,8 @@ pub(crate) enum Event {
     Cancel(usize, u32, Key),
     /// A caller's timers.
     Timers(usize, u32),
+    /// A scatter's time has come, or its program cancels it.
+    Scatter(usize, u32, usize, bool),
     /// A caller connects one of its nodes.
     Dial(usize, u32, usize),
     /// A caller's process starts.
@@ -107,6 +110,7 @@ pub(crate) struct World {
     pub(crate) partitions: BTreeSet<(usize, usize)>,
     pub(crate) ledger: Ledger,
     pub(crate) streams: Streams,
+    pub(crate) scattering: Scattering,
     pub(crate) healed: bool,
     trace: bool,
     hash: u64,
@@ -139,6 +143,7 @@ impl World {
             partitions: BTreeSet::new(),
             ledger: Ledger::default(),
             streams: Streams::default(),
+            scattering: Scattering::default(),
             healed: false,
             trace,
             hash: seed,
@@ -228,6 +233,11 @@ impl World {
             Event::Timers(caller, incarnation) => {
                 if self.reaches_caller(caller, incarnation, event) {
                     self.timers(caller);
+                }
+            }
+            Event::Scatter(caller, incarnation, number, cancel) => {
+                if self.reaches_caller(caller, incarnation, event) {
+                    self.scatter_wakes(caller, number, cancel);
                 }
             }
             Event::Dial(caller, incarnation, place) => {
@@ -635,6 +645,7 @@ impl World {
             }
         }
         self.settle_streams();
+        self.settle_scatters();
         for caller in 0..self.callers.len() {
             self.settle_caller(caller);
         }
