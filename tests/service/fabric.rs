@@ -21,14 +21,6 @@ pub(crate) mod client {
     /// What a client connects to: nobody, here.
     pub(crate) trait Endpoints {}
 
-    /// What the client of each service has.
-    #[allow(dead_code, reason = "whoever scatters uses it")]
-    pub(crate) trait Calls: Clone {
-        fn client(&self) -> &Client;
-        fn options(&self) -> &Call;
-        fn with(&self, options: Call) -> Self;
-    }
-
     #[derive(Clone, Debug, Default, PartialEq)]
     pub(crate) struct Call {
         pub(crate) tenant: Option<&'static str>,

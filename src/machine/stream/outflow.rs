@@ -8,6 +8,8 @@ const QUIET: usize = 4;
 const BATCH_BYTES: u64 = 16 * 1024;
 /// Items that are worth a message of their own.
 const BATCH_ITEMS: u32 = 256;
+/// Whoever grants so many items more than were sent does not say what it takes: nothing gathers.
+const UNBOUNDED: u64 = 1 << 21;
 
 /// Who sends items.
 ///
@@ -141,7 +143,8 @@ impl Outflow {
     /// Whether few batches are on their way, so that an item is worth its own message.
     pub fn is_quiet(&self) -> bool {
         let oldest = self.ends.last().copied().unwrap_or_default();
-        oldest <= self.taken()
+        let ahead = self.granted.items.saturating_sub(self.used.items);
+        oldest <= self.taken() || ahead > UNBOUNDED
     }
 
     /// Items that are sent or gathered: the index of the next one.

@@ -116,6 +116,15 @@ fn an_item_goes_at_once_while_few_batches_are_on_their_way() {
 }
 
 #[test]
+fn nothing_gathers_for_a_taker_that_does_not_say_what_it_takes() {
+    let mut sender = Outflow::new(Flow::new(u64::MAX, u64::MAX));
+    for first in 0..100 {
+        assert!(sender.may_send(1 << 40) && sender.gather(1 << 40));
+        assert_eq!(sender.flush().unwrap().first, first);
+    }
+}
+
+#[test]
 fn a_batch_is_full_by_its_items_or_its_bytes() {
     for (bytes, full_after) in [(1, 256), (1_000, 17), (100_000, 1)] {
         let (mut sender, _) = pair(Flow::new(1024, 1 << 20));
