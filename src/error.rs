@@ -19,7 +19,8 @@ use std::time::Duration;
 
 use brokerless_patterns::{Error as PatternsError, Frame, OptionError};
 
-use crate::status::{Code, Ran, Status};
+use crate::status::{Code, Status};
+use crate::values::Ran;
 
 /// A call that failed: the status, whether it ran, and the node that it was sent to.
 #[derive(Clone, PartialEq, Eq)]

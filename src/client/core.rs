@@ -19,6 +19,7 @@ use super::interceptor::{Interceptor, Outgoing};
 use super::node::{Link, Place};
 use super::options::Call;
 use super::slot::{Left, Path, Request, Slot};
+use super::stream::{Conduit, Counts};
 use crate::deadline;
 use crate::machine::{
     Ask, CallId, Caller, CallerLimits, Ended, NodeId, Sending, Smooth, Submitted, Time,
@@ -33,6 +34,8 @@ pub(super) struct Settings {
     pub(super) timeout: Duration,
     pub(super) wait_for_ready: bool,
     pub(super) sessionless: Option<u32>,
+    pub(super) stream_items: u32,
+    pub(super) stream_bytes: u64,
     pub(super) options: Options,
     pub(super) interceptors: Vec<Arc<dyn Interceptor>>,
 }
@@ -44,6 +47,8 @@ pub(super) struct Wanted {
     idempotent: bool,
     pub(super) oneway: bool,
     pub(super) encoding: Encoding,
+    /// What it has beside arguments and answer, if it streams.
+    pub(super) conduit: Option<Arc<Conduit>>,
 }
 
 impl Wanted {
@@ -54,6 +59,7 @@ impl Wanted {
             idempotent: method.idempotent || options.idempotent,
             oneway: false,
             encoding: method.encoding,
+            conduit: None,
         }
     }
 
@@ -64,12 +70,13 @@ impl Wanted {
             idempotent: options.idempotent,
             oneway: false,
             encoding: Encoding::MessagePack,
+            conduit: None,
         }
     }
 }
 
 /// A call that is in flight or waits.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Begun {
     slot: Arc<Slot>,
     id: CallId,
@@ -86,6 +93,10 @@ impl Begun {
 
     pub(super) fn path(&self) -> &str {
         &self.slot.request.path
+    }
+
+    pub(super) fn id(&self) -> CallId {
+        self.id
     }
 
     pub(super) fn is_idempotent(&self) -> bool {
@@ -121,6 +132,8 @@ pub(super) struct Table {
     /// Nodes that drain, and are owed a bye once they have answered: what was booked before, and is
     /// sent by another thread, would otherwise come after it.
     pub(super) byes: Vec<NodeId>,
+    /// Streams that have something to send, and nobody who is about to.
+    pub(super) flows: VecDeque<Arc<Conduit>>,
     pub(super) closed: bool,
     /// When what came in together did; until all of it is settled.
     pub(super) came_at: Option<Time>,
@@ -132,6 +145,7 @@ impl Table {
         self.tells.is_empty()
             && self.leaving.is_empty()
             && self.byes.is_empty()
+            && self.flows.is_empty()
             && self.caller.is_settled()
     }
 
@@ -168,6 +182,7 @@ pub(super) struct Core {
     pub(super) settings: Settings,
     pub(super) table: Mutex<Table>,
     pub(super) clerk: Arc<Clerk>,
+    pub(super) streams: Arc<Counts>,
     /// Groups that are told when nodes may stand otherwise than before.
     watching: Mutex<Vec<Weak<Group>>>,
     /// Which client it is, of all in the process: nodes are of one.
@@ -197,10 +212,12 @@ impl Core {
                 tells: VecDeque::new(),
                 leaving: Vec::new(),
                 byes: Vec::new(),
+                flows: VecDeque::new(),
                 closed: false,
                 came_at: None,
             }),
             clerk: Arc::default(),
+            streams: Arc::default(),
             watching: Mutex::default(),
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             epoch: Instant::now(),
@@ -326,8 +343,7 @@ impl Core {
                 }
                 Submitted::Waits(id) => (id, None, due),
                 Submitted::Refused(_, why) => {
-                    let no = crate::machine::Ran::No;
-                    let error = errors::ended(why, no, None, &slot.request, &table);
+                    let error = errors::ended(why, Ran::No, None, &slot.request, &table);
                     drop(table);
                     self.after(&slot.request.path, Some(&error));
                     return Err(error);
@@ -365,8 +381,13 @@ impl Core {
             Some(node) => Some(node.id()),
             None => None,
         };
-        let timeout = options.timeout.or(wanted.timeout);
-        let mut ends = began + timeout.unwrap_or(self.settings.timeout).min(FAR);
+        // A stream as a whole may take as long as it likes: its items have a deadline each.
+        let default = match &wanted.conduit {
+            Some(_) => FAR,
+            None => self.settings.timeout,
+        };
+        let timeout = options.timeout.or(wanted.timeout).unwrap_or(default);
+        let mut ends = began + timeout.min(FAR);
         if let Some(deadline) = options.deadline {
             ends = ends.min(deadline);
         }
@@ -398,12 +419,16 @@ impl Core {
         if wanted.idempotent {
             flags = flags.with(Flags::IDEMPOTENT);
         }
+        if let Some(conduit) = &wanted.conduit {
+            flags = conduit.flags(flags);
+        }
         Ok(Request {
             path: wanted.path,
             payload,
             flags,
             encoding: wanted.encoding,
             metadata,
+            conduit: wanted.conduit,
             only,
             began,
             deadline: ends,
@@ -424,7 +449,7 @@ impl Core {
             return self.unsent(sending, now);
         };
         let request = &slot.request;
-        if let Some(status) = link.refuses(&request.payload) {
+        if let Some(status) = link.refuses_call(request) {
             self.refuse(sending, now, status);
             return false;
         }
@@ -443,6 +468,7 @@ impl Core {
                 None => CallMetadata::empty(),
             },
             hops: 0,
+            window: request.conduit.as_ref().and_then(|it| it.first_window),
         };
         match wire::encode_call(&head, link.version) {
             Ok(envelope) => {
@@ -613,13 +639,18 @@ impl Core {
         if let Some(woke) = begun.slot.divert(sender) {
             self.taken(woke);
         }
+        self.watch(begun);
+        receiver
+    }
+
+    /// Nobody waits for this call: it ends by its deadline all the same.
+    pub(super) fn watch(&self, begun: &Begun) {
         let due = {
             let mut table = self.table.lock();
             table.caller.watch(begun.id);
             table.caller.next_due()
         };
         self.look_by(due);
-        receiver
     }
 
     /// Puts an end into the slot of its call.
@@ -628,6 +659,10 @@ impl Core {
             if let Err(error) = answer.payload() {
                 log::debug!("{} went one way, and: {error}", &*slot.request.path);
             }
+            return;
+        }
+        if let Some(conduit) = &slot.request.conduit {
+            conduit.end(answer);
             return;
         }
         slot.complete(answer, |woken| {

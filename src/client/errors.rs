@@ -7,20 +7,12 @@ use brokerless_patterns::Frame;
 use super::core::Table;
 use super::node::Place;
 use super::slot::Request;
-use crate::machine::{self, NodeId, Why};
+use crate::machine::{NodeId, Why};
 use crate::wire::{DecodeError, EncodeError, Envelope};
 use crate::{Code, Ran, RpcError, Status};
 
 /// Nodes that an error names; it says how many more there are.
 const NAMED_MAX: usize = 3;
-
-pub(super) fn ran(ran: machine::Ran) -> Ran {
-    match ran {
-        machine::Ran::No => Ran::No,
-        machine::Ran::Maybe => Ran::Maybe,
-        machine::Ran::Yes => Ran::Yes,
-    }
-}
 
 pub(super) fn not_encoded(path: &str, error: &EncodeError) -> RpcError {
     let message = format!("the arguments of {path} cannot be encoded: {error}");
@@ -44,7 +36,7 @@ pub(super) fn told(envelope: &Frame, node: &str) -> RpcError {
 /// The error of a call that ended on this side.
 pub(super) fn ended(
     why: Why,
-    has_run: machine::Ran,
+    ran: Ran,
     node: Option<NodeId>,
     request: &Request,
     table: &Table,
@@ -89,7 +81,7 @@ pub(super) fn ended(
         )),
         (Why::Closed, _) => Status::new(Code::Cancelled, "the client is closed"),
     };
-    let error = RpcError::new(status, ran(has_run));
+    let error = RpcError::new(status, ran);
     match node {
         Some(node) => error.with_node(node.endpoint.clone()),
         None => error,

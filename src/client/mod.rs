@@ -20,6 +20,7 @@
 //! | `node` | one node: its connection, and what is told of it |
 //! | `nodes` | nodes by name: [`Node`], for calls that go to one and no other |
 //! | `slot`, `answer`, `pending` | a call in flight |
+//! | `stream` | items that travel before a call ends |
 //! | `together`, `group` | many calls in flight, of which any is waited for |
 //! | `clerk` | what nobody waits for |
 //! | `errors` | how a call that was not answered ended |
@@ -56,6 +57,7 @@ mod options;
 mod pending;
 mod slot;
 mod stats;
+mod stream;
 mod together;
 
 pub use answer::{Answer, finish, finish_typed};
@@ -66,6 +68,9 @@ pub use nodes::{Calls, Node};
 pub use options::Call;
 pub use pending::Pending;
 pub use stats::{ClientStats, NodeReport};
+pub use stream::{Duplex, Feed, Item, Next, Sink, Stream, StreamStats, TrySendError};
+#[doc(hidden)]
+pub use stream::{Finish, ReadItem, WriteItem};
 pub use together::Together;
 pub(crate) use together::Waited;
 

@@ -19,6 +19,7 @@ use crate::metadata::{Metadata, MetadataError, MetadataValue};
 pub struct Call {
     pub(super) timeout: Option<Duration>,
     pub(super) deadline: Option<Instant>,
+    pub(super) item_timeout: Option<Duration>,
     pub(super) wait_for_ready: Option<bool>,
     pub(super) idempotent: bool,
     pub(super) to: Option<Node>,
@@ -42,6 +43,17 @@ impl Call {
     /// When calls have to have ended; the earlier holds where there is a timeout, too.
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.deadline = Some(deadline);
+        self
+    }
+
+    /// How long to wait for the next item of a stream, for room for one, or for the answer once all
+    /// are sent. Default: what the method says, or else the client's
+    /// [`timeout`](super::ClientBuilder::timeout).
+    ///
+    /// A stream as a whole may take as long as [`timeout`](Self::timeout) or the method says, and
+    /// without either as long as it likes.
+    pub fn item_timeout(mut self, timeout: Duration) -> Self {
+        self.item_timeout = Some(timeout);
         self
     }
 

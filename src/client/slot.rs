@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 
 use super::answer::Answer;
 use super::group::Group;
+use super::stream::Conduit;
 use crate::RpcError;
 use crate::machine::NodeId;
 use crate::metadata::Metadata;
@@ -46,6 +47,8 @@ pub(super) struct Request {
     pub(super) flags: Flags,
     pub(super) encoding: Encoding,
     pub(super) metadata: Option<Arc<Metadata>>,
+    /// What it has beside arguments and answer, if it streams: its end goes there.
+    pub(super) conduit: Option<Arc<Conduit>>,
     /// The only node that it may go to.
     pub(super) only: Option<NodeId>,
     pub(super) began: Instant,
@@ -252,6 +255,7 @@ mod tests {
             flags: Flags::empty(),
             encoding: Encoding::Raw,
             metadata: None,
+            conduit: None,
             only: None,
             began: Instant::now(),
             deadline: Instant::now(),

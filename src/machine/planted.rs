@@ -86,6 +86,26 @@ mod on {
         ShrinkHoldsAtOnce,
         /// One call more is granted than admitted.
         TellsTooMuch,
+        /// A stream's window is added to what was granted before.
+        WindowCountedTwice,
+        /// An overtaken window of a stream takes back what a later one has granted.
+        WindowFalls,
+        /// The bytes of a stream's items are not looked at.
+        ItemBytesIgnored,
+        /// An item that is larger than its stream's window never goes.
+        LargeItemNeverGoes,
+        /// A window that comes does not send off what has gathered.
+        GatheredNeverFlushed,
+        /// A batch that goes as it is full goes without its last item.
+        LastOfBatchLost,
+        /// Who is told that no items are wanted sends on.
+        StopIgnored,
+        /// Items are taken as they come, not in their order.
+        DisorderTaken,
+        /// A stream has ended once its last item has come, taken or not.
+        EndOvertakesItems,
+        /// A taker that is about to wait does not tell what it has taken.
+        IdleTakerSilent,
         /// A call for one node is sent to another while that one has no credit.
         OnlyGoesElsewhere,
         /// A call for one node waits on when that one has left.

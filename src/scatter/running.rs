@@ -289,7 +289,12 @@ impl<'p, T, C: Calls, R, E> Running<'p, T, C, R, E> {
             ran: pure(error.ran()),
             again: match timed_out {
                 true => Again::Later,
-                false => Again::of_code(error.code().number()),
+                false => {
+                    let says_when = error
+                        .rpc()
+                        .is_some_and(|error| error.retry_after().is_some());
+                    Again::of_code(error.code().number(), says_when)
+                }
             },
             timed_out,
             idempotent,

@@ -298,6 +298,34 @@ impl<T> Caller<T> {
         true
     }
 
+    /// A node turned a call away and said when to come again: others are not sent there before.
+    pub(super) fn pause(&mut self, now: Time, node: NodeId, wish: Duration) {
+        let until = now.after(wish.min(self.limits.pause_max));
+        let Some(known) = self.node_mut(node) else {
+            return;
+        };
+        match &mut known.paused {
+            // Its timer finds the later time.
+            Some(paused) => *paused = until.max(*paused),
+            None if until > now => {
+                known.paused = Some(until);
+                self.timers.arm(until, Timer::Resume(node));
+            }
+            None => {}
+        }
+    }
+
+    /// A pause may be over.
+    pub(super) fn resume(&mut self, now: Time, node: NodeId) {
+        let Some(known) = self.node_mut(node) else {
+            return;
+        };
+        match known.paused {
+            Some(until) if until > now => self.timers.arm(until, Timer::Resume(node)),
+            _ => known.paused = None,
+        }
+    }
+
     /// Every node has turned a call away: it rests before the next round.
     pub(super) fn rest(&mut self, now: Time, id: CallId, wish: Option<Duration>) {
         self.slots.leave(id);
@@ -424,6 +452,7 @@ impl<T> Caller<T> {
             lost: 0,
             load: None,
             latency: 0,
+            paused: None,
         };
         let index = free.unwrap_or(self.nodes.len());
         match self.nodes.get_mut(index) {
@@ -503,5 +532,7 @@ pub(super) fn is_good<T>(slots: &Slots<T>, timer: &Timer) -> bool {
         Timer::Again(id) => slots
             .get(*id)
             .is_some_and(|slot| slot.state == State::Rests && slot.attempt == id.attempt()),
+        // Looked at when it comes up: there is one a node.
+        Timer::Resume(_) => true,
     }
 }

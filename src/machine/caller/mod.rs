@@ -30,7 +30,9 @@
 //! 3. A call is never sent again unless its last attempt did not run.
 //!    (test `only_a_no_is_picked_again`)
 //! 4. An answer to an earlier attempt ends nothing. (test `a_doubled_answer_ends_nothing`)
-//! 5. A call for one node goes to no other, and does not wait for one that has left. (test
+//! 5. A node that says when to come again is sent nothing before, within a bound.
+//!    (test `a_node_that_says_when_to_come_again_is_left_alone_until_then`)
+//! 6. A call for one node goes to no other, and does not wait for one that has left. (test
 //!    `a_call_for_one_node_goes_there_or_ends`)
 //!
 //! # Not here
@@ -345,6 +347,12 @@ impl<T> Caller<T> {
             return ErrorThen::Late;
         }
         if failure.ran == Ran::No
+            && failure.again == Again::Later
+            && let Some(wish) = failure.retry_after
+        {
+            self.pause(now, node, wish);
+        }
+        if failure.ran == Ran::No
             && failure.again != Again::Never
             && self.pick_again(now, node, id, failure)
         {
@@ -418,6 +426,7 @@ impl<T> Caller<T> {
                     }
                     self.slots.enter(id, line);
                 }
+                Timer::Resume(node) => self.resume(now, node),
             }
         }
         self.fail_fast();
@@ -436,6 +445,17 @@ impl<T> Caller<T> {
     /// What the shell keeps with a call.
     pub fn payload(&mut self, id: CallId) -> Option<&mut T> {
         self.slots.get_mut(id)?.payload.as_mut()
+    }
+
+    /// What the shell keeps with a call that this node has under this identifier, for what comes
+    /// before its end. None if it has ended, or been given up.
+    pub fn in_flight(&self, node: NodeId, id: CallId) -> Option<&T> {
+        let slot = self.slots.get(id)?;
+        let here = slot.state == State::Sent
+            && slot.node == node.index
+            && slot.attempt == id.attempt()
+            && self.node(node).is_some();
+        slot.payload.as_ref().filter(|_| here)
     }
 
     /// No more calls. Those that were never sent end; the others are awaited.

@@ -21,6 +21,8 @@ pub struct CallerLimits {
     pub rest: Duration,
     /// The longest rest, unless a node asks for more. Default 100 ms.
     pub rest_max: Duration,
+    /// The longest time that a node is left alone because it asked for it. Default 1 s.
+    pub pause_max: Duration,
 }
 
 impl Default for CallerLimits {
@@ -31,6 +33,7 @@ impl Default for CallerLimits {
             repicks_max: 64,
             rest: Duration::from_millis(1),
             rest_max: Duration::from_millis(100),
+            pause_max: Duration::from_secs(1),
         }
     }
 }
@@ -120,9 +123,14 @@ pub enum Again {
 }
 
 impl Again {
-    /// By the number of a status code.
-    pub const fn of_code(code: u8) -> Again {
+    /// By the number of a status code, and whether the node says when to come again.
+    ///
+    /// What is exhausted for a moment, as a queue or a window, is told from what stays so by that:
+    /// a call that is too large will be as large the next time.
+    pub const fn of_code(code: u8, says_when: bool) -> Again {
         match code {
+            // RESOURCE_EXHAUSTED.
+            8 if !says_when => Again::Never,
             // RESOURCE_EXHAUSTED, ABORTED, UNAVAILABLE.
             8 | 10 | 14 => Again::Later,
             // UNIMPLEMENTED.
