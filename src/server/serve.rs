@@ -43,7 +43,8 @@ use crate::builtin::Health;
 use crate::deadline::Scope;
 use crate::machine::{self, Flow, LoadTracker, Refusal, SessionLimits, Start, Ticket, Time};
 use crate::service::{Outcome, Request};
-use crate::status::{Ran, Status};
+use crate::status::Status;
+use crate::values::Ran;
 
 /// Of inline methods that have proved to be quick, one run of so many is timed: to look at the
 /// clock takes as long as they do.
@@ -57,6 +58,8 @@ thread_local! {
 const OWED_MAX: usize = 4096;
 /// How often it is looked whether there is room for them.
 const OWED_LOOK: Duration = Duration::from_millis(5);
+/// When a caller that is over its window is told to come again.
+const OVERRUN_REST: Duration = Duration::from_millis(1);
 
 /// What a server is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,6 +85,7 @@ pub(super) struct Group {
 pub(super) struct Settings {
     pub(super) name: String,
     pub(super) blob_bytes_max: u64,
+    pub(super) call_bytes_max: u64,
     pub(super) drain_timeout: Duration,
     /// How long a plain call may take, which names no deadline.
     pub(super) plain_timeout: Duration,
@@ -451,7 +455,11 @@ impl Shared {
             report.in_flight = u32::try_from(in_flight.saturating_sub(1)).unwrap_or(u32::MAX);
             report
         });
-        let outcome = match answer::too_large(&outcome, self.settings.blob_bytes_max) {
+        let outcome = match answer::too_large(
+            &outcome,
+            self.settings.blob_bytes_max,
+            self.settings.call_bytes_max,
+        ) {
             Some(status) => Outcome::failed(status),
             None => outcome,
         };
@@ -515,7 +523,8 @@ impl Shared {
                 Count::Overrun,
                 Status::resource_exhausted(
                     "the caller has more in flight than its window allows: wait for an answer first",
-                ),
+                )
+                .with_retry_after(OVERRUN_REST),
             ),
             Refusal::AfterBye => (
                 Count::Draining,

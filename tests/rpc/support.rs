@@ -16,7 +16,7 @@ use brokerless::{Ran, Status};
 use crate::desk::{DeskClient, DeskServer, Handler};
 
 /// How long anything that has to happen may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 static NAMES: AtomicUsize = AtomicUsize::new(0);
 
@@ -137,6 +137,7 @@ impl ByHand {
             },
             blob_bytes_max: u64::MAX,
             name: "by hand",
+            call_bytes_max: u64::MAX,
         });
         self.router.send(peer, welcome).expect("it is there");
     }

@@ -32,4 +32,4 @@ pub(crate) mod system;
 pub(crate) mod waiting;
 pub(crate) mod work;
 
-pub(crate) use waiting::{Watch, eventually, ms, pass};
+pub(crate) use waiting::{Watch, eventually, ms, pass, patience};
