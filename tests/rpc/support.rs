@@ -84,6 +84,12 @@ impl Served {
     }
 }
 
+/// Takes so long: what is slow in a test is not waited for by it.
+pub(crate) fn take_time(time: Duration) {
+    // It is received once the time is over.
+    drop(crossbeam_channel::after(time).recv());
+}
+
 /// Waits until something is so.
 #[track_caller]
 pub(crate) fn until(what: &str, mut so: impl FnMut() -> bool) {
