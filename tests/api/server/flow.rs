@@ -183,7 +183,7 @@ impl FlowServer {
             "seen" => {
                 let mut values = self.incoming(&request)?;
                 let mut seen = Vec::new();
-                while let Some(value) = values.next() {
+                for value in values.by_ref() {
                     seen.push(match value {
                         Ok(value) => value.to_string(),
                         Err(status) => status.message().to_owned(),
