@@ -86,8 +86,8 @@ impl Served {
 
 /// Takes so long: what is slow in a test is not waited for by it.
 pub(crate) fn take_time(time: Duration) {
-    // It is received once the time is over.
-    drop(crossbeam_channel::after(time).recv());
+    let over = crossbeam_channel::after(time);
+    over.recv().expect("it is sent once the time is over");
 }
 
 /// Waits until something is so.

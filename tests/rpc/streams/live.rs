@@ -344,10 +344,10 @@ fn a_stopped_method_costs_its_caller_its_credit_and_nobody_else_anything() {
 #[test]
 fn a_thousand_streams_at_once_are_served_fairly() {
     const STREAMS: usize = 1000;
-    const ITEMS: u64 = 600_000;
+    const ITEMS: u64 = 800_000;
     let hall = Hall::at("tcp://127.0.0.1:*", |builder| builder.window(1024));
     // What is on its way when it ends is little beside what came.
-    let client = Client::builder().stream_items(16);
+    let client = Client::builder().stream_items(8);
     let client = client.connect(hall.server.local_endpoints()[0].to_string());
     let live = LiveClient::from(client.expect("an endpoint"));
     let streams = (0..STREAMS).map(|_| live.forever().expect("it begins"));
@@ -364,7 +364,7 @@ fn a_thousand_streams_at_once_are_served_fairly() {
         for (stream, taken) in &mut streams {
             // As much as has come: who is served better gets more. But the reader does not stay with
             // one that it empties as fast as it is filled.
-            for _ in 0..16 {
+            for _ in 0..8 {
                 let Next::Item(item) = stream.try_next() else {
                     break;
                 };
