@@ -6,10 +6,10 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
-use brokerless::Blob;
 use brokerless::client::Pending;
 use brokerless::server::{Pool, Server};
 use brokerless::service::{Incoming, Items};
+use brokerless::{Blob, scatter};
 
 use super::{calls, check_item, check_length, check_sum};
 use crate::harness::calls::{
@@ -53,6 +53,7 @@ impl System for Brokerless {
         &[
             "brokerless: default options, but for slow_neighbour*, whose pool has as many workers as everybody's",
             "brokerless, unary_threads_64: all threads share one client and its one connection",
+            "brokerless, scatter_100: all begun at once, to the node that the client's policy picks; by-hand: the same by begin and wait",
             "brokerless, pooled: the default pool, whose threads receive calls themselves; named pool: threads of its own",
             "brokerless, tcp: chooses reno on the loopback; all others have the kernel's default \
              (/proc/sys/net/ipv4/tcp_congestion_control), which matters to payload_* where that is BBR",
@@ -360,10 +361,11 @@ fn begun_by_hand(client: &CalculatorClient, tasks: usize, plan: &Plan) -> Result
 fn scattered(client: &CalculatorClient, tasks: usize, plan: &Plan) -> Result<Outcome> {
     let mut laps = Laps::start(plan)?;
     while laps.running() {
-        let sums = scatter(0..tasks as i64)
+        let running = scatter(0..tasks as i64)
             .over(client)
-            .run(|client, number| client.begin().add_pooled(*number, 1))
-            .collect()?;
+            .policy(tasks)
+            .run(|client, number| client.begin().add_pooled(*number, 1))?;
+        let sums = running.gather().into_values()?;
         for (number, sum) in sums.into_iter().enumerate() {
             check_sum(sum, number as i64)?;
         }
