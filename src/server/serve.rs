@@ -456,11 +456,7 @@ impl Shared {
             report.in_flight = u32::try_from(in_flight.saturating_sub(1)).unwrap_or(u32::MAX);
             report
         });
-        let outcome = match answer::too_large(
-            &outcome,
-            self.settings.blob_bytes_max,
-            self.settings.call_bytes_max,
-        ) {
+        let outcome = match answer::too_large(&outcome, &self.settings) {
             Some(status) => Outcome::failed(status),
             None => outcome,
         };
