@@ -9,7 +9,7 @@ use brokerless_patterns::{Dealer, Engine, Options, Router};
 use parking_lot::Mutex;
 
 const PEERS: usize = 1_000;
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// How often each thread of this process has gone to sleep, by the kernel's count.
 fn sleeps() -> HashMap<String, u64> {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use super::answer::Answer;
 use super::clerk::Clerk;
 use super::errors;
+use super::group::Group;
 use super::interceptor::{Interceptor, Outgoing};
 use super::node::{Link, Place};
 use super::options::Call;
@@ -86,12 +87,30 @@ impl Begun {
         self.slot.request.deadline
     }
 
+    pub(super) fn began(&self) -> Instant {
+        self.slot.request.began
+    }
+
     pub(super) fn path(&self) -> &str {
         &self.slot.request.path
     }
 
     pub(super) fn id(&self) -> CallId {
         self.id
+    }
+
+    pub(super) fn is_idempotent(&self) -> bool {
+        self.slot.request.flags.has(Flags::IDEMPOTENT)
+    }
+
+    /// The end is waited for by itself again. False if it has been given out.
+    pub(super) fn part(&self) -> bool {
+        self.slot.part()
+    }
+
+    /// Lets the end be waited for with others. False if it has been given out.
+    pub(super) fn join(&self, group: &Arc<Group>, at: u32) -> bool {
+        self.slot.join(group, at)
     }
 }
 
@@ -164,6 +183,10 @@ pub(super) struct Core {
     pub(super) table: Mutex<Table>,
     pub(super) clerk: Arc<Clerk>,
     pub(super) streams: Arc<Counts>,
+    /// Groups that are told when nodes may stand otherwise than before.
+    watching: Mutex<Vec<Weak<Group>>>,
+    /// Which client it is, of all in the process: nodes are of one.
+    pub(super) number: u64,
     epoch: Instant,
     /// Ends that are in their slots, that no thread was woken for, and that nobody has taken.
     ready: AtomicUsize,
@@ -173,6 +196,9 @@ pub(super) struct Core {
     held: AtomicBool,
     drive: AtomicU8,
 }
+
+/// How many clients there have been.
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
 impl Core {
     pub(super) fn new(engine: Engine, settings: Settings, limits: CallerLimits) -> Arc<Core> {
@@ -192,12 +218,30 @@ impl Core {
             }),
             clerk: Arc::default(),
             streams: Arc::default(),
+            watching: Mutex::default(),
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             epoch: Instant::now(),
             ready: AtomicUsize::new(0),
             woken: AtomicUsize::new(0),
             held: AtomicBool::new(false),
             drive: AtomicU8::new(0),
         })
+    }
+
+    pub(super) fn watch_nodes(&self, group: &Arc<Group>) {
+        self.watching.lock().push(Arc::downgrade(group));
+    }
+
+    /// Nodes may stand otherwise than before. The table is not locked.
+    pub(super) fn tell_watching(&self) {
+        let mut watching = self.watching.lock();
+        watching.retain(|group| match group.upgrade() {
+            Some(group) => {
+                group.ring();
+                true
+            }
+            None => false,
+        });
     }
 
     pub(super) fn time(&self, at: Instant) -> Time {
@@ -284,6 +328,7 @@ impl Core {
             wait_for_ready: options
                 .wait_for_ready
                 .unwrap_or(self.settings.wait_for_ready),
+            only: request.only,
         };
         let slot = Arc::new(Slot::new(request));
         let now = self.time(began);
@@ -298,8 +343,7 @@ impl Core {
                 }
                 Submitted::Waits(id) => (id, None, due),
                 Submitted::Refused(_, why) => {
-                    let time = slot.request.time();
-                    let error = errors::ended(why, crate::machine::Ran::No, None, time, &table);
+                    let error = errors::ended(why, Ran::No, None, &slot.request, &table);
                     drop(table);
                     self.after(&slot.request.path, Some(&error));
                     return Err(error);
@@ -332,6 +376,11 @@ impl Core {
                 wanted.path.len()
             )));
         }
+        let only = match &options.to {
+            Some(node) if !node.is_of(self) => return refuse(node.is_strange()),
+            Some(node) => Some(node.id()),
+            None => None,
+        };
         // A stream as a whole may take as long as it likes: its items have a deadline each.
         let default = match &wanted.conduit {
             Some(_) => FAR,
@@ -380,6 +429,7 @@ impl Core {
             encoding: wanted.encoding,
             metadata,
             conduit: wanted.conduit,
+            only,
             began,
             deadline: ends,
         })
@@ -487,6 +537,19 @@ impl Core {
         Some(answer)
     }
 
+    /// Whether other threads are about to take ends, beside this one.
+    pub(super) fn is_among_woken(&self) -> bool {
+        self.woken.load(Ordering::SeqCst) > 1
+    }
+
+    /// The end of a call that was waited for with others, if it is in its slot.
+    pub(super) fn take_put(&self, begun: &Begun) -> Option<Answer> {
+        let (answer, woke) = begun.slot.take()?;
+        tap::took(self.taken(woke));
+        self.ended(begun, &answer);
+        Some(answer)
+    }
+
     /// An end has been taken out of its slot; true if there are more. The last thread of those that
     /// were woken writes what was held back for its sake.
     fn taken(&self, woke: bool) -> bool {
@@ -517,6 +580,31 @@ impl Core {
                 }
             },
         }
+    }
+
+    /// Gives a call up: what it came to, which may be an end that had come already.
+    pub(super) fn give_up(&self, begun: &Begun) -> Answer {
+        let ended = self.table.lock().caller.cancel(begun.id);
+        let answer = match ended {
+            Some(ended) => {
+                let answer = self.answer_of(&ended);
+                self.tell_of(&ended);
+                self.act();
+                answer
+            }
+            None => match begun.slot.let_go() {
+                Left::End(answer, woke) => {
+                    self.taken(woke);
+                    answer
+                }
+                Left::Given(_) | Left::Nothing => {
+                    let status = Status::new(Code::Cancelled, "cancelled by its caller");
+                    Answer::ended(RpcError::new(status, Ran::Maybe))
+                }
+            },
+        };
+        self.ended(begun, &answer);
+        answer
     }
 
     /// Gives a call up.
@@ -585,9 +673,9 @@ impl Core {
 
     /// The error of a call that ended on this side.
     pub(super) fn answer_of(&self, ended: &Ended<Arc<Slot>>) -> Answer {
-        let time = ended.payload.request.time();
+        let request = &ended.payload.request;
         let table = self.table.lock();
-        let error = errors::ended(ended.why, ended.ran, ended.node, time, &table);
+        let error = errors::ended(ended.why, ended.ran, ended.node, request, &table);
         Answer::ended(error)
     }
 
@@ -624,7 +712,7 @@ impl Drop for Core {
 }
 
 /// As good as never, and small enough to be added to an instant.
-const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
+pub(super) const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 impl fmt::Debug for Core {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

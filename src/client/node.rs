@@ -56,6 +56,8 @@ pub(super) struct Link {
     pub(super) version: Version,
     /// What the node takes in one part.
     pub(super) blob_bytes_max: u64,
+    /// What the node takes in one call.
+    pub(super) call_bytes_max: u64,
     pub(super) sessionless: bool,
 }
 
@@ -75,10 +77,19 @@ impl Link {
     pub(super) fn refuses(&self, payload: &Payload) -> Option<Status> {
         let most = self.blob_bytes_max;
         let parts = std::iter::once(&payload.body).chain(&payload.blobs);
-        let (index, length) = parts
+        let too_large = parts
             .map(|part| part.len() as u64)
             .enumerate()
-            .find(|(_, length)| *length > most)?;
+            .find(|(_, length)| *length > most);
+        let Some((index, length)) = too_large else {
+            let (bytes, most) = (payload.bytes() as u64, self.call_bytes_max);
+            return (bytes > most).then(|| {
+                Status::resource_exhausted(format!(
+                    "the call has {bytes} bytes in {} blobs and its arguments: at most {most} are taken; raise the server's option call_bytes_max, or send it in parts",
+                    payload.blobs.len()
+                ))
+            });
+        };
         let what = match index {
             0 => "the arguments have".to_owned(),
             _ => format!("blob {} has", index - 1),

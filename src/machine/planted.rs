@@ -106,6 +106,24 @@ mod on {
         EndOvertakesItems,
         /// A taker that is about to wait does not tell what it has taken.
         IdleTakerSilent,
+        /// A call for one node is sent to another while that one has no credit.
+        OnlyGoesElsewhere,
+        /// A call for one node waits on when that one has left.
+        OnlyWaitsForEver,
+        /// A scatter calls a task again that may have run, though that may do harm.
+        ScatterAsksMaybeAgain,
+        /// A scatter forgets a task that a node has turned away.
+        ScatterLosesRefused,
+        /// A scatter counts no tries.
+        ScatterNeverTires,
+        /// A scatter says of a task what its last call says, whatever came of those before.
+        ScatterForgetsMaybe,
+        /// A scatter gives a node more than its depth.
+        ScatterTooDeep,
+        /// A scatter goes back to a node that has turned a task away, though another is up.
+        ScatterGoesBack,
+        /// A scatter goes on at its fail limit.
+        ScatterFailsOn,
     }
 
     /// Switches one mistake on, and every other off, in the whole process.

@@ -41,7 +41,7 @@ mod outflow;
 pub use inflow::{Inflow, Violation};
 pub use outflow::{Batch, Outflow};
 
-pub use crate::wire::Flow;
+pub use crate::values::Flow;
 
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,7 @@ use super::methods::{Methods, Place};
 use super::pool;
 use super::receive::Receiver;
 use super::serve::{Group, Settings, Shared};
-use crate::builtin::{self, Health};
+use crate::builtin::{self, Health, Observed, Observer};
 use crate::error::Error;
 use crate::machine::{Credit, Flow, LoadTracker, SessionLimits, WindowLimits};
 use crate::service::Service;
@@ -25,6 +25,8 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const TEBIBYTE: u64 = 1 << 40;
 /// Messages beside answers that may be queued for a caller, and answers to those over the window.
 const SLACK: usize = 1024;
+/// Bytes of a message that are left to its envelope.
+const ENVELOPE_ROOM: u64 = 64 << 10;
 /// Bytes of the name that peers are told.
 const NAME_BYTES_MAX: usize = 255;
 
@@ -104,6 +106,7 @@ pub struct ServerBuilder {
     window_bytes_max: u64,
     sessionless_max: u32,
     blob_bytes_max: u64,
+    call_bytes_max: Option<u64>,
     drain_timeout: Duration,
     plain_timeout: Duration,
     item_timeout: Duration,
@@ -128,6 +131,7 @@ impl Default for ServerBuilder {
             window_bytes_max: 64 << 20,
             sessionless_max: 1024,
             blob_bytes_max: 16 << 20,
+            call_bytes_max: None,
             drain_timeout: Duration::from_secs(10),
             plain_timeout: Duration::from_secs(10),
             item_timeout: Duration::from_secs(10),
@@ -235,6 +239,19 @@ impl ServerBuilder {
         self
     }
 
+    /// Bytes of the largest call, and of the largest answer: arguments or value and all blobs
+    /// together. Default 32 MiB, or twice `blob_bytes_max` if that is more; 1 to 1 TiB. Callers are
+    /// told.
+    ///
+    /// What is larger is answered with an error, as long as it is within the transport's
+    /// `message_bytes_max`, beyond which the connection is closed. Without
+    /// [`transport`](Self::transport) that is twice as much, or 64 MiB if that is more; a client
+    /// takes 64 MiB in one answer, unless its options say otherwise.
+    pub fn call_bytes_max(mut self, bytes: u64) -> Self {
+        self.call_bytes_max = Some(bytes);
+        self
+    }
+
     /// What [`stop`](Server::stop) and dropping give calls and callers to come to an end. Default
     /// 10 s; at most a day.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
@@ -271,7 +288,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Whether health, reflection and echo are offered. Default true.
+    /// Whether health, reflection, statistics and echo are offered. Default true.
     pub fn builtin(mut self, offered: bool) -> Self {
         self.builtin = offered;
         self
@@ -310,7 +327,8 @@ impl ServerBuilder {
         }
         self.check()?;
         let health = Health::default();
-        let methods = self.methods(&health)?;
+        let observer = Observer::default();
+        let methods = self.methods(&health, &observer)?;
         let hooks = Arc::new(Hooks::new(self.blob_bytes_max));
         let parts = hooks.parts();
         let groups = self.groups(&hooks)?;
@@ -336,6 +354,9 @@ impl ServerBuilder {
             )
         });
         hooks.serve(&shared);
+        let observed: Arc<dyn Observed> = shared.clone();
+        observer.observe(Arc::downgrade(&observed));
+        drop(observed);
         // Dropped if a thread is refused, it ends those that run.
         let server = Server { shared };
         employ(&server.shared, self.default.threads)?;
@@ -378,6 +399,7 @@ impl ServerBuilder {
         )?;
         let bytes = "it is 1 byte to 1 TiB";
         within("blob_bytes_max", self.blob_bytes_max, 1, TEBIBYTE, bytes)?;
+        within("call_bytes_max", self.call_bytes_most(), 1, TEBIBYTE, bytes)?;
         if self.drain_timeout > DAY {
             let given = format!("{:?}", self.drain_timeout);
             return Err(Error::option("drain_timeout", given, "it is at most a day"));
@@ -397,7 +419,7 @@ impl ServerBuilder {
         Ok(())
     }
 
-    fn methods(&self, health: &Health) -> Result<Methods, Error> {
+    fn methods(&self, health: &Health, observer: &Observer) -> Result<Methods, Error> {
         let mut methods = Methods::new();
         let mut offer = |service: Arc<dyn Service>| -> Result<(), Error> {
             let mut missing = None;
@@ -435,7 +457,7 @@ impl ServerBuilder {
         }
         if self.builtin {
             let offered: Vec<_> = self.services.iter().map(|service| service.info()).collect();
-            for service in builtin::services(&offered, health) {
+            for service in builtin::services(&offered, health, observer) {
                 offer(service)?;
             }
         }
@@ -443,11 +465,11 @@ impl ServerBuilder {
     }
 
     fn groups(&self, hooks: &Arc<Hooks>) -> Result<Vec<Group>, Error> {
-        let frame_bytes_max = self.blob_bytes_max.saturating_mul(2).min(TEBIBYTE);
         let transport = self.transport.clone().unwrap_or_else(|| {
+            let twice = |bytes: u64| bytes.saturating_mul(2).clamp(64 << 20, TEBIBYTE);
             Options::new()
-                .frame_bytes_max(frame_bytes_max.max(64 << 20))
-                .message_bytes_max(frame_bytes_max.max(64 << 20))
+                .frame_bytes_max(twice(self.blob_bytes_max))
+                .message_bytes_max(twice(self.call_bytes_most()))
         });
         let window = self.window_max.max(self.sessionless_max) as usize;
         let transport = transport.send_messages_max(2 * window + SLACK);
@@ -465,7 +487,16 @@ impl ServerBuilder {
         (0..self.engines).map(group).collect()
     }
 
+    fn call_bytes_most(&self) -> u64 {
+        let least = self.blob_bytes_max.saturating_mul(2).min(TEBIBYTE);
+        self.call_bytes_max.unwrap_or(least.max(32 << 20))
+    }
+
     fn settings(&self) -> Settings {
+        // What the transport does not take cannot be promised.
+        let given = self.transport.as_ref();
+        let frame = given.map_or(u64::MAX, Options::largest_frame);
+        let message = given.map_or(u64::MAX, Options::largest_message);
         let bytes = self.window_bytes_max;
         let defaults = WindowLimits::default();
         let window = WindowLimits {
@@ -479,7 +510,10 @@ impl ServerBuilder {
         };
         Settings {
             name: self.name.clone(),
-            blob_bytes_max: self.blob_bytes_max,
+            blob_bytes_max: self.blob_bytes_max.min(frame),
+            call_bytes_max: self
+                .call_bytes_most()
+                .min(message.saturating_sub(ENVELOPE_ROOM).max(1)),
             drain_timeout: self.drain_timeout,
             plain_timeout: self.plain_timeout,
             direct: limits(1),

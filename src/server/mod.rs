@@ -38,13 +38,14 @@
 //! | `session.rs` | callers |
 //! | `drain.rs` | the end |
 //! | `intercept.rs`, `stats.rs` | what surrounds calls, what is counted |
+//! | `report.rs` | what of it is told over the wire |
 //! | `signals.rs` | the end by a signal |
 //!
 //! # Not here
 //!
 //! What is admitted, the credit that is granted, when a session is over (`crate::machine`); the
 //! bytes (`crate::wire`); what a handler is (`crate::service`); health,
-//! reflection and echo (`crate::builtin`).
+//! reflection, statistics and echo (`crate::builtin`).
 
 mod answer;
 mod builder;
@@ -56,6 +57,7 @@ mod methods;
 mod pool;
 mod queue;
 mod receive;
+mod report;
 mod serve;
 mod session;
 #[cfg(feature = "signals")]

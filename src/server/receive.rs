@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use brokerless_patterns::{Message, Peer, Received};
 
-use super::answer::{self, Report, credit_on_the_wire};
+use super::answer::{self, Report};
 use super::call::{Body, Call, Form, Job, Target, Work};
 use super::methods::Place;
 use super::pool::Seat;
@@ -31,7 +31,8 @@ use super::stream::{Broken, Over};
 use crate::machine::{Admit, Arrival, Cancelled, HelloRefused, Start, Versions};
 use crate::metadata::Metadata;
 use crate::service::MethodInfo;
-use crate::status::{Ran, Status};
+use crate::status::Status;
+use crate::values::Ran;
 use crate::wire::{
     CallHead, Encoding, Envelope, Flags, Flow, Hello, PlainCall, ReturnPath, Version, Welcome,
     WireError, encode_bye, encode_welcome,
@@ -398,6 +399,13 @@ impl Receiver {
             }
             bytes = bytes.saturating_add(length);
         }
+        let most = self.shared.settings.call_bytes_max;
+        if bytes > most {
+            return Err(Status::resource_exhausted(format!(
+                "the call has {bytes} bytes in {} blobs and its arguments: at most {most} are taken; raise the server's option call_bytes_max, or send it in parts",
+                blobs.len()
+            )));
+        }
         Ok(bytes)
     }
 
@@ -472,9 +480,10 @@ impl Receiver {
             Ok(terms) => {
                 let welcome = Welcome {
                     version: terms.version,
-                    credit: credit_on_the_wire(terms.credit),
+                    credit: terms.credit,
                     blob_bytes_max: shared.settings.blob_bytes_max,
                     name: &shared.settings.name,
+                    call_bytes_max: shared.settings.call_bytes_max,
                 };
                 shared.tell(session, Message::single(encode_welcome(&welcome)));
             }

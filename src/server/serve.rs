@@ -43,7 +43,8 @@ use crate::builtin::Health;
 use crate::deadline::Scope;
 use crate::machine::{self, Flow, LoadTracker, Refusal, SessionLimits, Start, Ticket, Time};
 use crate::service::{Outcome, Request};
-use crate::status::{Ran, Status};
+use crate::status::Status;
+use crate::values::Ran;
 
 /// Of inline methods that have proved to be quick, one run of so many is timed: to look at the
 /// clock takes as long as they do.
@@ -57,6 +58,8 @@ thread_local! {
 const OWED_MAX: usize = 4096;
 /// How often it is looked whether there is room for them.
 const OWED_LOOK: Duration = Duration::from_millis(5);
+/// When a caller that is over its window is told to come again.
+const OVERRUN_REST: Duration = Duration::from_millis(1);
 
 /// What a server is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,6 +85,7 @@ pub(super) struct Group {
 pub(super) struct Settings {
     pub(super) name: String,
     pub(super) blob_bytes_max: u64,
+    pub(super) call_bytes_max: u64,
     pub(super) drain_timeout: Duration,
     /// How long a plain call may take, which names no deadline.
     pub(super) plain_timeout: Duration,
@@ -452,7 +456,11 @@ impl Shared {
             report.in_flight = u32::try_from(in_flight.saturating_sub(1)).unwrap_or(u32::MAX);
             report
         });
-        let outcome = match answer::too_large(&outcome, self.settings.blob_bytes_max) {
+        let outcome = match answer::too_large(
+            &outcome,
+            self.settings.blob_bytes_max,
+            self.settings.call_bytes_max,
+        ) {
             Some(status) => Outcome::failed(status),
             None => outcome,
         };
@@ -516,7 +524,8 @@ impl Shared {
                 Count::Overrun,
                 Status::resource_exhausted(
                     "the caller has more in flight than its window allows: wait for an answer first",
-                ),
+                )
+                .with_retry_after(OVERRUN_REST),
             ),
             Refusal::AfterBye => (
                 Count::Draining,
@@ -690,6 +699,14 @@ impl Shared {
     }
 
     pub(super) fn stats(&self) -> ServerStats {
+        let mut stats = self.counted();
+        let groups = self.groups.iter();
+        stats.sockets = groups.map(|group| group.router.stats()).collect();
+        stats
+    }
+
+    /// The same without the sockets, which have something to say of every peer.
+    pub(super) fn counted(&self) -> ServerStats {
         let mut stats = ServerStats::default();
         self.counts.fill(&mut stats);
         stats.in_flight = self.in_flight.load(Ordering::Relaxed);
@@ -703,11 +720,6 @@ impl Shared {
             duration: method.learned.mean(),
         };
         stats.methods = self.methods.iter().map(method).collect();
-        stats.sockets = self
-            .groups
-            .iter()
-            .map(|group| group.router.stats())
-            .collect();
         stats
     }
 }

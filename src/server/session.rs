@@ -54,8 +54,12 @@ impl State {
 
 impl Session {
     fn new(peer: Peer, group: usize, limits: machine::SessionLimits) -> Self {
+        let caller = Caller::new(peer.id());
         Session {
-            nameless: Caller::new(peer.id()),
+            nameless: match peer.address() {
+                Some(address) => caller.at(address.to_string()),
+                None => caller,
+            },
             peer,
             group,
             version: AtomicU8::new(0),
@@ -89,7 +93,7 @@ impl Session {
     pub(super) fn greet(&self, version: Version, name: &str) {
         // A second hello changes no name that handlers have seen.
         self.caller
-            .get_or_init(|| Caller::new(self.id()).named(name));
+            .get_or_init(|| self.nameless.clone().named(name));
         self.version.store(version.number(), Ordering::Release);
     }
 

@@ -162,7 +162,7 @@ impl Caller {
         &self.name
     }
 
-    /// Where the connection comes from, if that is known.
+    /// Where the connection comes from, as `host:port`; `None` over ipc and within the process.
     pub fn address(&self) -> Option<&str> {
         self.address.as_deref()
     }

@@ -23,7 +23,8 @@ use super::{
     DETAILS_BYTES_MAX, ENVELOPE_BYTES_MAX, ENVELOPE_DEPTH_MAX, INDEX_MAX, ITEMS_MAX,
     MESSAGE_BYTES_MAX, METHOD_BYTES_MAX, NAME_BYTES_MAX,
 };
-use crate::status::{Code, Ran};
+use crate::status::Code;
+use crate::values::Ran;
 
 impl<'f> Envelope<'f> {
     /// Reads an envelope, or a plain call, from a frame.
@@ -179,6 +180,7 @@ fn welcome<'f>(fields: &mut Fields<'f>) -> Result<Welcome<'f>, WireError> {
         },
         blob_bytes_max: fields.bound("blob_bytes_max")?,
         name: fields.name()?,
+        call_bytes_max: fields.bound("call_bytes_max")?,
     })
 }
 

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use super::call_metadata::CallMetadata;
 use super::plain::PlainCall;
-use crate::status::{Code, Ran, Status};
+use crate::status::{Code, Status};
+use crate::values::Ran;
+pub use crate::values::{Credit, Flow, Load};
 
 /// The number that an envelope begins with. 12 to 15 are kept for streams.
 pub mod kind {
@@ -194,31 +196,6 @@ impl<'f> CallHead<'f> {
     }
 }
 
-/// What a caller may have in flight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Credit {
-    /// Calls.
-    pub calls: u32,
-    /// Bytes of bodies and blobs; [`u64::MAX`] is any number.
-    pub bytes: u64,
-}
-
-/// Items of a stream, and bytes of their bodies and blobs: totals since the stream began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Flow {
-    /// Items.
-    pub items: u64,
-    /// Bytes; in a window, [`u64::MAX`] is any number.
-    pub bytes: u64,
-}
-
-impl Flow {
-    /// So many items and bytes.
-    pub const fn new(items: u64, bytes: u64) -> Flow {
-        Flow { items, bytes }
-    }
-}
-
 /// Items of a stream: `[9, id, first, count, last, window]`. The body is the items, one after the
 /// other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -246,17 +223,6 @@ impl ItemsHead {
             window: None,
         }
     }
-}
-
-/// How busy a replier is. Not in version 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Load {
-    /// Calls that are queued or run.
-    pub in_flight: u32,
-    /// How long a call takes in the replier, by its own estimate, in microseconds.
-    pub latency_us: u32,
-    /// How much of its workers' time is taken, in thousandths.
-    pub utilisation_permille: u16,
 }
 
 /// An answer: `[2, id, load, credit]`. The body is the value.
@@ -337,7 +303,7 @@ pub struct Hello<'f> {
     pub name: &'f str,
 }
 
-/// A replier takes a session: `[7, version, calls, bytes, blob_bytes_max, name]`.
+/// A replier takes a session: `[7, version, calls, bytes, blob_bytes_max, name, call_bytes_max]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Welcome<'f> {
     /// The version that is spoken from now on.
@@ -348,4 +314,7 @@ pub struct Welcome<'f> {
     pub blob_bytes_max: u64,
     /// What the replier calls itself: for people. Not in version 1.
     pub name: &'f str,
+    /// Bytes of the largest call that is taken, its body and blobs together; [`u64::MAX`] is any.
+    /// Not in version 1.
+    pub call_bytes_max: u64,
 }

@@ -19,19 +19,19 @@ fn the_earliest_deadline_holds() {
     let served = Served::new();
     let desk = served.client();
     let left = desk.left().expect("microseconds");
-    assert!((8 * SECOND..=10 * SECOND).contains(&left), "{left}");
+    assert!((6 * SECOND..=10 * SECOND).contains(&left), "{left}");
     let minute = Call::new().timeout(ms(60_000));
     let left = desk.with(minute.clone()).left().expect("microseconds");
-    assert!((58 * SECOND..=60 * SECOND).contains(&left), "{left}");
+    assert!((30 * SECOND..=60 * SECOND).contains(&left), "{left}");
     let earlier = minute.deadline(Instant::now() + ms(5_000));
     let left = desk.with(earlier).left().expect("microseconds");
-    assert!((3 * SECOND..=5 * SECOND).contains(&left), "{left}");
+    assert!((SECOND..=5 * SECOND).contains(&left), "{left}");
     let patient = served.client_of(|builder| builder.timeout(ms(20_000)));
     let left = patient.left().expect("microseconds");
-    assert!((18 * SECOND..=20 * SECOND).contains(&left), "{left}");
+    assert!((11 * SECOND..=20 * SECOND).contains(&left), "{left}");
     let _scope = Scope::enter(Instant::now() + ms(4_000));
     let left = patient.left().expect("microseconds");
-    assert!((2 * SECOND..=4 * SECOND).contains(&left), "{left}");
+    assert!((SECOND / 100..=4 * SECOND).contains(&left), "{left}");
 }
 
 #[test]
@@ -50,7 +50,10 @@ fn a_methods_own_timeout_holds_unless_the_call_has_one() {
         "{error}"
     );
     let took = before.elapsed();
-    assert!((ms(50)..ms(1_000)).contains(&took), "{took:?}");
+    assert!(
+        (ms(50)..ms(9_000)).contains(&took),
+        "not by the default: {took:?}"
+    );
     let long = desk.with(Call::new().timeout(PATIENCE));
     let mut held = long.begin().hold_short().expect("it begins");
     assert!(held.wait_timeout(ms(100)).is_none());
@@ -60,11 +63,11 @@ fn a_methods_own_timeout_holds_unless_the_call_has_one() {
 fn a_handlers_own_calls_end_by_its_deadline() {
     let (first, second) = (Served::new(), Served::new());
     *first.desk.there.lock() = Some(second.client());
-    let desk = first.client().with(Call::new().timeout(ms(3_000)));
+    let desk = first.client().with(Call::new().timeout(ms(9_000)));
     let left = desk.left_there(60_000).expect("microseconds");
-    assert!((SECOND..=3 * SECOND).contains(&left), "{left}");
-    let left = desk.left_there(500).expect("microseconds");
-    assert!((SECOND / 100..=SECOND / 2).contains(&left), "{left}");
+    assert!((4 * SECOND..=9 * SECOND).contains(&left), "{left}");
+    let left = desk.left_there(3_000).expect("microseconds");
+    assert!((SECOND / 100..=3 * SECOND).contains(&left), "{left}");
 }
 
 #[test]
@@ -75,7 +78,7 @@ fn a_nested_call_that_is_held_ends_with_the_outer_one() {
     *first.desk.told.lock() = Some(teller);
     let outer = first.client();
     assert_eq!(outer.empty(), Ok(()));
-    let error = outer.with(Call::new().timeout(ms(200))).hold_there();
+    let error = outer.with(Call::new().timeout(ms(1_500))).hold_there();
     assert_eq!(error.expect_err("held").code(), Code::DeadlineExceeded);
     let inner = told.recv_timeout(PATIENCE).expect("it ends, too");
     assert_eq!(inner.code(), Code::DeadlineExceeded);

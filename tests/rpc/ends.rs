@@ -56,7 +56,7 @@ fn each_call_is_told_of_once_however_it_ends() {
     told("waited for", (1, 1, 0));
 
     let mut sum = desk.begin().add(2, 3).expect("it begins");
-    assert_eq!(sum.wait_timeout(Duration::from_secs(5)), Some(Ok(5)));
+    assert_eq!(sum.wait_timeout(PATIENCE), Some(Ok(5)));
     drop(sum);
     told("looked for", (2, 2, 0));
 

@@ -259,7 +259,10 @@ fn deadline_1ms_on_sleeping_replier() {
         assert_eq!(error.code(), Code::DeadlineExceeded, "{error}");
         // It may not have got there in time.
         assert_ne!(error.ran(), Ran::Yes);
-        assert!(took < Duration::from_millis(500), "{took:?}");
+        assert!(
+            took < Duration::from_secs(5),
+            "not by the default: {took:?}"
+        );
         if served.desk.begun() > 0 {
             served.desk.has_cancelled(1);
         }
@@ -275,7 +278,7 @@ fn a_deadline_that_passes_in_the_servers_queue_is_answered_no() {
     let holding = first.begin().hold().expect("it begins");
     served.desk.has_begun(1);
     // Long enough that it is sent in time on a busy machine, too.
-    let short = second.with(Call::new().timeout(Duration::from_millis(250)));
+    let short = second.with(Call::new().timeout(Duration::from_secs(1)));
     let error = short.hold().expect_err("all workers are taken");
     assert_eq!(error.code(), Code::DeadlineExceeded, "{error}");
     // The replier's deadline is the caller's and the time on the way: the cancel comes first.
@@ -293,7 +296,8 @@ fn a_deadline_that_passes_in_the_servers_queue_is_answered_no() {
 #[test]
 fn deadline_met_just_in_time() {
     everywhere(|served, desk| {
-        let patient = desk.with(Call::new().timeout(Duration::from_millis(500)));
+        // Its time is still running after a while, on a busy machine, too.
+        let patient = desk.with(Call::new().timeout(Duration::from_secs(8)));
         let mut pending = patient.begin().hold().expect("it begins");
         served.desk.has_begun(1);
         assert!(pending.wait_timeout(Duration::from_millis(100)).is_none());
@@ -321,7 +325,7 @@ fn drain() {
         let pending = desk.begin().hold().expect("it begins");
         served.desk.has_begun(1);
         let report = std::thread::scope(|scope| {
-            let stopping = scope.spawn(|| served.server.stop());
+            let stopping = scope.spawn(|| served.server.stop_within(PATIENCE));
             until("the client knows that its node leaves", || {
                 node(desk.client(), &served.endpoint).last_error == "draining"
             });

@@ -16,7 +16,7 @@ use brokerless::{Ran, Status};
 use crate::desk::{DeskClient, DeskServer, Handler};
 
 /// How long anything that has to happen may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 static NAMES: AtomicUsize = AtomicUsize::new(0);
 
@@ -84,6 +84,12 @@ impl Served {
     }
 }
 
+/// Takes so long: what is slow in a test is not waited for by it.
+pub(crate) fn take_time(time: Duration) {
+    let over = crossbeam_channel::after(time);
+    over.recv().expect("it is sent once the time is over");
+}
+
 /// Waits until something is so.
 #[track_caller]
 pub(crate) fn until(what: &str, mut so: impl FnMut() -> bool) {
@@ -137,6 +143,7 @@ impl ByHand {
             },
             blob_bytes_max: u64::MAX,
             name: "by hand",
+            call_bytes_max: u64::MAX,
         });
         self.router.send(peer, welcome).expect("it is there");
     }

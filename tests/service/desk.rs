@@ -14,7 +14,7 @@ use brokerless::wire::{Encoding, Payload};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 /// How long an answer from another thread may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs one call.
 pub(crate) struct Desk {

@@ -32,6 +32,14 @@ pub(crate) mod client {
         }
     }
 
+    /// What every generated client has; here nobody asks for it.
+    pub(crate) trait Calls: Clone {
+        fn client(&self) -> &Client;
+        fn options(&self) -> &Call;
+        #[must_use]
+        fn with(&self, options: Call) -> Self;
+    }
+
     #[derive(Clone)]
     pub(crate) struct Client(pub(crate) Arc<dyn Service>);
 

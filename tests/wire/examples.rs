@@ -91,6 +91,7 @@ fn of_two(all: &mut Vec<Example>) {
         },
         blob_bytes_max: 64 << 20,
         name: "calc-1",
+        call_bytes_max: 128 << 20,
     };
     add(all, "welcome", Envelope::Welcome(welcome), None);
 
@@ -264,6 +265,7 @@ fn of_one(all: &mut Vec<Example>) {
         credit,
         blob_bytes_max: u64::MAX,
         name: "",
+        call_bytes_max: u64::MAX,
     };
     add(all, "v1-welcome", Envelope::Welcome(welcome), None);
     let call = CallHead {

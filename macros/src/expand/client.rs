@@ -89,6 +89,19 @@ fn of_client(model: &Model) -> TokenStream {
         }
 
         #outer
+        impl #krate::client::Calls for #client {
+            fn client(&self) -> &#krate::client::Client {
+                &self.client
+            }
+            fn options(&self) -> &#krate::client::Call {
+                &self.options
+            }
+            fn with(&self, options: #krate::client::Call) -> Self {
+                Self { client: ::core::clone::Clone::clone(&self.client), options }
+            }
+        }
+
+        #outer
         impl ::core::convert::From<#krate::client::Client> for #client {
             fn from(client: #krate::client::Client) -> Self {
                 Self { client, options: #krate::client::Call::new() }

@@ -137,7 +137,7 @@ mod tests {
             .collect();
         let peers = dealers.iter().map(|dealer| {
             dealer.send("hello").unwrap();
-            router.recv_timeout(Duration::from_secs(10)).unwrap().0
+            router.recv_timeout(Duration::from_secs(60)).unwrap().0
         });
         let peers = peers.collect();
         (dealers, peers)

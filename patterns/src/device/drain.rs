@@ -6,6 +6,8 @@
 //!    connections end. (test `an_end_waits_no_longer_than_it_may`)
 //! 2. Requests that were taken are answered before the end, if the workers answer in time. (test
 //!    `an_end_waits_for_the_replies_to_what_was_asked`)
+//! 3. Who takes what is passed on may pause within that time. (test
+//!    `an_end_waits_for_who_takes_the_work`)
 
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
@@ -84,12 +86,14 @@ fn pass_the_rest(run: &mut Run<'_>, deadline: Option<Instant>) {
         if !reads && run.traffic.awaited() == 0 {
             return;
         }
+        // While one is held there is no silence: it is we who do not read.
+        let listens = rest == Rest::UntilQuiet && !run.holds_of(Way::FromFrontend);
         let quiet = Instant::now() + QUIET;
-        let until = match rest {
-            Rest::UntilQuiet => Some(deadline.map_or(quiet, |deadline| deadline.min(quiet))),
-            Rest::Arrived => deadline,
+        let until = match listens {
+            true => Some(deadline.map_or(quiet, |deadline| deadline.min(quiet))),
+            false => deadline,
         };
-        if !run.wait(State::Draining, [reads, true], until) && rest == Rest::UntilQuiet {
+        if !run.wait(State::Draining, [reads, true], until) && listens {
             to_read = 0;
         }
     }

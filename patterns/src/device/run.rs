@@ -123,6 +123,11 @@ impl<'a> Run<'a> {
         self.held.iter().flatten().count()
     }
 
+    /// Whether one that goes this way does.
+    pub(super) fn holds_of(&self, way: Way) -> bool {
+        self.held[way as usize].is_some()
+    }
+
     /// Waits until there is something to do in the `reading` ways, something else than `is` is
     /// wanted, or the deadline has come: then false.
     pub(super) fn wait(

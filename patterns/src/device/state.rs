@@ -161,10 +161,10 @@ mod tests {
     #[test]
     fn nobody_waits_for_a_loop_that_does_not_run() {
         let steering = Steering::new();
-        assert!(steering.wait_until(State::Paused, Duration::from_secs(10)));
+        assert!(steering.wait_until(State::Paused, Duration::from_secs(60)));
         steering.becomes(State::Running);
         assert!(!steering.wait_until(State::Paused, Duration::from_millis(1)));
         steering.becomes(State::Ended);
-        assert!(steering.wait_until(State::Paused, Duration::from_secs(10)));
+        assert!(steering.wait_until(State::Paused, Duration::from_secs(60)));
     }
 }

@@ -31,6 +31,7 @@ use rustix::fd::AsFd;
 
 use super::dial::Dialer;
 use super::driver::{Action, Workbench};
+use super::heartbeat::LATE;
 use super::intake::{Intake, Rate};
 use super::owner::{Flow, Owner, Verdict};
 use super::pipe::Pipe;
@@ -101,6 +102,8 @@ pub(super) enum Phase {
 pub(super) struct Traffic {
     pub(super) decoder: Decoder,
     pub(super) last_heard: Instant,
+    /// When its silence is judged next.
+    pub(super) beat_due: Instant,
     /// Whether the peer speaks a version that has heartbeats.
     pub(super) pings: bool,
     /// Whether the peer is known to judge our silence.
@@ -431,6 +434,7 @@ impl Conn {
         *self.phase.lock() = Phase::Traffic(Box::new(Traffic {
             decoder: Decoder::new(settings.limits.clone()),
             last_heard: bench.now,
+            beat_due: bench.now,
             pings,
             judges: peer.judges_silence(),
             ttl: None,
@@ -442,8 +446,10 @@ impl Conn {
             return; // admitted before: cannot be
         }
         self.owner.census().lock().settled(self);
-        if let Some(beat) = settings.heartbeat {
-            self.arm_heartbeat(bench.now + beat.interval);
+        if let Some(beat) = settings.heartbeat
+            && let Phase::Traffic(traffic) = &mut *self.phase.lock()
+        {
+            self.arm_heartbeat(traffic, bench.now + beat.interval);
         }
         if let Origin::Dialed(dialer) = &self.origin {
             dialer.succeeded();
@@ -497,7 +503,11 @@ impl Conn {
     }
 
     /// Reads what has come, or a part of it.
-    fn read(&self, traffic: &mut Traffic, bench: &mut Workbench<'_>) -> Result<Left, CloseReason> {
+    pub(super) fn read(
+        &self,
+        traffic: &mut Traffic,
+        bench: &mut Workbench<'_>,
+    ) -> Result<Left, CloseReason> {
         self.read_within(READ_BUDGET, traffic, bench)
     }
 
@@ -644,9 +654,34 @@ impl Conn {
     pub(crate) fn probe_due(self: &Arc<Self>, bench: &mut Workbench<'_>) {
         let due = self.challenger.lock().as_ref().map(|(_, due)| *due);
         // The timer of a challenger that was turned away says nothing about the next one.
-        if due.is_some_and(|due| due <= bench.now) {
-            self.close(CloseReason::Superseded, bench);
+        let Some(due) = due.filter(|due| *due <= bench.now) else {
+            return;
+        };
+        // Its answer may be there, unread while we were busy with others.
+        let reading = self.watched.lock().interest.read;
+        let read = match &mut *self.phase.lock() {
+            Phase::Traffic(traffic) if reading => self.read(traffic, bench).err(),
+            _ => None,
+        };
+        if let Some(reason) = read {
+            self.close(reason, bench);
+            return;
         }
+        let late = bench.now.duration_since(due);
+        let mut waiting = self.challenger.lock();
+        let Some((_, due)) = &mut *waiting else {
+            return; // it has answered
+        };
+        if late > LATE {
+            // This process stood still, and the holder may have as well.
+            *due = bench.now + PROBE_TIMEOUT;
+            let due = *due;
+            drop(waiting);
+            self.shared.arm(due, Timer::Probe(self.token));
+            return;
+        }
+        drop(waiting);
+        self.close(CloseReason::Superseded, bench);
     }
 
     /// Takes the connection down, for this reason.

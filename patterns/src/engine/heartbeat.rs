@@ -7,12 +7,19 @@
 //!
 //! A timer arms itself again. Silence is not judged
 //! while reading is paused: then it is ours.
+//!
+//! # Invariants
+//!
+//! 1. Nobody is taken for dead of whom something is there to be read. (held by `Conn::silence`)
+//! 2. What this process stood still is not counted as its peers' silence: nobody was here to
+//!    read, or to ask them for an answer. (test `a_router_that_stood_still_takes_no_peer_for_dead`)
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::conn::{COMMANDS_BEHIND_MAX, Conn, Phase, Traffic};
 use super::driver::Workbench;
+use super::owner::Heartbeat;
 use super::timers::{Timer, grained};
 use crate::event::CloseReason;
 use crate::zmtp::command;
@@ -21,22 +28,39 @@ use crate::zmtp::command;
 const TTL_LOOK: Duration = Duration::from_secs(1);
 /// No timer is armed for sooner than this.
 const SOONEST: Duration = Duration::from_millis(1);
+/// A timer that comes later than this shows that this process stood still.
+pub(super) const LATE: Duration = Duration::from_millis(50);
 
 impl Conn {
-    pub(super) fn arm_heartbeat(&self, at: Instant) {
-        self.shared.arm(
-            grained(at, self.shared.origin),
-            Timer::Heartbeat(self.token),
-        );
+    /// Arms the timer, and notes when it is due.
+    pub(super) fn arm_heartbeat(&self, traffic: &mut Traffic, at: Instant) {
+        let at = grained(at, self.shared.origin);
+        traffic.beat_due = at;
+        self.shared.arm(at, Timer::Heartbeat(self.token));
     }
 
-    /// How long the peer has been silent, and whether reading is paused: then not at all.
-    fn silence(&self, traffic: &mut Traffic, now: Instant) -> (Duration, bool) {
+    /// How long the peer has been silent, and whether reading is paused: then not at all. `due`
+    /// is when the timer should have come; where it would be the peer's end, at `most`, what is
+    /// there is read first.
+    fn silence(
+        &self,
+        traffic: &mut Traffic,
+        due: Instant,
+        most: Duration,
+        bench: &mut Workbench<'_>,
+    ) -> Result<(Duration, bool), CloseReason> {
+        let now = bench.now;
         let paused = !self.watched.lock().interest.read;
+        let late = now.saturating_duration_since(due);
         if paused {
             traffic.last_heard = now;
+        } else if late > LATE {
+            traffic.last_heard = (traffic.last_heard + late).min(now);
         }
-        (now.duration_since(traffic.last_heard), paused)
+        if now.duration_since(traffic.last_heard) >= most {
+            self.read(traffic, bench)?;
+        }
+        Ok((now.duration_since(traffic.last_heard), paused))
     }
 
     /// Judges the peer's silence; sends a PING where nothing was heard lately.
@@ -45,39 +69,51 @@ impl Conn {
             return;
         };
         let Some(pipe) = self.pipe.get() else { return };
-        let now = bench.now;
-        let (silent, pings, due, heard) = {
+        let judged = {
             let mut phase = self.phase.lock();
             let Phase::Traffic(traffic) = &mut *phase else {
                 return;
             };
-            let (silent, paused) = self.silence(traffic, now);
-            // While reading is paused the peer's PINGs go unanswered: ours are the sign of life. But
-            // only to a peer that looks for one: it may have gone, with much still on its way to
-            // us, and all of that would be lost by a PING that finds nobody.
-            let due = match paused {
-                true => traffic.judges,
-                false => silent + beat.interval / 2 >= beat.interval,
-            };
-            (silent, traffic.pings, due, traffic.last_heard)
+            if !traffic.pings {
+                // What a peer of version 3.0 does not say cannot be asked for.
+                return;
+            }
+            self.beat(traffic, &beat, bench)
         };
-        if !pings {
-            // What a peer of version 3.0 does not say cannot be asked for.
-            return;
+        match judged {
+            Err(reason) => self.close(reason, bench),
+            Ok(true) => {
+                let mut frame = Vec::with_capacity(16);
+                let ttl = beat.ttl.as_millis().div_ceil(100).min(u16::MAX.into()) as u16;
+                command::ping(&mut frame, ttl, b"");
+                pipe.command(&frame, COMMANDS_BEHIND_MAX);
+                pipe.release();
+            }
+            Ok(false) => {}
         }
+    }
+
+    /// Whether a PING is due; the timer is armed again. An error is the connection's end.
+    fn beat(
+        &self,
+        traffic: &mut Traffic,
+        beat: &Heartbeat,
+        bench: &mut Workbench<'_>,
+    ) -> Result<bool, CloseReason> {
+        let (silent, paused) = self.silence(traffic, traffic.beat_due, beat.timeout, bench)?;
         if silent >= beat.timeout {
-            self.close(CloseReason::HeartbeatTimeout, bench);
-            return;
+            return Err(CloseReason::HeartbeatTimeout);
         }
-        if due {
-            let mut frame = Vec::with_capacity(16);
-            let ttl = beat.ttl.as_millis().div_ceil(100).min(u16::MAX.into()) as u16;
-            command::ping(&mut frame, ttl, b"");
-            pipe.command(&frame, COMMANDS_BEHIND_MAX);
-            pipe.release();
-        }
-        let next = (now + beat.interval).min(heard + beat.timeout);
-        self.arm_heartbeat(next.max(now + SOONEST));
+        let now = bench.now;
+        let next = (now + beat.interval).min(traffic.last_heard + beat.timeout);
+        self.arm_heartbeat(traffic, next.max(now + SOONEST));
+        // While reading is paused the peer's PINGs go unanswered: ours are the sign of life. But
+        // only to a peer that looks for one: it may have gone, with much still on its way to
+        // us, and all of that would be lost by a PING that finds nobody.
+        Ok(match paused {
+            true => traffic.judges,
+            false => silent + beat.interval / 2 >= beat.interval,
+        })
     }
 
     /// Holds the peer to the time to live that it has announced.
@@ -95,24 +131,32 @@ impl Conn {
 
     /// Judges the peer's silence by the time to live that it has announced.
     pub(super) fn ttl_due(self: &Arc<Self>, bench: &mut Workbench<'_>) {
-        let expired = {
+        let judged = {
             let mut phase = self.phase.lock();
             let Phase::Traffic(traffic) = &mut *phase else {
                 return;
             };
-            if traffic.ttl_due.is_none_or(|due| bench.now < due) {
+            let (Some(due), Some(ttl)) = (traffic.ttl_due, traffic.ttl) else {
+                return;
+            };
+            if bench.now < due {
                 return; // one that a sooner one has taken the place of
             }
             traffic.ttl_due = None;
-            let (silent, _) = self.silence(traffic, bench.now);
-            let expired = traffic.ttl.is_some_and(|ttl| silent >= ttl);
-            if !expired {
-                self.watch_ttl(traffic, bench.now);
+            match self.silence(traffic, due, ttl, bench) {
+                // What was read may have told another one.
+                Ok((silent, _)) if traffic.ttl.is_some_and(|ttl| silent >= ttl) => {
+                    Err(CloseReason::TtlExpired)
+                }
+                Ok(_) => {
+                    self.watch_ttl(traffic, bench.now);
+                    Ok(())
+                }
+                Err(reason) => Err(reason),
             }
-            expired
         };
-        if expired {
-            self.close(CloseReason::TtlExpired, bench);
+        if let Err(reason) = judged {
+            self.close(reason, bench);
         }
     }
 }

@@ -14,7 +14,7 @@ use crossbeam_channel::Receiver;
 pub(crate) type Outcome = Result<(), Box<dyn Error>>;
 
 /// No case waits longer than this for what has to come.
-pub(crate) const LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 /// How long a case waits for what must not come, or is known not to.
 pub(crate) const MOMENT: Duration = Duration::from_millis(300);
 

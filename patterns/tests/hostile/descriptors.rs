@@ -13,6 +13,8 @@ const DESCRIPTORS: &str = "descriptors=256";
 const IDLE: usize = 400;
 /// What a newcomer may wait.
 const WAIT: Duration = ms(2000);
+/// The part of a core that the siege may take up: one that tries again and again takes all of it.
+const SHARE: u32 = if cfg!(debug_assertions) { 3 } else { 10 };
 /// How long the siege is watched.
 const SIEGE: Duration = ms(2000);
 
@@ -27,7 +29,7 @@ fn newcomer(endpoint: &str) -> Lasted {
         .expect("an endpoint to connect to");
     dealer.send("let me in").expect("it waits in the queue");
     let answer = dealer
-        .recv_timeout(ms(10_000))
+        .recv_timeout(ms(30_000))
         .expect("an answer in the end");
     assert_eq!(answer[0], "let me in");
     Lasted::since(begin)
@@ -42,10 +44,10 @@ fn under_siege(scene: &Scene) {
     }
     pass(SIEGE.saturating_sub(begin.elapsed()));
     let used = scene.router.process.cpu_time() - cpu;
-    let most = begin.elapsed() / 10;
+    let most = begin.elapsed() / SHARE;
     assert!(
         used <= most,
-        "{used:?} of CPU, more than {most:?}, a tenth of a core"
+        "{used:?} of CPU, more than {most:?}, a part in {SHARE} of a core"
     );
 }
 

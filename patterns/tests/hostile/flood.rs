@@ -136,6 +136,9 @@ pub(crate) fn a_storm_of_connections_that_come_and_go_disturbs_nobody() {
             });
         }
         pass(ms(1000));
+        eventually("there were enough of them", ms(1000), || {
+            (made.load(Ordering::Relaxed) > 1000).then_some(())
+        });
         over.store(true, Ordering::Relaxed);
     });
     let made = made.into_inner();

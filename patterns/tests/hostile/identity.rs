@@ -15,6 +15,9 @@ use crate::support::{eventually, ms, pass};
 /// In which a dead holder is replaced: half a second to answer the test, and a little.
 const REPLACED: Duration = ms(600);
 
+/// How long a message that has to come is waited for.
+const PATIENCE: Duration = ms(30_000);
+
 /// A dealer with an identity and an engine of its own, not yet connected.
 fn dealer_named(identity: &str) -> Dealer {
     let engine = Engine::new().expect("descriptors are free");
@@ -31,7 +34,7 @@ fn first_answer(dealer: &Dealer, endpoint: &str) -> Lasted {
         .expect("an endpoint to connect to");
     dealer.send("it is me").expect("it waits in the queue");
     assert_eq!(
-        dealer.recv_timeout(ms(5000)).expect("an answer")[0],
+        dealer.recv_timeout(PATIENCE).expect("an answer")[0],
         "it is me"
     );
     Lasted::since(begin)
@@ -81,13 +84,13 @@ pub(crate) fn a_second_claimant_is_told_so_and_the_first_goes_on() {
     // The name is the holder's, and so is what is sent to it.
     assert_eq!(scene.router.process.ask("send alice secret"), "sent");
     assert_eq!(
-        holder.recv_timeout(ms(1000)).expect("a message")[0],
+        holder.recv_timeout(PATIENCE).expect("a message")[0],
         "secret"
     );
     assert_eq!(claimant.try_recv().err(), Some(RecvError::Timeout));
     holder.send("still there?").expect("a peer is connected");
     assert_eq!(
-        holder.recv_timeout(ms(1000)).expect("an answer")[0],
+        holder.recv_timeout(PATIENCE).expect("an answer")[0],
         "still there?"
     );
     let (good, figures) = scene.end();
@@ -117,7 +120,7 @@ pub(crate) fn a_stopped_holder_is_replaced_within_600_ms_and_refused_when_it_com
     assert_eq!(scene.router.process.ask("release"), "sent=0 gone=1");
     assert_eq!(scene.router.process.ask("send alice secret"), "sent");
     assert_eq!(
-        newcomer.recv_timeout(ms(1000)).expect("a message")[0],
+        newcomer.recv_timeout(PATIENCE).expect("a message")[0],
         "secret"
     );
 
@@ -265,7 +268,7 @@ pub(crate) fn fifty_claimants_at_once_never_see_what_is_the_holders() {
     });
     // All that was sent to the name has come to the holder.
     while !sent.is_empty() {
-        let message = holder.recv_timeout(ms(1000)).expect("all of them come");
+        let message = holder.recv_timeout(PATIENCE).expect("all of them come");
         assert!(
             sent.remove(message[0].to_str().expect("text")),
             "{message:?}"

@@ -65,7 +65,7 @@ fn exchange(dealer: &Dealer, for_at_least: Duration) -> usize {
             sent += 1;
             continue;
         }
-        let answer = dealer.recv_timeout(ms(5000)).expect("an answer");
+        let answer = dealer.recv_timeout(ms(30_000)).expect("an answer");
         let body = pattern(received, SIZES[received % SIZES.len()]);
         assert_eq!(answer.len(), 3);
         assert!(answer[0].is_empty() && answer[1] == "two");

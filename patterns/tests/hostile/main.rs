@@ -114,6 +114,7 @@ fn main() {
             a_router_notices_a_stopped_peer_within_half_a_second,
             a_dealer_notices_a_stopped_router_within_half_a_second_and_comes_back,
             a_peer_is_given_up_after_the_time_to_live_that_it_announced,
+            a_router_that_stood_still_takes_no_peer_for_dead,
             a_peer_that_does_not_receive_for_a_while_is_not_taken_for_dead,
         }
         departures {

@@ -6,13 +6,15 @@ use brokerless_patterns::{CloseReason, Dealer, Engine, Event, Options};
 
 use crate::support::canary::Lasted;
 use crate::support::dealer::ROLE;
-use crate::support::ms;
 use crate::support::process::Process;
 use crate::support::raw::{Raw, ping};
 use crate::support::scene::Scene;
+use crate::support::{ms, pass};
 
 /// In which a half-open connection is noticed, with these heartbeats.
 const NOTICED: Duration = ms(500);
+/// How long a message that has to come is waited for.
+const PATIENCE: Duration = ms(30_000);
 const HEARTBEATS: [&str; 2] = ["heartbeat_interval=100", "heartbeat_timeout=300"];
 
 fn same_heartbeats() -> Options {
@@ -51,7 +53,7 @@ pub(crate) fn a_dealer_notices_a_stopped_router_within_half_a_second_and_comes_b
         .expect("an endpoint to connect to");
     dealer.send("before").expect("it waits in the queue");
     assert_eq!(
-        dealer.recv_timeout(ms(1000)).expect("an answer")[0],
+        dealer.recv_timeout(PATIENCE).expect("an answer")[0],
         "before"
     );
     let good = scene.good;
@@ -60,7 +62,7 @@ pub(crate) fn a_dealer_notices_a_stopped_router_within_half_a_second_and_comes_b
     let begin = Instant::now();
     scene.router.process.stop();
     let reason = loop {
-        let event = events.recv_timeout(ms(3000)).expect("the end is reported");
+        let event = events.recv_timeout(PATIENCE).expect("the end is reported");
         if let Event::Disconnected { reason, .. } = event {
             break reason;
         }
@@ -73,7 +75,7 @@ pub(crate) fn a_dealer_notices_a_stopped_router_within_half_a_second_and_comes_b
     scene.router.process.go_on();
     let begin = Instant::now();
     assert_eq!(
-        dealer.recv_timeout(ms(5000)).expect("an answer")[0],
+        dealer.recv_timeout(PATIENCE).expect("an answer")[0],
         "after"
     );
     Lasted::since(begin).assert_within(ms(1000), "back after");
@@ -96,6 +98,40 @@ pub(crate) fn a_peer_is_given_up_after_the_time_to_live_that_it_announced() {
     }
 }
 
+pub(crate) fn a_router_that_stood_still_takes_no_peer_for_dead() {
+    let heartbeats = ["heartbeat_interval=300", "heartbeat_timeout=1200"];
+    let Scene { mut router, good } = Scene::set(&heartbeats);
+    // It judges no silence itself: it would be right to leave.
+    let connect = format!("connect={}", router.endpoint);
+    let mut asked = Process::start(ROLE, &[&connect, "heartbeat_interval=none"]);
+    good.finish().assert_answered_throughout(ms(100));
+    let [mut plain, mut announced] = [0; 2].map(|_| Raw::dealer(router.address(), b""));
+    let mut speak = || {
+        plain.send(&ping(0, b""));
+        announced.send(&ping(9, b""));
+    };
+    speak();
+    router.until(ms(2000), |figures| figures.get("peers") == 3);
+
+    // Twice as long as it takes to be given up; whoever speaks meanwhile is not heard.
+    router.process.stop();
+    for _ in 0..12 {
+        pass(ms(200));
+        speak();
+    }
+    router.process.go_on();
+    asked.tell("still there?");
+    assert_eq!(asked.line("got"), "still there?");
+    let figures = router.figures();
+    for reason in ["heartbeat-timeout", "ttl-expired"] {
+        assert_eq!(figures.closes(reason), 0, "{figures}");
+    }
+    // Those who say no more are given up as ever, and the one who answers stays.
+    router.until_closed(1, "ttl-expired", ms(3000));
+    let figures = router.until_closed(1, "heartbeat-timeout", ms(3000));
+    assert_eq!(figures.get("peers"), 1, "{figures}");
+}
+
 pub(crate) fn a_peer_that_does_not_receive_for_a_while_is_not_taken_for_dead() {
     let mut scene = Scene::set(&HEARTBEATS);
     let engine = Engine::new().expect("descriptors are free");
@@ -114,9 +150,9 @@ pub(crate) fn a_peer_that_does_not_receive_for_a_while_is_not_taken_for_dead() {
         figures.get("arrived_bytes") >= MESSAGES << 20 && figures.get("send_queue") > 0
     });
     // Three times as long as it takes to be taken for dead.
-    crate::support::pass(ms(900));
+    pass(ms(900));
     for number in 0..MESSAGES {
-        let answer = dealer.recv_timeout(ms(2000));
+        let answer = dealer.recv_timeout(PATIENCE);
         let answer = answer.unwrap_or_else(|error| {
             panic!(
                 "answer {number}: {error}; {:?}; {}",

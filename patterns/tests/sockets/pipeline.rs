@@ -160,6 +160,8 @@ fn what_a_killed_puller_had_queued_is_counted_and_the_rest_arrives_once() {
         push.send("end").unwrap();
         readers.map(|reader| reader.join().unwrap())
     });
+    // What has arrived is counted as written a moment later, where the writer has to wait for a core.
+    until("the count", || push.stats().send_queue_messages == 0);
     let stats = push.stats();
     let dropped = stats.dropped.get("peer-gone").copied().unwrap_or(0);
     assert_eq!(stats.sent_messages, count as u64 + 2);

@@ -18,7 +18,9 @@ pub(crate) struct Piece {
 
 /// Options for a socket that has a [`Raw`] for its peer: that answers no PINGs.
 pub(crate) fn patient() -> Options {
-    Options::new().heartbeat_interval(None)
+    Options::new()
+        .heartbeat_interval(None)
+        .handshake_timeout(LIMIT)
 }
 
 /// A connected peer, through its handshake.

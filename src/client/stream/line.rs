@@ -8,7 +8,7 @@ use brokerless_patterns::tap::Gate;
 
 use super::conduit::{Conduit, Out};
 use crate::client::core::{Begun, Core};
-use crate::client::{Answer, Client, errors};
+use crate::client::{Answer, Client};
 use crate::{Code, Ran, RpcError, Status};
 
 /// A call that streams.
@@ -128,7 +128,7 @@ impl Line {
             let message =
                 format!("{what} {node} within {time:.0?}: item_timeout lets it take longer");
             let status = Status::new(Code::DeadlineExceeded, message);
-            Answer::ended(RpcError::new(status, errors::ran(ended.ran)).with_node(node))
+            Answer::ended(RpcError::new(status, ended.ran).with_node(node))
         };
         self.conduit.end(answer);
         core.tell_of(&ended);

@@ -286,7 +286,9 @@ impl Shared {
                 return Err(self.panicked(stream));
             }
         };
-        match answer::part_too_large(&item, self.settings.blob_bytes_max, "an item") {
+        let settings = &self.settings;
+        let (part, whole) = (settings.blob_bytes_max, settings.call_bytes_max);
+        match answer::part_too_large(&item, part, whole, "an item") {
             Some(status) => Err(Outcome::failed(status)),
             None => Ok(item),
         }

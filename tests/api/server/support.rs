@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::desk::{Desk, desk};
 
 /// How long anything that has to happen may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(50);
 /// What calls are given that are not about deadlines.
 pub(crate) const LEFT: Duration = Duration::from_secs(60);
 

@@ -61,6 +61,7 @@ fn forge(router: &Router, worker: &Worker, over: &AtomicBool) -> Forged {
                     },
                     blob_bytes_max: u64::MAX,
                     name: "forger",
+                    call_bytes_max: u64::MAX,
                 };
                 send(&peer, Message::single(encode_welcome(&welcome)));
                 continue;
@@ -125,7 +126,7 @@ pub(super) fn answers_to_what_was_not_asked_are_counted_and_reach_nobody() {
         let forger = scope.spawn(|| forge(&router, &worker, &over));
         client.add(&endpoint, 1).expect("another node");
         load.until_answered(2000);
-        eventually("enough is forged", ms(10_000), || {
+        eventually("enough is forged", ms(30_000), || {
             (client.stats().calls.unknown > 1000).then_some(())
         });
         let mut ledger = load.finish();

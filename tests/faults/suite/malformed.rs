@@ -17,7 +17,7 @@ use crate::suite::support::work::{Notes, Stamp};
 
 /// The worst that the good client may see.
 const WORST: Duration = if cfg!(debug_assertions) {
-    ms(500)
+    ms(1000)
 } else {
     ms(100)
 };
@@ -105,7 +105,7 @@ fn corpus() -> Vec<Vec<Frame>> {
 /// call has not run, and may send it again.
 fn besiege(endpoint: &str, messages: &[Vec<Frame>], greeted: bool, nonce: u64) -> u64 {
     let dealer = Dealer::connect(endpoint).expect("an endpoint");
-    let give = |message: Message| dealer.send_timeout(message, ms(10_000)).expect("room");
+    let give = |message: Message| dealer.send_timeout(message, ms(30_000)).expect("room");
     if greeted {
         let hello = Hello {
             version: 2,
@@ -113,7 +113,7 @@ fn besiege(endpoint: &str, messages: &[Vec<Frame>], greeted: bool, nonce: u64) -
             name: "malformed",
         };
         give(Message::single(encode_hello(&hello)));
-        dealer.recv_timeout(ms(10_000)).expect("a welcome");
+        dealer.recv_timeout(ms(30_000)).expect("a welcome");
     }
     for message in messages {
         let mut message: Message = message.iter().cloned().collect();
@@ -126,7 +126,7 @@ fn besiege(endpoint: &str, messages: &[Vec<Frame>], greeted: bool, nonce: u64) -
     }
     let mut sent = messages.len() as u64;
     let mut id = u64::MAX - 100_000;
-    let patience = Instant::now() + ms(10_000);
+    let patience = Instant::now() + ms(30_000);
     while !serves(&dealer, greeted, id, nonce) {
         assert!(Instant::now() < patience, "its window is never free");
         id += 1;
@@ -148,10 +148,10 @@ fn serves(dealer: &Dealer, greeted: bool, id: u64, nonce: u64) -> bool {
     if !greeted {
         message.push_front("");
     }
-    let sent = dealer.send_timeout(message, ms(10_000));
+    let sent = dealer.send_timeout(message, ms(30_000));
     sent.expect("room");
     loop {
-        let mut answer = dealer.recv_timeout(ms(10_000)).expect("it is still served");
+        let mut answer = dealer.recv_timeout(ms(30_000)).expect("it is still served");
         if answer[0].is_empty() {
             answer.pop_front();
         }

@@ -22,7 +22,7 @@ fn arguments((caller, nonce): Stamp) -> Payload {
 /// A caller that has never heard of version 2, byte by byte: it calls until it is told to end.
 fn old_caller(endpoint: &str, caller: u64, over: &AtomicBool) -> u64 {
     let dealer = Dealer::connect(endpoint).expect("an endpoint");
-    let next = || dealer.recv_timeout(ms(10_000)).expect("an answer");
+    let next = || dealer.recv_timeout(ms(30_000)).expect("an answer");
     // [6, 1, 1]: hello. [7, 1, 16]: welcome, without bytes, limits or names.
     dealer
         .send(Message::single(vec![0x93, 6, 1, 1]))

@@ -19,7 +19,7 @@ const BATCH: usize = 32;
 /// The longest stream that is made of a file.
 const WIRE_BYTES_MAX: usize = 160 * 1024;
 /// A device that reads nothing more from a peer, for good reason or not, is not waited for longer.
-const PATIENCE: Duration = ms(2000);
+const PATIENCE: Duration = ms(10_000);
 /// A message of 160 KiB, queued and being read, for each of a batch, and what the allocator keeps.
 const BATCH_KIB: u64 = 3 * (BATCH * WIRE_BYTES_MAX / 1024) as u64 + 8 * 1024;
 /// Some workers of a batch may have been given what is the good client's.

@@ -61,7 +61,12 @@ pub(super) fn ten_thousand_pings_a_second_at_either_side_are_answered_at_a_hundr
         over.store(true, Ordering::Relaxed);
         for flood in floods {
             let (sent, answered, lasted) = flood.join().expect("it floods");
-            assert!(sent >= 5000, "only {sent} in {lasted:?}: no flood");
+            // As many as the machine is fast enough for, and far more than are answered.
+            let rate = sent as f64 / lasted.as_secs_f64();
+            assert!(
+                rate >= 20.0 * RATE as f64,
+                "only {rate:.0} a second: no flood"
+            );
             let most = RATE * (lasted.as_secs() + 2);
             assert!(
                 (RATE..=most).contains(&answered),

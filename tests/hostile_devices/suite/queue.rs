@@ -25,7 +25,7 @@ fn holder(scene: &Scene, name: &str) -> Dealer {
 fn ask(dealer: &Dealer, text: &str) {
     let question = Message::from(["", text]);
     dealer.send(question.clone()).expect("a peer is connected");
-    let answer = dealer.recv_timeout(ms(5000)).expect("an answer");
+    let answer = dealer.recv_timeout(ms(30_000)).expect("an answer");
     assert_eq!(answer, question);
 }
 
@@ -62,8 +62,8 @@ pub(super) fn claimants_of_a_name_in_use_are_told_so_and_the_holder_goes_on(kind
 fn keep(worker: &Router, hold: &str) -> (Peer, Message) {
     let begin = Instant::now();
     loop {
-        assert!(begin.elapsed() < ms(10_000), "nobody asks");
-        let (peer, request) = worker.recv_timeout(ms(5000)).expect("somebody asks");
+        assert!(begin.elapsed() < ms(60_000), "nobody asks");
+        let (peer, request) = worker.recv_timeout(ms(30_000)).expect("somebody asks");
         if request.iter().any(|frame| *frame == hold) {
             return (peer, request);
         }

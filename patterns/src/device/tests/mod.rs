@@ -16,7 +16,7 @@ use super::{Builder, Change, Handle, Report, Side};
 use crate::{Frame, Message};
 
 /// No test waits longer than this for what has to come.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A name that no other test has.
 fn name(what: &str) -> String {

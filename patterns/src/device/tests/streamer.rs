@@ -1,6 +1,7 @@
 //! What a streamer does with work.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use super::{LIMIT, Running, fill, name, until};
 use crate::device::{Builder, Device, Side};
@@ -141,6 +142,28 @@ fn an_end_hands_on_the_work_that_was_sent() {
     let report = device.thread.take().unwrap().join().unwrap();
     assert!(report.left.is_empty(), "{report:?}");
     assert!(report.took < LIMIT / 2);
+}
+
+#[test]
+fn an_end_waits_for_who_takes_the_work() {
+    let mut device = Running::new(tcp().options(options(10)).linger(LIMIT));
+    let pull = Pull::with(options(1)).unwrap();
+    pull.connect_to(&device.endpoint(Side::Backend)).unwrap();
+    let push = Push::with(options(10)).unwrap();
+    push.connect_to(&device.endpoint(Side::Frontend)).unwrap();
+    let sent = fill(|message, timeout| push.send_timeout(message, timeout).is_ok());
+    device.handle.terminate();
+    // Longer than the silence after which a device expects no more.
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_millis(400) {
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
+    for n in 0..sent {
+        let message = pull.recv_timeout(LIMIT).unwrap();
+        assert_eq!(message[0], n.to_be_bytes()[..]);
+    }
+    let report = device.thread.take().unwrap().join().unwrap();
+    assert!(report.left.is_empty(), "{report:?}");
 }
 
 #[test]

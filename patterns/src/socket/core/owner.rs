@@ -483,3 +483,24 @@ impl Core {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use crate::{Dealer, Engine, Options, Router};
+
+    #[test]
+    fn a_channel_that_is_full_is_looked_after_once() {
+        let engine = Engine::new().unwrap();
+        let router = Router::with(Options::new().engine(&engine)).unwrap();
+        router.bind_to("inproc://looked-after-once").unwrap();
+        let receiver = router.receiver();
+        let dealer = Dealer::connect("inproc://looked-after-once").unwrap();
+        for index in 0..900u16 {
+            dealer.send(index.to_be_bytes().to_vec()).unwrap();
+        }
+        assert!(receiver.is_full());
+        let pumps = engine.shared().pumps();
+        assert!(pumps <= 1, "{pumps} entries of one socket");
+        assert_eq!(receiver.iter().take(900).count(), 900);
+    }
+}

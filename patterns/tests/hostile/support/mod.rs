@@ -30,4 +30,4 @@ pub(crate) mod scene;
 pub(crate) mod system;
 pub(crate) mod waiting;
 
-pub(crate) use waiting::{Watch, eventually, ms, pass};
+pub(crate) use waiting::{Watch, eventually, ms, pass, patience};

@@ -15,10 +15,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::canary;
 use super::figures::Figures;
 use super::system::{self, Memory};
-use super::{eventually, ms};
+use super::{eventually, ms, patience};
 
 /// How long a process may take to answer: a loaded machine is no fault.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Another process. Dropping it ends it.
 pub(crate) struct Process {
@@ -200,22 +200,22 @@ impl RouterProcess {
         Figures::parse(&self.process.ask("stats"))
     }
 
-    /// Waits until its counts are as they shall be, and gives them.
+    /// Waits, with [`patience`], until its counts are as they shall be, and gives them.
     #[track_caller]
     pub(crate) fn until(
         &mut self,
         within: Duration,
         as_wanted: impl Fn(&Figures) -> bool,
     ) -> Figures {
-        let begin = Instant::now();
+        let (begin, patience) = (Instant::now(), patience(within));
         loop {
             let figures = self.figures();
             if as_wanted(&figures) {
                 return figures;
             }
             assert!(
-                canary::net(begin, Instant::now()) < within,
-                "the router's counts are not as wanted within {within:?}: {figures}"
+                canary::net(begin, Instant::now()) < patience,
+                "the router's counts are not as wanted within {patience:?}: {figures}"
             );
             super::pass(ms(3));
         }

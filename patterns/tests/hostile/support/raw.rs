@@ -16,7 +16,7 @@ pub(crate) const LONG: u8 = 2;
 pub(crate) const COMMAND: u8 = 4;
 
 /// How long a read may take before the test is over.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A greeting of version 3.1 under NULL.
 pub(crate) fn greeting() -> Vec<u8> {

@@ -6,26 +6,36 @@ use crossbeam_channel::RecvTimeoutError;
 
 use super::canary;
 
+/// How long is waited at least for what has to come: a loaded machine is no fault. Whether it came
+/// too late is for [`Lasted`](super::canary::Lasted) to say.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long is waited for what should come `within` this time.
+pub(crate) fn patience(within: Duration) -> Duration {
+    within.max(PATIENCE)
+}
+
 /// Looks again and again until there is something, and gives it.
 ///
 /// # Panics
 ///
-/// If there is nothing `within` this time.
+/// If there is nothing though it should have come `within` this time, and was waited for with
+/// [`patience`].
 #[track_caller]
 pub(crate) fn eventually<T>(
     what: &str,
     within: Duration,
     mut look: impl FnMut() -> Option<T>,
 ) -> T {
-    let begin = Instant::now();
+    let (begin, patience) = (Instant::now(), patience(within));
     loop {
         if let Some(found) = look() {
             return found;
         }
         // The machine's own stalls are no fault of what is awaited.
         assert!(
-            canary::net(begin, Instant::now()) < within,
-            "not within {within:?}: {what}"
+            canary::net(begin, Instant::now()) < patience,
+            "not within {within:?}, nor {patience:?}: {what}"
         );
         std::thread::park_timeout(Duration::from_millis(2));
     }
@@ -45,7 +55,7 @@ pub(crate) const fn ms(count: u64) -> Duration {
 }
 
 /// The longest that a test may run: one that hangs would hang the rest.
-const LONGEST: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_secs(150);
 
 /// Ends the program if it is not dropped in time.
 pub(crate) struct Watch {

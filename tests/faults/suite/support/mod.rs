@@ -33,4 +33,4 @@ pub(crate) mod taker;
 pub(crate) mod waiting;
 pub(crate) mod work;
 
-pub(crate) use waiting::{Watch, eventually, ms, pass};
+pub(crate) use waiting::{Watch, eventually, ms, pass, patience};

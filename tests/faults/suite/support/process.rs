@@ -17,10 +17,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::devices::numbers;
 use super::system::Memory;
 use super::work::Notes;
-use super::{canary, eventually, ms, pass, server};
+use super::{canary, eventually, ms, pass, patience, server};
 
 /// How long a process may take to answer: a loaded machine is no fault.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// A port of this machine that nobody has.
 pub(crate) const ANY: &str = "tcp://127.0.0.1:*";
 
@@ -192,15 +192,15 @@ impl ServerProcess {
         within: Duration,
         as_wanted: impl Fn(&Counts) -> bool,
     ) -> Counts {
-        let begin = Instant::now();
+        let (begin, patience) = (Instant::now(), patience(within));
         loop {
             let counts = self.stats();
             if as_wanted(&counts) {
                 return counts;
             }
             assert!(
-                canary::net(begin, Instant::now()) < within,
-                "{what}: not within {within:?}: {counts:?}"
+                canary::net(begin, Instant::now()) < patience,
+                "{what}: not within {patience:?}: {counts:?}"
             );
             pass(ms(3));
         }

@@ -28,6 +28,9 @@ pub(crate) enum Ends {
 pub(crate) struct Client {
     ends: Ends,
     /// What is not through after so long is sent again.
+    soon: Duration,
+    /// The same, for the attempt that is under way: later and later once many have failed, or a
+    /// slow machine would never see one through.
     again: Duration,
     sent_again: u64,
 }
@@ -55,6 +58,7 @@ impl Client {
         };
         Client {
             ends,
+            soon: again,
             again,
             sent_again: 0,
         }
@@ -141,10 +145,11 @@ impl Client {
 impl Rounds for Client {
     fn make(&mut self, number: u64) -> Result<(Instant, Instant), String> {
         let began = Instant::now();
-        for attempt in 0_u64.. {
+        for attempt in 0_u32.. {
+            self.again = self.soon * 2_u32.pow(attempt.saturating_sub(5).min(6));
             let mut body = vec![b'.'; 64];
             body[..8].copy_from_slice(&number.to_be_bytes());
-            body[8..16].copy_from_slice(&attempt.to_be_bytes());
+            body[8..16].copy_from_slice(&u64::from(attempt).to_be_bytes());
             if self.attempt(&Message::from([Frame::from(TOPIC), Frame::from(body)]))? {
                 return Ok((began, Instant::now()));
             }

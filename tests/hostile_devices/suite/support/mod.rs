@@ -39,4 +39,4 @@ pub(crate) mod system;
 #[path = "../../../../patterns/tests/hostile/support/waiting.rs"]
 pub(crate) mod waiting;
 
-pub(crate) use waiting::{Watch, eventually, ms, pass};
+pub(crate) use waiting::{Watch, eventually, ms, pass, patience};

@@ -12,7 +12,7 @@ use super::devices::{ANY, Device, asks};
 use super::good::{GoodClient, LOST, Outcome, PACE};
 use super::kinds::{Kind, Side};
 use super::system::Memory;
-use super::{canary, eventually, ms, pass};
+use super::{canary, eventually, ms, pass, patience};
 
 /// The worst round that the good client may see.
 pub(crate) const WORST: Duration = ms(100);
@@ -102,15 +102,15 @@ impl Scene {
         within: Duration,
         as_wanted: impl Fn(&Value) -> bool,
     ) -> Value {
-        let begin = Instant::now();
+        let (begin, patience) = (Instant::now(), patience(within));
         loop {
             let statistics = self.statistics();
             if as_wanted(&statistics) {
                 return statistics;
             }
             assert!(
-                canary::net(begin, Instant::now()) < within,
-                "{what}: not within {within:?}: {statistics}"
+                canary::net(begin, Instant::now()) < patience,
+                "{what}: not within {patience:?}: {statistics}"
             );
             pass(ms(3));
         }
