@@ -94,6 +94,16 @@ impl Writer {
         self.memory.extend_from_slice(bytes);
     }
 
+    /// Bytes written.
+    pub(crate) fn len(&self) -> usize {
+        self.memory.len()
+    }
+
+    /// Takes back what was written after the first so many bytes.
+    pub(crate) fn cut(&mut self, bytes: usize) {
+        self.memory.truncate(bytes);
+    }
+
     /// The frame of what is written. The chunk goes back to the thread.
     ///
     /// A writer that is dropped unfinished takes the chunk with it: the next one makes a new one.

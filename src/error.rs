@@ -19,7 +19,8 @@ use std::time::Duration;
 
 use brokerless_patterns::{Error as PatternsError, Frame, OptionError};
 
-use crate::status::{Code, Ran, Status};
+use crate::status::{Code, Status};
+use crate::values::Ran;
 
 /// A call that failed: the status, whether it ran, and the node that it was sent to.
 #[derive(Clone, PartialEq, Eq)]
@@ -215,6 +216,8 @@ pub enum Error {
     },
     /// No endpoint was given.
     NoEndpoints,
+    /// A scatter over a client whose pool is empty, and that is not to wait for a node.
+    EmptyPool,
     /// Two services of one name.
     DuplicateService {
         /// The name.
@@ -256,6 +259,9 @@ impl fmt::Display for Error {
                 bound,
             } => write!(f, "option {option} is {value}: {bound}"),
             Error::NoEndpoints => f.write_str("no endpoint was given: name at least one"),
+            Error::EmptyPool => f.write_str(
+                "the client's pool is empty: add a node first, or let calls wait by wait_for_ready",
+            ),
             Error::DuplicateService { service } => write!(
                 f,
                 "service {service} was added twice: give one of them another name"

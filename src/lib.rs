@@ -66,7 +66,8 @@
 //! | [`service`](mod@service) | the [attribute](macro@service); what can be called, and how its handlers are reached |
 //! | [`client`] | the calling end: pools of nodes, calls in flight, the clerk |
 //! | [`server`] | the serving end: pools of threads, sessions, how a server ends |
-//! | [`builtin`] | health, reflection and echo, which every server offers |
+//! | [`scatter`](mod@scatter) | tasks, spread over the nodes of a pool and gathered |
+//! | [`builtin`] | health, reflection, statistics and echo, which every server offers |
 //! | [`Status`], [`Code`], [`Ran`] | how a call ended, and whether it ran |
 //! | [`CallError`], [`RpcError`], [`Error`] | what a caller gets; what a builder refuses |
 //! | [`Blob`], [`Metadata`] | bytes that travel uncopied; what travels beside the arguments |
@@ -96,7 +97,7 @@
 //! | the answer is not of the type that is wanted | `INTERNAL` | yes |
 //! | arguments that do not fit | `INVALID_ARGUMENT` | no |
 //! | no such service or method | `UNIMPLEMENTED`, with the nearest name | no |
-//! | a blob over the limit | `RESOURCE_EXHAUSTED` | no |
+//! | a blob, or a call, over the limit | `RESOURCE_EXHAUSTED` | no |
 //! | the deadline, before it was sent, or before the server began it | `DEADLINE_EXCEEDED` | no |
 //! | the deadline, while the node had it | `DEADLINE_EXCEEDED` | maybe |
 //! | cancelled by its caller | `CANCELLED` | no if it was not sent, else maybe |
@@ -130,9 +131,11 @@ pub mod client;
 pub mod deadline;
 mod error;
 mod metadata;
+pub mod scatter;
 pub mod server;
 pub mod service;
 mod status;
+mod values;
 pub mod wire;
 
 pub use blob::Blob;
@@ -143,9 +146,12 @@ pub use brokerless_macros::service;
 pub use client::{Call, Client, Pending};
 pub use error::{CallError, Error, RpcError};
 pub use metadata::{Metadata, MetadataError, MetadataValue};
+#[doc(inline)]
+pub use scatter::scatter;
 #[doc(no_inline)]
 pub use server::Server;
-pub use status::{Code, Ran, Status};
+pub use status::{Code, Status};
+pub use values::Ran;
 
 /// The examples in README.md.
 #[cfg(doctest)]

@@ -1,7 +1,7 @@
 //! How a call ended: a code with gRPC's names and numbers, a message, and whether the call ran.
 //!
 //! A handler returns a [`Status`]; a caller gets it back within an
-//! [`RpcError`](crate::RpcError), with what a retry has to know: [`Ran`].
+//! [`RpcError`](crate::RpcError), with what a retry has to know: [`Ran`](crate::Ran).
 //!
 //! # Invariants
 //!
@@ -119,44 +119,6 @@ impl Code {
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
-    }
-}
-
-/// Whether a call that failed was begun: what a retry has to know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum Ran {
-    /// It was not: to call again is safe.
-    No = 0,
-    /// Nobody can say: it was sent, and no answer came.
-    Maybe = 1,
-    /// It was.
-    Yes = 2,
-}
-
-impl Ran {
-    /// The number on the wire.
-    pub const fn number(self) -> u8 {
-        self as u8
-    }
-
-    /// What a number says; one that is not known says as little as [`Ran::Maybe`].
-    pub const fn from_number(number: u64) -> Ran {
-        match number {
-            0 => Ran::No,
-            2 => Ran::Yes,
-            _ => Ran::Maybe,
-        }
-    }
-}
-
-impl fmt::Display for Ran {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Ran::No => "no",
-            Ran::Maybe => "maybe",
-            Ran::Yes => "yes",
-        })
     }
 }
 
@@ -303,15 +265,6 @@ mod tests {
         assert_eq!(Code::DeadlineExceeded.to_string(), "DEADLINE_EXCEEDED");
         assert_eq!(Code::FailedPrecondition.number(), 9);
         assert_eq!(Code::Unauthenticated.number(), 16);
-    }
-
-    #[test]
-    fn what_ran_is_read_back_and_an_unknown_number_says_maybe() {
-        for ran in [Ran::No, Ran::Maybe, Ran::Yes] {
-            assert_eq!(Ran::from_number(ran.number().into()), ran);
-        }
-        assert_eq!(Ran::from_number(3), Ran::Maybe);
-        assert_eq!(Ran::from_number(u64::MAX), Ran::Maybe);
     }
 
     #[test]

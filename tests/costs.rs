@@ -5,6 +5,9 @@
 //! counted is of both together. Neither can do without two system calls, one to send and one to
 //! wait: so 5 together are 3 a side at most.
 //!
+//! The bounds are those of a release build, and a debug build says that it leaves them out: its threads
+//! take so long to come back that they find each other asleep, and what could go together goes apart.
+//!
 //! # Not here
 //!
 //! That envelopes allocate nothing (`tests/wire/envelopes.rs`); instructions (`instructions.rs`).
@@ -121,6 +124,10 @@ fn pipelined(client: &CostsClient, count: usize, window: usize) {
 }
 
 #[test]
+#[cfg_attr(
+    debug_assertions,
+    ignore = "slow threads find each other asleep more often: the bounds are those of a release build; `make costs`"
+)]
 fn a_call_costs_no_more_than_is_promised() {
     let ipc = std::env::temp_dir().join(format!("brokerless-call-costs-{}", std::process::id()));
     let ipc = format!("ipc://{}", ipc.display());

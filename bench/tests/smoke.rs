@@ -60,8 +60,13 @@ fn our_own_calls_do_too() {
         "payload_1MiB_MB_per_s",
         "inproc_unary_p50_us",
         "slow_neighbours_3_p99_us",
+        "stream_items_per_s",
+        "stream_64KiB_MB_per_s",
+        "bidi_ping_pong_p50_us",
+        "scatter_100_p50_us",
     ];
     runs(RPC, "ours", "brokerless", &calls);
+    runs(RPC, "by-hand", "by-hand", &["scatter_100_p50_us"]);
 }
 
 #[test]
@@ -75,6 +80,12 @@ fn an_async_peer_calls_too() {
         "slow_neighbour_p99_us",
     ];
     runs(RPC, "tonic", "tonic", &calls);
+    let streams = [
+        "stream_items_per_s",
+        "stream_64KiB_MB_per_s",
+        "bidi_ping_pong_p50_us",
+    ];
+    runs(RPC, "streams", "tonic", &streams);
     runs(RPC, "tarpc", "tarpc", &calls);
 }
 

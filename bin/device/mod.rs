@@ -13,6 +13,8 @@
 //!
 //! The devices themselves: `patterns/src/device/`.
 
+#[path = "../common/duration.rs"]
+mod duration;
 #[path = "../common/failure.rs"]
 mod failure;
 mod file;

@@ -5,10 +5,8 @@ use std::time::Duration;
 use brokerless::patterns::SlowSubscriber;
 use brokerless::patterns::device::{CaptureType, Place};
 
+use super::duration::{DURATION, duration};
 pub(super) use super::size::size;
-
-const DURATION: &str =
-    "a duration is a whole number and a unit of ms, s, m or h, such as 500ms or 5s";
 
 /// An endpoint of a side.
 pub(super) fn place(given: &str) -> Result<Place, String> {
@@ -16,20 +14,6 @@ pub(super) fn place(given: &str) -> Result<Place, String> {
         .trim()
         .parse()
         .map_err(|error: brokerless::patterns::device::PlaceError| error.to_string())
-}
-
-fn duration(given: &str) -> Option<Duration> {
-    let digits = given.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: u64 = digits.trim_end().parse().ok()?;
-    let ms = match &given[digits.len()..] {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "" if number == 0 => 1,
-        _ => return None,
-    };
-    number.checked_mul(ms).map(Duration::from_millis)
 }
 
 /// The socket that copies go out by.

@@ -7,6 +7,7 @@
 //! | `read.rs` | a trait to a `Model`, or everything that keeps it from being a service |
 //! | `options.rs` | what stands in `#[service(...)]` and `#[rpc(...)]` |
 //! | `types.rs` | which types may travel |
+//! | `streams.rs` | which travel item by item, and where they stand |
 //! | `docs.rs` | documentation, which goes along |
 //! | `expand/` | a `Model` to code |
 
@@ -15,6 +16,7 @@ mod expand;
 mod model;
 mod options;
 mod read;
+mod streams;
 mod types;
 
 use proc_macro::TokenStream;

@@ -30,7 +30,11 @@ pub(crate) struct Method {
     pub(crate) arguments: Vec<Argument>,
     /// Answered by a responder, the last argument.
     pub(crate) later: bool,
+    /// What callers send one after the other: the last argument.
+    pub(crate) incoming: Option<Incoming>,
     pub(crate) returns: Returns,
+    /// What it gives one after the other, instead of an answer.
+    pub(crate) items: Option<Items>,
 }
 
 /// What `#[rpc(...)]` on a method says.
@@ -42,6 +46,8 @@ pub(crate) struct MethodOptions {
     pub(crate) raw: Option<Span>,
     /// In nanoseconds.
     pub(crate) timeout_ns: Option<u64>,
+    /// In nanoseconds.
+    pub(crate) item_timeout_ns: Option<(u64, Span)>,
     pub(crate) pool: Option<(String, Span)>,
     pub(crate) name: Option<(String, Span)>,
 }
@@ -54,11 +60,28 @@ pub(crate) struct Argument {
     pub(crate) default: bool,
 }
 
+/// The argument whose items callers send.
+pub(crate) struct Incoming {
+    pub(crate) ident: Ident,
+    pub(crate) items: Items,
+}
+
+/// Items: what travels one after the other.
+#[derive(Clone)]
+pub(crate) struct Items {
+    pub(crate) ty: Type,
+    pub(crate) kind: Kind,
+}
+
 /// How a value travels.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
-    /// In MessagePack.
+    /// In MessagePack, as serde has it.
     Value,
+    /// In MessagePack, as a string of bytes.
+    Bytes,
+    /// The same, or nil.
+    OptionalBytes,
     /// As a frame of its own.
     Blob,
     /// As a frame of its own, or not at all.
@@ -71,9 +94,9 @@ pub(crate) enum Kind {
     RawBlob,
 }
 
-/// What a call gives.
+/// What a call ends with.
 pub(crate) struct Returns {
-    /// The value; `()` if there is none.
+    /// The value; `()` if there is none, as after items.
     pub(crate) ty: Type,
     pub(crate) kind: Kind,
     pub(crate) error: ErrorKind,

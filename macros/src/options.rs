@@ -13,7 +13,7 @@ use crate::model::MethodOptions;
 pub(crate) const NAME_MAX: usize = 127;
 
 /// What `#[rpc(...)]` may say on a method.
-const METHOD_OPTIONS: &str = "`idempotent`, `oneway`, `inline`, `raw`, `timeout = \"2s\"`, `pool = \"disk\"`, `name = \"add\"`";
+const METHOD_OPTIONS: &str = "`idempotent`, `oneway`, `inline`, `raw`, `timeout = \"2s\"`, `item_timeout = \"2s\"`, `pool = \"disk\"`, `name = \"add\"`";
 
 /// What `#[service(...)]` says.
 pub(crate) struct ServiceOptions {
@@ -98,6 +98,11 @@ fn method_option(options: &mut MethodOptions, meta: &ParseNestedMeta<'_>) -> Res
                 options.timeout_ns.replace(nanoseconds(&text)?).is_some(),
                 meta,
             )
+        }
+        "item_timeout" => {
+            let text: LitStr = meta.value()?.parse()?;
+            let time = (nanoseconds(&text)?, span);
+            once(options.item_timeout_ns.replace(time).is_some(), meta)
         }
         "pool" => {
             let text: LitStr = meta.value()?.parse()?;

@@ -12,9 +12,9 @@ use syn::{
     Safety, Signature, TraitItem, TraitItemFn, Type, parse_quote,
 };
 
-use crate::model::{Argument, Docs, ErrorKind, Kind, Method, Model, Returns};
+use crate::model::{Argument, Docs, ErrorKind, Incoming, Items, Kind, Method, Model, Returns};
 use crate::options::{self, NAME_MAX, ServiceOptions};
-use crate::types;
+use crate::{streams, types};
 
 /// Methods of every client, so that none of the service's can have their names in Rust.
 const CLIENTS_OWN: &[&str] = &["begin", "client", "clone", "connect", "from", "with"];
@@ -152,11 +152,16 @@ fn method(function: &mut TraitItemFn, faults: &mut Faults) -> Option<Method> {
         );
     }
     faults.keep(of_signature(&function.sig));
-    let taken = inputs(&mut function.sig, faults);
+    let mut taken = inputs(&mut function.sig, faults);
     let mut returns = returns(&function.sig, &options, taken.responder.as_ref(), faults);
-    if options.raw.is_some() {
-        faults.keep(raw(&ident, &options, &taken.arguments, &mut returns));
+    let is_streaming = taken.incoming.is_some() || returns.1.is_some();
+    for fault in streams::options(&options, is_streaming) {
+        faults.push(fault);
     }
+    if options.raw.is_some() {
+        faults.keep(raw(&ident, &options, &mut taken, &mut returns));
+    }
+    let (returns, items) = returns;
     let method = Method {
         name: options.name.as_ref().map_or(name, |(name, _)| name.clone()),
         docs: Docs::of(&function.attrs),
@@ -169,7 +174,9 @@ fn method(function: &mut TraitItemFn, faults: &mut Faults) -> Option<Method> {
         context: taken.context,
         arguments: taken.arguments,
         later: taken.responder.is_some(),
+        incoming: taken.incoming,
         returns,
+        items,
         options,
         ident,
     };
@@ -266,11 +273,22 @@ struct Inputs {
     arguments: Vec<Argument>,
     /// What the answer that is given later is, if it is.
     responder: Option<Type>,
+    incoming: Option<Incoming>,
 }
 
 fn inputs(signature: &mut Signature, faults: &mut Faults) -> Inputs {
     let mut taken = Inputs::default();
     let mut defaults = false;
+    let count = |is: fn(&Type) -> bool| {
+        let inputs = signature.inputs.iter();
+        let inputs = inputs.filter(|input| matches!(input, FnArg::Typed(input) if is(&input.ty)));
+        inputs.count()
+    };
+    let incomings = count(|ty| streams::incoming(ty).is_some());
+    let both = incomings > 0 && count(|ty| types::responder(ty).is_some()) > 0;
+    // Where the fault is another, the place is not told of.
+    let anywhere = both || incomings > 1;
+    let mut incoming = None;
     let inputs = signature.inputs.iter_mut().filter_map(|input| match input {
         FnArg::Typed(input) => Some(input),
         FnArg::Receiver(_) => None,
@@ -308,6 +326,14 @@ fn inputs(signature: &mut Signature, faults: &mut Faults) -> Inputs {
             continue;
         }
         first = false;
+        if both && types::responder(&input.ty).is_some() {
+            faults.add(
+                &input.ty,
+                "a method that takes an `Incoming` waits for its items, and answers by what it \
+                 returns: it has no responder",
+            );
+            continue;
+        }
         if is_last && let Some(of) = types::responder(&input.ty) {
             if let Some(mark) = &mark {
                 faults.add(
@@ -319,6 +345,17 @@ fn inputs(signature: &mut Signature, faults: &mut Faults) -> Inputs {
             if taken.responder.is_none() {
                 *input.ty = parse_quote!(());
             }
+            continue;
+        }
+        if let Some(of) = streams::incoming(&input.ty) {
+            if let Some(mark) = &mark {
+                faults.add(
+                    mark,
+                    "what callers send one after the other has no default: it may be nothing at all",
+                );
+            }
+            let alone = incoming.replace(()).is_none();
+            taken.incoming = faults.keep(of_incoming(input, is_last || anywhere, alone, of));
             continue;
         }
         let Some(ident) = faults.keep(ident(input)) else {
@@ -343,6 +380,30 @@ fn inputs(signature: &mut Signature, faults: &mut Faults) -> Inputs {
         }
     }
     taken
+}
+
+fn of_incoming(
+    input: &mut PatType,
+    is_last: bool,
+    alone: bool,
+    of: Result<Items>,
+) -> Result<Incoming> {
+    let items = of.inspect_err(|_| *input.ty = parse_quote!(()))?;
+    let ident = ident(input)?;
+    if !alone {
+        return Err(Error::new_spanned(
+            &input.ty,
+            "a method takes one `Incoming` at most: items of several kinds are an enum's",
+        ));
+    }
+    if !is_last {
+        return Err(Error::new_spanned(
+            &input.ty,
+            "what callers send one after the other is the last argument: \
+             `fn total(&self, start: i64, values: Incoming<i64>) -> i64`",
+        ));
+    }
+    Ok(Incoming { ident, items })
 }
 
 fn context(input: &PatType) -> Result<()> {
@@ -377,11 +438,14 @@ fn returns(
     options: &crate::model::MethodOptions,
     responder: Option<&Type>,
     faults: &mut Faults,
-) -> Returns {
-    let nothing = || Returns {
-        ty: parse_quote!(()),
-        kind: Kind::Value,
-        error: ErrorKind::None,
+) -> (Returns, Option<Items>) {
+    let nothing = || {
+        let returns = Returns {
+            ty: parse_quote!(()),
+            kind: Kind::Value,
+            error: ErrorKind::None,
+        };
+        (returns, None)
     };
     let returned = match &signature.output {
         ReturnType::Default => None,
@@ -396,7 +460,11 @@ fn returns(
     let Some(ty) = returned.or(responder) else {
         return nothing();
     };
-    if options.oneway.is_some() {
+    let given = match responder {
+        Some(ty) => types::returns(ty).map(|returns| (returns, None)),
+        None => streams::returns(ty),
+    };
+    if options.oneway.is_some() && !matches!(given, Ok((_, Some(_)))) {
         faults.add(
             ty,
             "nobody waits for the answer of a `oneway` method, so it has none: leave out one of \
@@ -404,7 +472,7 @@ fn returns(
         );
         return nothing();
     }
-    faults.keep(types::returns(ty)).unwrap_or_else(nothing)
+    faults.keep(given).unwrap_or_else(nothing)
 }
 
 fn is_unit(ty: &Type) -> bool {
@@ -415,10 +483,10 @@ fn is_unit(ty: &Type) -> bool {
 fn raw(
     ident: &Ident,
     options: &crate::model::MethodOptions,
-    arguments: &[Argument],
-    returns: &mut Returns,
+    taken: &mut Inputs,
+    (returns, items): &mut (Returns, Option<Items>),
 ) -> Result<()> {
-    let [argument] = arguments else {
+    let [argument] = &taken.arguments[..] else {
         let rule = "a `raw` method has one argument, its bytes: `body: &[u8]`";
         return Err(Error::new_spanned(ident, rule));
     };
@@ -426,6 +494,12 @@ fn raw(
     if argument.default {
         let rule = "the bytes of a `raw` method are always there: they have no default";
         return Err(Error::new_spanned(&argument.ident, rule));
+    }
+    if let Some(incoming) = &mut taken.incoming {
+        streams::raw(&mut incoming.items)?;
+    }
+    if let Some(items) = items {
+        return streams::raw(items);
     }
     if options.oneway.is_none() {
         returns.kind = types::raw_answer(returns)?;

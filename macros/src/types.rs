@@ -8,6 +8,7 @@ use quote::ToTokens;
 use syn::{Error, GenericArgument, PathArguments, Result, Type, TypePath, TypeReference};
 
 use crate::model::{ErrorKind, Kind, Returns};
+use crate::streams;
 
 /// What the fault in an argument's type ends with.
 const ALLOWED: &str = "an argument is `&str`, `&[u8]`, an owned type that serde knows, a type with \
@@ -17,13 +18,19 @@ const ALLOWED: &str = "an argument is `&str`, `&[u8]`, an owned type that serde 
 const ANSWERS: &str = "an answer is an owned type that serde knows, or `Blob`, `Option<Blob>`, \
      `Vec<Blob>`";
 
-/// Whether a type is an argument's or an answer's.
+/// The same for an item's.
+const ITEMS: &str = "an item is an owned type that serde knows, or `Blob`, `Option<Blob>`, \
+     `Vec<Blob>`";
+
+/// Whether a type is an argument's, an answer's or an item's.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub(crate) enum Place {
     /// May borrow from the request.
     Argument,
     /// Owned, since it outlives the call.
     Answer,
+    /// Owned, since others follow it.
+    Item,
 }
 
 impl Place {
@@ -31,6 +38,16 @@ impl Place {
         match self {
             Place::Argument => ALLOWED,
             Place::Answer => ANSWERS,
+            Place::Item => ITEMS,
+        }
+    }
+
+    /// Why it is owned, if it has to be.
+    fn is_owned(self) -> Option<&'static str> {
+        match self {
+            Place::Argument => None,
+            Place::Answer => Some("an answer outlives the call, so it is owned"),
+            Place::Item => Some("an item outlives the message that it came in, so it is owned"),
         }
     }
 }
@@ -42,13 +59,19 @@ pub(crate) fn argument(ty: &Type) -> Result<Kind> {
 
 /// What a method of this return type gives, if it may.
 pub(crate) fn returns(ty: &Type) -> Result<Returns> {
+    let (value, error) = value_or_error(ty)?;
+    Ok(Returns {
+        kind: kind(value, Place::Answer)?,
+        ty: value.clone(),
+        error,
+    })
+}
+
+/// The two that a return type is of: the value, which is not looked at, and the error.
+pub(crate) fn value_or_error(ty: &Type) -> Result<(&Type, ErrorKind)> {
     let ty = bare(ty);
     let Some(arguments) = generics(ty, "Result") else {
-        return Ok(Returns {
-            kind: kind(ty, Place::Answer)?,
-            ty: ty.clone(),
-            error: ErrorKind::None,
-        });
+        return Ok((ty, ErrorKind::None));
     };
     let [value, error] = arguments[..] else {
         return Err(Error::new_spanned(
@@ -59,7 +82,10 @@ pub(crate) fn returns(ty: &Type) -> Result<Returns> {
     let own = if is_named(error, "Status") {
         ErrorKind::Status
     } else {
-        if kind(error, Place::Answer)? != Kind::Value {
+        if matches!(
+            kind(error, Place::Answer)?,
+            Kind::Blob | Kind::OptionalBlob | Kind::Blobs
+        ) {
             let rule = "an error is a type that serde knows; a blob can be in the answer only";
             return Err(Error::new_spanned(error, rule));
         }
@@ -70,11 +96,7 @@ pub(crate) fn returns(ty: &Type) -> Result<Returns> {
         let rule = "an answer is a value or an error, not a `Result` within another";
         return Err(Error::new_spanned(value, rule));
     }
-    Ok(Returns {
-        kind: kind(value, Place::Answer)?,
-        ty: value.clone(),
-        error: own,
-    })
+    Ok((value, own))
 }
 
 /// Whether this may be the only argument of a `raw` method.
@@ -164,10 +186,21 @@ fn spell(tokens: proc_macro2::TokenStream, text: &mut String) {
     }
 }
 
-fn kind(ty: &Type, place: Place) -> Result<Kind> {
+/// How a type travels from this place, if it may.
+pub(crate) fn kind(ty: &Type, place: Place) -> Result<Kind> {
     let ty = bare(ty);
     if is_named(ty, "Blob") {
         return Ok(Kind::Blob);
+    }
+    if is_byte_string(ty) {
+        walk(ty, place)?;
+        return Ok(Kind::Bytes);
+    }
+    if let Some([within]) = generics(ty, "Option").as_deref()
+        && is_byte_string(within)
+    {
+        walk(within, place)?;
+        return Ok(Kind::OptionalBytes);
     }
     for (wrapper, kind) in [("Option", Kind::OptionalBlob), ("Vec", Kind::Blobs)] {
         if let Some([within]) = generics(ty, wrapper).as_deref()
@@ -206,6 +239,13 @@ fn walk(ty: &Type, place: Place) -> Result<()> {
             "an address means nothing to the other side\n{allowed}"
         )),
         Type::FnPtr(_) => refuse(format!("a function cannot travel\n{allowed}")),
+        Type::ImplTrait(_) | Type::TraitObject(_) if place == Place::Answer && iterates(ty) => {
+            refuse(
+                "what comes one after the other is given as `Items<'_, T>`: \
+                 `Items::new(iterator)`"
+                    .into(),
+            )
+        }
         Type::ImplTrait(_) | Type::TraitObject(_) => refuse(
             "the other side has to know the type: name it, instead of a trait that it has".into(),
         ),
@@ -251,6 +291,7 @@ fn walk_path(path: &TypePath, place: Place) -> Result<()> {
                     .into(),
             );
         }
+        "Items" | "Incoming" => return refuse(streams::misplaced(&name, place)),
         _ => {}
     }
     let mut lifetimes = 0;
@@ -267,15 +308,17 @@ fn walk_path(path: &TypePath, place: Place) -> Result<()> {
                 GenericArgument::Type(ty) => walk(ty, place)?,
                 GenericArgument::Const(_) => {}
                 GenericArgument::Lifetime(lifetime) if lifetime.ident == "static" => {}
-                GenericArgument::Lifetime(lifetime) if place == Place::Answer => {
-                    let rule = "an answer outlives the call, so it is owned: it cannot borrow";
-                    return Err(Error::new_spanned(lifetime, rule));
-                }
-                GenericArgument::Lifetime(lifetime) if lifetime.ident == "_" => lifetimes += 1,
-                GenericArgument::Lifetime(lifetime) => {
-                    let rule = "what is borrowed is borrowed from the request: write `'_`";
-                    return Err(Error::new_spanned(lifetime, rule));
-                }
+                GenericArgument::Lifetime(lifetime) => match place.is_owned() {
+                    Some(why) => {
+                        let rule = format!("{why}: it cannot borrow");
+                        return Err(Error::new_spanned(lifetime, rule));
+                    }
+                    None if lifetime.ident == "_" => lifetimes += 1,
+                    None => {
+                        let rule = "what is borrowed is borrowed from the request: write `'_`";
+                        return Err(Error::new_spanned(lifetime, rule));
+                    }
+                },
                 other => return Err(Error::new_spanned(other, allowed)),
             }
         }
@@ -292,14 +335,18 @@ fn walk_path(path: &TypePath, place: Place) -> Result<()> {
 fn walk_reference(reference: &TypeReference, place: Place) -> Result<()> {
     let refuse = |rule: &str| Err(Error::new_spanned(reference, rule));
     let of = bare(&reference.elem);
-    if place == Place::Answer {
-        return refuse(if is_named(of, "str") {
-            "an answer outlives the call, so it is owned: `String`"
+    if let Some(name) = streams::named(of) {
+        return refuse(&streams::lent(name, place));
+    }
+    if let Some(why) = place.is_owned() {
+        let way = if is_named(of, "str") {
+            "`String`"
         } else if is_bytes(of) {
-            "an answer outlives the call, so it is owned: `Vec<u8>`, or `Blob`, which is not copied"
+            "`Vec<u8>`, or `Blob`, which is not copied"
         } else {
-            "an answer outlives the call, so it is owned: it cannot borrow"
-        });
+            "it cannot borrow"
+        };
+        return refuse(&format!("{why}: {way}"));
     }
     if reference.mutability.is_some() {
         return refuse(
@@ -344,8 +391,25 @@ fn walk_reference(reference: &TypeReference, place: Place) -> Result<()> {
     }
 }
 
+/// Whether this is some type that is known as an iterator only.
+fn iterates(ty: &Type) -> bool {
+    let bounds = match ty {
+        Type::ImplTrait(of) => &of.bounds,
+        Type::TraitObject(of) => &of.bounds,
+        _ => return false,
+    };
+    bounds.iter().any(|bound| match bound {
+        syn::TypeParamBound::Trait(bound) => bound
+            .path
+            .segments
+            .last()
+            .is_some_and(|last| last.ident == "Iterator" || last.ident == "IntoIterator"),
+        _ => false,
+    })
+}
+
 /// The type without what only groups it.
-fn bare(ty: &Type) -> &Type {
+pub(crate) fn bare(ty: &Type) -> &Type {
     match ty {
         Type::Paren(within) => bare(&within.elem),
         Type::Group(within) => bare(&within.elem),
@@ -353,7 +417,7 @@ fn bare(ty: &Type) -> &Type {
     }
 }
 
-fn is_named(ty: &Type, name: &str) -> bool {
+pub(crate) fn is_named(ty: &Type, name: &str) -> bool {
     match bare(ty) {
         Type::Path(path) => path
             .path
@@ -372,8 +436,26 @@ fn is_bytes_vec(ty: &Type) -> bool {
     matches!(generics(ty, "Vec").as_deref(), Some([of]) if is_named(of, "u8"))
 }
 
+/// Whether this, of which one is known that it is bytes, perhaps in an `Option`, is not borrowed.
+pub(crate) fn is_owned(bytes: &Type) -> bool {
+    match generics(bytes, "Option").as_deref() {
+        Some([within]) => is_owned(within),
+        _ => is_bytes_vec(bytes),
+    }
+}
+
+/// Whether this is a string of bytes, and no shared one.
+fn is_byte_string(ty: &Type) -> bool {
+    match bare(ty) {
+        Type::Reference(reference) => {
+            reference.mutability.is_none() && is_bytes(bare(&reference.elem))
+        }
+        ty => is_bytes_vec(ty),
+    }
+}
+
 /// The types that a type of this name is given.
-fn generics<'t>(ty: &'t Type, name: &str) -> Option<Vec<&'t Type>> {
+pub(crate) fn generics<'t>(ty: &'t Type, name: &str) -> Option<Vec<&'t Type>> {
     let Type::Path(path) = bare(ty) else {
         return None;
     };
@@ -407,9 +489,7 @@ mod tests {
             "i64",
             "String",
             "&str",
-            "&[u8]",
             "Option<&str>",
-            "Option<&[u8]>",
             "Vec<&str>",
             "(u8, &str)",
             "[f64; 3]",
@@ -426,6 +506,31 @@ mod tests {
                 matches!(argument(&ty(allowed)), Ok(Kind::Value)),
                 "{allowed}"
             );
+        }
+    }
+
+    #[test]
+    fn bytes_are_known_where_they_stand_alone() {
+        for (text, kind) in [
+            ("&[u8]", Kind::Bytes),
+            ("&'_ [u8]", Kind::Bytes),
+            ("Vec<u8>", Kind::Bytes),
+            ("std::vec::Vec<u8>", Kind::Bytes),
+            ("Option<&[u8]>", Kind::OptionalBytes),
+            ("Option<Vec<u8>>", Kind::OptionalBytes),
+            ("[u8; 3]", Kind::Value),
+            ("Vec<u16>", Kind::Value),
+            ("Vec<Vec<u8>>", Kind::Value),
+        ] {
+            assert_eq!(argument(&ty(text)).ok(), Some(kind), "{text}");
+            let owned = text.contains("Vec<u8>");
+            assert!(
+                kind == Kind::Value || is_owned(&ty(text)) == owned,
+                "{text}"
+            );
+        }
+        for refused in ["&mut [u8]", "&'a [u8]", "Option<&mut [u8]>", "&Vec<u8>"] {
+            assert!(argument(&ty(refused)).is_err(), "{refused}");
         }
     }
 

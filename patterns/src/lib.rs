@@ -56,10 +56,10 @@ pub use event::{CloseReason, Event};
 pub use link::{BindError, Endpoint, EndpointError, IpcEndpoint, TcpAddress, TcpEndpoint, TcpHost};
 pub use message::{Frame, Message};
 pub use socket::{
-    Dealer, Error, OptionError, Options, Pair, Peer, PeerStats, Pub, Pull, Push, RecvError, Rep,
-    Req, Router, SendError, SendRefusal, Server, ServerStats, SlowSubscriber, SocketStats, Sub,
-    TcpKeepalive, Unsent, Verbose, Waitable, WeightedDealer, XPub, XSub, tap, wait_any,
-    wait_any_timeout,
+    Dealer, Error, OptionError, Options, Pair, Peer, PeerStats, Pub, Pull, Push, Received,
+    RecvError, Rep, Req, Router, SendError, SendRefusal, Server, ServerStats, SlowSubscriber,
+    SocketStats, Sub, TcpKeepalive, Unsent, Verbose, Waitable, WeightedDealer, XPub, XSub, tap,
+    wait_any, wait_any_timeout,
 };
 
 /// The examples in README.md.

@@ -1,6 +1,7 @@
-//! Services that every server offers, unless it was told not to: health, reflection, echo.
+//! Services that every server offers, unless it was told not to: health, reflection, statistics, echo.
 //!
-//! They run on the thread that receives, so that they answer while every worker is busy.
+//! They run on the thread that receives, so that they answer while every worker is busy; but for
+//! what looks at every caller and socket.
 //!
 //! ```
 //! use brokerless::builtin::{Condition, HealthCheckClient, ReflectionClient};
@@ -23,6 +24,7 @@
 mod echo;
 mod health;
 mod reflection;
+mod stats;
 
 use std::sync::Arc;
 
@@ -34,15 +36,25 @@ pub use reflection::{
     ArgumentDescription, MethodDescription, Reflection, ReflectionBegin, ReflectionClient,
     ReflectionServer, ServiceDescription,
 };
+pub use stats::{
+    CALLERS_MAX, CallerReport, MethodReport, PoolReport, SocketReport, Stats, StatsBegin,
+    StatsClient, StatsReport, StatsServer,
+};
+pub(crate) use stats::{Observed, Observer};
 
 use crate::service::{Service, ServiceInfo};
 
 /// All of them, for a server of these services.
-pub(crate) fn services(offered: &[&'static ServiceInfo], health: &Health) -> Vec<Arc<dyn Service>> {
+pub(crate) fn services(
+    offered: &[&'static ServiceInfo],
+    health: &Health,
+    observer: &Observer,
+) -> Vec<Arc<dyn Service>> {
     let own = [
         EchoClient::SERVICE,
         HealthCheckClient::SERVICE,
         ReflectionClient::SERVICE,
+        StatsClient::SERVICE,
     ];
     let all: Vec<&'static ServiceInfo> = offered.iter().copied().chain(own).collect();
     let checker = health::Checker {
@@ -55,5 +67,6 @@ pub(crate) fn services(offered: &[&'static ServiceInfo], health: &Health) -> Vec
         Arc::new(ReflectionServer::new(reflection::Reflector {
             services: all,
         })),
+        Arc::new(StatsServer::new(observer.clone())),
     ]
 }

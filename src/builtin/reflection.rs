@@ -54,6 +54,14 @@ pub struct MethodDescription {
     pub pool: Option<String>,
     /// Whether it may be answered after the handler has returned.
     pub later: bool,
+    /// How its arguments, its answer and its items are encoded: 0 MessagePack, 1 raw.
+    pub encoding: u8,
+    /// The type of the items that the caller sends, if it sends any.
+    pub items_in: Option<String>,
+    /// The type of the items that it gives, if it gives any.
+    pub items_out: Option<String>,
+    /// How long either side waits for an item where the caller says nothing else, in milliseconds.
+    pub item_timeout_ms: Option<u64>,
 }
 
 /// An argument, as it is told over the wire.
@@ -99,6 +107,10 @@ impl From<&MethodInfo> for MethodDescription {
             timeout_ms: info.timeout.map(millis),
             pool: info.pool.map(str::to_owned),
             later: info.later,
+            encoding: info.encoding.number(),
+            items_in: info.items_in.map(str::to_owned),
+            items_out: info.items_out.map(str::to_owned),
+            item_timeout_ms: info.item_timeout.map(millis),
         }
     }
 }
@@ -169,7 +181,11 @@ mod tests {
             .inline()
             .timeout(Duration::from_secs(2))
             .pool("disk")
-            .later(),
+            .later()
+            .raw()
+            .items_in("i64")
+            .items_out("Line")
+            .item_timeout(Duration::from_millis(30)),
     ];
     static ABOUT: ServiceInfo = ServiceInfo::new("a.v1", &METHODS).docs("A service.");
 
@@ -207,6 +223,10 @@ mod tests {
                     timeout_ms: Some(2000),
                     pool: Some("disk".to_owned()),
                     later: true,
+                    encoding: 1,
+                    items_in: Some("i64".to_owned()),
+                    items_out: Some("Line".to_owned()),
+                    item_timeout_ms: Some(30),
                 },
             ],
         };

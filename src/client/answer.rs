@@ -1,5 +1,6 @@
 //! What came back, not yet decoded.
 
+use std::fmt;
 use std::sync::Arc;
 
 use brokerless_patterns::{Frame, Message};
@@ -8,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::errors;
 use crate::wire::{self, DecodeError, Envelope, Payload};
-use crate::{CallError, RpcError};
+use crate::{CallError, Ran, RpcError, Status};
 
 /// The end of a call, undecoded: so that no user's code runs on the thread that reads.
 #[derive(Debug, Clone)]
@@ -47,6 +48,12 @@ impl Answer {
             end: End::Ended(error),
             node,
         }
+    }
+
+    /// What stands in place of a reply to a stream that broke the rules.
+    pub(super) fn broken(self, why: &dyn fmt::Display) -> Self {
+        let status = Status::internal(format!("the node broke the rules of streams: {why}"));
+        Answer::ended(RpcError::new(status, Ran::Yes).with_node(self.node))
     }
 
     /// An error that is not the method's own is the call's.

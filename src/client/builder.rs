@@ -92,6 +92,8 @@ impl ClientBuilder {
                 timeout: Duration::from_secs(10),
                 wait_for_ready: false,
                 sessionless: None,
+                stream_items: 1024,
+                stream_bytes: 1 << 20,
                 options: Options::new(),
                 interceptors: Vec::new(),
             },
@@ -108,7 +110,8 @@ impl ClientBuilder {
         self
     }
 
-    /// How long a call may take that says nothing else. Default 10 s; 1 ms to a week.
+    /// How long a call may take that says nothing else, and how long a stream waits for its next
+    /// item. Default 10 s; 1 ms to a week.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.settings.timeout = timeout;
         self
@@ -132,6 +135,21 @@ impl ClientBuilder {
     /// from 1 call and 1 KiB.
     pub fn window_max(mut self, calls: u32, bytes: u64) -> Self {
         self.limits.window_max = Credit::new(calls, bytes);
+        self
+    }
+
+    /// Items of one stream that a node may have sent and its reader not taken. Default 1,024; 1 to
+    /// 1,000,000.
+    pub fn stream_items(mut self, items: u32) -> Self {
+        self.settings.stream_items = items;
+        self
+    }
+
+    /// Bytes of items of one stream that a node may have sent and its reader not taken. Default
+    /// 1 MiB; 1 KiB to 1 GiB. An item that is larger goes alone: so a stream holds at most this, or
+    /// one item.
+    pub fn stream_bytes(mut self, bytes: u64) -> Self {
+        self.settings.stream_bytes = bytes;
         self
     }
 
@@ -204,6 +222,8 @@ impl ClientBuilder {
             name,
             timeout,
             sessionless,
+            stream_items,
+            stream_bytes,
             ..
         } = &self.settings;
         if name.len() > crate::wire::NAME_BYTES_MAX {
@@ -217,6 +237,14 @@ impl ClientBuilder {
         if sessionless.is_some_and(|window| !(1..=65_536).contains(&window)) {
             let value = sessionless.unwrap_or_default();
             return Err(Error::option("sessionless", value, "from 1 to 65,536"));
+        }
+        if !(1..=1_000_000).contains(stream_items) {
+            let value = stream_items;
+            return Err(Error::option("stream_items", value, "from 1 to 1,000,000"));
+        }
+        if !(1024..=1 << 30).contains(stream_bytes) {
+            let value = stream_bytes;
+            return Err(Error::option("stream_bytes", value, "from 1 KiB to 1 GiB"));
         }
         if !(1..=1_000_000).contains(&self.limits.waiting_max) {
             let value = self.limits.waiting_max;

@@ -9,6 +9,8 @@
 //!
 //! 1. What is due is done, however the bell and the sleep overlap. (held by `Clerk::until`, which
 //!    notes the time before it rings)
+//! 2. A socket is closed by the clerk or by the thread that closes the client, whoever else holds
+//!    it then: never by one that leads. (test `a_closed_client_closes_sockets_that_others_hold`)
 
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -23,6 +25,14 @@ use crate::machine::NodeId;
 pub(super) enum Job {
     /// Closes the socket of a node that has left the pool.
     Part(Arc<Dealer>),
+}
+
+impl Job {
+    fn run(self) {
+        let Job::Part(dealer) = self;
+        // Said, since others may hold it for a moment yet. What it had not sent has been logged.
+        let _ = dealer.close();
+    }
 }
 
 #[derive(Default)]
@@ -55,8 +65,18 @@ impl Clerk {
 
     pub(super) fn give(self: &Arc<Self>, core: &Weak<Core>, job: Job) {
         let mut state = self.state.lock();
-        state.jobs.push(job);
-        self.ring(core, &mut state);
+        if !state.stopped {
+            state.jobs.push(job);
+            self.ring(core, &mut state);
+            return;
+        }
+        drop(state);
+        // The client has been closed meanwhile. This thread may lead, and others wait for that.
+        let name = "brokerless-parting".to_owned();
+        let thread = std::thread::Builder::new().name(name);
+        if let Err(error) = thread.spawn(move || job.run()) {
+            log::error!("no thread for a socket that is to be closed: {error}");
+        }
     }
 
     /// Connects to a node within the process again, at that time.
@@ -69,9 +89,13 @@ impl Clerk {
     }
 
     pub(super) fn stop(&self) {
-        let mut state = self.state.lock();
-        state.stopped = true;
-        self.bell.notify_one();
+        let jobs = {
+            let mut state = self.state.lock();
+            state.stopped = true;
+            self.bell.notify_one();
+            std::mem::take(&mut state.jobs)
+        };
+        jobs.into_iter().for_each(Job::run);
     }
 
     fn ring(self: &Arc<Self>, core: &Weak<Core>, state: &mut State) {
@@ -120,14 +144,37 @@ impl Clerk {
                 let redials: Vec<(Instant, NodeId)> = due;
                 (std::mem::take(&mut state.jobs), redials)
             };
-            for Job::Part(dealer) in jobs {
-                drop(dealer);
-            }
+            jobs.into_iter().for_each(Job::run);
             let Some(core) = core.upgrade() else { return };
             for (_, node) in redials {
                 core.redial(node);
             }
             core.due();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use brokerless_patterns::{Message, Router};
+
+    use crate::Client;
+
+    #[test]
+    fn a_closed_client_closes_sockets_that_others_hold() {
+        let router = Router::bind("inproc://held-by-others").expect("a free name");
+        let client = Client::connect("inproc://held-by-others").expect("an endpoint");
+        let hello = router.recv_timeout(Duration::from_secs(20));
+        assert!(hello.is_ok(), "{hello:?}");
+        // As a thread that leads, and is about to tell the node something.
+        let link = {
+            let table = client.core().table.lock();
+            let place = table.nodes.iter().flatten().next().expect("a node");
+            place.link.clone().expect("a connection")
+        };
+        drop(client);
+        assert!(!link.send(Message::single("late"), false), "it is open");
     }
 }

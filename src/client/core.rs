@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -14,10 +14,12 @@ use parking_lot::Mutex;
 use super::answer::Answer;
 use super::clerk::Clerk;
 use super::errors;
+use super::group::Group;
 use super::interceptor::{Interceptor, Outgoing};
 use super::node::{Link, Place};
 use super::options::Call;
 use super::slot::{Left, Path, Request, Slot};
+use super::stream::{Conduit, Counts};
 use crate::deadline;
 use crate::machine::{
     Ask, CallId, Caller, CallerLimits, Ended, NodeId, Sending, Smooth, Submitted, Time,
@@ -32,6 +34,8 @@ pub(super) struct Settings {
     pub(super) timeout: Duration,
     pub(super) wait_for_ready: bool,
     pub(super) sessionless: Option<u32>,
+    pub(super) stream_items: u32,
+    pub(super) stream_bytes: u64,
     pub(super) options: Options,
     pub(super) interceptors: Vec<Arc<dyn Interceptor>>,
 }
@@ -43,6 +47,8 @@ pub(super) struct Wanted {
     idempotent: bool,
     pub(super) oneway: bool,
     pub(super) encoding: Encoding,
+    /// What it has beside arguments and answer, if it streams.
+    pub(super) conduit: Option<Arc<Conduit>>,
 }
 
 impl Wanted {
@@ -53,6 +59,7 @@ impl Wanted {
             idempotent: method.idempotent || options.idempotent,
             oneway: false,
             encoding: method.encoding,
+            conduit: None,
         }
     }
 
@@ -63,12 +70,13 @@ impl Wanted {
             idempotent: options.idempotent,
             oneway: false,
             encoding: Encoding::MessagePack,
+            conduit: None,
         }
     }
 }
 
 /// A call that is in flight or waits.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Begun {
     slot: Arc<Slot>,
     id: CallId,
@@ -79,8 +87,30 @@ impl Begun {
         self.slot.request.deadline
     }
 
+    pub(super) fn began(&self) -> Instant {
+        self.slot.request.began
+    }
+
     pub(super) fn path(&self) -> &str {
         &self.slot.request.path
+    }
+
+    pub(super) fn id(&self) -> CallId {
+        self.id
+    }
+
+    pub(super) fn is_idempotent(&self) -> bool {
+        self.slot.request.flags.has(Flags::IDEMPOTENT)
+    }
+
+    /// The end is waited for by itself again. False if it has been given out.
+    pub(super) fn part(&self) -> bool {
+        self.slot.part()
+    }
+
+    /// Lets the end be waited for with others. False if it has been given out.
+    pub(super) fn join(&self, group: &Arc<Group>, at: u32) -> bool {
+        self.slot.join(group, at)
     }
 }
 
@@ -102,6 +132,8 @@ pub(super) struct Table {
     /// Nodes that drain, and are owed a bye once they have answered: what was booked before, and is
     /// sent by another thread, would otherwise come after it.
     pub(super) byes: Vec<NodeId>,
+    /// Streams that have something to send, and nobody who is about to.
+    pub(super) flows: VecDeque<Arc<Conduit>>,
     pub(super) closed: bool,
     /// When what came in together did; until all of it is settled.
     pub(super) came_at: Option<Time>,
@@ -113,6 +145,7 @@ impl Table {
         self.tells.is_empty()
             && self.leaving.is_empty()
             && self.byes.is_empty()
+            && self.flows.is_empty()
             && self.caller.is_settled()
     }
 
@@ -149,6 +182,11 @@ pub(super) struct Core {
     pub(super) settings: Settings,
     pub(super) table: Mutex<Table>,
     pub(super) clerk: Arc<Clerk>,
+    pub(super) streams: Arc<Counts>,
+    /// Groups that are told when nodes may stand otherwise than before.
+    watching: Mutex<Vec<Weak<Group>>>,
+    /// Which client it is, of all in the process: nodes are of one.
+    pub(super) number: u64,
     epoch: Instant,
     /// Ends that are in their slots, that no thread was woken for, and that nobody has taken.
     ready: AtomicUsize,
@@ -158,6 +196,9 @@ pub(super) struct Core {
     held: AtomicBool,
     drive: AtomicU8,
 }
+
+/// How many clients there have been.
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
 impl Core {
     pub(super) fn new(engine: Engine, settings: Settings, limits: CallerLimits) -> Arc<Core> {
@@ -171,16 +212,36 @@ impl Core {
                 tells: VecDeque::new(),
                 leaving: Vec::new(),
                 byes: Vec::new(),
+                flows: VecDeque::new(),
                 closed: false,
                 came_at: None,
             }),
             clerk: Arc::default(),
+            streams: Arc::default(),
+            watching: Mutex::default(),
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             epoch: Instant::now(),
             ready: AtomicUsize::new(0),
             woken: AtomicUsize::new(0),
             held: AtomicBool::new(false),
             drive: AtomicU8::new(0),
         })
+    }
+
+    pub(super) fn watch_nodes(&self, group: &Arc<Group>) {
+        self.watching.lock().push(Arc::downgrade(group));
+    }
+
+    /// Nodes may stand otherwise than before. The table is not locked.
+    pub(super) fn tell_watching(&self) {
+        let mut watching = self.watching.lock();
+        watching.retain(|group| match group.upgrade() {
+            Some(group) => {
+                group.ring();
+                true
+            }
+            None => false,
+        });
     }
 
     pub(super) fn time(&self, at: Instant) -> Time {
@@ -197,7 +258,7 @@ impl Core {
         self.drive.store(drive as u8, Ordering::Relaxed);
     }
 
-    fn drive(&self) -> Drive {
+    pub(super) fn drive(&self) -> Drive {
         match self.drive.load(Ordering::Relaxed) {
             0 => Drive::Nothing,
             1 => Drive::Engine,
@@ -267,6 +328,7 @@ impl Core {
             wait_for_ready: options
                 .wait_for_ready
                 .unwrap_or(self.settings.wait_for_ready),
+            only: request.only,
         };
         let slot = Arc::new(Slot::new(request));
         let now = self.time(began);
@@ -281,8 +343,7 @@ impl Core {
                 }
                 Submitted::Waits(id) => (id, None, due),
                 Submitted::Refused(_, why) => {
-                    let time = slot.request.time();
-                    let error = errors::ended(why, crate::machine::Ran::No, None, time, &table);
+                    let error = errors::ended(why, Ran::No, None, &slot.request, &table);
                     drop(table);
                     self.after(&slot.request.path, Some(&error));
                     return Err(error);
@@ -315,8 +376,18 @@ impl Core {
                 wanted.path.len()
             )));
         }
-        let timeout = options.timeout.or(wanted.timeout);
-        let mut ends = began + timeout.unwrap_or(self.settings.timeout).min(FAR);
+        let only = match &options.to {
+            Some(node) if !node.is_of(self) => return refuse(node.is_strange()),
+            Some(node) => Some(node.id()),
+            None => None,
+        };
+        // A stream as a whole may take as long as it likes: its items have a deadline each.
+        let default = match &wanted.conduit {
+            Some(_) => FAR,
+            None => self.settings.timeout,
+        };
+        let timeout = options.timeout.or(wanted.timeout).unwrap_or(default);
+        let mut ends = began + timeout.min(FAR);
         if let Some(deadline) = options.deadline {
             ends = ends.min(deadline);
         }
@@ -348,12 +419,17 @@ impl Core {
         if wanted.idempotent {
             flags = flags.with(Flags::IDEMPOTENT);
         }
+        if let Some(conduit) = &wanted.conduit {
+            flags = conduit.flags(flags);
+        }
         Ok(Request {
             path: wanted.path,
             payload,
             flags,
             encoding: wanted.encoding,
             metadata,
+            conduit: wanted.conduit,
+            only,
             began,
             deadline: ends,
         })
@@ -373,7 +449,7 @@ impl Core {
             return self.unsent(sending, now);
         };
         let request = &slot.request;
-        if let Some(status) = link.refuses(&request.payload) {
+        if let Some(status) = link.refuses_call(request) {
             self.refuse(sending, now, status);
             return false;
         }
@@ -392,6 +468,7 @@ impl Core {
                 None => CallMetadata::empty(),
             },
             hops: 0,
+            window: request.conduit.as_ref().and_then(|it| it.first_window),
         };
         match wire::encode_call(&head, link.version) {
             Ok(envelope) => {
@@ -460,6 +537,19 @@ impl Core {
         Some(answer)
     }
 
+    /// Whether other threads are about to take ends, beside this one.
+    pub(super) fn is_among_woken(&self) -> bool {
+        self.woken.load(Ordering::SeqCst) > 1
+    }
+
+    /// The end of a call that was waited for with others, if it is in its slot.
+    pub(super) fn take_put(&self, begun: &Begun) -> Option<Answer> {
+        let (answer, woke) = begun.slot.take()?;
+        tap::took(self.taken(woke));
+        self.ended(begun, &answer);
+        Some(answer)
+    }
+
     /// An end has been taken out of its slot; true if there are more. The last thread of those that
     /// were woken writes what was held back for its sake.
     fn taken(&self, woke: bool) -> bool {
@@ -490,6 +580,31 @@ impl Core {
                 }
             },
         }
+    }
+
+    /// Gives a call up: what it came to, which may be an end that had come already.
+    pub(super) fn give_up(&self, begun: &Begun) -> Answer {
+        let ended = self.table.lock().caller.cancel(begun.id);
+        let answer = match ended {
+            Some(ended) => {
+                let answer = self.answer_of(&ended);
+                self.tell_of(&ended);
+                self.act();
+                answer
+            }
+            None => match begun.slot.let_go() {
+                Left::End(answer, woke) => {
+                    self.taken(woke);
+                    answer
+                }
+                Left::Given(_) | Left::Nothing => {
+                    let status = Status::new(Code::Cancelled, "cancelled by its caller");
+                    Answer::ended(RpcError::new(status, Ran::Maybe))
+                }
+            },
+        };
+        self.ended(begun, &answer);
+        answer
     }
 
     /// Gives a call up.
@@ -524,13 +639,18 @@ impl Core {
         if let Some(woke) = begun.slot.divert(sender) {
             self.taken(woke);
         }
+        self.watch(begun);
+        receiver
+    }
+
+    /// Nobody waits for this call: it ends by its deadline all the same.
+    pub(super) fn watch(&self, begun: &Begun) {
         let due = {
             let mut table = self.table.lock();
             table.caller.watch(begun.id);
             table.caller.next_due()
         };
         self.look_by(due);
-        receiver
     }
 
     /// Puts an end into the slot of its call.
@@ -541,6 +661,10 @@ impl Core {
             }
             return;
         }
+        if let Some(conduit) = &slot.request.conduit {
+            conduit.end(answer);
+            return;
+        }
         slot.complete(answer, |woken| {
             let count = if woken { &self.woken } else { &self.ready };
             count.fetch_add(1, Ordering::SeqCst);
@@ -549,9 +673,9 @@ impl Core {
 
     /// The error of a call that ended on this side.
     pub(super) fn answer_of(&self, ended: &Ended<Arc<Slot>>) -> Answer {
-        let time = ended.payload.request.time();
+        let request = &ended.payload.request;
         let table = self.table.lock();
-        let error = errors::ended(ended.why, ended.ran, ended.node, time, &table);
+        let error = errors::ended(ended.why, ended.ran, ended.node, request, &table);
         Answer::ended(error)
     }
 
@@ -588,7 +712,7 @@ impl Drop for Core {
 }
 
 /// As good as never, and small enough to be added to an instant.
-const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
+pub(super) const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 impl fmt::Debug for Core {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,26 +1,18 @@
 //! How calls that were not answered ended, in words.
 
 use std::fmt::Write;
-use std::time::Duration;
 
 use brokerless_patterns::Frame;
 
 use super::core::Table;
 use super::node::Place;
-use crate::machine::{self, NodeId, Why};
+use super::slot::Request;
+use crate::machine::{NodeId, Why};
 use crate::wire::{DecodeError, EncodeError, Envelope};
 use crate::{Code, Ran, RpcError, Status};
 
 /// Nodes that an error names; it says how many more there are.
 const NAMED_MAX: usize = 3;
-
-pub(super) fn ran(ran: machine::Ran) -> Ran {
-    match ran {
-        machine::Ran::No => Ran::No,
-        machine::Ran::Maybe => Ran::Maybe,
-        machine::Ran::Yes => Ran::Yes,
-    }
-}
 
 pub(super) fn not_encoded(path: &str, error: &EncodeError) -> RpcError {
     let message = format!("the arguments of {path} cannot be encoded: {error}");
@@ -44,14 +36,16 @@ pub(super) fn told(envelope: &Frame, node: &str) -> RpcError {
 /// The error of a call that ended on this side.
 pub(super) fn ended(
     why: Why,
-    has_run: machine::Ran,
+    ran: Ran,
     node: Option<NodeId>,
-    time: Duration,
+    request: &Request,
     table: &Table,
 ) -> RpcError {
     let nodes: Vec<&Place> = table.nodes.iter().flatten().collect();
     let nodes = &nodes[..];
-    let node = node.and_then(|node| nodes.iter().find(|place| place.id == node));
+    let known = |node: NodeId| nodes.iter().find(|place| place.id == node);
+    let node = node.and_then(known);
+    let time = request.time();
     let status = match (why, node) {
         (Why::Expired, Some(node)) => Status::new(
             Code::DeadlineExceeded,
@@ -62,6 +56,17 @@ pub(super) fn ended(
             format!("not sent within {time:.0?}: {}", standing(nodes)),
         ),
         (Why::Cancelled, _) => Status::new(Code::Cancelled, "cancelled by its caller"),
+        (Why::Unavailable, _) if request.only.is_some() => {
+            let only = request.only.and_then(known);
+            Status::unavailable(match only {
+                Some(place) => format!(
+                    "{} cannot be reached, and the call goes to no other node: {}; wait_for_ready lets calls wait for it",
+                    place.endpoint,
+                    place.standing()
+                ),
+                None => "the node has left the pool, and the call goes to no other".to_owned(),
+            })
+        }
         (Why::Unavailable, _) => Status::unavailable(format!(
             "no node can be reached: {}; wait_for_ready lets calls wait for one",
             standing(nodes)
@@ -76,7 +81,7 @@ pub(super) fn ended(
         )),
         (Why::Closed, _) => Status::new(Code::Cancelled, "the client is closed"),
     };
-    let error = RpcError::new(status, ran(has_run));
+    let error = RpcError::new(status, ran);
     match node {
         Some(node) => error.with_node(node.endpoint.clone()),
         None => error,

@@ -16,11 +16,12 @@ use super::core::{Core, Table, Tell};
 use super::node::{Link, NodeTap, Place};
 use super::slot::Slot;
 use super::stats::{ClientStats, NodeReport};
+use super::stream::Conduit;
 use crate::machine::{
-    self, Again, Answered, CallId, Credit, Ended, ErrorThen, Failure, Load, NodeId, Sending, Time,
+    Again, Answered, CallId, Credit, Ended, ErrorThen, Failure, NodeId, Sending, Time,
 };
 use crate::wire::{self, Envelope, Hello, Version};
-use crate::{Error, Ran, RpcError, Status};
+use crate::{Code, Error, Ran, RpcError, Status};
 
 /// The pause before a connection within the process is made again.
 const REDIAL: Duration = Duration::from_millis(20);
@@ -28,26 +29,12 @@ const REDIAL: Duration = Duration::from_millis(20);
 const QUEUED_MESSAGES_MAX: usize = 1_000_000;
 const QUEUED_BYTES_MAX: usize = 1 << 40;
 
-fn credit(told: wire::Credit) -> Credit {
-    Credit::new(told.calls, told.bytes)
-}
-
-fn answered(load: Option<wire::Load>, told: Option<wire::Credit>) -> Answered {
-    Answered {
-        load: load.map(|load| Load {
-            in_flight: load.in_flight,
-            latency_us: load.latency_us.into(),
-            utilisation_permille: load.utilisation_permille,
-        }),
-        credit: told.map(credit),
-    }
-}
-
 /// One thing to do outside of the lock.
 enum Deed {
     Tell(Arc<Link>, Tell),
     Send(Sending, Arc<Slot>, Option<Arc<Link>>),
     End(Ended<Arc<Slot>>),
+    Flush(Arc<Conduit>),
     Part(Arc<Dealer>, Option<Arc<Link>>),
 }
 
@@ -103,6 +90,7 @@ impl Core {
             self.part(dealer, link);
         }
         let connected = self.connect(node, &name, endpoint);
+        self.tell_watching();
         if connected.is_err() {
             let place = {
                 let mut table = self.table.lock();
@@ -136,7 +124,26 @@ impl Core {
             place.dealer = Some(dealer.clone());
         }
         dealer.connect_to(endpoint)?;
+        self.look_for(node);
         Ok(())
+    }
+
+    /// Within the process it is known at once whether anybody has the name. Whoever takes it later
+    /// is connected to then.
+    fn look_for(&self, node: NodeId) {
+        {
+            let mut table = self.table.lock();
+            let Some(place) = table.place(node) else {
+                return;
+            };
+            if place.id != node || !place.inproc || place.link.is_some() {
+                return;
+            }
+            place.last_error = Some("nobody is bound to it".to_owned());
+            table.caller.failed_to_connect(node);
+        }
+        // Calls end that were not to wait for a node.
+        self.act();
     }
 
     /// A node within the process has gone: whoever takes its name next is connected to.
@@ -158,8 +165,9 @@ impl Core {
             // It may have left by itself.
             let _ = dealer.disconnect(&old);
         }
-        if let Err(error) = dealer.connect_to(&endpoint) {
-            self.failed(node, &error);
+        match dealer.connect_to(&endpoint) {
+            Ok(_) => self.look_for(node),
+            Err(error) => self.failed(node, &error),
         }
     }
 
@@ -185,6 +193,7 @@ impl Core {
             }
             node.is_some()
         };
+        self.tell_watching();
         self.act();
         known
     }
@@ -196,12 +205,16 @@ impl Core {
             table.caller.close();
             table.nodes.iter_mut().filter_map(Option::take).collect()
         };
+        self.tell_watching();
         self.act();
         for place in parting {
             if let Some(link) = &place.link {
                 link.send(Message::single(wire::encode_bye(0)), false);
             }
-            drop(place.dealer);
+            // Here, since it may take a moment: a thread that leads may be the last to let go of it.
+            if let Some(dealer) = place.dealer {
+                let _ = dealer.close();
+            }
         }
         self.clerk.stop();
     }
@@ -222,12 +235,15 @@ impl Core {
             peer: peer.clone(),
             version: Version::NEWEST,
             blob_bytes_max: u64::MAX,
+            call_bytes_max: u64::MAX,
             sessionless: place.sessionless,
         });
         place.link = Some(link.clone());
         if !place.sessionless {
             table.tells.push_back((link, Tell::Hello));
         }
+        drop(table);
+        self.tell_watching();
     }
 
     pub(super) fn gone(&self, node: NodeId, peer: &Peer, reason: &CloseReason) {
@@ -246,6 +262,7 @@ impl Core {
         table.caller.lost(node);
         let closed = table.closed;
         drop(table);
+        self.tell_watching();
         if inproc && !closed {
             self.clerk.redial(&self.me, node, Instant::now() + REDIAL);
         }
@@ -267,6 +284,7 @@ impl Core {
         if again {
             self.clerk.redial(&self.me, node, Instant::now() + REDIAL);
         }
+        self.tell_watching();
         // Nothing is sent for this, so it can be done at once.
         loop {
             let ended = self.table.lock().caller.next_ended();
@@ -282,7 +300,10 @@ impl Core {
         match Envelope::decode(message.first()) {
             Ok(Envelope::Reply(head)) => {
                 let id = CallId::from_wire(head.id);
-                let told = answered(head.load, head.credit);
+                let told = Answered {
+                    load: head.load,
+                    credit: head.credit,
+                };
                 let slot = {
                     let mut table = self.table.lock();
                     let now = self.came_at(&mut table);
@@ -297,25 +318,33 @@ impl Core {
                 self.failed(node, &why);
             }
             Ok(Envelope::Error(head)) => {
-                let failure = Failure {
-                    ran: match head.ran {
-                        Ran::No => machine::Ran::No,
-                        Ran::Maybe => machine::Ran::Maybe,
-                        Ran::Yes => machine::Ran::Yes,
-                    },
-                    again: Again::of_code(head.code.number()),
+                let mut failure = Failure {
+                    ran: head.ran,
+                    again: Again::of_code(head.code.number(), head.retry_after.is_some()),
                     retry_after: head.retry_after,
                 };
-                let told = answered(head.load, head.credit);
+                let told = Answered {
+                    load: head.load,
+                    credit: head.credit,
+                };
                 let id = CallId::from_wire(head.id);
                 let then = {
                     let mut table = self.table.lock();
                     let now = self.came_at(&mut table);
+                    let slot = table.caller.payload(id);
+                    let streaming = slot.and_then(|slot| slot.request.conduit.as_ref());
+                    if streaming.is_some_and(|conduit| conduit.has_begun()) {
+                        // Whatever it says: items have travelled.
+                        failure.again = Again::Never;
+                    }
                     table.caller.error(now, node, id, failure, told)
                 };
                 self.after_error(then, || Answer::failed(message, endpoint.clone()));
             }
-            Ok(Envelope::Credit(told)) => self.table.lock().caller.credit(node, credit(told)),
+            Ok(Envelope::Items(head)) => self.hear_items(node, &head, message),
+            Ok(Envelope::Window { id, window }) => self.hear_window(node, id, window),
+            Ok(Envelope::Stop { id }) => self.hear_stop(node, id),
+            Ok(Envelope::Credit(told)) => self.table.lock().caller.credit(node, told),
             Ok(Envelope::Welcome(welcome)) => self.welcomed(node, &welcome),
             Ok(Envelope::Bye { .. }) => {
                 let mut table = self.table.lock();
@@ -326,10 +355,17 @@ impl Core {
                     }
                     table.byes.push(node);
                 }
+                drop(table);
+                self.tell_watching();
             }
-            _ => {
+            other => {
                 if let Some(place) = self.table.lock().place(node) {
                     place.misfits += 1;
+                }
+                if let Err(error) = other
+                    && let Some(id) = error.stream_id()
+                {
+                    self.hear_garbled(node, id, &error);
                 }
             }
         }
@@ -359,12 +395,15 @@ impl Core {
             peer: link.peer.clone(),
             version,
             blob_bytes_max: welcome.blob_bytes_max,
+            call_bytes_max: welcome.call_bytes_max,
             sessionless: link.sessionless,
         }));
         place.welcomed = true;
         place.last_error = None;
         place.name = Arc::from(welcome.name);
-        table.caller.welcome(node, credit(welcome.credit));
+        table.caller.welcome(node, welcome.credit);
+        drop(table);
+        self.tell_watching();
     }
 
     // What follows.
@@ -383,8 +422,12 @@ impl Core {
     /// A call that no node can be sent: it ends.
     pub(super) fn refuse(&self, sending: &Sending, now: Instant, status: Status) {
         let failure = Failure {
-            ran: machine::Ran::No,
-            again: Again::Never,
+            ran: Ran::No,
+            again: match status.code() {
+                // Another node may speak a newer version.
+                Code::Unimplemented => Again::Elsewhere,
+                _ => Again::Never,
+            },
             retry_after: None,
         };
         let (node, id) = (sending.node, sending.id);
@@ -423,6 +466,7 @@ impl Core {
                     self.tell_of(&ended);
                     self.end(&ended);
                 }
+                Deed::Flush(conduit) => self.flush_items(&conduit),
                 Deed::Part(dealer, link) => self.part(Some(dealer), link),
             }
         }
@@ -466,6 +510,9 @@ impl Core {
             let link = table.link(sending.node);
             let slot = table.caller.payload(sending.id).cloned()?;
             return Some(Deed::Send(sending, slot, link));
+        }
+        if let Some(conduit) = table.flows.pop_front() {
+            return Some(Deed::Flush(conduit));
         }
         let gone = |node: &NodeId| table.caller.node_stats(*node).is_none();
         let index = table.leaving.iter().position(gone)?;
@@ -522,6 +569,7 @@ impl Core {
         });
         ClientStats {
             calls: table.caller.stats(),
+            streams: self.streams.report(),
             nodes: nodes.collect(),
         }
     }

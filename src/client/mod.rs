@@ -18,7 +18,10 @@
 //! | `core` | the table of calls behind its lock, and what follows from it |
 //! | `events` | what nodes tell, and what follows from it |
 //! | `node` | one node: its connection, and what is told of it |
+//! | `nodes` | nodes by name: [`Node`], for calls that go to one and no other |
 //! | `slot`, `answer`, `pending` | a call in flight |
+//! | `stream` | items that travel before a call ends |
+//! | `together`, `group` | many calls in flight, of which any is waited for |
 //! | `clerk` | what nobody waits for |
 //! | `errors` | how a call that was not answered ended |
 //! | `interceptor` | what sees every call |
@@ -46,19 +49,30 @@ mod clerk;
 mod core;
 mod errors;
 mod events;
+mod group;
 mod interceptor;
 mod node;
+mod nodes;
 mod options;
 mod pending;
 mod slot;
 mod stats;
+mod stream;
+mod together;
 
 pub use answer::{Answer, finish, finish_typed};
 pub use builder::{ClientBuilder, Endpoints};
+pub(crate) use group::Group;
 pub use interceptor::{Interceptor, Outgoing};
+pub use nodes::{Calls, Node};
 pub use options::Call;
 pub use pending::Pending;
 pub use stats::{ClientStats, NodeReport};
+pub use stream::{Duplex, Feed, Item, Next, Sink, Stream, StreamStats, TrySendError};
+#[doc(hidden)]
+pub use stream::{Finish, ReadItem, WriteItem};
+pub use together::Together;
+pub(crate) use together::Waited;
 
 pub use crate::machine::{CallerStats, Load, NodeState};
 
@@ -140,6 +154,19 @@ impl Client {
     /// answered those that it has. False if there is none of that endpoint.
     pub fn remove(&self, endpoint: &str) -> bool {
         self.core().remove(endpoint)
+    }
+
+    /// The nodes of the pool, in the order in which they were added: for [`Call::to`].
+    pub fn nodes(&self) -> Vec<Node> {
+        self.core().named()
+    }
+
+    /// The node at this endpoint, however it is spelled; none if it is not in the pool.
+    pub fn node(&self, endpoint: &str) -> Option<Node> {
+        let endpoint: brokerless_patterns::Endpoint = endpoint.parse().ok()?;
+        let endpoint = endpoint.to_string();
+        let mut nodes = self.nodes().into_iter();
+        nodes.find(|node| node.endpoint() == endpoint)
     }
 
     /// Calls, and tells and nodes, counted.
@@ -226,6 +253,26 @@ impl Client {
         wanted.oneway = true;
         self.core().send_off(wanted, options, payload)?;
         Ok(())
+    }
+
+    fn is_same(&self, other: &Client) -> bool {
+        Arc::ptr_eq(&self.handle, &other.handle)
+    }
+
+    /// How the nodes stand, in the order in which they were added.
+    pub(crate) fn standings(&self) -> Vec<(Node, NodeState)> {
+        self.core().standings()
+    }
+
+    /// Rings the bell of a group whenever a node may stand otherwise than before.
+    pub(crate) fn watch_nodes(&self, group: &Arc<Group>) {
+        self.core().watch_nodes(group);
+    }
+
+    /// Whether calls with these options wait while no node can be reached.
+    pub(crate) fn waits_for_ready(&self, options: &Call) -> bool {
+        let own = self.core().settings.wait_for_ready;
+        options.wait_for_ready.unwrap_or(own)
     }
 
     fn core(&self) -> &Arc<Core> {

@@ -7,6 +7,7 @@ use brokerless_patterns::tap::Tap;
 use brokerless_patterns::{CloseReason, Dealer, Message, Peer};
 
 use super::core::Core;
+use super::slot::Request;
 use crate::Status;
 use crate::machine::NodeId;
 use crate::wire::{Payload, Version};
@@ -55,19 +56,40 @@ pub(super) struct Link {
     pub(super) version: Version,
     /// What the node takes in one part.
     pub(super) blob_bytes_max: u64,
+    /// What the node takes in one call.
+    pub(super) call_bytes_max: u64,
     pub(super) sessionless: bool,
 }
 
 impl Link {
-    /// Why this call is not to be sent: the node would refuse it at best, and at worst close the
+    /// Why this call is not to be sent over this connection.
+    pub(super) fn refuses_call(&self, request: &Request) -> Option<Status> {
+        if request.conduit.is_some() && self.version < Version::Two {
+            return Some(Status::unimplemented(
+                "the node speaks version 1, which has no streams: bring it up to date",
+            ));
+        }
+        self.refuses(&request.payload)
+    }
+
+    /// Why this is not to be sent: the node would refuse it at best, and at worst close the
     /// connection before it has read it.
     pub(super) fn refuses(&self, payload: &Payload) -> Option<Status> {
         let most = self.blob_bytes_max;
         let parts = std::iter::once(&payload.body).chain(&payload.blobs);
-        let (index, length) = parts
+        let too_large = parts
             .map(|part| part.len() as u64)
             .enumerate()
-            .find(|(_, length)| *length > most)?;
+            .find(|(_, length)| *length > most);
+        let Some((index, length)) = too_large else {
+            let (bytes, most) = (payload.bytes() as u64, self.call_bytes_max);
+            return (bytes > most).then(|| {
+                Status::resource_exhausted(format!(
+                    "the call has {bytes} bytes in {} blobs and its arguments: at most {most} are taken; raise the server's option call_bytes_max, or send it in parts",
+                    payload.blobs.len()
+                ))
+            });
+        };
         let what = match index {
             0 => "the arguments have".to_owned(),
             _ => format!("blob {} has", index - 1),

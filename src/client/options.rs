@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::nodes::Node;
 use crate::metadata::{Metadata, MetadataError, MetadataValue};
 
 /// Options of calls, in place of the client's and the method's own.
@@ -18,8 +19,10 @@ use crate::metadata::{Metadata, MetadataError, MetadataValue};
 pub struct Call {
     pub(super) timeout: Option<Duration>,
     pub(super) deadline: Option<Instant>,
+    pub(super) item_timeout: Option<Duration>,
     pub(super) wait_for_ready: Option<bool>,
     pub(super) idempotent: bool,
+    pub(super) to: Option<Node>,
     pub(super) metadata: Option<Arc<Metadata>>,
     pub(super) refused: Option<MetadataError>,
 }
@@ -43,10 +46,48 @@ impl Call {
         self
     }
 
+    /// How long to wait for the next item of a stream, for room for one, or for the answer once all
+    /// are sent. Default: what the method says, or else the client's
+    /// [`timeout`](super::ClientBuilder::timeout).
+    ///
+    /// A stream as a whole may take as long as [`timeout`](Self::timeout) or the method says, and
+    /// without either as long as it likes.
+    pub fn item_timeout(mut self, timeout: Duration) -> Self {
+        self.item_timeout = Some(timeout);
+        self
+    }
+
     /// Whether a call waits while no node can be reached; otherwise it fails at once with
     /// `UNAVAILABLE`. Default: what the client says.
     pub fn wait_for_ready(mut self, wait: bool) -> Self {
         self.wait_for_ready = Some(wait);
+        self
+    }
+
+    /// Sends calls to this node of the pool, and to no other whatever happens: a call waits for that
+    /// node's credit, and ends with `UNAVAILABLE` and `ran() = No` if the node is not there, or leaves
+    /// before the call is sent. With [`wait_for_ready`](Self::wait_for_ready) it waits for the node as
+    /// long as that is in the pool. What the node refuses to run is not picked again elsewhere: that
+    /// ends the call. Default: whichever node the client picks.
+    ///
+    /// ```
+    /// use brokerless::client::{Call, Client};
+    /// # let server = brokerless::Server::builder().bind("inproc://call-to")?;
+    ///
+    /// let client = Client::connect("inproc://call-to")?;
+    /// let there: Vec<Call> = client.nodes().iter().map(|node| Call::new().to(node)).collect();
+    /// # drop((server, there));
+    /// # Ok::<(), brokerless::Error>(())
+    /// ```
+    pub fn to(mut self, node: &Node) -> Self {
+        self.to = Some(node.clone());
+        self
+    }
+
+    /// Until then at the latest.
+    pub(crate) fn earlier(mut self, deadline: Instant) -> Self {
+        let before = self.deadline.unwrap_or(deadline);
+        self.deadline = Some(before.min(deadline));
         self
     }
 

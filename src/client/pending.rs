@@ -1,6 +1,7 @@
 //! A call in flight, in its caller's hands.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use crossbeam_channel::Receiver;
 use super::Client;
 use super::answer::Answer;
 use super::core::Begun;
+use super::group::Group;
 use crate::{CallError, Ran, RpcError, Status};
 
 /// A call in flight: wait for it, look at it, or drop it, which cancels it.
@@ -47,6 +49,60 @@ impl<T, E> Pending<T, E> {
             done: false,
             diverted: AtomicBool::new(false),
         }
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(super) fn begun(&self) -> &Begun {
+        &self.begun
+    }
+
+    pub(crate) fn began(&self) -> Instant {
+        self.begun.began()
+    }
+
+    /// Whether it is harmless to run it twice, by its method or its options.
+    pub(crate) fn is_idempotent(&self) -> bool {
+        self.begun.is_idempotent()
+    }
+
+    /// Lets the call be waited for with others. False if its end has been given out.
+    pub(super) fn join(&self, group: &Arc<Group>, at: u32) -> bool {
+        !self.done && self.begun.join(group, at)
+    }
+
+    /// The end, if it was put into its slot while it was waited for with others.
+    pub(super) fn take_put(&mut self) -> Option<Answer> {
+        let answer = self.client.core().take_put(&self.begun)?;
+        self.done = true;
+        Some(answer)
+    }
+
+    /// The end at the deadline, which has passed; or what the call is where its end has been given
+    /// out before.
+    pub(super) fn give_out(&mut self) -> Answer {
+        if self.done || !self.begun.part() {
+            self.done = true;
+            return Answer::ended(given_out_already());
+        }
+        self.done = true;
+        self.client.core().finish(&self.begun)
+    }
+
+    /// Gives the call up: what it came to.
+    pub(super) fn give_up(&mut self) -> Answer {
+        if self.done {
+            return Answer::ended(given_out_already());
+        }
+        self.done = true;
+        self.client.core().give_up(&self.begun)
+    }
+
+    /// What an answer means.
+    pub(super) fn read(&self, answer: &Answer) -> Result<T, CallError<E>> {
+        (self.finish)(answer)
     }
 
     /// Waits until the call has ended.

@@ -15,7 +15,10 @@ use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 
 use super::answer::Answer;
+use super::group::Group;
+use super::stream::Conduit;
 use crate::RpcError;
+use crate::machine::NodeId;
 use crate::metadata::Metadata;
 use crate::wire::{Encoding, Flags, Payload};
 
@@ -44,6 +47,10 @@ pub(super) struct Request {
     pub(super) flags: Flags,
     pub(super) encoding: Encoding,
     pub(super) metadata: Option<Arc<Metadata>>,
+    /// What it has beside arguments and answer, if it streams: its end goes there.
+    pub(super) conduit: Option<Arc<Conduit>>,
+    /// The only node that it may go to.
+    pub(super) only: Option<NodeId>,
     pub(super) began: Instant,
     pub(super) deadline: Instant,
 }
@@ -62,6 +69,8 @@ enum Place {
     Empty,
     /// In flight, and a thread waits for its end.
     Awaited,
+    /// In flight, and waited for with others: where, and at which place.
+    Group(Arc<Group>, u32),
     /// In flight, and its end goes over a channel.
     Channel(Sender<Answer>),
     Full {
@@ -120,6 +129,13 @@ impl Slot {
                     drop(place);
                     return self.gate.wake(1);
                 }
+                Place::Group(group, at) => {
+                    group.ended(at, |woke| {
+                        count(woke);
+                        *place = Place::Full { answer, woke };
+                    });
+                    return;
+                }
                 // Not given out twice by the table; but its caller may have let it go meanwhile.
                 done @ (Place::Full { .. } | Place::Given(_) | Place::Taken) => {
                     *place = done;
@@ -171,12 +187,39 @@ impl Slot {
         }
     }
 
+    /// Lets the end be waited for with others, also if it is there already. False if it has been
+    /// given out.
+    pub(super) fn join(&self, group: &Arc<Group>, at: u32) -> bool {
+        let mut place = self.place.lock();
+        match &*place {
+            Place::Full { .. } => group.ended(at, |_| {}),
+            Place::Empty | Place::Awaited | Place::Group(..) | Place::Channel(_) => {
+                *place = Place::Group(group.clone(), at);
+            }
+            Place::Given(_) | Place::Taken => return false,
+        }
+        true
+    }
+
+    /// The end is waited for by itself again. False if it has been given out.
+    pub(super) fn part(&self) -> bool {
+        let mut place = self.place.lock();
+        match &*place {
+            Place::Group(..) => *place = Place::Empty,
+            Place::Empty | Place::Awaited | Place::Channel(_) | Place::Full { .. } => {}
+            Place::Given(_) | Place::Taken => return false,
+        }
+        true
+    }
+
     /// Its caller lets the call go: an end that comes from now on is nobody's.
     pub(super) fn let_go(&self) -> Left {
         match std::mem::replace(&mut *self.place.lock(), Place::Taken) {
             Place::Full { answer, woke } => Left::End(answer, woke),
             Place::Given(error) => Left::Given(error),
-            Place::Empty | Place::Awaited | Place::Channel(_) | Place::Taken => Left::Nothing,
+            Place::Empty | Place::Awaited | Place::Group(..) | Place::Channel(_) | Place::Taken => {
+                Left::Nothing
+            }
         }
     }
 
@@ -192,7 +235,9 @@ impl Slot {
                 return Some(woke);
             }
             done @ (Place::Taken | Place::Given(_)) => *place = done,
-            Place::Empty | Place::Awaited | Place::Channel(_) => *place = Place::Channel(sender),
+            Place::Empty | Place::Awaited | Place::Group(..) | Place::Channel(_) => {
+                *place = Place::Channel(sender);
+            }
         }
         None
     }
@@ -210,6 +255,8 @@ mod tests {
             flags: Flags::empty(),
             encoding: Encoding::Raw,
             metadata: None,
+            conduit: None,
+            only: None,
             began: Instant::now(),
             deadline: Instant::now(),
         })

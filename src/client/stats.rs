@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::stream::StreamStats;
 use crate::machine::{CallerStats, Load, NodeState};
 
 /// What a client has done so far, and how its nodes stand.
@@ -10,6 +11,8 @@ use crate::machine::{CallerStats, Load, NodeState};
 pub struct ClientStats {
     /// Calls, by how they ended; and how many are held.
     pub calls: CallerStats,
+    /// Streams, and the items that they carried.
+    pub streams: StreamStats,
     /// The nodes, in the order in which they were added.
     pub nodes: Vec<NodeReport>,
 }

@@ -1,14 +1,6 @@
 //! Credit: how much a caller may have in flight at a replier.
 
-/// A window of calls and bytes. Absolute: the most that may be in flight at once, not what is added
-/// to it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Credit {
-    /// Calls sent and not yet answered.
-    pub calls: u32,
-    /// Bytes of their bodies and blobs.
-    pub bytes: u64,
-}
+pub use crate::values::Credit;
 
 impl Credit {
     /// So many calls and bytes.

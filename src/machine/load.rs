@@ -7,17 +7,7 @@
 use std::time::Duration;
 
 use super::time::{Time, nanos};
-
-/// A load report, as it rides on an answer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Load {
-    /// Calls in flight at the replier.
-    pub in_flight: u32,
-    /// What a call took there lately, in microseconds, queueing included.
-    pub latency_us: u64,
-    /// How busy its workers were, in thousandths.
-    pub utilisation_permille: u16,
-}
+pub use crate::values::Load;
 
 /// The stretch over which utilisation is taken.
 const STRETCH: u64 = 100_000_000;
@@ -76,7 +66,7 @@ impl LoadTracker {
     pub fn report(&self) -> Load {
         Load {
             in_flight: self.in_flight,
-            latency_us: self.latency / 1000,
+            latency_us: u32::try_from(self.latency / 1000).unwrap_or(u32::MAX),
             utilisation_permille: self.utilisation,
         }
     }

@@ -9,13 +9,15 @@
 //! |---|---|
 //! | `caller` | the calling end: a pool of nodes, calls in flight, those that wait |
 //! | `session` | the replying end's view of one caller: admission, cancellation, drain |
+//! | `stream` | the items of a call: what may be sent, and what came, in order |
 //! | `window` | the credit that a replier grants one caller |
 //! | `load` | what a replier reports of its load |
+//! | `scatter` | which task goes next and where, what an end means, when it is over |
 //! | `credit`, `time` | the values they exchange |
 //!
 //! # Not here
 //!
-//! The envelope (`wire`), the status codes' names (`status`), threads and sockets (`client`,
+//! What all rooms speak of (`values`), the envelope (`wire`), the status codes' names (`status`), threads and sockets (`client`,
 //! `server`).
 
 #[macro_use]
@@ -23,7 +25,9 @@ mod planted;
 mod caller;
 mod credit;
 mod load;
+mod scatter;
 mod session;
+mod stream;
 mod time;
 mod window;
 
@@ -35,20 +39,16 @@ pub use credit::Credit;
 pub use load::{Load, LoadTracker};
 #[cfg(planted)]
 pub use planted::{Bug, plant};
+pub use scatter::{
+    Over, Scatter, ScatterCounts, ScatterLimits, Spread, Standing, Step, TaskEnd, TaskFailure,
+    TaskState, TaskThen,
+};
 pub use session::{
     Admit, Arrival, Cancelled, Finish, HelloRefused, Refusal, Session, SessionLimits, SessionStats,
     Start, Terms, Ticket, Versions,
 };
+pub use stream::{Batch, Flow, Inflow, Outflow, Violation};
 pub use time::Time;
 pub use window::{Window, WindowLimits};
 
-/// Whether a call has run, as far as is known: what decides if it may be sent again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Ran {
-    /// It has not, and will not.
-    No,
-    /// It may have, or may yet.
-    Maybe,
-    /// It has.
-    Yes,
-}
+pub use crate::values::Ran;

@@ -86,6 +86,44 @@ mod on {
         ShrinkHoldsAtOnce,
         /// One call more is granted than admitted.
         TellsTooMuch,
+        /// A stream's window is added to what was granted before.
+        WindowCountedTwice,
+        /// An overtaken window of a stream takes back what a later one has granted.
+        WindowFalls,
+        /// The bytes of a stream's items are not looked at.
+        ItemBytesIgnored,
+        /// An item that is larger than its stream's window never goes.
+        LargeItemNeverGoes,
+        /// A window that comes does not send off what has gathered.
+        GatheredNeverFlushed,
+        /// A batch that goes as it is full goes without its last item.
+        LastOfBatchLost,
+        /// Who is told that no items are wanted sends on.
+        StopIgnored,
+        /// Items are taken as they come, not in their order.
+        DisorderTaken,
+        /// A stream has ended once its last item has come, taken or not.
+        EndOvertakesItems,
+        /// A taker that is about to wait does not tell what it has taken.
+        IdleTakerSilent,
+        /// A call for one node is sent to another while that one has no credit.
+        OnlyGoesElsewhere,
+        /// A call for one node waits on when that one has left.
+        OnlyWaitsForEver,
+        /// A scatter calls a task again that may have run, though that may do harm.
+        ScatterAsksMaybeAgain,
+        /// A scatter forgets a task that a node has turned away.
+        ScatterLosesRefused,
+        /// A scatter counts no tries.
+        ScatterNeverTires,
+        /// A scatter says of a task what its last call says, whatever came of those before.
+        ScatterForgetsMaybe,
+        /// A scatter gives a node more than its depth.
+        ScatterTooDeep,
+        /// A scatter goes back to a node that has turned a task away, though another is up.
+        ScatterGoesBack,
+        /// A scatter goes on at its fail limit.
+        ScatterFailsOn,
     }
 
     /// Switches one mistake on, and every other off, in the whole process.

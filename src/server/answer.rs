@@ -8,9 +8,9 @@
 use brokerless_patterns::{Frame, Message};
 
 use super::call::{Form, Target};
-use crate::machine;
 use crate::service::Outcome;
-use crate::status::{Ran, Status};
+use crate::status::Status;
+use crate::values::Ran;
 use crate::wire::{
     Credit, ErrorHead, Load, Payload, ReplyHead, Version, encode_error, encode_plain_error,
     encode_plain_reply, encode_reply,
@@ -28,22 +28,8 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(load: Option<machine::Load>, credit: Option<machine::Credit>) -> Self {
-        Report {
-            load: load.map(|load| Load {
-                in_flight: load.in_flight,
-                latency_us: u32::try_from(load.latency_us).unwrap_or(u32::MAX),
-                utilisation_permille: load.utilisation_permille,
-            }),
-            credit: credit.map(credit_on_the_wire),
-        }
-    }
-}
-
-pub(super) fn credit_on_the_wire(credit: machine::Credit) -> Credit {
-    Credit {
-        calls: credit.calls,
-        bytes: credit.bytes,
+    pub(super) fn new(load: Option<Load>, credit: Option<Credit>) -> Self {
+        Report { load, credit }
     }
 }
 
@@ -64,7 +50,7 @@ pub(super) fn of_outcome(target: &Target, outcome: Outcome, report: Report) -> M
 }
 
 /// Why an answer cannot go out, if it is too large.
-pub(super) fn too_large(outcome: &Outcome, bytes_max: u64) -> Option<Status> {
+pub(super) fn too_large(outcome: &Outcome, bytes_max: u64, all_bytes_max: u64) -> Option<Status> {
     let payload = match outcome {
         Outcome::Answer(payload) => payload,
         Outcome::Failed {
@@ -73,17 +59,33 @@ pub(super) fn too_large(outcome: &Outcome, bytes_max: u64) -> Option<Status> {
         } => payload,
         Outcome::Failed { typed: None, .. } | Outcome::Later => return None,
     };
+    part_too_large(payload, bytes_max, all_bytes_max, "the answer")
+}
+
+/// Why this cannot go out, if a part of it is too large, or it has too many.
+pub(super) fn part_too_large(
+    payload: &Payload,
+    bytes_max: u64,
+    all_bytes_max: u64,
+    what: &str,
+) -> Option<Status> {
     let frames = std::iter::once(&payload.body).chain(&payload.blobs);
     let largest = frames.map(|frame| frame.len() as u64).max().unwrap_or(0);
     if largest > bytes_max {
         return Some(Status::resource_exhausted(format!(
-            "the answer has a part of {largest} bytes: at most {bytes_max} are sent; raise the server's option blob_bytes_max, or split the answer"
+            "{what} has a part of {largest} bytes: at most {bytes_max} are sent; raise the server's option blob_bytes_max, or split it"
+        )));
+    }
+    let bytes = payload.bytes() as u64;
+    if bytes > all_bytes_max {
+        return Some(Status::resource_exhausted(format!(
+            "{what} has {bytes} bytes: at most {all_bytes_max} are sent; raise the server's option call_bytes_max, or split it"
         )));
     }
     let blobs = payload.blobs.len();
     (blobs > BLOBS_MAX).then(|| {
         Status::resource_exhausted(format!(
-            "the answer has {blobs} blobs: at most {BLOBS_MAX} are sent; split the answer"
+            "{what} has {blobs} blobs: at most {BLOBS_MAX} are sent; split it"
         ))
     })
 }

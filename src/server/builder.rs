@@ -5,26 +5,28 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use brokerless_patterns::tap::Tap;
-use brokerless_patterns::{CloseReason, Engine, Options, Peer, Router};
+use brokerless_patterns::{Engine, Options, Router};
 use parking_lot::Mutex;
 
 use super::Server;
 use super::drain;
+use super::hooks::Hooks;
 use super::intercept::Interceptor;
 use super::methods::{Methods, Place};
 use super::pool;
 use super::receive::Receiver;
 use super::serve::{Group, Settings, Shared};
-use crate::builtin::{self, Health};
+use crate::builtin::{self, Health, Observed, Observer};
 use crate::error::Error;
-use crate::machine::{Credit, LoadTracker, SessionLimits, WindowLimits};
+use crate::machine::{Credit, Flow, LoadTracker, SessionLimits, WindowLimits};
 use crate::service::Service;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const TEBIBYTE: u64 = 1 << 40;
 /// Messages beside answers that may be queued for a caller, and answers to those over the window.
 const SLACK: usize = 1024;
+/// Bytes of a message that are left to its envelope.
+const ENVELOPE_ROOM: u64 = 64 << 10;
 /// Bytes of the name that peers are told.
 const NAME_BYTES_MAX: usize = 255;
 
@@ -88,7 +90,9 @@ impl Pool {
 /// # Worst-case memory
 ///
 /// For each pool its queue's bytes; for each connection what its [`Options`] allow, two windows of
-/// bytes (what runs, and what came over the window and is being refused), and 4,096 short errors.
+/// bytes (what runs, and what came over the window and is being refused), and 4,096 short errors;
+/// for each call that carries items `stream_bytes` and one item that it is sent, and the window
+/// that its caller grants and one item that it sends.
 #[must_use]
 pub struct ServerBuilder {
     name: String,
@@ -102,8 +106,12 @@ pub struct ServerBuilder {
     window_bytes_max: u64,
     sessionless_max: u32,
     blob_bytes_max: u64,
+    call_bytes_max: Option<u64>,
     drain_timeout: Duration,
     plain_timeout: Duration,
+    item_timeout: Duration,
+    stream_items: u64,
+    stream_bytes: u64,
     builtin: bool,
     transport: Option<Options>,
 }
@@ -123,8 +131,12 @@ impl Default for ServerBuilder {
             window_bytes_max: 64 << 20,
             sessionless_max: 1024,
             blob_bytes_max: 16 << 20,
+            call_bytes_max: None,
             drain_timeout: Duration::from_secs(10),
             plain_timeout: Duration::from_secs(10),
+            item_timeout: Duration::from_secs(10),
+            stream_items: 1024,
+            stream_bytes: 1 << 20,
             builtin: true,
             transport: None,
         }
@@ -227,6 +239,19 @@ impl ServerBuilder {
         self
     }
 
+    /// Bytes of the largest call, and of the largest answer: arguments or value and all blobs
+    /// together. Default 32 MiB, or twice `blob_bytes_max` if that is more; 1 to 1 TiB. Callers are
+    /// told.
+    ///
+    /// What is larger is answered with an error, as long as it is within the transport's
+    /// `message_bytes_max`, beyond which the connection is closed. Without
+    /// [`transport`](Self::transport) that is twice as much, or 64 MiB if that is more; a client
+    /// takes 64 MiB in one answer, unless its options say otherwise.
+    pub fn call_bytes_max(mut self, bytes: u64) -> Self {
+        self.call_bytes_max = Some(bytes);
+        self
+    }
+
     /// What [`stop`](Server::stop) and dropping give calls and callers to come to an end. Default
     /// 10 s; at most a day.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
@@ -241,7 +266,29 @@ impl ServerBuilder {
         self
     }
 
-    /// Whether health, reflection and echo are offered. Default true.
+    /// How long a call that carries items waits for the next one, and for room for the next one,
+    /// where its method does not say: one more, and it ends with `DEADLINE_EXCEEDED`. Default
+    /// 10 s; 1 ms to a year.
+    pub fn item_timeout(mut self, timeout: Duration) -> Self {
+        self.item_timeout = timeout;
+        self
+    }
+
+    /// Items that a caller may have sent in one call beyond those that the method has taken.
+    /// Default 1,024; 1 to 1,000,000.
+    pub fn stream_items(mut self, items: u64) -> Self {
+        self.stream_items = items;
+        self
+    }
+
+    /// Bytes of such items; one larger item fits in any case, by itself. Default 1 MiB; 1 KiB to
+    /// 1 GiB.
+    pub fn stream_bytes(mut self, bytes: u64) -> Self {
+        self.stream_bytes = bytes;
+        self
+    }
+
+    /// Whether health, reflection, statistics and echo are offered. Default true.
     pub fn builtin(mut self, offered: bool) -> Self {
         self.builtin = offered;
         self
@@ -280,8 +327,10 @@ impl ServerBuilder {
         }
         self.check()?;
         let health = Health::default();
-        let methods = self.methods(&health)?;
-        let hooks = Arc::new(Hooks::default());
+        let observer = Observer::default();
+        let methods = self.methods(&health, &observer)?;
+        let hooks = Arc::new(Hooks::new(self.blob_bytes_max));
+        let parts = hooks.parts();
         let groups = self.groups(&hooks)?;
         for (group, endpoint) in groups.iter().cycle().zip(&endpoints) {
             group.router.bind_to(endpoint.as_ref())?;
@@ -294,9 +343,21 @@ impl ServerBuilder {
         let interceptors = self.interceptors;
         let shared = Arc::new_cyclic(|me| {
             let me = me.clone();
-            Shared::new(me, settings, methods, interceptors, groups, named, health)
+            Shared::new(
+                me,
+                settings,
+                methods,
+                interceptors,
+                groups,
+                named,
+                health,
+                parts,
+            )
         });
-        *hooks.shared.lock() = Arc::downgrade(&shared);
+        hooks.serve(&shared);
+        let observed: Arc<dyn Observed> = shared.clone();
+        observer.observe(Arc::downgrade(&observed));
+        drop(observed);
         // Dropped if a thread is refused, it ends those that run.
         let server = Server { shared };
         employ(&server.shared, self.default.threads)?;
@@ -339,6 +400,7 @@ impl ServerBuilder {
         )?;
         let bytes = "it is 1 byte to 1 TiB";
         within("blob_bytes_max", self.blob_bytes_max, 1, TEBIBYTE, bytes)?;
+        within("call_bytes_max", self.call_bytes_most(), 1, TEBIBYTE, bytes)?;
         if self.drain_timeout > DAY {
             let given = format!("{:?}", self.drain_timeout);
             return Err(Error::option("drain_timeout", given, "it is at most a day"));
@@ -347,16 +409,25 @@ impl ServerBuilder {
             let given = format!("{:?}", self.plain_timeout);
             return Err(Error::option("plain_timeout", given, "it is 1 ms to a day"));
         }
+        if self.item_timeout > 365 * DAY || self.item_timeout < Duration::from_millis(1) {
+            let given = format!("{:?}", self.item_timeout);
+            return Err(Error::option("item_timeout", given, "it is 1 ms to a year"));
+        }
+        let items = "it is 1 to 1,000,000 items";
+        within("stream_items", self.stream_items, 1, 1_000_000, items)?;
+        let bytes = "it is 1 KiB to 1 GiB";
+        within("stream_bytes", self.stream_bytes, 1024, 1 << 30, bytes)?;
         Ok(())
     }
 
-    fn methods(&self, health: &Health) -> Result<Methods, Error> {
+    fn methods(&self, health: &Health, observer: &Observer) -> Result<Methods, Error> {
         let mut methods = Methods::new();
         let mut offer = |service: Arc<dyn Service>| -> Result<(), Error> {
             let mut missing = None;
             let name = service.info().name;
             let added = methods.add(service, |info| {
-                if info.inline {
+                // A call that carries items lasts: the thread that receives is not kept.
+                if info.inline && !info.is_stream() {
                     return Place::Inline;
                 }
                 let Some(wanted) = info.pool else {
@@ -387,7 +458,7 @@ impl ServerBuilder {
         }
         if self.builtin {
             let offered: Vec<_> = self.services.iter().map(|service| service.info()).collect();
-            for service in builtin::services(&offered, health) {
+            for service in builtin::services(&offered, health, observer) {
                 offer(service)?;
             }
         }
@@ -395,11 +466,11 @@ impl ServerBuilder {
     }
 
     fn groups(&self, hooks: &Arc<Hooks>) -> Result<Vec<Group>, Error> {
-        let frame_bytes_max = self.blob_bytes_max.saturating_mul(2).min(TEBIBYTE);
         let transport = self.transport.clone().unwrap_or_else(|| {
+            let twice = |bytes: u64| bytes.saturating_mul(2).clamp(64 << 20, TEBIBYTE);
             Options::new()
-                .frame_bytes_max(frame_bytes_max.max(64 << 20))
-                .message_bytes_max(frame_bytes_max.max(64 << 20))
+                .frame_bytes_max(twice(self.blob_bytes_max))
+                .message_bytes_max(twice(self.call_bytes_most()))
         });
         let window = self.window_max.max(self.sessionless_max) as usize;
         let transport = transport.send_messages_max(2 * window + SLACK);
@@ -417,7 +488,16 @@ impl ServerBuilder {
         (0..self.engines).map(group).collect()
     }
 
+    fn call_bytes_most(&self) -> u64 {
+        let least = self.blob_bytes_max.saturating_mul(2).min(TEBIBYTE);
+        self.call_bytes_max.unwrap_or(least.max(32 << 20))
+    }
+
     fn settings(&self) -> Settings {
+        // What the transport does not take cannot be promised.
+        let given = self.transport.as_ref();
+        let frame = given.map_or(u64::MAX, Options::largest_frame);
+        let message = given.map_or(u64::MAX, Options::largest_message);
         let bytes = self.window_bytes_max;
         let defaults = WindowLimits::default();
         let window = WindowLimits {
@@ -431,11 +511,16 @@ impl ServerBuilder {
         };
         Settings {
             name: self.name.clone(),
-            blob_bytes_max: self.blob_bytes_max,
+            blob_bytes_max: self.blob_bytes_max.min(frame),
+            call_bytes_max: self
+                .call_bytes_most()
+                .min(message.saturating_sub(ENVELOPE_ROOM).max(1)),
             drain_timeout: self.drain_timeout,
             plain_timeout: self.plain_timeout,
             direct: limits(1),
             through_device: limits(self.sessionless_max),
+            stream: Flow::new(self.stream_items, self.stream_bytes),
+            item_timeout: self.item_timeout,
         }
     }
 }
@@ -503,8 +588,8 @@ fn employ(shared: &Arc<Shared>, workers: usize) -> Result<(), Error> {
                 let Some(pool) = own.named.get(index) else {
                     return;
                 };
-                while let Some(job) = pool.take() {
-                    own.run_job(job, false);
+                while let Some(work) = pool.take() {
+                    own.run_work(work, false);
                     pool.done();
                 }
             })?;
@@ -534,42 +619,6 @@ fn start(
         work();
     });
     started.map(drop).map_err(Error::Thread)
-}
-
-/// Hears of connections that end.
-#[derive(Default)]
-struct Hooks {
-    shared: Mutex<std::sync::Weak<Shared>>,
-    gone: Mutex<Vec<u64>>,
-}
-
-impl Tap for Hooks {
-    fn takes_messages(&self) -> bool {
-        false
-    }
-
-    fn wakes_one(&self) -> bool {
-        true
-    }
-
-    fn take(&self, _: &Peer, _: brokerless_patterns::Message) {}
-
-    fn gone(&self, peer: &Peer, _: &CloseReason) {
-        self.gone.lock().push(peer.id());
-    }
-
-    fn settle(&self) {
-        let gone = std::mem::take(&mut *self.gone.lock());
-        if gone.is_empty() {
-            return;
-        }
-        let Some(shared) = self.shared.lock().upgrade() else {
-            return;
-        };
-        for peer in gone {
-            shared.gone(peer);
-        }
-    }
 }
 
 impl Drop for Server {

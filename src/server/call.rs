@@ -14,10 +14,13 @@ use brokerless_patterns::{Frame, Message};
 
 use super::serve::Shared;
 use super::session::Session;
+use super::stream::Stream;
 use crate::machine::Ticket;
 use crate::metadata::Metadata;
-use crate::service::{Answerer, Caller, Deferred, MethodInfo, Outcome, Running, ServiceInfo};
-use crate::wire::{Encoding, ReturnPath, Version};
+use crate::service::{
+    Answerer, Caller, Deferred, MethodInfo, Outcome, RawIncoming, Running, ServiceInfo,
+};
+use crate::wire::{Encoding, Flow, ReturnPath, Version};
 
 /// How a call came, which is how its answer goes.
 #[derive(Debug, Clone)]
@@ -51,6 +54,8 @@ pub(super) struct Call {
     pub(super) encoding: Encoding,
     pub(super) body: Body,
     pub(super) metadata: Metadata,
+    /// What may be sent of its items at first, if it takes any.
+    pub(super) window: Option<Flow>,
 }
 
 /// Where in its message a call's arguments are.
@@ -93,11 +98,20 @@ pub(super) struct Job {
     pub(super) message: Message,
 }
 
+/// What waits for a thread.
+pub(super) enum Work {
+    Call(Job),
+    /// A stream that may go on.
+    Turn(Arc<Stream>),
+}
+
 /// A call that runs, as its handler sees it.
 pub(super) struct Live<'c> {
     pub(super) server: &'c Arc<Shared>,
     pub(super) session: &'c Arc<Session>,
     pub(super) call: &'c Call,
+    /// Its items, if it carries some.
+    pub(super) stream: Option<&'c Arc<Stream>>,
     pub(super) about: &'static ServiceInfo,
     pub(super) info: &'static MethodInfo,
     /// Somebody else answers.
@@ -139,7 +153,12 @@ impl Running for Live<'_> {
             server: self.server.clone(),
             session: self.session.clone(),
             call: self.call.clone(),
+            stream: self.stream.cloned(),
         })
+    }
+
+    fn incoming(&self) -> Option<RawIncoming> {
+        self.server.incoming(self.stream?)
     }
 }
 
@@ -150,11 +169,15 @@ struct Later {
     server: Arc<Shared>,
     session: Arc<Session>,
     call: Call,
+    stream: Option<Arc<Stream>>,
 }
 
 impl Answerer for Later {
     fn finish(self: Box<Self>, outcome: Outcome) {
         if self.first {
+            if let Some(stream) = &self.stream {
+                return self.server.end_stream(stream, outcome);
+            }
             let now = Instant::now();
             self.server
                 .finish(&self.session, &self.call, outcome, Duration::ZERO, now);

@@ -16,7 +16,9 @@
 //!    `a_drain_ends_by_its_deadline_whatever_handlers_do`)
 //! 2. What waits is run or answered `No`. (tests `a_drain_runs_what_waits`,
 //!    `what_waits_beyond_the_drains_deadline_is_answered_no`)
-//! 3. A connection is closed once its caller has said bye, or at the deadline. (test
+//! 3. A stream runs on until the drain's deadline, and is told then. (test
+//!    `a_drain_lets_streams_run_on_and_cuts_what_is_left`)
+//! 4. A connection is closed once its caller has said bye, or at the deadline. (test
 //!    `a_drain_waits_for_every_callers_bye`)
 
 use std::sync::Arc;
@@ -25,8 +27,10 @@ use std::time::{Duration, Instant};
 use brokerless_patterns::{Message, Unsent};
 use parking_lot::{Condvar, Mutex};
 
+use super::call::Work;
 use super::serve::{Phase, Shared, leaving};
 use super::stats::Count;
+use super::stream::Over;
 use crate::wire::encode_bye;
 
 /// What handlers that run beyond the deadline are given to see it, and callers to read the last
@@ -56,12 +60,14 @@ pub struct DrainReport {
     pub running: u64,
     /// Answers that could not be written.
     pub unsent: usize,
+    /// Calls that carry items which were cut off at the deadline.
+    pub streams: u64,
 }
 
 impl DrainReport {
     /// Whether every call was answered with what its handler gave, and every answer written.
     pub fn is_clean(&self) -> bool {
-        self.refused == 0 && self.running == 0 && self.unsent == 0
+        self.refused == 0 && self.running == 0 && self.unsent == 0 && self.streams == 0
     }
 }
 
@@ -184,7 +190,7 @@ fn end(shared: &Arc<Shared>) {
         }
     }
     if !shared.drain.until(deadline, || is_quiet(shared)) {
-        report.refused = give_up(shared);
+        (report.refused, report.streams) = give_up(shared);
         shared
             .drain
             .until(Instant::now() + GRACE, || is_quiet(shared));
@@ -217,21 +223,31 @@ fn is_quiet(shared: &Shared) -> bool {
             .all(|session| session.lock().machine.is_quiet())
 }
 
-/// Begins nothing more, and answers what waits; says how many.
-fn give_up(shared: &Arc<Shared>) -> u64 {
+/// Begins nothing more, answers what waits, and cuts streams off; says how many of each.
+fn give_up(shared: &Arc<Shared>) -> (u64, u64) {
     let before = shared.counts.get(Count::Draining);
     // First, so that a handler which sees that it is over, and ends, makes room for nobody.
     for session in shared.sessions.all() {
         session.lock().machine.stop();
     }
     shared.enter(Phase::Stopping);
-    let default = shared.groups.iter().map(|group| &group.pool);
-    for pool in default.chain(&shared.named) {
-        for job in pool.remove_all() {
-            shared.refuse(&job, &leaving(), Count::Draining);
+    let mut streams = 0;
+    for session in shared.sessions.all() {
+        for stream in session.streams.all() {
+            streams += u64::from(shared.cut(&stream, Over::Leaving));
         }
     }
-    shared.counts.get(Count::Draining) - before
+    let default = shared.groups.iter().map(|group| &group.pool);
+    for pool in default.chain(&shared.named) {
+        for work in pool.remove_all() {
+            match work {
+                Work::Call(job) => shared.refuse(&job, &leaving(), Count::Draining),
+                // A worker drops what is left of it.
+                Work::Turn(stream) => shared.offer(&stream),
+            }
+        }
+    }
+    (shared.counts.get(Count::Draining) - before, streams)
 }
 
 fn close(shared: &Arc<Shared>, report: &mut DrainReport) {
@@ -247,4 +263,14 @@ fn close(shared: &Arc<Shared>, report: &mut DrainReport) {
     let parting = Instant::now() + PARTING;
     let gone = || shared.drain.state.lock().threads == 0;
     shared.drain.until(parting, gone);
+    shared.watch.close();
+    // What no worker came to any more. Whoever came late finds nobody, either.
+    let default = shared.groups.iter().map(|group| &group.pool);
+    for pool in default.chain(&shared.named) {
+        for work in pool.remove_all() {
+            if let Work::Turn(stream) = work {
+                shared.abandon(&stream);
+            }
+        }
+    }
 }

@@ -7,7 +7,12 @@ use crate::service::{Outcome, Request, Service};
 /// Runs around every call of a server, on the thread that runs its handler.
 ///
 /// The one added first is outermost. It may look at the request, answer in the handler's place, or
-/// look at what came out. A panic in it counts as one of the handler's. Functions are interceptors:
+/// look at what came out. A panic in it counts as one of the handler's.
+///
+/// Of a method that sends items it surrounds the opening: [`Outcome::Later`] stands for items that
+/// follow, and any other outcome in its place ends the call without them.
+///
+/// Functions are interceptors:
 ///
 /// ```
 /// use brokerless::Status;
@@ -40,27 +45,36 @@ where
 #[must_use = "the call runs only if this does"]
 pub struct Next<'n> {
     rest: &'n [Arc<dyn Interceptor>],
-    service: &'n dyn Service,
-    method: usize,
+    handler: &'n dyn Handler,
+}
+
+/// What is innermost.
+pub(super) trait Handler {
+    fn run(&self, request: Request<'_>) -> Outcome;
+}
+
+/// A method that is called.
+pub(super) struct Calling<'s> {
+    pub(super) service: &'s dyn Service,
+    /// Its index in the service.
+    pub(super) index: usize,
+}
+
+impl Handler for Calling<'_> {
+    fn run(&self, request: Request<'_>) -> Outcome {
+        self.service.call(self.index, request)
+    }
 }
 
 impl<'n> Next<'n> {
-    pub(super) fn new(
-        rest: &'n [Arc<dyn Interceptor>],
-        service: &'n dyn Service,
-        method: usize,
-    ) -> Self {
-        Next {
-            rest,
-            service,
-            method,
-        }
+    pub(super) fn new(rest: &'n [Arc<dyn Interceptor>], handler: &'n dyn Handler) -> Self {
+        Next { rest, handler }
     }
 
     /// Goes on with the call.
     pub fn run(self, request: Request<'_>) -> Outcome {
         match self.rest {
-            [] => self.service.call(self.method, request),
+            [] => self.handler.run(request),
             [first, rest @ ..] => first.intercept(request, Next { rest, ..self }),
         }
     }

@@ -28,6 +28,8 @@
 //! |---|---|
 //! | `builder.rs` | options, their bounds, the start |
 //! | `receive.rs` | the threads that receive: envelopes to calls |
+//! | `hooks.rs` | what the threads that read do at once |
+//! | `stream/` | calls that carry items |
 //! | `serve.rs` | what threads share; a call from start to answer |
 //! | `call.rs` | a call on its way, and what its handler sees |
 //! | `answer.rs` | answers to bytes |
@@ -36,28 +38,32 @@
 //! | `session.rs` | callers |
 //! | `drain.rs` | the end |
 //! | `intercept.rs`, `stats.rs` | what surrounds calls, what is counted |
+//! | `report.rs` | what of it is told over the wire |
 //! | `signals.rs` | the end by a signal |
 //!
 //! # Not here
 //!
 //! What is admitted, the credit that is granted, when a session is over (`crate::machine`); the
 //! bytes (`crate::wire`); what a handler is (`crate::service`); health,
-//! reflection and echo (`crate::builtin`).
+//! reflection, statistics and echo (`crate::builtin`).
 
 mod answer;
 mod builder;
 mod call;
 mod drain;
+mod hooks;
 mod intercept;
 mod methods;
 mod pool;
 mod queue;
 mod receive;
+mod report;
 mod serve;
 mod session;
 #[cfg(feature = "signals")]
 mod signals;
 mod stats;
+mod stream;
 
 use std::fmt;
 use std::sync::Arc;
@@ -73,7 +79,7 @@ pub use pool::PoolStats;
 use serve::Shared;
 #[cfg(feature = "signals")]
 pub use signals::until_signal;
-pub use stats::{MethodStats, ServerStats};
+pub use stats::{MethodStats, ServerStats, StreamStats};
 
 /// Serves services, from when it is built until it is stopped or dropped.
 ///

@@ -4,6 +4,8 @@
 //! default pool   a receiving thread --- seat() ---> runs the call itself
 //!                                    \- push() ---> queue ---> next(): a thread that has finished
 //! named pool     a receiving thread --- push() ---> queue ---> take(): a parked thread of the pool
+//! turn of a stream   any thread --- add() ---> queue; where there is a seat, a thread that
+//!                                              receives claims it
 //! ```
 //!
 //! The default pool has a seat for each of its workers, and one more that only calls of methods
@@ -19,7 +21,12 @@
 //! 2. What is queued is taken by whoever finishes next: a call never waits beside a free seat.
 //!    (test `a_job_that_comes_as_a_seat_is_freed_does_not_wait`)
 //! 3. The queue is bounded in jobs and in bytes. (test `a_full_queue_gives_the_job_back`)
-//! 4. Neither the quick nor the others starve. (test `quick_and_slow_ones_take_turns`)
+//! 4. Neither the quick, nor the others, nor turns of streams starve. (tests
+//!    `quick_and_slow_ones_take_turns`, `turns_of_streams_hold_up_no_calls`)
+//! 5. What is added beside a free seat is claimed by whoever looks next. (test
+//!    `what_is_added_beside_a_free_seat_can_be_claimed`)
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -78,6 +85,14 @@ pub struct PoolStats {
     pub refused: u64,
 }
 
+/// What waits, by kinds that take turns: so that neither of them waits for all of another.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Quick,
+    Rest,
+    Turn,
+}
+
 #[derive(Debug)]
 struct State<K, T> {
     running: usize,
@@ -85,8 +100,10 @@ struct State<K, T> {
     /// Of quick methods; in a named pool none.
     quick: FairQueue<K, (usize, T)>,
     rest: FairQueue<K, (usize, T)>,
-    /// The quick ones had the last turn.
-    quick_was_last: bool,
+    /// What was added: turns of streams.
+    turns: FairQueue<K, (usize, T)>,
+    /// Of which kind the last one was.
+    last: Kind,
     bytes: usize,
     most: usize,
     refused: u64,
@@ -102,26 +119,42 @@ pub(super) struct Pool<K, T> {
     queue_max: usize,
     queue_bytes_max: usize,
     state: Mutex<State<K, T>>,
+    /// Something was added, and may stand beside a free seat.
+    added: AtomicBool,
     news: Condvar,
 }
 
 impl<K: Eq, T> State<K, T> {
-    fn queued(&self) -> usize {
+    /// Calls that wait.
+    fn calls(&self) -> usize {
         self.quick.len() + self.rest.len()
     }
 
+    fn queued(&self) -> usize {
+        self.calls() + self.turns.len()
+    }
+
+    /// The next of the kind whose turn it is.
     fn pop(&mut self, seat: Seat) -> Option<T> {
-        let quick_first = seat == Seat::Quick || !self.quick_was_last;
-        let popped = if quick_first && self.quick.len() > 0 {
-            self.quick_was_last = true;
-            self.quick.pop()
-        } else if seat == Seat::Quick {
-            None
-        } else {
-            self.quick_was_last = false;
-            self.rest.pop().or_else(|| self.quick.pop())
+        if seat == Seat::Quick {
+            return self.pop_kind(Kind::Quick);
+        }
+        let kinds = match self.last {
+            Kind::Quick => [Kind::Rest, Kind::Turn, Kind::Quick],
+            Kind::Rest => [Kind::Turn, Kind::Quick, Kind::Rest],
+            Kind::Turn => [Kind::Quick, Kind::Rest, Kind::Turn],
         };
-        popped.map(|taken| self.taken(taken))
+        kinds.into_iter().find_map(|kind| self.pop_kind(kind))
+    }
+
+    fn pop_kind(&mut self, kind: Kind) -> Option<T> {
+        let popped = match kind {
+            Kind::Quick => self.quick.pop(),
+            Kind::Rest => self.rest.pop(),
+            Kind::Turn => self.turns.pop(),
+        }?;
+        self.last = kind;
+        Some(self.taken(popped))
     }
 
     fn taken(&mut self, (bytes, job): (usize, T)) -> T {
@@ -156,13 +189,15 @@ impl<K: Eq, T> Pool<K, T> {
                 quick_running: false,
                 quick: FairQueue::new(),
                 rest: FairQueue::new(),
-                quick_was_last: false,
+                turns: FairQueue::new(),
+                last: Kind::Turn,
                 bytes: 0,
                 most: 0,
                 refused: 0,
                 parked: 0,
                 closed: false,
             }),
+            added: AtomicBool::new(false),
             news: Condvar::new(),
         }
     }
@@ -217,11 +252,46 @@ impl<K: Eq, T> Pool<K, T> {
         pushed
     }
 
+    /// Queues what was admitted before, whatever the queue's limits: a turn of a stream, of which
+    /// there are as many as calls were let in. A thread that receives is to look for it.
+    pub(super) fn add(&self, waiting: Waiting<K, T>) {
+        let mut state = self.state.lock();
+        state
+            .turns
+            .push(waiting.caller, waiting.id, (0, waiting.job));
+        self.added.store(true, Ordering::SeqCst);
+        let wakes = state.parked > 0;
+        drop(state);
+        if wakes {
+            self.news.notify_one();
+        }
+    }
+
+    /// Something was added that nobody has looked for since.
+    #[inline]
+    pub(super) fn has_added(&self) -> bool {
+        self.added.load(Ordering::SeqCst)
+    }
+
+    /// What was added, with a seat for it, if one is free.
+    pub(super) fn claim(&self) -> Option<(T, Seat)> {
+        let mut state = self.state.lock();
+        if state.running < self.seats
+            && let Some(job) = state.pop(Seat::Any)
+        {
+            state.running += 1;
+            return Some((job, Seat::Any));
+        }
+        // Whoever frees a seat looks into the queue.
+        self.added.store(false, Ordering::SeqCst);
+        None
+    }
+
     fn enqueue(&self, state: &mut State<K, T>, waiting: Waiting<K, T>) -> Pushed<T> {
         if state.closed {
             return Pushed::Closed(waiting.job);
         }
-        let queued = state.queued();
+        let queued = state.calls();
         // One call always fits, however large.
         let fits = queued == 0 || state.bytes.saturating_add(waiting.bytes) <= self.queue_bytes_max;
         if queued >= self.queue_max || !fits {
@@ -280,7 +350,7 @@ impl<K: Eq, T> Pool<K, T> {
         removed.map(|taken| state.taken(taken))
     }
 
-    /// Takes all of a caller's calls back that have not begun.
+    /// Takes all of a caller's calls back that have not begun, and turns of its streams.
     pub(super) fn remove_caller(&self, caller: u64) -> Vec<T> {
         let mut state = self.state.lock();
         if state.queued() == 0 {
@@ -288,17 +358,19 @@ impl<K: Eq, T> Pool<K, T> {
         }
         let mut removed = state.rest.remove_caller(caller);
         removed.extend(state.quick.remove_caller(caller));
+        removed.extend(state.turns.remove_caller(caller));
         removed
             .into_iter()
             .map(|taken| state.taken(taken))
             .collect()
     }
 
-    /// Takes all calls back that have not begun.
+    /// Takes all calls back that have not begun, and turns of streams.
     pub(super) fn remove_all(&self) -> Vec<T> {
         let mut state = self.state.lock();
         let mut removed = state.rest.remove_all();
         removed.extend(state.quick.remove_all());
+        removed.extend(state.turns.remove_all());
         removed
             .into_iter()
             .map(|taken| state.taken(taken))
@@ -400,6 +472,25 @@ mod tests {
     }
 
     #[test]
+    fn turns_of_streams_hold_up_no_calls() {
+        let pool = Pool::new("", 1, true, 3, 1000);
+        assert!(pool.seat(false).is_some() && pool.seat(true).is_some());
+        for id in 0..100 {
+            pool.add(waiting(1, id, false));
+        }
+        for (id, quick) in [(201, false), (202, false), (203, true)] {
+            assert!(
+                queued(pool.push(waiting(1, id, quick))),
+                "they take no room"
+            );
+        }
+        let order: Vec<u64> = std::iter::from_fn(|| pool.next(Seat::Any))
+            .take(8)
+            .collect();
+        assert_eq!(order, [203, 201, 0, 202, 1, 2, 3, 4]);
+    }
+
+    #[test]
     fn a_full_queue_gives_the_job_back() {
         let pool = Pool::new("", 1, false, 2, 15);
         assert!(pool.seat(false).is_some());
@@ -441,6 +532,24 @@ mod tests {
         assert_eq!(thread.join().ok(), Some(vec![1, 2]));
         let late = pool.give(waiting(1, 3, false));
         assert!(matches!(late, Pushed::Closed(3)), "{late:?}");
+    }
+
+    #[test]
+    fn what_is_added_beside_a_free_seat_can_be_claimed() {
+        let pool = Pool::new("", 1, true, 1, 10);
+        for id in 1..=3 {
+            pool.add(waiting(1, id, false));
+        }
+        assert!(pool.has_added(), "beyond the limits of the queue");
+        let claimed = pool.claim();
+        assert_eq!(claimed, Some((1, Seat::Any)));
+        assert_eq!(pool.claim(), None, "the seats are taken");
+        assert!(!pool.has_added());
+        assert_eq!(pool.next(Seat::Quick), None);
+        assert_eq!(pool.next(Seat::Any), Some(2));
+        assert_eq!(pool.next(Seat::Any), Some(3));
+        assert_eq!(pool.next(Seat::Any), None);
+        assert_eq!(load(&pool), (0, 0));
     }
 
     #[test]

@@ -18,20 +18,24 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use brokerless_patterns::{Message, Peer};
+use brokerless_patterns::{Message, Peer, Received};
 
-use super::answer::{self, Report, credit_on_the_wire};
-use super::call::{Body, Call, Form, Job, Target};
+use super::answer::{self, Report};
+use super::call::{Body, Call, Form, Job, Target, Work};
 use super::methods::Place;
+use super::pool::Seat;
 use super::serve::{Group, Phase, Shared, leaving};
 use super::session::Session;
 use super::stats::Count;
+use super::stream::{Broken, Over};
 use crate::machine::{Admit, Arrival, Cancelled, HelloRefused, Start, Versions};
 use crate::metadata::Metadata;
-use crate::status::{Ran, Status};
+use crate::service::MethodInfo;
+use crate::status::Status;
+use crate::values::Ran;
 use crate::wire::{
-    CallHead, Encoding, Envelope, Flags, Hello, PlainCall, ReturnPath, Version, Welcome, WireError,
-    encode_bye, encode_welcome,
+    CallHead, Encoding, Envelope, Flags, Flow, Hello, PlainCall, ReturnPath, Version, Welcome,
+    WireError, encode_bye, encode_welcome,
 };
 
 /// The longest time that a call may be given; what is longer is as good as without end.
@@ -58,6 +62,8 @@ struct Head {
     encoding: Encoding,
     body: Body,
     metadata: Metadata,
+    flags: Flags,
+    window: Option<Flow>,
 }
 
 impl Receiver {
@@ -77,19 +83,40 @@ impl Receiver {
             return;
         };
         loop {
+            if group.pool.has_added()
+                && let Some((work, seat)) = group.pool.claim()
+            {
+                self.work(group, work, seat);
+                continue;
+            }
             let (peer, message) = match group.router.take() {
                 Some(taken) => taken,
                 None => {
                     // What it knew of the time is over.
                     Shared::forget_time();
-                    match group.router.recv() {
-                        Ok(received) => received,
+                    let added = || match group.pool.has_added() {
+                        true => group.pool.claim(),
+                        false => None,
+                    };
+                    match group.router.recv_or(added) {
+                        Ok(Received::Message(peer, message)) => (peer, message),
+                        Ok(Received::Other((work, seat))) => {
+                            self.work(group, work, seat);
+                            continue;
+                        }
                         Err(_) => return,
                     }
                 }
             };
             self.receive(group, &peer, message);
         }
+    }
+
+    /// Does what was added to the pool, and what else waits there.
+    fn work(&self, group: &Group, work: Work, seat: Seat) {
+        Shared::forget_time();
+        self.shared.run_work(work, true);
+        self.shared.run_waiting(group, seat);
     }
 
     /// A function of its own, so that what a call costs here can be counted.
@@ -149,11 +176,21 @@ impl Receiver {
             Ok(Envelope::Cancel { id }) => self.cancel(session, id, self.via(&form)),
             Ok(Envelope::Hello(hello)) => self.hello(session, form, hello),
             Ok(Envelope::Bye { .. }) => self.bye(session),
+            // Most are picked before they come here: see hooks.rs.
+            Ok(Envelope::Items(head)) => match form {
+                Form::Session(_) => self.shared.items(session, &head, message),
+                _ => counts.one(Count::Unexpected),
+            },
+            Ok(Envelope::Window { id, window }) => match form {
+                Form::Session(_) => self.shared.window(session, id, window),
+                _ => counts.one(Count::Unexpected),
+            },
             Ok(
                 Envelope::Reply(_)
                 | Envelope::Error(_)
                 | Envelope::Credit(_)
-                | Envelope::Welcome(_),
+                | Envelope::Welcome(_)
+                | Envelope::Stop { .. },
             ) => counts.one(Count::Unexpected),
             Ok(Envelope::Unknown { .. }) => counts.one(Count::UnknownKind),
             Err(error) => self.malformed(session, form, error),
@@ -198,6 +235,8 @@ impl Receiver {
             encoding: call.encoding,
             body: Body::Frames,
             metadata,
+            flags: call.flags,
+            window: call.window,
         }
     }
 
@@ -226,6 +265,8 @@ impl Receiver {
             encoding: Encoding::MessagePack,
             body: Body::within(message.first(), call.arguments),
             metadata: Metadata::new(),
+            flags: Flags::empty(),
+            window: None,
         }
     }
 
@@ -259,6 +300,11 @@ impl Receiver {
         let Some(method) = shared.methods.get(index) else {
             return;
         };
+        if (head.flags.streams() || method.info.is_stream())
+            && let Err((status, why)) = accept_stream(&head, method.info)
+        {
+            return no(&head.target, &status, why);
+        }
         let place = method.place;
         let seat = match place {
             Place::Default => group.pool.seat(method.learned.is_quick()),
@@ -296,6 +342,7 @@ impl Receiver {
                     encoding: head.encoding,
                     body: head.body,
                     metadata: head.metadata,
+                    window: head.window,
                 };
                 if runs_here {
                     if place == Place::Default {
@@ -352,6 +399,13 @@ impl Receiver {
             }
             bytes = bytes.saturating_add(length);
         }
+        let most = self.shared.settings.call_bytes_max;
+        if bytes > most {
+            return Err(Status::resource_exhausted(format!(
+                "the call has {bytes} bytes in {} blobs and its arguments: at most {most} are taken; raise the server's option call_bytes_max, or send it in parts",
+                blobs.len()
+            )));
+        }
         Ok(bytes)
     }
 
@@ -359,8 +413,17 @@ impl Receiver {
         let shared = &self.shared;
         shared.counts.one(Count::Cancels);
         let cancelled = session.lock().machine.cancel(id, via);
-        let Cancelled::Waiting(ticket) = cancelled else {
-            return;
+        let ticket = match cancelled {
+            Cancelled::Waiting(ticket) => ticket,
+            Cancelled::Running(_) => {
+                if via == 0
+                    && let Some(stream) = session.streams.get(id)
+                {
+                    shared.cut(&stream, Over::Cancelled);
+                }
+                return;
+            }
+            Cancelled::Unknown => return,
         };
         let default = shared.groups.get(session.group).map(|group| &group.pool);
         let removed = default
@@ -368,7 +431,7 @@ impl Receiver {
             .chain(&shared.named)
             .find_map(|pool| pool.remove(session.id(), &ticket));
         // Whoever has it in hand learns when starting it that it is cancelled.
-        if let Some(job) = removed {
+        if let Some(Work::Call(job)) = removed {
             let status = Status::cancelled("the caller cancelled the call before it was begun");
             shared.refuse(&job, &status, Count::Cancelled);
         }
@@ -417,9 +480,10 @@ impl Receiver {
             Ok(terms) => {
                 let welcome = Welcome {
                     version: terms.version,
-                    credit: credit_on_the_wire(terms.credit),
+                    credit: terms.credit,
                     blob_bytes_max: shared.settings.blob_bytes_max,
                     name: &shared.settings.name,
+                    call_bytes_max: shared.settings.call_bytes_max,
                 };
                 shared.tell(session, Message::single(encode_welcome(&welcome)));
             }
@@ -443,6 +507,14 @@ impl Receiver {
 
     fn malformed(&self, session: &Session, form: Form, error: WireError) {
         let shared = &self.shared;
+        if let (Some(id), Form::Session(_)) = (error.stream_id(), &form) {
+            let broken = Broken::Malformed(Status::from(error));
+            match session.streams.get(id) {
+                Some(stream) => drop(shared.cut(&stream, Over::Broken(broken))),
+                None => shared.counts.one(Count::StreamOver),
+            }
+            return;
+        }
         let id = error.call_id();
         let target = match (id, form) {
             (Some(id), form) => Target {
@@ -465,5 +537,54 @@ impl Receiver {
             shared.counts.one(Count::NoEnvelope);
         }
         shared.say_no(session, &target, &Status::from(error), Report::default());
+    }
+}
+
+/// Whether a call carries items in the directions in which its method does, and may.
+fn accept_stream(head: &Head, info: &MethodInfo) -> Result<(), (Status, Count)> {
+    let path = info.path;
+    let (calls, wants) = (
+        (
+            head.flags.has(Flags::ITEMS_IN),
+            head.flags.has(Flags::ITEMS_OUT),
+        ),
+        (info.items_in.is_some(), info.items_out.is_some()),
+    );
+    let Form::Session(version) = head.target.form else {
+        let status = Status::failed_precondition(format!(
+            "{path} carries items, which takes a session: say hello on a connection of your own first"
+        ));
+        return Err((status, Count::NoStreams));
+    };
+    if version < Version::Two {
+        let status = Status::unimplemented(format!(
+            "{path} carries items, which version {} of the wire has not got: bring the caller up to date",
+            version.number()
+        ));
+        return Err((status, Count::NoStreams));
+    }
+    if calls != wants {
+        let (is, came) = (form_name(wants), form_name(calls));
+        let status = Status::unimplemented(format!(
+            "{path} is a method {is}: it was called as one {came}"
+        ));
+        return Err((status, Count::WrongForm));
+    }
+    if head.target.oneway {
+        let status = Status::unimplemented(format!(
+            "{path} carries items, and was called without wanting an answer"
+        ));
+        return Err((status, Count::WrongForm));
+    }
+    Ok(())
+}
+
+/// The form of a method by whether its callers send and take items.
+fn form_name((sends, takes): (bool, bool)) -> &'static str {
+    match (sends, takes) {
+        (false, false) => "without items",
+        (true, false) => "that is sent items",
+        (false, true) => "that sends items",
+        (true, true) => "with items both ways",
     }
 }

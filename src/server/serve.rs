@@ -1,10 +1,10 @@
 //! What the threads of a server share, and a call from its start to its answer.
 //!
 //! ```text
-//!  receive.rs: a message -> an envelope -> a call
+//!  receive.rs: a message -> an envelope -> a call       (one that carries items: stream/)
 //!       |  inline, or a seat is free                no seat, or a named pool
 //!       v                                           v
-//!      begin ── execute ── finish          enqueue ... run_job: begin ── execute ── finish
+//!      begin ── execute ── finish          enqueue ... run_work: begin ── execute ── finish
 //!                  └ Outcome::Later ... finish, by whoever holds the call
 //! ```
 //!
@@ -31,18 +31,20 @@ use brokerless_patterns::{Engine, Message, Router, SendRefusal};
 use parking_lot::Mutex;
 
 use super::answer::{self, Report};
-use super::call::{Call, Job, Live, Target};
+use super::call::{Call, Job, Live, Target, Work};
 use super::drain::Drain;
-use super::intercept::{Interceptor, Next};
+use super::intercept::{Calling, Handler, Interceptor, Next};
 use super::methods::{Method, Methods, Place};
 use super::pool::{Pool, Pushed, Seat, Waiting};
 use super::session::{Session, Sessions};
 use super::stats::{Count, Counts, MethodStats, ServerStats};
+use super::stream::{Over, Stream, Watch};
 use crate::builtin::Health;
 use crate::deadline::Scope;
-use crate::machine::{self, LoadTracker, Refusal, SessionLimits, Start, Ticket, Time};
+use crate::machine::{self, Flow, LoadTracker, Refusal, SessionLimits, Start, Ticket, Time};
 use crate::service::{Outcome, Request};
-use crate::status::{Ran, Status};
+use crate::status::Status;
+use crate::values::Ran;
 
 /// Of inline methods that have proved to be quick, one run of so many is timed: to look at the
 /// clock takes as long as they do.
@@ -56,6 +58,8 @@ thread_local! {
 const OWED_MAX: usize = 4096;
 /// How often it is looked whether there is room for them.
 const OWED_LOOK: Duration = Duration::from_millis(5);
+/// When a caller that is over its window is told to come again.
+const OVERRUN_REST: Duration = Duration::from_millis(1);
 
 /// What a server is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,7 +76,7 @@ pub(super) enum Phase {
 pub(super) struct Group {
     pub(super) engine: Engine,
     pub(super) router: Router,
-    pub(super) pool: Pool<Ticket, Job>,
+    pub(super) pool: Pool<Ticket, Work>,
     pub(super) load: Mutex<LoadTracker>,
 }
 
@@ -81,6 +85,7 @@ pub(super) struct Group {
 pub(super) struct Settings {
     pub(super) name: String,
     pub(super) blob_bytes_max: u64,
+    pub(super) call_bytes_max: u64,
     pub(super) drain_timeout: Duration,
     /// How long a plain call may take, which names no deadline.
     pub(super) plain_timeout: Duration,
@@ -88,6 +93,18 @@ pub(super) struct Settings {
     pub(super) direct: SessionLimits,
     /// Of devices that stand between, before they have said more.
     pub(super) through_device: SessionLimits,
+    /// What of a stream's items is un-taken at most.
+    pub(super) stream: Flow,
+    /// How long a stream waits for an item, or for room for one, where its method does not say.
+    pub(super) item_timeout: Duration,
+}
+
+/// What a call took, as its worker knows it.
+pub(super) enum Spent {
+    /// A handler ran for so long.
+    Call(Duration),
+    /// Workers spent so much on it, between other things.
+    Stream(Duration),
 }
 
 /// What all threads of a server share.
@@ -97,9 +114,11 @@ pub(super) struct Shared {
     pub(super) methods: Methods,
     pub(super) interceptors: Vec<Arc<dyn Interceptor>>,
     pub(super) groups: Vec<Group>,
-    pub(super) named: Vec<Pool<Ticket, Job>>,
-    pub(super) sessions: Sessions,
-    pub(super) counts: Counts,
+    pub(super) named: Vec<Pool<Ticket, Work>>,
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) counts: Arc<Counts>,
+    /// Time limits of streams.
+    pub(super) watch: Watch,
     pub(super) in_flight: AtomicU64,
     phase: AtomicU8,
     me: Weak<Shared>,
@@ -116,8 +135,9 @@ impl Shared {
         methods: Methods,
         interceptors: Vec<Arc<dyn Interceptor>>,
         groups: Vec<Group>,
-        named: Vec<Pool<Ticket, Job>>,
+        named: Vec<Pool<Ticket, Work>>,
         health: Health,
+        (sessions, counts): (Arc<Sessions>, Arc<Counts>),
     ) -> Self {
         Shared {
             settings,
@@ -126,8 +146,9 @@ impl Shared {
             interceptors,
             groups,
             named,
-            sessions: Sessions::default(),
-            counts: Counts::new(),
+            sessions,
+            counts,
+            watch: Watch::default(),
             in_flight: AtomicU64::new(0),
             phase: AtomicU8::new(Phase::Serving as u8),
             me,
@@ -188,8 +209,20 @@ impl Shared {
         let Some(method) = self.methods.get(call.method) else {
             return;
         };
+        if method.info.is_stream() {
+            let timeout = method.info.item_timeout;
+            let timeout = timeout.unwrap_or(self.settings.item_timeout);
+            let stream = Arc::new(Stream::new(
+                session.clone(),
+                call.clone(),
+                method.info,
+                self.settings.stream,
+                timeout,
+            ));
+            return self.run_stream(&stream, message, begun);
+        }
         let calls = method.calls.fetch_add(1, Ordering::Relaxed);
-        let (outcome, deferred) = self.execute(session, call, method, message);
+        let (outcome, deferred) = self.execute(session, call, message, None, method);
         let sampled = method.place != Place::Inline
             || calls.is_multiple_of(SAMPLED)
             || !method.learned.is_quick();
@@ -210,17 +243,36 @@ impl Shared {
     }
 
     /// Runs the handler; also says whether the call is answered by somebody else.
-    fn execute(
+    pub(super) fn execute(
         self: &Arc<Self>,
         session: &Arc<Session>,
         call: &Call,
-        method: &Method,
         message: &Message,
+        stream: Option<&Arc<Stream>>,
+        method: &Method,
+    ) -> (Outcome, bool) {
+        let calling = Calling {
+            service: &*method.service,
+            index: method.index,
+        };
+        self.execute_as(session, call, message, stream, method, &calling)
+    }
+
+    /// The same, for a handler that is called in another way.
+    pub(super) fn execute_as(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        call: &Call,
+        message: &Message,
+        stream: Option<&Arc<Stream>>,
+        method: &Method,
+        handler: &dyn Handler,
     ) -> (Outcome, bool) {
         let live = Live {
             server: self,
             session,
             call,
+            stream,
             about: method.about,
             info: method.info,
             deferred: Cell::new(false),
@@ -233,7 +285,7 @@ impl Shared {
             running: &live,
         };
         let scope = Scope::enter(call.deadline);
-        let next = Next::new(&self.interceptors, &*method.service, method.index);
+        let next = Next::new(&self.interceptors, handler);
         let result = catch_unwind(AssertUnwindSafe(|| next.run(request)));
         drop(scope);
         let outcome = result.unwrap_or_else(|panic| {
@@ -245,13 +297,21 @@ impl Shared {
         (outcome, live.deferred.get())
     }
 
-    /// Takes up a call that has waited, and runs it if it is still wanted.
-    pub(super) fn run_job(self: &Arc<Self>, job: Job, hands_on: bool) {
+    /// Takes up what has waited: a call if it is still wanted, or a stream's turn.
+    pub(super) fn run_work(self: &Arc<Self>, work: Work, hands_on: bool) {
         let Job {
             session,
             call,
             message,
-        } = job;
+        } = match work {
+            Work::Call(job) => job,
+            Work::Turn(stream) => {
+                if hands_on {
+                    self.hand_on(&stream.session, stream.call.method);
+                }
+                return self.turn(&stream);
+            }
+        };
         let now = Instant::now();
         let time = self.time(now);
         let start = session.lock().machine.start(time, call.ticket);
@@ -272,8 +332,8 @@ impl Shared {
 
     /// Runs what waits for this seat, until nothing does.
     pub(super) fn run_waiting(self: &Arc<Self>, group: &Group, seat: Seat) {
-        while let Some(job) = group.pool.next(seat) {
-            self.run_job(job, true);
+        while let Some(work) = group.pool.next(seat) {
+            self.run_work(work, true);
         }
     }
 
@@ -293,7 +353,7 @@ impl Shared {
     pub(super) fn enqueue(
         self: &Arc<Self>,
         group: &Group,
-        pool: &Pool<Ticket, Job>,
+        pool: &Pool<Ticket, Work>,
         job: Job,
         seats: bool,
     ) {
@@ -303,7 +363,7 @@ impl Shared {
             id: job.call.ticket,
             bytes: job.message.bytes(),
             quick: method.is_some_and(|method| method.learned.is_quick()),
-            job,
+            job: Work::Call(job),
         };
         let pushed = if seats {
             pool.push(waiting)
@@ -312,19 +372,21 @@ impl Shared {
         };
         match pushed {
             Pushed::Queued => {}
-            Pushed::Run(job, seat) => {
-                self.run_job(job, true);
+            Pushed::Run(work, seat) => {
+                self.run_work(work, true);
                 self.run_waiting(group, seat);
             }
-            Pushed::Full(job) => {
+            Pushed::Full(Work::Call(job)) => {
                 let status = self.is_full(pool, &job.call);
                 self.refuse(&job, &status, Count::QueueFull);
             }
-            Pushed::Closed(job) => self.refuse(&job, &leaving(), Count::Draining),
+            Pushed::Closed(Work::Call(job)) => self.refuse(&job, &leaving(), Count::Draining),
+            // Turns are added, and never refused.
+            Pushed::Full(Work::Turn(_)) | Pushed::Closed(Work::Turn(_)) => {}
         }
     }
 
-    fn is_full(&self, pool: &Pool<Ticket, Job>, call: &Call) -> Status {
+    fn is_full(&self, pool: &Pool<Ticket, Work>, call: &Call) -> Status {
         let (name, most) = (pool.name(), pool.queue_max());
         let text = if name.is_empty() {
             format!(
@@ -355,8 +417,26 @@ impl Shared {
         busy: Duration,
         now: Instant,
     ) {
+        self.finish_as(session, call, outcome, Spent::Call(busy), now);
+    }
+
+    /// The same, for what is not run in one go, too.
+    pub(super) fn finish_as(
+        &self,
+        session: &Session,
+        call: &Call,
+        outcome: Outcome,
+        spent: Spent,
+        now: Instant,
+    ) {
         let time = self.time(now);
-        let finish = session.lock().machine.finish(time, call.ticket);
+        let finish = {
+            let machine = &mut session.lock().machine;
+            match spent {
+                Spent::Call(_) => machine.finish(time, call.ticket),
+                Spent::Stream(busy) => machine.finish_stream(time, call.ticket, busy),
+            }
+        };
         let in_flight = self.in_flight.fetch_sub(1, Ordering::Relaxed);
         let Some(finish) = finish else {
             self.drain.moved(self.phase());
@@ -364,15 +444,23 @@ impl Shared {
         };
         let load = self.group_of(session).map(|group| {
             let mut load = group.load.lock();
-            // A call that is answered later keeps nobody busy meanwhile.
-            let waited = (finish.queued + finish.ran).saturating_sub(busy);
+            let (waited, busy) = match spent {
+                // A call that is answered later keeps nobody busy meanwhile.
+                Spent::Call(busy) => ((finish.queued + finish.ran).saturating_sub(busy), busy),
+                // How long a stream lasts says nothing of how fast calls are answered.
+                Spent::Stream(busy) => (finish.queued, busy),
+            };
             load.arrived();
             load.finished(time, waited, busy);
             let mut report = load.report();
             report.in_flight = u32::try_from(in_flight.saturating_sub(1)).unwrap_or(u32::MAX);
             report
         });
-        let outcome = match answer::too_large(&outcome, self.settings.blob_bytes_max) {
+        let outcome = match answer::too_large(
+            &outcome,
+            self.settings.blob_bytes_max,
+            self.settings.call_bytes_max,
+        ) {
             Some(status) => Outcome::failed(status),
             None => outcome,
         };
@@ -436,7 +524,8 @@ impl Shared {
                 Count::Overrun,
                 Status::resource_exhausted(
                     "the caller has more in flight than its window allows: wait for an answer first",
-                ),
+                )
+                .with_retry_after(OVERRUN_REST),
             ),
             Refusal::AfterBye => (
                 Count::Draining,
@@ -500,13 +589,19 @@ impl Shared {
         } else {
             Count::UnsentLost
         });
+        self.watch_out();
+    }
+
+    /// Sees to it that somebody looks whether there is room again.
+    pub(super) fn watch_out(&self) {
         if !self.owing.swap(true, Ordering::SeqCst) {
             self.look_after_owed();
         }
     }
 
-    /// Starts a thread that tells callers of answers without room, once there is some; it ends when
-    /// nobody is owed any more. Without it they are told with the next answer to them.
+    /// Starts a thread that tells callers of answers without room, and sends items that found none,
+    /// once there is some; it ends when nobody is owed any more. Without it they are told with the
+    /// next answer to them.
     fn look_after_owed(&self) {
         let Some(shared) = self.me.upgrade() else {
             return;
@@ -519,9 +614,14 @@ impl Shared {
                         .sessions
                         .all()
                         .into_iter()
-                        .filter(|one| one.has_owed())
+                        .filter(|one| one.has_owed() || one.is_clogged())
                 };
-                owed().for_each(|session| shared.pay(&session));
+                owed().for_each(|session| {
+                    shared.pay(&session);
+                    if session.is_clogged() {
+                        shared.unclog(&session);
+                    }
+                });
                 if owed().next().is_none() {
                     shared.owing.store(false, Ordering::SeqCst);
                     // Whoever left an answer before the store started no other thread.
@@ -571,24 +671,39 @@ impl Shared {
     // Leaving.
 
     /// A connection has ended.
-    pub(super) fn gone(&self, peer: u64) {
+    pub(super) fn gone(self: &Arc<Self>, peer: u64) {
         let Some(session) = self.sessions.get(peer) else {
             return;
         };
         let abandoned = session.leave();
         self.counts.add(Count::Abandoned, u64::from(abandoned));
+        for stream in session.streams.close() {
+            self.cut(&stream, Over::Gone);
+        }
         // Once it is counted: whoever sees that nobody is left finds the books balanced.
         self.sessions.remove(peer);
         let default = self.groups.iter().map(|group| &group.pool);
         for pool in default.chain(&self.named) {
-            for job in pool.remove_caller(peer) {
-                self.ended(&job.session);
+            for work in pool.remove_caller(peer) {
+                match work {
+                    Work::Call(job) => self.ended(&job.session),
+                    // A worker drops what is left of it.
+                    Work::Turn(stream) => self.offer(&stream),
+                }
             }
         }
         self.drain.moved(self.phase());
     }
 
     pub(super) fn stats(&self) -> ServerStats {
+        let mut stats = self.counted();
+        let groups = self.groups.iter();
+        stats.sockets = groups.map(|group| group.router.stats()).collect();
+        stats
+    }
+
+    /// The same without the sockets, which have something to say of every peer.
+    pub(super) fn counted(&self) -> ServerStats {
         let mut stats = ServerStats::default();
         self.counts.fill(&mut stats);
         stats.in_flight = self.in_flight.load(Ordering::Relaxed);
@@ -602,11 +717,6 @@ impl Shared {
             duration: method.learned.mean(),
         };
         stats.methods = self.methods.iter().map(method).collect();
-        stats.sockets = self
-            .groups
-            .iter()
-            .map(|group| group.router.stats())
-            .collect();
         stats
     }
 }
@@ -617,7 +727,7 @@ pub(super) fn leaving() -> Status {
 }
 
 /// Drops what a handler panicked with, which may panic again.
-fn discard(panic: Box<dyn Any + Send>) {
+pub(super) fn discard(panic: Box<dyn Any + Send>) {
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
         std::mem::forget(again);
     }

@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 use brokerless_patterns::{Message, Peer};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
+use super::stream::Streams;
 use crate::machine;
 use crate::service::Caller;
 use crate::wire::Version;
@@ -24,6 +25,10 @@ pub(super) struct Session {
     /// The version that it speaks since its hello, and 0 before.
     version: AtomicU8,
     has_owed: AtomicBool,
+    /// Some of its streams found no room in the socket.
+    is_clogged: AtomicBool,
+    /// The calls that carry items.
+    pub(super) streams: Streams,
     gone: AtomicBool,
     caller: OnceLock<Caller>,
     nameless: Caller,
@@ -48,12 +53,18 @@ impl State {
 
 impl Session {
     fn new(peer: Peer, group: usize, limits: machine::SessionLimits) -> Self {
+        let caller = Caller::new(peer.id());
         Session {
-            nameless: Caller::new(peer.id()),
+            nameless: match peer.address() {
+                Some(address) => caller.at(address.to_string()),
+                None => caller,
+            },
             peer,
             group,
             version: AtomicU8::new(0),
             has_owed: AtomicBool::new(false),
+            is_clogged: AtomicBool::new(false),
+            streams: Streams::default(),
             gone: AtomicBool::new(false),
             caller: OnceLock::new(),
             state: Mutex::new(State {
@@ -81,7 +92,7 @@ impl Session {
     pub(super) fn greet(&self, version: Version, name: &str) {
         // A second hello changes no name that handlers have seen.
         self.caller
-            .get_or_init(|| Caller::new(self.id()).named(name));
+            .get_or_init(|| self.nameless.clone().named(name));
         self.version.store(version.number(), Ordering::Release);
     }
 
@@ -100,6 +111,15 @@ impl Session {
 
     pub(super) fn set_owed(&self, some: bool) {
         self.has_owed.store(some, Ordering::Release);
+    }
+
+    /// Whether streams found no room in the socket.
+    pub(super) fn is_clogged(&self) -> bool {
+        self.is_clogged.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_clogged(&self, some: bool) {
+        self.is_clogged.store(some, Ordering::Release);
     }
 
     /// It has gone: gives the number of its calls that end with it.

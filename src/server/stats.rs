@@ -54,12 +54,25 @@ pub(super) enum Count {
     UnsentFull,
     /// Those of which it could not be told, either.
     UnsentLost,
+    /// Calls that carry items to methods that take or send none, and the other way round.
+    WrongForm,
+    /// Calls that carry items, without a session or in one of version 1.
+    NoStreams,
+    /// Items and windows of streams that have ended, or take none.
+    StreamOver,
+    // What a caller must not do in a stream.
+    OverWindow,
+    Twice,
+    AfterLast,
+    OutOfOrder,
+    ItemTooLarge,
+    ItemMalformed,
 }
 
-const COUNTS: usize = Count::UnsentLost as usize + 1;
+const COUNTS: usize = Count::ItemMalformed as usize + 1;
 
 /// Reasons for which a call is refused, with their names.
-const REFUSALS: [(Count, &str); 8] = [
+const REFUSALS: [(Count, &str); 10] = [
     (Count::UnknownMethod, "unknown-method"),
     (Count::Overrun, "over-credit"),
     (Count::QueueFull, "queue-full"),
@@ -68,10 +81,12 @@ const REFUSALS: [(Count, &str); 8] = [
     (Count::Draining, "draining"),
     (Count::TooLarge, "too-large"),
     (Count::Malformed, "malformed"),
+    (Count::WrongForm, "wrong-form"),
+    (Count::NoStreams, "no-streams"),
 ];
 
 /// Reasons for which a message comes to nothing, with their names.
-const DROPS: [(Count, &str); 9] = [
+const DROPS: [(Count, &str); 10] = [
     (Count::Duplicate, "duplicate-call"),
     (Count::Abandoned, "caller-gone"),
     (Count::NoEnvelope, "no-envelope"),
@@ -81,18 +96,65 @@ const DROPS: [(Count, &str); 9] = [
     (Count::UnsentGone, "answer-caller-gone"),
     (Count::UnsentFull, "answer-no-room"),
     (Count::UnsentLost, "answer-no-room-untold"),
+    (Count::StreamOver, "stream-over"),
 ];
 
+/// What callers do in streams that they must not, with the names.
+const VIOLATIONS: [(Count, &str); 6] = [
+    (Count::OverWindow, "over-window"),
+    (Count::Twice, "twice"),
+    (Count::AfterLast, "after-last"),
+    (Count::OutOfOrder, "out-of-order"),
+    (Count::ItemTooLarge, "too-large"),
+    (Count::ItemMalformed, "malformed"),
+];
+
+/// What is counted of streams while they run.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    begun: AtomicU64,
+    open: AtomicU64,
+    items_in: AtomicU64,
+    items_out: AtomicU64,
+}
+
+impl Tally {
+    pub(super) fn opened(&self) {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn closed(&self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn items_in(&self, items: u32) {
+        self.items_in.fetch_add(items.into(), Ordering::Relaxed);
+    }
+
+    pub(super) fn items_out(&self, items: u32) {
+        if items > 0 {
+            self.items_out.fetch_add(items.into(), Ordering::Relaxed);
+        }
+    }
+}
+
 #[derive(Debug)]
-pub(super) struct Counts([AtomicU64; COUNTS]);
+pub(super) struct Counts {
+    counts: [AtomicU64; COUNTS],
+    pub(super) tally: Tally,
+}
 
 impl Counts {
     pub(super) fn new() -> Self {
-        Counts(std::array::from_fn(|_| AtomicU64::new(0)))
+        Counts {
+            counts: std::array::from_fn(|_| AtomicU64::new(0)),
+            tally: Tally::default(),
+        }
     }
 
     pub(super) fn add(&self, count: Count, number: u64) {
-        if let Some(counter) = self.0.get(count as usize) {
+        if let Some(counter) = self.counts.get(count as usize) {
             counter.fetch_add(number, Ordering::Relaxed);
         }
     }
@@ -102,7 +164,7 @@ impl Counts {
     }
 
     pub(super) fn get(&self, count: Count) -> u64 {
-        let counter = self.0.get(count as usize);
+        let counter = self.counts.get(count as usize);
         counter.map_or(0, |counter| counter.load(Ordering::Relaxed))
     }
 
@@ -121,6 +183,14 @@ impl Counts {
         stats.dropped = self.named(&DROPS);
         stats.hellos_refused = self.get(Count::HelloRefused);
         stats.cancels = self.get(Count::Cancels);
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        stats.streams = StreamStats {
+            begun: read(&self.tally.begun),
+            open: read(&self.tally.open),
+            items_in: read(&self.tally.items_in),
+            items_out: read(&self.tally.items_out),
+            violations: self.named(&VIOLATIONS),
+        };
     }
 }
 
@@ -147,6 +217,8 @@ pub struct ServerStats {
     pub hellos_refused: u64,
     /// Cancellations that came in.
     pub cancels: u64,
+    /// Calls that carry items, which are calls as others, too.
+    pub streams: StreamStats,
     /// Calls that wait or run.
     pub in_flight: u64,
     /// Callers that are connected and have said something.
@@ -171,4 +243,20 @@ pub struct MethodStats {
     pub failed: u64,
     /// How long the handler takes, averaged over the last few calls; zero before the first.
     pub duration: Duration,
+}
+
+/// Counts of calls that carry items.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StreamStats {
+    /// Those whose methods have begun.
+    pub begun: u64,
+    /// Of these, those that have not ended.
+    pub open: u64,
+    /// Items that came and were taken in.
+    pub items_in: u64,
+    /// Items that went out.
+    pub items_out: u64,
+    /// What callers did that they must not, by reason: each ended its stream.
+    pub violations: BTreeMap<&'static str, u64>,
 }

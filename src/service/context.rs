@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Deferred, MethodInfo, ServiceInfo};
+use super::{Deferred, MethodInfo, RawIncoming, ServiceInfo};
 use crate::Metadata;
 
 /// The call that a handler serves: who asks, until when, and whether it is still wanted.
@@ -110,6 +110,12 @@ pub trait Running {
     ///
     /// [`Outcome::Later`]: super::Outcome::Later
     fn defer(&self) -> Deferred;
+    /// The items that the caller sends: asked for at most once, when the arguments are known to be
+    /// sound, since the caller may send from then on. Nothing where
+    /// [`MethodInfo::items_in`] is not set. Default: nothing.
+    fn incoming(&self) -> Option<RawIncoming> {
+        None
+    }
 }
 
 /// Who asks: one connection, and what it says of itself.
@@ -156,7 +162,7 @@ impl Caller {
         &self.name
     }
 
-    /// Where the connection comes from, if that is known.
+    /// Where the connection comes from, as `host:port`; `None` over ipc and within the process.
     pub fn address(&self) -> Option<&str> {
         self.address.as_deref()
     }

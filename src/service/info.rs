@@ -56,7 +56,8 @@ pub struct MethodInfo {
     pub docs: &'static str,
     /// The arguments, in order, without the context and the responder.
     pub arguments: &'static [ArgumentInfo],
-    /// The type of the answer, as it is written: `Vec<u64>`; `()` if there is none.
+    /// The type of the answer, as it is written: `Vec<u64>`; `()` if there is none, as of a method
+    /// that gives [`items`](Self::items_out).
     pub returns: &'static str,
     /// The type of the method's own error, as it is written, if it has one beside
     /// [`Status`](crate::Status).
@@ -73,8 +74,15 @@ pub struct MethodInfo {
     pub pool: Option<&'static str>,
     /// Whether the handler may answer after it has returned.
     pub later: bool,
-    /// How arguments and answer are encoded.
+    /// How arguments, answer and items are encoded.
     pub encoding: Encoding,
+    /// The type of the items that the caller sends, as it is written, if it sends any.
+    pub items_in: Option<&'static str>,
+    /// The type of the items that the method gives, as it is written, if it gives any.
+    pub items_out: Option<&'static str>,
+    /// How long either side waits for the next item, or for room for one, where the caller says
+    /// nothing else.
+    pub item_timeout: Option<Duration>,
 }
 
 impl MethodInfo {
@@ -96,6 +104,9 @@ impl MethodInfo {
             pool: None,
             later: false,
             encoding: Encoding::MessagePack,
+            items_in: None,
+            items_out: None,
+            item_timeout: None,
         }
     }
 
@@ -175,6 +186,32 @@ impl MethodInfo {
     pub const fn raw(mut self) -> Self {
         self.encoding = Encoding::Raw;
         self
+    }
+
+    /// Sets the type of the items that the caller sends. Default: it sends none.
+    #[must_use]
+    pub const fn items_in(mut self, type_name: &'static str) -> Self {
+        self.items_in = Some(type_name);
+        self
+    }
+
+    /// Sets the type of the items that the method gives. Default: it gives none.
+    #[must_use]
+    pub const fn items_out(mut self, type_name: &'static str) -> Self {
+        self.items_out = Some(type_name);
+        self
+    }
+
+    /// Sets how long either side waits for an item. Default: what the client's options say.
+    #[must_use]
+    pub const fn item_timeout(mut self, timeout: Duration) -> Self {
+        self.item_timeout = Some(timeout);
+        self
+    }
+
+    /// Whether a call of it carries items, in either direction.
+    pub const fn is_stream(&self) -> bool {
+        self.items_in.is_some() || self.items_out.is_some()
     }
 
     /// The service's name: the path without the method's.

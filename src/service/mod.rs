@@ -19,6 +19,7 @@
 //! | `context.rs` | what a handler may ask about its call |
 //! | `request.rs` | a call on its way in, and how it came out |
 //! | `responder.rs` | answers given later |
+//! | `stream/` | items: what a method sends and is sent, one after the other |
 //! | `support.rs` | what generated code is written against |
 //!
 //! # Invariants
@@ -37,6 +38,7 @@ mod context;
 mod info;
 mod request;
 mod responder;
+mod stream;
 #[doc(hidden)]
 pub mod support;
 
@@ -44,3 +46,4 @@ pub use context::{Caller, Context, Running};
 pub use info::{ArgumentInfo, MethodInfo, ServiceInfo};
 pub use request::{Outcome, Request, Service};
 pub use responder::{Answerer, Deferred, Responder};
+pub use stream::{Batch, Incoming, Item, Items, Produce, Produced, RawIncoming, RawItem, Supply};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use brokerless_patterns::Frame;
 
-use super::{Running, ServiceInfo};
-use crate::wire::{Arguments, Encoding, Payload};
+use super::{Produce, Running, ServiceInfo};
+use crate::wire::{Arguments, Encoder, Encoding, Payload};
 use crate::{Ran, Status};
 
 /// Methods that a server can call by their index.
@@ -21,6 +21,26 @@ pub trait Service: Send + Sync + 'static {
     /// It may block, and it may panic, which the server turns into an error. An index without a
     /// method is answered like any other method that is not there.
     fn call(&self, method: usize, request: Request<'_>) -> Outcome;
+
+    /// Begins the method at this index, which sends items: [`MethodInfo::items_out`] is set. The
+    /// server drives what it gives. It may block, and it may panic, as [`call`](Self::call).
+    ///
+    /// # Errors
+    ///
+    /// How the call ends where no item is to be sent. Default: it refuses.
+    ///
+    /// [`MethodInfo::items_out`]: super::MethodInfo::items_out
+    fn open<'s>(
+        &'s self,
+        method: usize,
+        request: Request<'_>,
+    ) -> Result<Box<dyn Produce + 's>, Outcome> {
+        let _ = method;
+        let path = request.running.method().path;
+        Err(Outcome::refused(Status::unimplemented(format!(
+            "{path} sends no items"
+        ))))
+    }
 }
 
 impl<S: Service + ?Sized> Service for Arc<S> {
@@ -31,6 +51,14 @@ impl<S: Service + ?Sized> Service for Arc<S> {
     fn call(&self, method: usize, request: Request<'_>) -> Outcome {
         (**self).call(method, request)
     }
+
+    fn open<'s>(
+        &'s self,
+        method: usize,
+        request: Request<'_>,
+    ) -> Result<Box<dyn Produce + 's>, Outcome> {
+        (**self).open(method, request)
+    }
 }
 
 impl<S: Service + ?Sized> Service for Box<S> {
@@ -40,6 +68,14 @@ impl<S: Service + ?Sized> Service for Box<S> {
 
     fn call(&self, method: usize, request: Request<'_>) -> Outcome {
         (**self).call(method, request)
+    }
+
+    fn open<'s>(
+        &'s self,
+        method: usize,
+        request: Request<'_>,
+    ) -> Result<Box<dyn Produce + 's>, Outcome> {
+        (**self).open(method, request)
     }
 }
 
@@ -128,6 +164,13 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The empty value.
+    pub fn nothing() -> Self {
+        let mut encoder = Encoder::answer();
+        encoder.put_optional_bytes(None);
+        Outcome::Answer(encoder.finish())
+    }
+
     /// An error before the handler ran.
     pub fn refused(status: Status) -> Self {
         Outcome::Failed {

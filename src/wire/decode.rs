@@ -13,16 +13,18 @@ use std::time::Duration;
 
 use super::call_metadata::CallMetadata;
 use super::envelope::{
-    CallHead, Credit, Encoding, Envelope, ErrorHead, Flags, Hello, Load, ReplyHead, Welcome, kind,
+    CallHead, Credit, Encoding, Envelope, ErrorHead, Flags, Flow, Hello, ItemsHead, Load,
+    ReplyHead, Welcome, kind,
 };
 use super::fault::{Bad, Came, Fault, WireError};
 use super::plain::PlainCall;
 use super::read::Reader;
 use super::{
-    DETAILS_BYTES_MAX, ENVELOPE_BYTES_MAX, ENVELOPE_DEPTH_MAX, MESSAGE_BYTES_MAX, METHOD_BYTES_MAX,
-    NAME_BYTES_MAX,
+    DETAILS_BYTES_MAX, ENVELOPE_BYTES_MAX, ENVELOPE_DEPTH_MAX, INDEX_MAX, ITEMS_MAX,
+    MESSAGE_BYTES_MAX, METHOD_BYTES_MAX, NAME_BYTES_MAX,
 };
-use crate::status::{Code, Ran};
+use crate::status::Code;
+use crate::values::Ran;
 
 impl<'f> Envelope<'f> {
     /// Reads an envelope, or a plain call, from a frame.
@@ -51,6 +53,7 @@ impl<'f> Envelope<'f> {
             left: len,
             kind: "envelope",
             call: None,
+            stream: None,
         };
         let envelope = match fields.uint("kind")? {
             kind::CALL => Envelope::Call(call(&mut fields)?),
@@ -77,6 +80,17 @@ impl<'f> Envelope<'f> {
                     left_us: fields.uint("left_us")?,
                 }
             }
+            kind::ITEMS => Envelope::Items(items(&mut fields)?),
+            kind::WINDOW => Envelope::Window {
+                id: fields.of_stream("window")?,
+                window: Flow {
+                    items: fields.uint("items")?,
+                    bytes: fields.bound("bytes")?,
+                },
+            },
+            kind::STOP => Envelope::Stop {
+                id: fields.of_stream("stop")?,
+            },
             kind => Envelope::Unknown { kind },
         };
         fields.end()?;
@@ -100,6 +114,20 @@ fn call<'f>(fields: &mut Fields<'f>) -> Result<CallHead<'f>, WireError> {
             .optional("metadata", CallMetadata::read)?
             .unwrap_or(CallMetadata::empty()),
         hops: fields.small("hops")?,
+        window: fields.optional("window", flow)?,
+    })
+}
+
+#[inline]
+fn items(fields: &mut Fields<'_>) -> Result<ItemsHead, WireError> {
+    Ok(ItemsHead {
+        id: fields.of_stream("items")?,
+        first: fields.required("first", |reader| at_most(reader, INDEX_MAX))?,
+        count: fields.required("count", |reader| {
+            at_most(reader, ITEMS_MAX.into()).map(|count| count as u32)
+        })?,
+        last: fields.optional("last", Reader::bool)?.unwrap_or(false),
+        window: fields.optional("window", flow)?,
     })
 }
 
@@ -152,6 +180,7 @@ fn welcome<'f>(fields: &mut Fields<'f>) -> Result<Welcome<'f>, WireError> {
         },
         blob_bytes_max: fields.bound("blob_bytes_max")?,
         name: fields.name()?,
+        call_bytes_max: fields.bound("call_bytes_max")?,
     })
 }
 
@@ -183,6 +212,29 @@ fn credit(reader: &mut Reader<'_>) -> Result<Credit, Bad> {
 }
 
 #[inline]
+fn flow(reader: &mut Reader<'_>) -> Result<Flow, Bad> {
+    let mut left = reader.array()?.checked_sub(1).ok_or(Bad::OutOfRange)?;
+    let items = reader.uint()?;
+    let mut bytes = u64::MAX;
+    if left > 0 {
+        left -= 1;
+        if !reader.nil() {
+            bytes = reader.uint()?;
+        }
+    }
+    skip(reader, left)?;
+    Ok(Flow { items, bytes })
+}
+
+#[inline]
+fn at_most(reader: &mut Reader<'_>, max: u64) -> Result<u64, Bad> {
+    match reader.uint()? {
+        number if number <= max => Ok(number),
+        _ => Err(Bad::OutOfRange),
+    }
+}
+
+#[inline]
 fn saturated(reader: &mut Reader<'_>) -> Result<u32, Bad> {
     Ok(u32::try_from(reader.uint()?).unwrap_or(u32::MAX))
 }
@@ -201,6 +253,7 @@ struct Fields<'f> {
     left: u32,
     kind: &'static str,
     call: Option<u64>,
+    stream: Option<u64>,
 }
 
 impl<'f> Fields<'f> {
@@ -238,6 +291,14 @@ impl<'f> Fields<'f> {
 
     fn uint(&mut self, field: &'static str) -> Result<u64, WireError> {
         self.required(field, Reader::uint)
+    }
+
+    /// The number of the call whose stream an envelope is about.
+    fn of_stream(&mut self, kind: &'static str) -> Result<u64, WireError> {
+        self.kind = kind;
+        let id = self.uint("id")?;
+        self.stream = Some(id);
+        Ok(id)
     }
 
     /// A number that the field's type holds.
@@ -285,8 +346,11 @@ impl<'f> Fields<'f> {
 
     #[cold]
     fn fault(&self, fault: Fault) -> WireError {
-        let call = self.call;
-        WireError { call, fault }
+        WireError {
+            call: self.call,
+            stream: self.stream,
+            fault,
+        }
     }
 }
 

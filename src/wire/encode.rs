@@ -17,7 +17,8 @@ use brokerless_patterns::Frame;
 
 use super::call_metadata::{CallMetadata, Value};
 use super::envelope::{
-    CallHead, Credit, Encoding, Envelope, ErrorHead, Hello, Load, ReplyHead, Welcome, kind,
+    CallHead, Credit, Encoding, Envelope, ErrorHead, Flow, Hello, ItemsHead, Load, ReplyHead,
+    Welcome, kind,
 };
 use super::fault::EncodeError;
 use super::plain::encode_plain_call;
@@ -36,9 +37,18 @@ impl Envelope<'_> {
     ///
     /// # Errors
     ///
-    /// As [`encode_call`] and [`encode_plain_call`](super::encode_plain_call).
+    /// As [`encode_call`] and [`encode_plain_call`](super::encode_plain_call); or version 1 has
+    /// not got the kind.
     pub fn encode(&self, version: Version) -> Result<Frame, EncodeError> {
         Ok(match self {
+            Envelope::Items(_) | Envelope::Window { .. } | Envelope::Stop { .. }
+                if version < Version::Two =>
+            {
+                return Err(EncodeError::Streams);
+            }
+            Envelope::Items(items) => encode_items(items),
+            Envelope::Window { id, window } => encode_window(*id, *window),
+            Envelope::Stop { id } => encode_stop(*id),
             Envelope::Call(call) => encode_call(call, version)?,
             Envelope::Reply(reply) => encode_reply(reply, version),
             Envelope::Error(error) => encode_error(error, version),
@@ -61,8 +71,8 @@ impl Envelope<'_> {
 ///
 /// # Errors
 ///
-/// Where the method's path is too long, or version 1 has not got the encoding. Nothing is
-/// written.
+/// Where the method's path is too long, or version 1 has not got the encoding or streams. Nothing
+/// is written.
 ///
 /// # Allocation
 ///
@@ -79,12 +89,16 @@ pub fn encode_call(call: &CallHead<'_>, version: Version) -> Result<Frame, Encod
     if !of_two && call.encoding != Encoding::MessagePack {
         return Err(EncodeError::Encoding);
     }
+    if !of_two && call.flags.streams() {
+        return Err(EncodeError::Streams);
+    }
     let metadata = if of_two {
         call.metadata
     } else {
         CallMetadata::empty()
     };
     let fields = match () {
+        () if of_two && call.window.is_some() => 9,
         () if of_two && call.hops > 0 => 8,
         () if !metadata.is_empty() => 7,
         () if call.encoding != Encoding::MessagePack => 6,
@@ -118,6 +132,9 @@ fn write_call(to: &mut impl Put, call: &CallHead<'_>, metadata: &CallMetadata<'_
     }
     if fields > 7 {
         write::uint(to, call.hops.into());
+    }
+    if fields > 8 {
+        write_flow(to, call.window);
     }
 }
 
@@ -227,6 +244,7 @@ pub fn encode_welcome(welcome: &Welcome<'_>) -> Frame {
     let name = cut(welcome.name, NAME_BYTES_MAX);
     let fields = match () {
         () if welcome.version < Version::Two.number() => 3,
+        () if welcome.call_bytes_max != u64::MAX => 7,
         () if !name.is_empty() => 6,
         () if welcome.blob_bytes_max != u64::MAX => 5,
         () if welcome.credit.bytes != u64::MAX => 4,
@@ -245,6 +263,9 @@ pub fn encode_welcome(welcome: &Welcome<'_>) -> Frame {
     if fields > 5 {
         write::str(&mut to, name);
     }
+    if fields > 6 {
+        write_bound(&mut to, welcome.call_bytes_max);
+    }
     to.finish()
 }
 
@@ -253,6 +274,55 @@ pub fn encode_bye(left_us: u64) -> Frame {
     let mut to = Short::new();
     begin(&mut to, 2, kind::BYE);
     write::uint(&mut to, left_us);
+    to.finish()
+}
+
+/// Items of a stream, as their head says; their body is an [`Encoder`](super::Encoder)'s.
+///
+/// What is not within [`INDEX_MAX`](super::INDEX_MAX) and [`ITEMS_MAX`](super::ITEMS_MAX) is
+/// refused by the other side.
+///
+/// # Allocation
+///
+/// None, as [`encode_call`].
+pub fn encode_items(head: &ItemsHead) -> Frame {
+    let fields = match () {
+        () if head.window.is_some() => 6,
+        () if head.last => 5,
+        () => 4,
+    };
+    let mut to = Short::new();
+    begin(&mut to, fields, kind::ITEMS);
+    write::uint(&mut to, head.id);
+    write::uint(&mut to, head.first);
+    write::uint(&mut to, head.count.into());
+    if fields > 4 {
+        write::bool(&mut to, head.last);
+    }
+    if fields > 5 {
+        write_flow(&mut to, head.window);
+    }
+    to.finish()
+}
+
+/// What the other side of a stream may send of its items, in all since it began.
+pub fn encode_window(id: u64, window: Flow) -> Frame {
+    let bounded = window.bytes != u64::MAX;
+    let mut to = Short::new();
+    begin(&mut to, if bounded { 4 } else { 3 }, kind::WINDOW);
+    write::uint(&mut to, id);
+    write::uint(&mut to, window.items);
+    if bounded {
+        write::uint(&mut to, window.bytes);
+    }
+    to.finish()
+}
+
+/// No more items are wanted of the other side; the call goes on.
+pub fn encode_stop(id: u64) -> Frame {
+    let mut to = Short::new();
+    begin(&mut to, 2, kind::STOP);
+    write::uint(&mut to, id);
     to.finish()
 }
 
@@ -274,6 +344,19 @@ fn write_metadata(to: &mut impl Put, metadata: &CallMetadata<'_>) {
             Value::Text(text) => write::str(to, text),
             Value::Binary(bytes) => write::bin(to, bytes),
         }
+    }
+}
+
+/// The window of a stream.
+fn write_flow(to: &mut impl Put, window: Option<Flow>) {
+    let Some(window) = window else {
+        return write::nil(to);
+    };
+    let bounded = window.bytes != u64::MAX;
+    write::array(to, if bounded { 2 } else { 1 });
+    write::uint(to, window.items);
+    if bounded {
+        write::uint(to, window.bytes);
     }
 }
 

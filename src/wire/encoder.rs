@@ -51,7 +51,8 @@ impl Encoder {
         encoder
     }
 
-    /// The body of an answer or of a method's own error, of which one value is put.
+    /// The body of an answer or of a method's own error, of which one value is put; or of a
+    /// stream's items, each of which is put after the other.
     pub fn answer() -> Encoder {
         Encoder {
             to: Writer::new(BODY_BYTES),
@@ -107,6 +108,31 @@ impl Encoder {
         }
     }
 
+    /// Bytes of what is written so far, blobs and all: what the window of a stream counts.
+    pub fn bytes(&self) -> usize {
+        let blobs = self.blobs.iter().map(|blob| blob.len());
+        self.to.len() + blobs.sum::<usize>()
+    }
+
+    /// Blobs that are named so far.
+    pub fn blobs(&self) -> usize {
+        self.blobs.len()
+    }
+
+    /// Where the writing stands: to come back to, if what is put next is refused.
+    pub fn mark(&self) -> Mark {
+        Mark {
+            bytes: self.to.len(),
+            blobs: self.blobs.len(),
+        }
+    }
+
+    /// Takes back what was written since the mark. The items before it can still go.
+    pub fn rewind(&mut self, mark: Mark) {
+        self.to.cut(mark.bytes);
+        self.blobs.truncate(mark.blobs);
+    }
+
     fn put_frame(&mut self, frame: &Frame) {
         write::uint(&mut self.to, self.blobs.len() as u64);
         self.blobs.push(frame.clone());
@@ -119,6 +145,13 @@ impl Encoder {
             blobs: self.blobs,
         }
     }
+}
+
+/// A place in what an [`Encoder`] has written, between two values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    bytes: usize,
+    blobs: usize,
 }
 
 #[cold]

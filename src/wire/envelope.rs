@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use super::call_metadata::CallMetadata;
 use super::plain::PlainCall;
-use crate::status::{Code, Ran, Status};
+use crate::status::{Code, Status};
+use crate::values::Ran;
+pub use crate::values::{Credit, Flow, Load};
 
-/// The number that an envelope begins with. 9 to 15 are kept for streams.
+/// The number that an envelope begins with. 12 to 15 are kept for streams.
 pub mod kind {
     /// A caller asks.
     pub const CALL: u64 = 1;
@@ -29,6 +31,12 @@ pub mod kind {
     pub const WELCOME: u64 = 7;
     /// Either side is about to leave.
     pub const BYE: u64 = 8;
+    /// Either side sends items of a stream. Not in version 1, as the next two.
+    pub const ITEMS: u64 = 9;
+    /// The side that takes items lets the other send more.
+    pub const WINDOW: u64 = 10;
+    /// The side that takes items wants no more of them.
+    pub const STOP: u64 = 11;
 }
 
 /// An envelope, as it was read.
@@ -57,6 +65,20 @@ pub enum Envelope<'f> {
         /// What it gives the other to come to an end, in microseconds.
         left_us: u64,
     },
+    /// Either side sends items of a stream.
+    Items(ItemsHead),
+    /// The side that takes items lets the other send more.
+    Window {
+        /// The call.
+        id: u64,
+        /// What may be sent, since the stream began.
+        window: Flow,
+    },
+    /// The side that takes items wants no more of them; the call goes on.
+    Stop {
+        /// The call.
+        id: u64,
+    },
     /// A call without an envelope: `[method, arguments]`.
     Plain(PlainCall<'f>),
     /// A kind that this version does not know: to be passed over, and counted.
@@ -77,6 +99,10 @@ impl Flags {
     pub const MORE: Flags = Flags(2);
     /// To run it twice does what running it once does.
     pub const IDEMPOTENT: Flags = Flags(4);
+    /// The caller sends items. Not in version 1.
+    pub const ITEMS_IN: Flags = Flags(8);
+    /// The caller takes items. Not in version 1.
+    pub const ITEMS_OUT: Flags = Flags(16);
 
     /// No flag.
     pub const fn empty() -> Flags {
@@ -92,6 +118,11 @@ impl Flags {
     /// Whether all of `other` are set.
     pub const fn has(self, other: Flags) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// Whether either side sends items.
+    pub const fn streams(self) -> bool {
+        self.0 & (Flags::ITEMS_IN.0 | Flags::ITEMS_OUT.0) != 0
     }
 }
 
@@ -128,7 +159,7 @@ impl Encoding {
     }
 }
 
-/// A call: `[1, id, method, left_us, flags, encoding, metadata, hops]`.
+/// A call: `[1, id, method, left_us, flags, encoding, metadata, hops, window]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallHead<'f> {
     /// The caller's number for it: anything but 0, and none that is in flight.
@@ -145,6 +176,8 @@ pub struct CallHead<'f> {
     pub metadata: CallMetadata<'f>,
     /// Programs that have passed it on.
     pub hops: u8,
+    /// What the replier may send of its items at first, if the caller takes any. Not in version 1.
+    pub window: Option<Flow>,
 }
 
 impl<'f> CallHead<'f> {
@@ -158,28 +191,38 @@ impl<'f> CallHead<'f> {
             encoding: Encoding::MessagePack,
             metadata: CallMetadata::empty(),
             hops: 0,
+            window: None,
         }
     }
 }
 
-/// What a caller may have in flight.
+/// Items of a stream: `[9, id, first, count, last, window]`. The body is the items, one after the
+/// other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Credit {
-    /// Calls.
-    pub calls: u32,
-    /// Bytes of bodies and blobs; [`u64::MAX`] is any number.
-    pub bytes: u64,
+pub struct ItemsHead {
+    /// The call's number.
+    pub id: u64,
+    /// The index of the first of these items, from 0; at most [`INDEX_MAX`](super::INDEX_MAX).
+    pub first: u64,
+    /// How many there are; at most [`ITEMS_MAX`](super::ITEMS_MAX).
+    pub count: u32,
+    /// Whether the caller sends no more after these.
+    pub last: bool,
+    /// What the other side may send of its own items, if that changes.
+    pub window: Option<Flow>,
 }
 
-/// How busy a replier is. Not in version 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Load {
-    /// Calls that are queued or run.
-    pub in_flight: u32,
-    /// How long a call takes in the replier, by its own estimate, in microseconds.
-    pub latency_us: u32,
-    /// How much of its workers' time is taken, in thousandths.
-    pub utilisation_permille: u16,
+impl ItemsHead {
+    /// So many items from this index on, which are not the last.
+    pub const fn new(id: u64, first: u64, count: u32) -> ItemsHead {
+        ItemsHead {
+            id,
+            first,
+            count,
+            last: false,
+            window: None,
+        }
+    }
 }
 
 /// An answer: `[2, id, load, credit]`. The body is the value.
@@ -260,7 +303,7 @@ pub struct Hello<'f> {
     pub name: &'f str,
 }
 
-/// A replier takes a session: `[7, version, calls, bytes, blob_bytes_max, name]`.
+/// A replier takes a session: `[7, version, calls, bytes, blob_bytes_max, name, call_bytes_max]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Welcome<'f> {
     /// The version that is spoken from now on.
@@ -271,4 +314,7 @@ pub struct Welcome<'f> {
     pub blob_bytes_max: u64,
     /// What the replier calls itself: for people. Not in version 1.
     pub name: &'f str,
+    /// Bytes of the largest call that is taken, its body and blobs together; [`u64::MAX`] is any.
+    /// Not in version 1.
+    pub call_bytes_max: u64,
 }

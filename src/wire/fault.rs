@@ -94,6 +94,7 @@ impl fmt::Display for Bad {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WireError {
     pub(super) call: Option<u64>,
+    pub(super) stream: Option<u64>,
     pub(super) fault: Fault,
 }
 
@@ -118,11 +119,21 @@ impl WireError {
     pub fn call_id(&self) -> Option<u64> {
         self.call
     }
+
+    /// The number of the call whose stream it was to go on with, if that could be read: what it
+    /// said is lost, so the stream cannot go on, and is to be ended.
+    pub fn stream_id(&self) -> Option<u64> {
+        self.stream
+    }
 }
 
 impl From<Fault> for WireError {
     fn from(fault: Fault) -> Self {
-        WireError { call: None, fault }
+        WireError {
+            call: None,
+            stream: None,
+            fault,
+        }
     }
 }
 
@@ -171,6 +182,8 @@ pub enum EncodeError {
     },
     /// The replier speaks version 1, which has no encoding but MessagePack.
     Encoding,
+    /// The other side speaks version 1, which has no streams.
+    Streams,
 }
 
 impl fmt::Display for EncodeError {
@@ -182,6 +195,9 @@ impl fmt::Display for EncodeError {
             }
             EncodeError::Encoding => f.write_str(
                 "the other side speaks version 1, which has no raw bodies: bring it up to date",
+            ),
+            EncodeError::Streams => f.write_str(
+                "the other side speaks version 1, which has no streams: bring it up to date",
             ),
         }
     }

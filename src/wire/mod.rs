@@ -16,6 +16,7 @@
 //! | `version.rs` | which versions there are, and which one two sides speak |
 //! | `payload.rs` | body and blobs of a message |
 //! | `encoder.rs`, `arguments.rs`, `value.rs` | arguments and values to bytes and back |
+//! | `items.rs` | where the items of a stream's message lie |
 //! | `plain.rs` | calls and answers of a single array |
 //! | `path.rs` | the addresses that stand before an envelope |
 //! | `fault.rs` | what is wrong with bytes or values |
@@ -32,6 +33,7 @@ mod encode;
 mod encoder;
 mod envelope;
 mod fault;
+mod items;
 mod path;
 mod payload;
 mod plain;
@@ -44,16 +46,20 @@ pub use arguments::{ArgumentInfo, Arguments};
 pub use call_metadata::CallMetadata;
 pub use encode::{
     encode_bye, encode_call, encode_cancel, encode_credit, encode_error, encode_hello,
-    encode_reply, encode_welcome,
+    encode_items, encode_reply, encode_stop, encode_welcome, encode_window,
 };
-pub use encoder::Encoder;
+pub use encoder::{Encoder, Mark};
 pub use envelope::{
-    CallHead, Credit, Encoding, Envelope, ErrorHead, Flags, Hello, Load, ReplyHead, Welcome, kind,
+    CallHead, Credit, Encoding, Envelope, ErrorHead, Flags, Flow, Hello, ItemsHead, Load,
+    ReplyHead, Welcome, kind,
 };
 pub use fault::{Came, DecodeError, EncodeError, WireError};
+pub use items::ItemCursor;
 pub use path::ReturnPath;
 pub use payload::{Blobs, Parts, Payload};
 pub use plain::{PlainCall, encode_plain_call, encode_plain_error, encode_plain_reply};
+#[doc(hidden)]
+pub use value::OwnedBytes;
 pub use value::{decode_blob, decode_blobs, decode_optional_blob, decode_value};
 pub use version::Version;
 
@@ -71,5 +77,9 @@ pub const NAME_BYTES_MAX: usize = 255;
 pub const MESSAGE_BYTES_MAX: usize = 4 * 1024;
 /// Bytes of the largest details of an error; larger ones are left out, and the message says so.
 pub const DETAILS_BYTES_MAX: usize = 8 * 1024;
+/// Items in one message of a stream.
+pub const ITEMS_MAX: u32 = 65_536;
+/// The largest index that the first item of a message may have.
+pub const INDEX_MAX: u64 = 1 << 62;
 /// Frames of the longest return path, its empty frame counted.
 pub const PATH_FRAMES_MAX: usize = 16;

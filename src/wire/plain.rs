@@ -18,7 +18,8 @@ use super::read::Reader;
 use super::write::{self, UINT_BYTES_MAX};
 use super::{MESSAGE_BYTES_MAX, METHOD_BYTES_MAX, decode_blob, decode_blobs};
 use crate::chunk::Writer;
-use crate::status::{Code, Ran, Status};
+use crate::status::{Code, Status};
+use crate::values::Ran;
 
 /// A call that is one frame: `[method, arguments]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -275,6 +275,26 @@ impl<'f> Reader<'f> {
         self.skip_within(depth_max, depth_max)
     }
 
+    /// Passes over a value, however deep it is nested: without recursion, so that it need not be
+    /// bounded.
+    pub(super) fn pass(&mut self) -> Result<(), Bad> {
+        let mut due = 1u64;
+        while due > 0 {
+            due -= 1;
+            match self.announced()? {
+                Announced::Flat(bytes) => self.take(bytes).map(drop)?,
+                Announced::Nested(values) => {
+                    due = due.saturating_add(values);
+                    // Each value takes a byte at least.
+                    if due > self.0.len() as u64 {
+                        return Err(Bad::Truncated);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn skip_within(&mut self, left: usize, depth_max: usize) -> Result<(), Bad> {
         match self.announced()? {
             Announced::Flat(bytes) => self.take(bytes).map(drop),
@@ -381,6 +401,12 @@ mod tests {
             bytes.truncate(64);
             let mut reader = Reader::new(&bytes);
             let skipped = reader.skip(40);
+            let mut passing = Reader::new(&bytes);
+            let passed = passing.pass();
+            if skipped.is_ok() {
+                prop_assert_eq!(&passed, &skipped);
+                prop_assert_eq!(passing.rest(), reader.rest());
+            }
             let mut theirs = &bytes[..];
             let mut deserializer = rmp_serde::Deserializer::new(&mut theirs);
             deserializer.set_max_depth(1000);

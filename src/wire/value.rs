@@ -84,6 +84,38 @@ pub fn decode_blobs(body: &[u8], blobs: &[Frame]) -> Result<Vec<Blob>, DecodeErr
     places.into_iter().map(|place| place.blob(blobs)).collect()
 }
 
+/// Bytes that are owned: `bin`, which is copied as a whole, or an array of numbers.
+#[doc(hidden)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OwnedBytes(pub Vec<u8>);
+
+impl<'de> Deserialize<'de> for OwnedBytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl<'de> Visitor<'de> for Bytes {
+            type Value = OwnedBytes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+                Ok(OwnedBytes(bytes.to_vec()))
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                // As many as there are, not as many as are announced.
+                let mut bytes = Vec::new();
+                while let Some(byte) = seq.next_element()? {
+                    bytes.push(byte);
+                }
+                Ok(OwnedBytes(bytes))
+            }
+        }
+        deserializer.deserialize_byte_buf(Bytes)
+    }
+}
+
 /// What stands for a blob: the number of its frame, or its bytes, from peers that have no frames
 /// to give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use brokerless::{Blob, Code, Ran, RpcError, Status};
 use parking_lot::Mutex;
 
 use crate::desk::DeskClient;
-use crate::support::{PATIENCE, Served, until};
+use crate::support::{PATIENCE, Served, transports, until};
 
 #[derive(Clone, Default)]
 struct Seen(Arc<Mutex<Vec<String>>>);
@@ -37,6 +37,67 @@ impl Seen {
     fn taken(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock())
     }
+}
+
+#[test]
+fn a_handler_sees_the_address_of_a_caller_over_tcp() {
+    for endpoint in transports() {
+        let served = Served::at(&endpoint, |builder| builder);
+        let seen = served.client().address().expect("an answer");
+        match endpoint.starts_with("tcp") {
+            true => {
+                let seen: std::net::SocketAddr = seen.expect("one").parse().expect("host:port");
+                assert!(seen.ip().is_loopback() && seen.port() != 0, "{seen}");
+            }
+            false => assert_eq!(seen, None),
+        }
+    }
+}
+
+/// How often a call was refused for its size, and that its connection was kept.
+fn refused_for_size(desk: &DeskClient, served: &Served, blobs: Vec<Blob>, option: &str) {
+    let error = desk.turn(blobs).expect_err("too much");
+    assert_eq!(
+        (error.code(), error.ran()),
+        (Code::ResourceExhausted, Ran::No)
+    );
+    assert!(error.to_string().contains(option), "{error}");
+    assert_eq!(desk.client().stats().calls.repicked, 0);
+    assert_eq!(served.server.stats().callers, 1);
+    assert_eq!(desk.add(2, 3), Ok(5));
+}
+
+#[test]
+fn a_call_of_many_blobs_that_are_too_much_together_is_refused_and_keeps_its_connection() {
+    for endpoint in transports() {
+        let served = Served::at(&endpoint, |builder| {
+            builder.blob_bytes_max(1 << 20).call_bytes_max(2 << 20)
+        });
+        let blob = Blob::from(vec![7; 1 << 20]);
+        let large = Blob::from(vec![7; (1 << 20) + 1]);
+        for desk in [
+            served.client(),
+            served.client_of(|builder| builder.sessionless(4)),
+        ] {
+            assert_eq!(desk.add(2, 3), Ok(5));
+            refused_for_size(&desk, &served, vec![blob.clone(); 3], "call_bytes_max");
+            refused_for_size(&desk, &served, vec![large.clone()], "blob_bytes_max");
+            drop(desk);
+            until("it has gone", || served.server.stats().callers == 0);
+        }
+    }
+}
+
+#[test]
+fn the_largest_call_that_is_taken_by_default_is_taken() {
+    let served = Served::new();
+    let desk = served.client();
+    let blob = Blob::from(vec![7; (16 << 20) - 16]);
+    let back = desk
+        .turn(vec![blob.clone(), blob.clone()])
+        .expect("it fits");
+    assert_eq!(back.len(), 2);
+    refused_for_size(&desk, &served, vec![blob.clone(); 5], "call_bytes_max");
 }
 
 #[test]

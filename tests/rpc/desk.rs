@@ -25,6 +25,8 @@ pub(crate) trait Desk {
     fn metadata(&self, ctx: &Context<'_>, text: &str, bytes: &str) -> (Option<String>, Vec<u8>);
     /// Who calls.
     fn caller(&self, ctx: &Context<'_>) -> String;
+    /// From where.
+    fn address(&self, ctx: &Context<'_>) -> Option<String>;
     /// This status, with details and a time to wait if asked for.
     fn fail(&self, code: u8, message: &str, full: bool) -> Result<(), Status>;
     fn add(&self, x: i64, y: i64) -> i64;
@@ -155,6 +157,10 @@ impl Desk for Handler {
 
     fn caller(&self, ctx: &Context<'_>) -> String {
         ctx.caller().name().to_owned()
+    }
+
+    fn address(&self, ctx: &Context<'_>) -> Option<String> {
+        ctx.caller().address().map(str::to_owned)
     }
 
     fn fail(&self, code: u8, message: &str, full: bool) -> Result<(), Status> {

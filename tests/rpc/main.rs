@@ -9,6 +9,7 @@
 //! | `pool.rs` | pools of nodes |
 //! | `around.rs` | interceptors, built-in services, raw bytes, evolution, options |
 //! | `ends.rs` | how calls end for those who see every one, and clients with their threads |
+//! | `streams/` | calls that stream |
 //! | `desk.rs`, `calculator.rs` | the services |
 //! | `support.rs` | servers, clients, and repliers by hand |
 
@@ -21,4 +22,5 @@ mod ends;
 mod interop;
 mod pending;
 mod pool;
+mod streams;
 mod support;

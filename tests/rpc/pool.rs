@@ -7,7 +7,7 @@ use brokerless::patterns::Engine;
 use brokerless::{Code, Ran, Status};
 
 use crate::desk::DeskClient;
-use crate::support::{ByHand, PATIENCE, Served, node, until};
+use crate::support::{ByHand, PATIENCE, Served, inproc, node, until};
 
 fn pool(served: &[&Served]) -> DeskClient {
     let endpoints: Vec<&str> = served.iter().map(|served| &*served.endpoint).collect();
@@ -39,6 +39,29 @@ fn without_a_node_calls_fail_fast_or_wait_for_one() {
     assert!(waits.try_wait().is_none());
     let _served = Served::at(&nowhere, |builder| builder);
     assert_eq!(waits.wait(), Ok(5));
+}
+
+#[test]
+fn within_the_process_calls_fail_fast_while_nobody_is_bound() {
+    let nowhere = inproc();
+    let desk = DeskClient::connect(&nowhere).expect("an endpoint");
+    let before = Instant::now();
+    let error = desk.add(2, 3).expect_err("nobody is there");
+    assert_eq!((error.code(), error.ran()), (Code::Unavailable, Ran::No));
+    assert!(before.elapsed() < Duration::from_secs(5));
+    assert!(error.to_string().contains("nobody is bound"), "{error}");
+    let patient = desk.with(Call::new().wait_for_ready(true));
+    let waits = patient.begin().add(2, 3).expect("it waits");
+    let served = Served::at(&nowhere, |builder| builder);
+    assert_eq!(waits.wait(), Ok(5));
+    // And again once it has gone.
+    drop(served);
+    until("it is seen to be gone", || {
+        desk.add(2, 3)
+            .is_err_and(|error| error.to_string().contains("nobody is bound"))
+    });
+    let _served = Served::at(&nowhere, |builder| builder);
+    until("it is back", || desk.add(2, 3) == Ok(5));
 }
 
 #[test]

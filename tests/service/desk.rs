@@ -1,12 +1,14 @@
 //! What runs a call here: it shows the handler its context, and waits for a late answer.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use brokerless::Metadata;
 use brokerless::patterns::Frame;
 use brokerless::service::{
-    Answerer, Caller, Deferred, MethodInfo, Outcome, Request, Running, Service, ServiceInfo,
+    Answerer, Caller, Deferred, MethodInfo, Outcome, RawIncoming, Request, Running, Service,
+    ServiceInfo,
 };
 use brokerless::wire::{Encoding, Payload};
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -19,6 +21,7 @@ pub(crate) struct Desk {
     pub(crate) caller: Caller,
     pub(crate) metadata: Metadata,
     pub(crate) cancelled: AtomicBool,
+    pub(crate) incoming: Mutex<Option<RawIncoming>>,
     service: &'static ServiceInfo,
     method: &'static MethodInfo,
     late: (Sender<Outcome>, Receiver<Outcome>),
@@ -31,6 +34,7 @@ impl Desk {
             caller: Caller::new(7).named("ann").at("tcp://127.0.0.1:1"),
             metadata: Metadata::new(),
             cancelled: AtomicBool::new(false),
+            incoming: Mutex::new(None),
             service,
             method: service.methods.get(index).unwrap_or(NONE),
             late: unbounded(),
@@ -97,6 +101,10 @@ impl Running for Desk {
 
     fn defer(&self) -> Deferred {
         Deferred::new(Later(self.late.0.clone()))
+    }
+
+    fn incoming(&self) -> Option<RawIncoming> {
+        self.incoming.lock().expect("no panic").take()
     }
 }
 

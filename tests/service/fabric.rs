@@ -16,6 +16,7 @@ pub(crate) mod client {
     use serde::de::DeserializeOwned;
 
     use crate::desk::Desk;
+    pub(crate) use crate::flow::{Duplex, Sink, Stream};
 
     /// What a client connects to: nobody, here.
     pub(crate) trait Endpoints {}
@@ -29,6 +30,14 @@ pub(crate) mod client {
         pub(crate) fn new() -> Self {
             Call::default()
         }
+    }
+
+    /// What every generated client has; here nobody asks for it.
+    pub(crate) trait Calls: Clone {
+        fn client(&self) -> &Client;
+        fn options(&self) -> &Call;
+        #[must_use]
+        fn with(&self, options: Call) -> Self;
     }
 
     #[derive(Clone)]

@@ -18,6 +18,13 @@ mod shadowed {
     pub(super) struct Call;
     pub(super) struct Encoder;
     pub(super) struct Outcome;
+    pub(super) struct Box;
+    pub(super) struct Stream;
+    pub(super) struct Sink;
+    pub(super) struct Duplex;
+    pub(super) trait Produce {}
+    pub(super) trait Iterator {}
+    pub(super) trait IntoIterator {}
     pub(super) fn drop() {}
     pub(super) trait From {}
     pub(super) trait Clone {}
@@ -56,6 +63,20 @@ mod service {
         /// It has a body, which is what is served where nothing else is said.
         fn provided(&self, context: u8) -> u8 {
             context + 1
+        }
+        fn open(&self, index: u8, status: u8) -> ::brokerless::service::Items<'_, u8> {
+            ::brokerless::service::Items::new([index, status])
+        }
+        fn feed(&self, client: u8, request: ::brokerless::service::Incoming<u8>) -> u8 {
+            request.fold(client, |sum, value| sum + value.unwrap_or_default())
+        }
+        fn duplex(
+            &self,
+            answer: u8,
+            r#in: ::brokerless::service::Incoming<u8>,
+        ) -> ::brokerless::service::Items<'_, u8> {
+            let sums = r#in.map(move |value| value.map(|value| value + answer));
+            ::brokerless::service::Items::fallible(sums)
         }
     }
 
@@ -154,6 +175,12 @@ fn names_of_the_users_own_do_not_get_in_the_way() {
         numbers.map(|number| number.expect("answered")),
         [1, 2, 3, 4, 5]
     );
+    let open = names.open(6, 7).expect("begun");
+    assert_eq!(open.map(Result::ok).collect::<Vec<_>>(), [Some(6), Some(7)]);
+    assert_eq!(names.feed(1, [2, 3]).expect("answered"), 6);
+    let mut duplex = names.duplex(8).expect("begun");
+    duplex.send(1).expect("sent");
+    assert_eq!(duplex.next().and_then(Result::ok), Some(9));
 }
 
 #[test]

@@ -122,6 +122,7 @@ impl World {
         for key in std::mem::take(&mut host.open).into_keys() {
             self.ledger.record(key).died = true;
         }
+        self.streams.gone(End::Caller, caller);
         for connection in 0..self.connections.len() {
             if self.connections[connection].caller == caller
                 && !self.connections[connection].is_over()
@@ -256,8 +257,13 @@ impl World {
             bytes: bytes_of(key),
             oneway,
             wait_for_ready,
+            only: None,
         };
         trace!(self, "caller {caller} submits call {key}");
+        let host = &self.callers[caller];
+        if !oneway && host.places.iter().all(|place| place.replier.is_some()) {
+            self.make_stream(key);
+        }
         let host = &mut self.callers[caller];
         let incarnation = host.incarnation;
         match host.machine.submit(now, ask, key) {
@@ -382,6 +388,7 @@ impl World {
             left: record.deadline.saturating_sub(self.now),
             bytes: bytes_of(key),
             used_up: sending.used_up,
+            stream: record.stream.map(|stream| stream.form),
         };
         match (replier, connection) {
             (Some(_), Some(connection)) => self.send_call(connection, call),
@@ -415,6 +422,7 @@ impl World {
             self.ledger.violated(now, what);
         }
         self.send(connection, End::Replier, Message::Call(call));
+        self.stream_begins_here(connection, call);
     }
 
     fn tell(&mut self, caller: usize, node: Option<NodeId>, id: CallId) {
@@ -475,6 +483,9 @@ impl World {
                 }
                 self.answered(caller, node, message);
             }
+            Message::Items(..) | Message::Window(..) | Message::Stop(..) => {
+                self.stream_hears(End::Caller, connection, message);
+            }
             Message::Hello | Message::Call(_) | Message::Cancel(_) => {}
         }
         self.pump(caller);
@@ -529,6 +540,7 @@ impl World {
                         self.ended(caller, payload, Outcome::Failed(ran));
                     }
                     ErrorThen::Again => {
+                        self.stream_is_elsewhere(key);
                         if ran != Ran::No || again == Again::Never {
                             let what = format!("call {key} is picked again after {ran:?}");
                             self.ledger.violated(self.now, what);
@@ -547,6 +559,7 @@ impl World {
         let stopped_until = self.caller_stopped_until(caller);
         self.ledger.record(key).stopped_until = stopped_until;
         self.ledger.ended(self.now, key, outcome);
+        self.stream_is_answered(key, outcome);
         let host = &mut self.callers[caller];
         host.open.remove(&key);
         if let Some(job) = host.nested.remove(&key)
@@ -583,7 +596,8 @@ impl World {
                 stats.waiting
             ));
         }
-        if machine.timers() > 4 * stats.held + 130 {
+        // One a node may stand beside the calls', for the end of its pause.
+        if machine.timers() > 4 * stats.held + 2 * machine.nodes().count() + 130 {
             faults.push(format!("has {} timers for {stats:?}", machine.timers()));
         }
         for fault in faults {
@@ -631,7 +645,8 @@ impl World {
         if stats.held != 0 || stats.waiting != 0 || stats.given_up != 0 {
             faults.push(format!("still holds {stats:?}"));
         }
-        if host.machine.next_due().is_some() && host.machine.timers() > 130 {
+        let timers_max = 2 * host.machine.nodes().count() + 130;
+        if host.machine.next_due().is_some() && host.machine.timers() > timers_max {
             faults.push(format!("still has {} timers", host.machine.timers()));
         }
         for node in host.machine.nodes() {

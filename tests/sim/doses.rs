@@ -42,6 +42,12 @@ pub(crate) struct Doses {
     pub(crate) oneway: u64,
     pub(crate) watched: u64,
     pub(crate) wait_for_ready: u64,
+    /// Of a call, that it has items.
+    pub(crate) streams: u64,
+    /// The window of a stream.
+    pub(crate) stream_window: (u64, u64),
+    /// Of a message of a stream, that one thread of a replier takes it later than another the next.
+    pub(crate) disorder: u64,
     /// Of a message through a device.
     pub(crate) loss: u64,
     pub(crate) duplicate: u64,
@@ -111,7 +117,16 @@ impl Doses {
             true => random.one(&[(MS, 50 * MS), (100 * MS, SECOND), (SECOND, 2 * SECOND)]),
             false => patient,
         };
+        let streams = random.one(&[0, 100_000, 300_000]);
+        let stream_window = (
+            random.one(&[1, 2, 8, 64, 1024]),
+            random.one(&[100, 4_000, 1 << 20]),
+        );
+        let disorder = random.one(&[0, 100_000, 500_000]);
         Doses {
+            streams,
+            stream_window,
+            disorder,
             kind,
             callers: random.between(1, 4) as usize,
             repliers: match kind {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use brokerless::machine::{CallId, Credit, Ran};
 
 use crate::doses::MS;
+use crate::streams::Form;
 
 /// The number of a call, over all callers.
 pub(crate) type Key = u64;
@@ -47,6 +48,23 @@ pub(crate) struct Record {
     pub(crate) outcome: Option<Outcome>,
     /// Its caller's process died: there is nobody to tell.
     pub(crate) died: bool,
+    pub(crate) stream: Option<Stream>,
+}
+
+/// The history of a call's items.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stream {
+    pub(crate) form: Form,
+    /// Items that the replier sent, and that the caller's program took.
+    pub(crate) sent_out: u64,
+    pub(crate) taken_out: u64,
+    /// Items that the caller sent, and that the handler took.
+    pub(crate) sent_in: u64,
+    pub(crate) taken_in: u64,
+    /// Either taker wanted no more.
+    pub(crate) stopped: bool,
+    /// How often the caller's program saw it end.
+    pub(crate) ends: u32,
 }
 
 /// Messages, to the message.
@@ -65,6 +83,8 @@ pub(crate) struct Ledger {
     pub(crate) traffic: Traffic,
     pub(crate) violations: Vec<String>,
     pub(crate) replied: u64,
+    pub(crate) streams: u64,
+    pub(crate) items: u64,
 }
 
 impl Ledger {
@@ -89,6 +109,7 @@ impl Ledger {
             finished: 0,
             outcome: None,
             died: false,
+            stream: None,
         });
         (self.records.len() - 1) as Key
     }
@@ -174,6 +195,37 @@ impl Ledger {
         record.outcome = Some(outcome);
         for fault in faults {
             self.violated(now, format!("call {key} {fault}"));
+        }
+    }
+
+    pub(crate) fn stream(&mut self, key: Key) -> Option<&mut Stream> {
+        self.record(key).stream.as_mut()
+    }
+
+    /// The items of a call end, as its caller's program sees it; with an answer, or without.
+    pub(crate) fn stream_ended(&mut self, now: u64, key: Key, outcome: Option<Outcome>) {
+        let Some(stream) = self.stream(key) else {
+            return;
+        };
+        stream.ends += 1;
+        let stream = *stream;
+        self.streams += 1;
+        self.items += stream.taken_in + stream.taken_out;
+        let mut faults = Vec::new();
+        if stream.ends > 1 {
+            faults.push("ends twice");
+        }
+        // With an answer all that was sent before it has been taken.
+        let answered = matches!(outcome, Some(Outcome::Replied | Outcome::Failed(Ran::Yes)));
+        if answered && !stream.stopped && stream.taken_out != stream.sent_out {
+            faults.push("ends with an answer before all its items are taken");
+        }
+        let replied = outcome == Some(Outcome::Replied);
+        if replied && !stream.stopped && stream.taken_in != stream.sent_in {
+            faults.push("is answered before all of its caller's items are taken");
+        }
+        for fault in faults {
+            self.violated(now, format!("the stream of call {key} {fault}: {stream:?}"));
         }
     }
 

@@ -12,7 +12,9 @@
 //! 5. Tables, queues and windows keep to their bounds.
 //! 6. Counts add up: calls, messages, credit.
 //! 7. Only the one who asked is answered.
-//! 8. What leaves in order fails no call; what heals converges, and nothing is left over.
+//! 8. Every item of a stream is taken once, in order and within the window; its end comes once, and
+//!    after them. What has gathered goes.
+//! 9. What leaves in order fails no call; what heals converges, and nothing is left over.
 //!
 //! Each seed runs twice and has to come to the same end. By the environment: `SEED` replays one with
 //! a trace, `SEEDS` says how many, `FROM` the first one.
@@ -23,6 +25,7 @@
 //! | `world` | the clock, the faults, the two phases |
 //! | `network` | connections and devices |
 //! | `calling`, `replying` | the processes: shells around the machines |
+//! | `streams` | calls with items: both sides' shells and programs |
 //! | `ledger` | what truly happened |
 //! | `plants` | the proof that it finds mistakes |
 
@@ -36,6 +39,7 @@ mod network;
 mod plants;
 mod random;
 mod replying;
+mod streams;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -73,9 +77,11 @@ fn main() -> ExitCode {
             calls,
             replied,
             events,
+            streams,
+            items,
         } = found;
         println!(
-            "sim: seeds {from} to {}, {calls} calls, {replied} replied, {events} events, {took:.1} s",
+            "sim: seeds {from} to {}, {calls} calls, {replied} replied, {streams} streams of {items} items, {events} events, {took:.1} s",
             from + seeds
         );
         match failure {
@@ -100,6 +106,8 @@ struct Found {
     calls: u64,
     replied: u64,
     events: u64,
+    streams: u64,
+    items: u64,
 }
 
 /// Runs seeds on every core, until one fails.
@@ -121,6 +129,8 @@ fn search(from: u64, seeds: u64) -> Found {
                     found.calls += verdict.calls;
                     found.replied += verdict.replied;
                     found.events += verdict.events;
+                    found.streams += verdict.streams;
+                    found.items += verdict.items;
                     let first = found.failure.as_ref().is_none_or(|(it, _)| seed < *it);
                     if !violations.is_empty() && first {
                         failed.store(true, Relaxed);
@@ -153,6 +163,8 @@ fn once(seed: u64, trace: bool) -> Verdict {
             calls: 0,
             replied: 0,
             events: 0,
+            streams: 0,
+            items: 0,
             violations: vec![format!("panic: {}", said.unwrap_or("?"))],
         }
     })

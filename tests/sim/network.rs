@@ -7,9 +7,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use brokerless::machine::{Again, CallId, Credit, Load, NodeId, Ran};
+use brokerless::machine::{Again, CallId, Credit, Flow, Load, NodeId, Ran};
 
 use crate::ledger::Key;
+use crate::streams::Form;
 
 /// What processes tell each other: the envelopes, as values. The key is what the ledger knows a
 /// call by; the machines do not see it.
@@ -35,6 +36,9 @@ pub(crate) enum Message {
     },
     Cancel(CallId),
     Bye,
+    Items(CallId, Key, Items),
+    Window(CallId, Key, Flow),
+    Stop(CallId, Key),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +48,19 @@ pub(crate) struct Call {
     pub(crate) left: u64,
     pub(crate) bytes: u64,
     pub(crate) used_up: bool,
+    pub(crate) stream: Option<Form>,
+}
+
+/// Items of a stream.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Items {
+    pub(crate) first: u64,
+    pub(crate) count: u32,
+    pub(crate) bytes: u64,
+    pub(crate) last: bool,
+    pub(crate) window: Option<Flow>,
+    /// The first of those that it truly holds, as the ledger numbers them.
+    pub(crate) holds: u64,
 }
 
 /// An end of a connection.

@@ -52,6 +52,8 @@ pub(crate) struct Replier {
     sessions: BTreeMap<With, Session>,
     queue: VecDeque<Job>,
     running: BTreeMap<u64, Job>,
+    /// Calls with items: between their turns they have no worker.
+    streaming: BTreeMap<u64, Job>,
     jobs: u64,
     draining: bool,
     load: LoadTracker,
@@ -76,6 +78,7 @@ impl Replier {
             sessions: BTreeMap::new(),
             queue: VecDeque::new(),
             running: BTreeMap::new(),
+            streaming: BTreeMap::new(),
             jobs: 0,
             draining: false,
             load: LoadTracker::new(doses.workers),
@@ -117,6 +120,7 @@ impl World {
     fn end_replier(&mut self, replier: usize, flushed: bool) {
         self.check_sessions(replier);
         self.repliers[replier].alive = false;
+        self.streams.gone(End::Replier, replier);
         for connection in 0..self.connections.len() {
             if self.connections[connection].replier == replier
                 && !self.connections[connection].is_over()
@@ -142,6 +146,7 @@ impl World {
             trace!(self, "replier {replier} gives up {given_up} calls");
             self.check_session(replier, &session);
         }
+        self.end_streams(replier, |job| job.with == with);
         self.leave_if_quiet(replier);
     }
 
@@ -170,6 +175,15 @@ impl World {
             Message::Bye => {
                 if let Some(session) = self.repliers[replier].sessions.get_mut(&with) {
                     session.bye();
+                }
+            }
+            Message::Items(..) | Message::Window(..) | Message::Stop(..) => {
+                if self.random.chance(self.doses.disorder) {
+                    let incarnation = self.repliers[replier].incarnation;
+                    let wait = self.random.between(0, 3 * MS);
+                    self.push_in(wait, Event::Late(connection, incarnation, message));
+                } else {
+                    self.stream_hears(End::Replier, connection, message);
                 }
             }
             Message::Welcome(_)
@@ -308,13 +322,18 @@ impl World {
             Start::Run => {
                 let number = process.jobs;
                 process.jobs += 1;
-                process.running.insert(number, job);
                 let incarnation = process.incarnation;
                 let key = job.call.key;
+                match job.call.stream {
+                    Some(_) => process.streaming.insert(number, job),
+                    None => process.running.insert(number, job),
+                };
                 trace!(self, "replier {replier} runs call {key}");
                 self.note(key);
                 self.ledger.started(self.now, key);
-                if self.plan(replier, key) != Plan::Nested
+                if let (Some(form), With::Connection(connection)) = (job.call.stream, job.with) {
+                    self.stream_begins_there(connection, number, job.call, form);
+                } else if self.plan(replier, key) != Plan::Nested
                     || !self.nest(replier, number, job.deadline, key)
                 {
                     let wait = mix(key ^ 0x5151) % (self.doses.handler_max + 1);
@@ -349,9 +368,25 @@ impl World {
     }
 
     pub(crate) fn done(&mut self, replier: usize, number: u64) {
+        self.done_with(replier, number, false);
+    }
+
+    /// Ends streams before their time: they are answered by an error.
+    fn end_streams(&mut self, replier: usize, which: impl Fn(&Job) -> bool) {
+        let streaming = self.repliers[replier].streaming.iter();
+        let found = streaming.filter(|(_, job)| which(job));
+        let found: Vec<_> = found.map(|(number, job)| (*number, job.call.key)).collect();
+        for (number, key) in found {
+            self.stream_is_cut_short(key);
+            self.done_with(replier, number, true);
+        }
+    }
+
+    fn done_with(&mut self, replier: usize, number: u64, cut_short: bool) {
         let now = self.time();
         let process = &mut self.repliers[replier];
-        let Some(job) = process.running.remove(&number) else {
+        let running = process.running.remove(&number);
+        let Some(job) = running.or_else(|| process.streaming.remove(&number)) else {
             return;
         };
         let key = job.call.key;
@@ -366,6 +401,9 @@ impl World {
                 process.load.finished(now, finish.queued, finish.ran);
                 let credit = finish.credit;
                 match self.plan(replier, key) {
+                    _ if cut_short => {
+                        self.fail(replier, &job, Ran::Yes, Again::Never, None, credit);
+                    }
                     Plan::Reply | Plan::Nested | Plan::Unknown => {
                         let reply = Message::Reply {
                             id: job.call.id,
@@ -400,8 +438,14 @@ impl World {
         let Some(session) = self.repliers[replier].sessions.get_mut(&with) else {
             return;
         };
-        let Cancelled::Waiting(ticket) = session.cancel(id, via) else {
-            return;
+        let ticket = match session.cancel(id, via) {
+            Cancelled::Waiting(ticket) => ticket,
+            Cancelled::Running(ticket) => {
+                // A handler that waits for items or for room is told.
+                self.end_streams(replier, |job| job.with == with && job.ticket == ticket);
+                return;
+            }
+            Cancelled::Unknown => return,
         };
         // Some shells look for it in their queue, others leave it to the worker.
         if mix(id).is_multiple_of(2) {
@@ -535,6 +579,7 @@ impl World {
         while let Some(job) = self.repliers[replier].queue.pop_front() {
             self.start(replier, job);
         }
+        self.end_streams(replier, |_| true);
         self.leave_if_quiet(replier);
     }
 
@@ -543,6 +588,7 @@ impl World {
         let quiet = process.alive
             && process.draining
             && process.running.is_empty()
+            && process.streaming.is_empty()
             && process.sessions.values().all(Session::is_quiet);
         if quiet {
             self.leave(replier);
@@ -590,7 +636,8 @@ impl World {
         if !process.alive {
             faults.push("is not back".to_owned());
         }
-        if !process.running.is_empty() || !process.queue.is_empty() {
+        let streaming = !process.streaming.is_empty();
+        if !process.running.is_empty() || !process.queue.is_empty() || streaming {
             faults.push("still has calls".to_owned());
         }
         if process.load.report().in_flight != 0 {

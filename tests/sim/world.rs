@@ -13,6 +13,7 @@ use crate::ledger::{Key, Ledger};
 use crate::network::{Connection, End, Message, Packet};
 use crate::random::{Random, mix};
 use crate::replying::Replier;
+use crate::streams::Streams;
 
 /// Events after which a seed is taken to run in a circle.
 const EVENTS_MAX: u64 = 30_000_000;
@@ -47,6 +48,10 @@ pub(crate) enum Event {
     Lost(usize, End),
     /// A message comes out of a device.
     Device(Packet),
+    /// A program of a side of a stream goes on.
+    Step(End, Key, u64),
+    /// A thread of a replier hears a message of a stream, later than others.
+    Late(usize, u32, Message),
     /// Faults are drawn.
     Tick,
     /// Faults end.
@@ -87,6 +92,8 @@ pub(crate) struct Verdict {
     pub(crate) calls: u64,
     pub(crate) replied: u64,
     pub(crate) events: u64,
+    pub(crate) streams: u64,
+    pub(crate) items: u64,
     pub(crate) violations: Vec<String>,
 }
 
@@ -99,6 +106,7 @@ pub(crate) struct World {
     pub(crate) connections: Vec<Connection>,
     pub(crate) partitions: BTreeSet<(usize, usize)>,
     pub(crate) ledger: Ledger,
+    pub(crate) streams: Streams,
     pub(crate) healed: bool,
     trace: bool,
     hash: u64,
@@ -130,6 +138,7 @@ impl World {
             connections: Vec::new(),
             partitions: BTreeSet::new(),
             ledger: Ledger::default(),
+            streams: Streams::default(),
             healed: false,
             trace,
             hash: seed,
@@ -193,6 +202,8 @@ impl World {
             calls: self.ledger.records.len() as u64,
             replied: self.ledger.replied,
             events: self.happened,
+            streams: self.ledger.streams,
+            items: self.ledger.items,
             violations: self.ledger.violations,
         }
     }
@@ -244,6 +255,24 @@ impl World {
             Event::Deliver(connection, end) => self.deliver(connection, end),
             Event::Lost(connection, end) => self.lost(connection, end),
             Event::Device(packet) => self.device(packet),
+            Event::Step(side, key, turn) => {
+                let Some((process, incarnation)) = self.streams.process(side, key, turn) else {
+                    return;
+                };
+                let reaches = match side {
+                    End::Caller => self.reaches_caller(process, incarnation, event),
+                    End::Replier => self.reaches_replier(process, incarnation, event),
+                };
+                if reaches {
+                    self.stream_step(side, key);
+                }
+            }
+            Event::Late(connection, incarnation, message) => {
+                let replier = self.connections[connection].replier;
+                if self.reaches_replier(replier, incarnation, event) {
+                    self.stream_hears(End::Replier, connection, message);
+                }
+            }
             Event::Tick => self.tick(),
             Event::Heal => self.heal(),
         }
@@ -605,6 +634,7 @@ impl World {
                 self.ledger.violated(now, what);
             }
         }
+        self.settle_streams();
         for caller in 0..self.callers.len() {
             self.settle_caller(caller);
         }

@@ -72,37 +72,47 @@ const FABRIC_ROOMS: &[(&str, &[&str])] = &[
     ("blob", &[]),
     ("chunk", &[]),
     ("deadline", &[]),
+    ("values", &[]),
     ("status", &[]),
-    ("error", &["status"]),
+    ("error", &["status", "values"]),
     ("metadata", &["status"]),
-    ("wire", &["blob", "chunk", "metadata", "status"]),
-    ("machine", &[]),
+    ("wire", &["blob", "chunk", "metadata", "status", "values"]),
+    ("machine", &["values"]),
     (
         "service",
         &[
-            "blob", "deadline", "error", "machine", "metadata", "status", "wire",
+            "blob", "deadline", "error", "machine", "metadata", "status", "values", "wire",
         ],
     ),
     (
         "client",
         &[
-            "blob", "deadline", "error", "machine", "metadata", "service", "status", "wire",
+            "blob", "deadline", "error", "machine", "metadata", "service", "status", "values",
+            "wire",
         ],
     ),
     (
+        "scatter",
+        &["client", "deadline", "error", "machine", "status"],
+    ),
+    (
         "builtin",
-        &["blob", "error", "metadata", "service", "status", "wire"],
+        &[
+            "blob", "error", "metadata", "service", "status", "values", "wire",
+        ],
     ),
     (
         "server",
         &[
             "blob", "builtin", "deadline", "error", "machine", "metadata", "service", "status",
-            "wire",
+            "values", "wire",
         ],
     ),
 ];
 /// Those of the fabric. What a thread keeps for itself is in `chunk`.
-const FABRIC_PURE: &[&str] = &["blob", "status", "error", "metadata", "wire", "machine"];
+const FABRIC_PURE: &[&str] = &[
+    "blob", "values", "status", "error", "metadata", "wire", "machine",
+];
 /// What those do not name, by the beginning of its path.
 const IMPURE: &[&[&str]] = &[
     &["std", "net"],

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use brokerless::wire::{
     ArgumentInfo, Arguments, CallHead, CallMetadata, Credit, DETAILS_BYTES_MAX, ENVELOPE_BYTES_MAX,
-    EncodeError, Encoder, Encoding, Envelope, ErrorHead, Flags, Hello, Load, MESSAGE_BYTES_MAX,
-    METHOD_BYTES_MAX, NAME_BYTES_MAX, Parts, PlainCall, ReplyHead, ReturnPath, Version, Welcome,
-    encode_call, encode_error, encode_hello,
+    EncodeError, Encoder, Encoding, Envelope, ErrorHead, Flags, Flow, Hello, INDEX_MAX, ITEMS_MAX,
+    ItemsHead, Load, MESSAGE_BYTES_MAX, METHOD_BYTES_MAX, NAME_BYTES_MAX, Parts, PlainCall,
+    ReplyHead, ReturnPath, Version, Welcome, encode_call, encode_error, encode_hello, encode_items,
+    encode_stop, encode_window,
 };
 use brokerless::{Code, Metadata, Ran, Status};
 use brokerless_patterns::{Frame, Message};
@@ -40,6 +41,11 @@ fn states() -> impl Strategy<Value = (Option<Load>, Option<Credit>)> {
         proptest::option::of(loads()),
         proptest::option::of(credits()),
     )
+}
+
+fn flows() -> impl Strategy<Value = Flow> {
+    let bytes = prop_oneof![any::<u64>(), Just(u64::MAX)];
+    (any::<u64>(), bytes).prop_map(|(items, bytes)| Flow { items, bytes })
 }
 
 fn metadata() -> impl Strategy<Value = Metadata> {
@@ -78,6 +84,7 @@ proptest! {
     fn a_call_is_read_back(
         id: u64, method in ".{0,60}", left_us: u64, flags: u8, encoding: u8,
         metadata in metadata(), hops: u8,
+        window in proptest::option::of(flows()),
     ) {
         let call = CallHead {
             id,
@@ -87,6 +94,7 @@ proptest! {
             encoding: Encoding::from_number(encoding),
             metadata: CallMetadata::from(&metadata),
             hops,
+            window,
         };
         read_back(&Envelope::Call(call))?;
         let frame = encode_call(&call, Version::Two).unwrap();
@@ -99,7 +107,7 @@ proptest! {
         id: u64, code in select(&Code::ALL[..]), ran in 0u64..3, message in ".{0,80}",
         retry_after: Option<u32>, details: Option<Vec<u8>>, typed: bool, (load, credit) in states(),
         own in credits(), version: u8, oldest: u8, name in ".{0,60}",
-        blob_bytes_max: u64, left_us: u64, kind in 9u64..,
+        blob_bytes_max: u64, call_bytes_max: u64, left_us: u64, kind in 12u64..,
     ) {
         read_back(&Envelope::Reply(ReplyHead { id, load, credit }))?;
         read_back(&Envelope::Error(ErrorHead {
@@ -117,10 +125,22 @@ proptest! {
         read_back(&Envelope::Credit(own))?;
         read_back(&Envelope::Hello(Hello { version, oldest, name: &name }))?;
         let version = version.max(2);
-        let welcome = Welcome { version, credit: own, blob_bytes_max, name: &name };
+        let welcome = Welcome { version, credit: own, blob_bytes_max, name: &name, call_bytes_max };
         read_back(&Envelope::Welcome(welcome))?;
         read_back(&Envelope::Bye { left_us })?;
         read_back(&Envelope::Unknown { kind })?;
+    }
+
+    #[test]
+    fn a_message_of_a_stream_is_read_back(
+        id: u64, first in 0..=INDEX_MAX, count in 0..=ITEMS_MAX, last: bool,
+        window in proptest::option::of(flows()), own in flows(),
+    ) {
+        let items = ItemsHead { id, first, count, last, window };
+        read_back(&Envelope::Items(items))?;
+        prop_assert_eq!(&encode_items(&items), &Envelope::Items(items).encode(Version::Two).unwrap());
+        read_back(&Envelope::Window { id, window: own })?;
+        read_back(&Envelope::Stop { id })?;
     }
 
     #[test]
@@ -252,6 +272,13 @@ fn an_absurd_length_is_refused_before_allocation() {
             b"\x97\x03\x07\x05\x00\xa1m\xc0",
             b"\x94\x06\x02\x01",
             b"\x9f\x08\x00",
+            b"\x9f\x01\x07\xa1m\x00\x00\x00\xc0\xc0",
+            b"\x9f\x01\x07\xa1m\x00\x00\x00\xc0\xc0\x92",
+            b"\x96\x09\x07\x00",
+            b"\x96\x09\x07\x00\x01\xc2",
+            b"\x96\x09\x07\x00\x01\xc2\x92",
+            b"\x94\x0a\x07\x00",
+            b"\x93\x0b\x07",
         ] {
             let bytes = [head, &absurd].concat();
             let read = alloc::counted(|| Envelope::decode(&bytes));
@@ -318,6 +345,7 @@ fn the_longest_envelope_is_within_the_limit() {
         encoding: Encoding::Other(255),
         metadata: CallMetadata::from(&metadata),
         hops: 255,
+        window: Some(Flow::new(u64::MAX, u64::MAX - 1)),
     });
     let message = "m".repeat(MESSAGE_BYTES_MAX);
     let details = vec![0xff; DETAILS_BYTES_MAX];
@@ -474,6 +502,91 @@ fn version_1_gets_nothing_it_does_not_know() {
     assert_eq!(frame, b"\x94\x02\x07\xc0\x91\x14");
     let frame = Envelope::Credit(credit).encode(Version::One).unwrap();
     assert_eq!(frame, b"\x92\x05\x14");
+}
+
+#[test]
+fn version_1_gets_no_streams() {
+    for flags in [Flags::ITEMS_IN, Flags::ITEMS_OUT] {
+        let call = CallHead { flags, ..CALL };
+        let refused = encode_call(&call, Version::One);
+        assert_eq!(refused, Err(EncodeError::Streams));
+        assert!(encode_call(&call, Version::Two).is_ok());
+    }
+    // The field alone means nothing to it.
+    let window = Some(Flow::new(1, 1));
+    let call = encode_call(&CallHead { window, ..CALL }, Version::One);
+    assert_eq!(call, encode_call(&CALL, Version::Two));
+
+    let window = Flow::new(1, 1);
+    for envelope in [
+        Envelope::Items(ItemsHead::new(7, 0, 1)),
+        Envelope::Window { id: 7, window },
+        Envelope::Stop { id: 7 },
+    ] {
+        assert_eq!(envelope.encode(Version::One), Err(EncodeError::Streams));
+    }
+    let status = Status::from(EncodeError::Streams);
+    assert!(status.message().contains("version 1, which has no streams"));
+}
+
+#[test]
+fn a_stream_that_is_not_understood_says_which_to_end() {
+    let says = |bytes: &[u8], stream: Option<u64>, what: &str| {
+        let error = Envelope::decode(bytes).unwrap_err();
+        assert_eq!((error.stream_id(), error.call_id()), (stream, None));
+        assert_eq!(error.to_string(), what);
+    };
+    says(b"\x91\x09", None, "items: id is nothing");
+    says(b"\x92\x09\x07", Some(7), "items: first is nothing");
+    says(b"\x93\x09\x07\x00", Some(7), "items: count is nothing");
+    says(
+        b"\x94\x09\x07\x00\xff",
+        Some(7),
+        "items: count is out of range",
+    );
+    says(
+        b"\x94\x09\x07\x00\xce\x00\x01\x00\x01",
+        Some(7),
+        "items: count is out of range",
+    );
+    says(
+        b"\x94\x09\x07\xcf\x40\0\0\0\0\0\0\x01\x01",
+        Some(7),
+        "items: first is out of range",
+    );
+    says(
+        b"\x95\x09\x07\x00\x01\x01",
+        Some(7),
+        "items: last is an integer",
+    );
+    says(
+        b"\x96\x09\x07\x00\x01\xc2\x90",
+        Some(7),
+        "items: window is out of range",
+    );
+    says(b"\x93\x0a\x07\xc0", Some(7), "window: items is nil");
+    says(b"\x94\x0a\x07\x01\xc2", Some(7), "window: bytes is a bool");
+    says(b"\x92\x0b\xc0", None, "stop: id is nil");
+    says(b"\x92\x0b\x07\x00", Some(7), "1 bytes follow the envelope");
+    let error = Envelope::decode(b"\x99\x01\x07\xa1m\x00\x10\x00\xc0\x00\x07").unwrap_err();
+    assert_eq!((error.stream_id(), error.call_id()), (None, Some(7)));
+    assert_eq!(error.to_string(), "call: window is an integer");
+}
+
+#[test]
+fn a_window_without_bytes_holds_any_number_of_them() {
+    let window = Flow::new(16, u64::MAX);
+    for bytes in [&b"\x93\x0a\x07\x10"[..], b"\x94\x0a\x07\x10\xc0"] {
+        let read = Envelope::decode(bytes);
+        assert_eq!(read, Ok(Envelope::Window { id: 7, window }));
+    }
+    assert_eq!(encode_window(7, window), b"\x93\x0a\x07\x10");
+    for bytes in [&b"\x91\x10"[..], b"\x92\x10\xc0", b"\x93\x10\xc0\xa3new"] {
+        let head = b"\x96\x09\x07\x00\x01\xc2";
+        let read = Envelope::decode(&[&head[..], bytes].concat()).map(drop);
+        assert_eq!(read, Ok(()));
+    }
+    assert_eq!(encode_stop(7), b"\x92\x0b\x07");
 }
 
 #[test]

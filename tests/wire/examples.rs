@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use brokerless::wire::{
-    CallHead, CallMetadata, Credit, Encoder, Encoding, Envelope, ErrorHead, Flags, Hello, Load,
-    Payload, ReplyHead, ReturnPath, Version, Welcome, encode_plain_error, encode_plain_reply,
+    CallHead, CallMetadata, Credit, Encoder, Encoding, Envelope, ErrorHead, Flags, Flow, Hello,
+    ItemsHead, Load, Payload, ReplyHead, ReturnPath, Version, Welcome, encode_plain_error,
+    encode_plain_reply,
 };
 use brokerless::{Blob, Code, Metadata, Ran, Status};
 use brokerless_patterns::{Frame, Message};
@@ -51,6 +52,7 @@ fn value(put: impl FnOnce(&mut Encoder)) -> Payload {
 pub(crate) fn all() -> Vec<Example> {
     let mut all = Vec::new();
     of_two(&mut all);
+    of_streams(&mut all);
     of_one(&mut all);
     without_a_session(&mut all);
     all
@@ -89,6 +91,7 @@ fn of_two(all: &mut Vec<Example>) {
         },
         blob_bytes_max: 64 << 20,
         name: "calc-1",
+        call_bytes_max: 128 << 20,
     };
     add(all, "welcome", Envelope::Welcome(welcome), None);
 
@@ -189,6 +192,63 @@ fn of_two(all: &mut Vec<Example>) {
     );
 }
 
+fn of_streams(all: &mut Vec<Example>) {
+    let window = Some(Flow::new(1024, 1 << 20));
+    let lines = CallHead {
+        flags: Flags::ITEMS_OUT,
+        window,
+        ..CallHead::new(7, "file.v1.lines", SECONDS_2)
+    };
+    let mut encoder = Encoder::arguments(1);
+    encoder.put("a.txt").unwrap();
+    let path = Some(encoder.finish());
+    add(all, "call-items-out", Envelope::Call(lines), path);
+    let total = CallHead {
+        flags: Flags::ITEMS_IN,
+        ..CallHead::new(8, "calc.v1.total", SECONDS_2)
+    };
+    let none = || Some(Encoder::arguments(0).finish());
+    add(all, "call-items-in", Envelope::Call(total), none());
+    let chat = CallHead {
+        flags: Flags::ITEMS_IN.with(Flags::ITEMS_OUT),
+        window,
+        ..CallHead::new(9, "room.v1.chat", SECONDS_2)
+    };
+    add(all, "call-items-both", Envelope::Call(chat), none());
+
+    let three = |encoder: &mut Encoder| {
+        for line in ["one", "two", "three"] {
+            encoder.put(line).unwrap();
+        }
+    };
+    let items = Envelope::Items(ItemsHead::new(7, 40, 3));
+    add(all, "items", items, Some(value(three)));
+    let last = ItemsHead {
+        last: true,
+        ..ItemsHead::new(8, 2, 1)
+    };
+    let nine = value(|encoder| encoder.put(&9).unwrap());
+    add(all, "items-last", Envelope::Items(last), Some(nine));
+    let end = ItemsHead {
+        last: true,
+        ..ItemsHead::new(8, 3, 0)
+    };
+    add(all, "items-end", Envelope::Items(end), None);
+    let both = ItemsHead {
+        window: Some(Flow::new(1025, (1 << 20) + 6)),
+        ..ItemsHead::new(9, 0, 1)
+    };
+    let hello = value(|encoder| encoder.put("hello").unwrap());
+    add(all, "items-window", Envelope::Items(both), Some(hello));
+    let blob = value(|encoder| encoder.put_blob(&Blob::from_static(b"hello")));
+    let part = Envelope::Items(ItemsHead::new(12, 5, 1));
+    add(all, "items-blob", part, Some(blob));
+
+    let window = Flow::new(1536, (1 << 20) + 40_000);
+    add(all, "window", Envelope::Window { id: 7, window }, None);
+    add(all, "stop", Envelope::Stop { id: 8 }, None);
+}
+
 fn of_one(all: &mut Vec<Example>) {
     let hello = Hello {
         version: 1,
@@ -205,6 +265,7 @@ fn of_one(all: &mut Vec<Example>) {
         credit,
         blob_bytes_max: u64::MAX,
         name: "",
+        call_bytes_max: u64::MAX,
     };
     add(all, "v1-welcome", Envelope::Welcome(welcome), None);
     let call = CallHead {

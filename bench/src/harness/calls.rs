@@ -1,7 +1,8 @@
 //! Calls: their workloads, scenarios and bars.
 //!
 //! Every system offers the same service: `add` of two numbers, on the thread that receives or in a pool of
-//! [`POOL_WORKERS`]; `echo` of a payload; `slow`, which takes [`SLOW`] in that pool.
+//! [`POOL_WORKERS`]; `echo` of a payload; `slow`, which takes [`SLOW`] in that pool; streams of numbers and of payloads, and
+//! one both ways that gives back what it is given.
 //!
 //! # Not here
 //!
@@ -16,6 +17,11 @@ use super::slice::LARGE;
 pub(crate) const POOL_WORKERS: usize = 4;
 /// How long a call of `slow` takes.
 pub(crate) const SLOW: Duration = Duration::from_millis(2);
+/// Items of one stream, however large: another is begun when it has ended.
+pub(crate) const NUMBERS_A_STREAM: u64 = 100_000;
+pub(crate) const PAYLOADS_A_STREAM: u64 = 1_000;
+/// Nodes that tasks are scattered over.
+pub(crate) const NODES: usize = 3;
 /// Large payloads in flight.
 pub(crate) const PAYLOADS_IN_FLIGHT: usize = 16;
 
@@ -47,12 +53,37 @@ pub(crate) enum Calls {
     Slow(usize),
     /// `add` when its time has come, whatever became of those before.
     Open,
+    /// A stream of numbers from the server, one after the other taken by one thread.
+    Numbers,
+    /// The same, of payloads of so many bytes.
+    Payloads(usize),
+    /// A stream both ways: one item there and one back at a time.
+    PingPong,
+    /// So many tasks of one call of `add` each, spread over [`NODES`] servers and gathered.
+    Scatter(usize),
 }
 
 impl Calls {
     /// Whether the figures are times.
     pub(super) fn are_timed(self) -> bool {
-        matches!(self, Self::Unary(_) | Self::Beside(_))
+        matches!(
+            self,
+            Self::Unary(_) | Self::Beside(_) | Self::PingPong | Self::Scatter(_)
+        )
+    }
+
+    /// Bytes of what is counted, if it is a payload.
+    pub(super) fn payload(self) -> Option<usize> {
+        match self {
+            Self::Payload(bytes) | Self::Payloads(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// Whether it is a stream.
+    #[cfg_attr(not(feature = "tarpc"), allow(dead_code, reason = "who has none asks"))]
+    pub(crate) fn is_stream(self) -> bool {
+        matches!(self, Self::Numbers | Self::Payloads(_) | Self::PingPong)
     }
 
     /// Whether the server's pool has [`POOL_WORKERS`] threads, and not as many as the system likes.
@@ -71,7 +102,7 @@ impl Calls {
 }
 
 /// In the order in which they run.
-pub(crate) static WORKLOADS: [Workload; 14] = [
+pub(crate) static WORKLOADS: [Workload; 18] = [
     apart("unary", Calls::Unary(Runs::Inline)),
     Workload {
         placement: Placement::Together,
@@ -92,6 +123,10 @@ pub(crate) static WORKLOADS: [Workload; 14] = [
     apart("slow_1", Calls::Slow(1)),
     apart("slow_3", Calls::Slow(3)),
     apart("open", Calls::Open),
+    apart("stream_items", Calls::Numbers),
+    apart("stream_64KiB", Calls::Payloads(64 << 10)),
+    apart("bidi_ping_pong", Calls::PingPong),
+    apart("scatter_100", Calls::Scatter(100)),
 ];
 
 /// Over TCP, a core for each side, compared within itself.
@@ -108,7 +143,7 @@ const fn apart(name: &'static str, calls: Calls) -> Workload {
 const STREAM: &str = "blocking TCP, TCP_NODELAY, the bytes of one call of brokerless echoed";
 
 /// In the order in which they are printed.
-pub(crate) static SCENARIOS: [Scenario; 12] = [
+pub(crate) static SCENARIOS: [Scenario; 16] = [
     scenario("unary_p50_us", "unary", Figure::P50Us, STREAM),
     scenario("unary_p99_us", "unary", Figure::P99Us, STREAM),
     scenario(
@@ -166,6 +201,30 @@ pub(crate) static SCENARIOS: [Scenario; 12] = [
         Figure::P99Us,
         "blocking TCP, a thread for each connection: no pool to share",
     ),
+    scenario(
+        "stream_items_per_s",
+        "stream_items",
+        Figure::MessagesPerS,
+        "left out (a stream of bytes has no items)",
+    ),
+    scenario(
+        "stream_64KiB_MB_per_s",
+        "stream_64KiB",
+        Figure::MegabytesPerS,
+        "blocking TCP, one way: written and read in buffers of that size",
+    ),
+    scenario(
+        "bidi_ping_pong_p50_us",
+        "bidi_ping_pong",
+        Figure::P50Us,
+        STREAM,
+    ),
+    scenario(
+        "scatter_100_p50_us",
+        "scatter_100",
+        Figure::P50Us,
+        "left out (a stream has no pool)",
+    ),
 ];
 
 const fn scenario(
@@ -182,7 +241,7 @@ const fn scenario(
     }
 }
 
-pub(crate) static BARS: [Bar; 12] = [
+pub(crate) static BARS: [Bar; 16] = [
     Bar {
         aim: Some(1.1),
         ..bar("unary_p50_us", "brokerless/raw", Limit::AtMost(1.25))
@@ -232,6 +291,26 @@ pub(crate) static BARS: [Bar; 12] = [
     ),
     bar("inproc_unary_p50_us", "brokerless/raw", Limit::AtMost(2.0)),
     bar("slow_neighbour_p99_us", "brokerless", Limit::AtMost(500.0)),
+    bar(
+        "stream_items_per_s",
+        "brokerless/tonic",
+        Limit::AtLeast(5.0),
+    ),
+    bar(
+        "stream_64KiB_MB_per_s",
+        "brokerless/tonic",
+        Limit::AtLeast(2.0),
+    ),
+    bar(
+        "bidi_ping_pong_p50_us",
+        "brokerless/raw",
+        Limit::AtMost(1.35),
+    ),
+    bar(
+        "scatter_100_p50_us",
+        "brokerless/by-hand",
+        Limit::AtMost(1.2),
+    ),
 ];
 
 #[cfg(test)]

@@ -74,6 +74,14 @@ impl Workload {
         }
     }
 
+    /// Bytes of one of what is counted, where they are.
+    fn payload(&self) -> usize {
+        match self.load {
+            Load::Call(calls) => calls.payload().unwrap_or(LARGE),
+            _ => LARGE,
+        }
+    }
+
     /// Of the sockets or of the calls: no name is in both.
     pub(crate) fn named(name: &str) -> Option<&'static Self> {
         let mut all = WORKLOADS.iter().chain(&calls::WORKLOADS);
@@ -280,7 +288,7 @@ impl Scenario {
             (Figure::P99Us, Outcome::Latency { p99_us, .. }) => Some(*p99_us),
             (Figure::MessagesPerS, Outcome::Rate { per_s, .. }) => Some(*per_s),
             (Figure::MegabytesPerS, Outcome::Rate { per_s, .. }) => {
-                Some(per_s * LARGE as f64 / 1e6)
+                Some(per_s * self.workload().payload() as f64 / 1e6)
             }
             _ => None,
         }

@@ -3,11 +3,19 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
+use syn::Type;
+
 use super::{info, local, outer};
-use crate::model::{ErrorKind, Kind, Method, Model};
+use crate::model::{ErrorKind, Incoming, Items, Kind, Method, Model};
 
 /// What a client's method says about errors, where its documentation does not.
 const ERRORS: &str = "# Errors\n\nWhat kept the call from its answer, and whether the method ran.";
+/// The same of a method that gives a stream.
+const STREAM_ERRORS: &str = "# Errors\n\nWhat kept the call from being begun. What ends it later \
+     is the last that the stream gives.";
+/// The same of a method that gives what items are sent by.
+const SINK_ERRORS: &str = "# Errors\n\nWhat kept the call from being begun. What ends it later is \
+     told where items are sent, and at the end.";
 
 pub(super) fn expand(model: &Model) -> TokenStream {
     let client = of_client(model);
@@ -81,6 +89,19 @@ fn of_client(model: &Model) -> TokenStream {
         }
 
         #outer
+        impl #krate::client::Calls for #client {
+            fn client(&self) -> &#krate::client::Client {
+                &self.client
+            }
+            fn options(&self) -> &#krate::client::Call {
+                &self.options
+            }
+            fn with(&self, options: #krate::client::Call) -> Self {
+                Self { client: ::core::clone::Clone::clone(&self.client), options }
+            }
+        }
+
+        #outer
         impl ::core::convert::From<#krate::client::Client> for #client {
             fn from(client: #krate::client::Client) -> Self {
                 Self { client, options: #krate::client::Call::new() }
@@ -126,8 +147,25 @@ fn call(model: &Model, index: usize, method: &Method) -> TokenStream {
     let krate = &model.krate;
     let ty = &method.returns.ty;
     let error = method.error();
-    let (head, encoded) = (head(model, method), encoded(index, method));
+    let encoded = encoded(index, method);
     let of_method = info::method(index);
+    if method.items.is_some() {
+        return streaming(model, index, method, &quote!(self), &quote!(Self));
+    }
+    if let Some(incoming) = &method.incoming {
+        let (name, of) = (&incoming.ident, &incoming.items.ty);
+        let given = quote!(#name: impl ::core::iter::IntoIterator<Item = #of>);
+        let head = head(model, method, Some(&given), ERRORS);
+        let (write, finish) = (write(model, incoming), finish(model, method));
+        return quote! {
+            #head -> ::core::result::Result<#ty, #krate::CallError #error> {
+                self.client
+                    .feed(Self::#of_method, &self.options, Self::#encoded, #write, #finish)?
+                    .finish_with(#name)
+            }
+        };
+    }
+    let head = head(model, method, None, ERRORS);
     if method.options.oneway.is_some() {
         return quote! {
             #head -> ::core::result::Result<(), #krate::CallError> {
@@ -148,8 +186,12 @@ fn begun(model: &Model, index: usize, method: &Method) -> TokenStream {
     let (krate, client) = (&model.krate, model.client());
     let ty = &method.returns.ty;
     let error = method.error();
-    let (head, encoded) = (head(model, method), encoded(index, method));
+    let encoded = encoded(index, method);
     let of_method = info::method(index);
+    if method.items.is_some() || method.incoming.is_some() {
+        return streaming(model, index, method, &quote!(self.client), &quote!(#client));
+    }
+    let head = head(model, method, None, ERRORS);
     if method.options.oneway.is_some() {
         return quote! {
             #head -> ::core::result::Result<(), #krate::CallError> {
@@ -162,10 +204,7 @@ fn begun(model: &Model, index: usize, method: &Method) -> TokenStream {
         };
     }
     let finish = finish(model, method);
-    let own = match &method.returns.error {
-        ErrorKind::Own(error) => Some(quote!(, #error)),
-        ErrorKind::None | ErrorKind::Status => None,
-    };
+    let own = own(method);
     quote! {
         #head -> ::core::result::Result<
             #krate::client::Pending<#ty #own>,
@@ -181,8 +220,58 @@ fn begun(model: &Model, index: usize, method: &Method) -> TokenStream {
     }
 }
 
-/// A method up to its arguments, with its documentation.
-fn head(model: &Model, method: &Method) -> TokenStream {
+/// A method that gives a stream, or what a stream is sent by: the same in both. `client` is where
+/// the client is, and `of` its type.
+fn streaming(
+    model: &Model,
+    index: usize,
+    method: &Method,
+    client: &TokenStream,
+    of: &TokenStream,
+) -> TokenStream {
+    let krate = &model.krate;
+    let error = method.error();
+    let own = own(method);
+    let errors = match method.items {
+        Some(_) => STREAM_ERRORS,
+        None => SINK_ERRORS,
+    };
+    let head = head(model, method, None, errors);
+    let encoded = encoded(index, method);
+    let of_method = info::method(index);
+    let finish = finish(model, method);
+    let read = method.items.as_ref().map(|items| take(model, items));
+    let write = method
+        .incoming
+        .as_ref()
+        .map(|incoming| write(model, incoming));
+    let taken = method.incoming.as_ref().map(|incoming| &incoming.items.ty);
+    let given = match &method.items {
+        Some(items) => &items.ty,
+        None => &method.returns.ty,
+    };
+    let (ty, begin) = match (&write, &read) {
+        (None, _) => (quote!(Stream<#given #own>), quote!(open)),
+        (Some(_), None) => (quote!(Sink<#taken, #given #own>), quote!(feed)),
+        (Some(_), Some(_)) => (quote!(Duplex<#taken, #given #own>), quote!(duplex)),
+    };
+    let how = [write, read].into_iter().flatten();
+    quote! {
+        #head -> ::core::result::Result<#krate::client::#ty, #krate::CallError #error> {
+            #client.client.#begin(
+                #of::#of_method,
+                &#client.options,
+                #of::#encoded,
+                #(#how,)*
+                #finish,
+            )
+        }
+    }
+}
+
+/// A method up to its arguments, with its documentation. `more` is an argument beside those that
+/// are encoded.
+fn head(model: &Model, method: &Method, more: Option<&TokenStream>, errors: &str) -> TokenStream {
     let visibility = &model.item.vis;
     let (ident, attributes) = (&method.ident, &method.attributes);
     let docs = &method.docs.attributes;
@@ -190,7 +279,7 @@ fn head(model: &Model, method: &Method) -> TokenStream {
         let about = format!("Calls `{}.{}`.", model.name, method.name);
         quote!(#[doc = #about])
     });
-    let errors = (!method.docs.has_heading("Errors")).then(|| quote!(#[doc = ""] #[doc = #ERRORS]));
+    let errors = (!method.docs.has_heading("Errors")).then(|| quote!(#[doc = ""] #[doc = #errors]));
     let names = method.arguments.iter().map(|argument| &argument.ident);
     let types = method.arguments.iter().map(|argument| &argument.ty);
     quote! {
@@ -198,7 +287,7 @@ fn head(model: &Model, method: &Method) -> TokenStream {
         #about
         #errors
         #(#attributes)*
-        #visibility fn #ident(&self, #(#names: #types),*)
+        #visibility fn #ident(&self, #(#names: #types,)* #more)
     }
 }
 
@@ -235,6 +324,8 @@ fn encoder(model: &Model, index: usize, method: &Method) -> TokenStream {
         match argument.kind {
             // Answers alone are raw: a method whose arguments are puts none here.
             Kind::Value | Kind::RawBytes | Kind::RawBlob => quote!(#encoder.put(&#value)?;),
+            Kind::Bytes => quote!(#encoder.put_bytes(&#value);),
+            Kind::OptionalBytes => quote!(#encoder.put_optional_bytes(#value.as_deref());),
             Kind::Blob => quote!(#encoder.put_blob(&#value);),
             Kind::OptionalBlob => quote!(#encoder.put_optional_blob(#value.as_ref());),
             Kind::Blobs => quote!(#encoder.put_blobs(&#value);),
@@ -252,11 +343,37 @@ fn encoder(model: &Model, index: usize, method: &Method) -> TokenStream {
     }
 }
 
+/// The method's own error, if it has one, after a type.
+fn own(method: &Method) -> Option<TokenStream> {
+    match &method.returns.error {
+        ErrorKind::Own(error) => Some(quote!(, #error)),
+        ErrorKind::None | ErrorKind::Status => None,
+    }
+}
+
+/// The function from bytes to a value.
+fn read(model: &Model, kind: Kind, ty: &Type) -> TokenStream {
+    let (krate, read) = (&model.krate, kind.function("read", ty));
+    quote!(#krate::service::support::#read)
+}
+
+/// The function from an item's bytes to it.
+fn take(model: &Model, items: &Items) -> TokenStream {
+    let (krate, take) = (&model.krate, items.kind.function("take", &items.ty));
+    quote!(#krate::service::support::#take)
+}
+
+/// The function from an item to bytes.
+fn write(model: &Model, incoming: &Incoming) -> TokenStream {
+    let items = &incoming.items;
+    let (krate, write) = (&model.krate, items.kind.function("put", &items.ty));
+    quote!(#krate::service::support::#write)
+}
+
 /// The function from an answer to the method's value or error.
 fn finish(model: &Model, method: &Method) -> TokenStream {
     let krate = &model.krate;
-    let read = method.returns.kind.function("read", &method.returns.ty);
-    let read = quote!(#krate::service::support::#read);
+    let read = read(model, method.returns.kind, &method.returns.ty);
     let answer = local("answer");
     match &method.returns.error {
         ErrorKind::Own(error) => {

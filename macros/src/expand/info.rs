@@ -60,10 +60,19 @@ fn constants(model: &Model, index: usize, of: &Method) -> TokenStream {
     let idempotent = of.options.idempotent.map(|_| quote!(.idempotent()));
     let oneway = of.options.oneway.map(|_| quote!(.oneway()));
     let inline = of.options.inline.map(|_| quote!(.inline()));
-    let timeout = of
-        .options
-        .timeout_ns
-        .map(|nanoseconds| quote!(.timeout(::core::time::Duration::from_nanos(#nanoseconds))));
+    let time = |nanoseconds: u64| quote!(::core::time::Duration::from_nanos(#nanoseconds));
+    let timeout = of.options.timeout_ns.map(time);
+    let timeout = timeout.map(|time| quote!(.timeout(#time)));
+    let item_timeout = of.options.item_timeout_ns.map(|(of, _)| time(of));
+    let item_timeout = item_timeout.map(|time| quote!(.item_timeout(#time)));
+    let items_in = of.incoming.as_ref().map(|incoming| {
+        let ty = types::text(&incoming.items.ty);
+        quote!(.items_in(#ty))
+    });
+    let items_out = of.items.as_ref().map(|items| {
+        let ty = types::text(&items.ty);
+        quote!(.items_out(#ty))
+    });
     let pool = of
         .options
         .pool
@@ -79,6 +88,7 @@ fn constants(model: &Model, index: usize, of: &Method) -> TokenStream {
                 .docs(#docs)
                 .arguments(Self::#arguments)
                 .returns(#returns)
-                #error #idempotent #oneway #inline #timeout #pool #raw #later;
+                #error #idempotent #oneway #inline #timeout #pool #raw #later
+                #items_in #items_out #item_timeout;
     }
 }

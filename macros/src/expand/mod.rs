@@ -115,6 +115,8 @@ impl Kind {
     fn function(self, verb: &str, ty: &Type) -> TokenStream {
         let suffix = match self {
             Kind::Value => "value",
+            Kind::Bytes => "bytes",
+            Kind::OptionalBytes => "optional_bytes",
             Kind::Blob => "blob",
             Kind::OptionalBlob => "optional_blob",
             Kind::Blobs => "blobs",

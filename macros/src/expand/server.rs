@@ -5,7 +5,8 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
 use super::{info, local, outer};
-use crate::model::{Argument, ErrorKind, Kind, Method, Model};
+use crate::model::{Argument, ErrorKind, Items, Kind, Method, Model};
+use crate::types;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
     let (krate, name, visibility) = (&model.krate, &model.name, &model.item.vis);
@@ -16,11 +17,21 @@ pub(super) fn expand(model: &Model) -> TokenStream {
          services. What serves may be shared: an `Arc` of it will do, too."
     );
     let bound = quote!(#service + ::core::marker::Send + ::core::marker::Sync + 'static);
-    let dispatchers = model.methods.iter().enumerate();
-    let dispatchers = dispatchers.map(|(index, method)| dispatcher(model, index, method));
-    let indices = 0..model.methods.len();
-    let names = indices.clone().map(dispatcher_name);
+    let methods = model.methods.iter().enumerate();
+    let dispatchers = methods
+        .clone()
+        .map(|(index, method)| dispatcher(model, index, method));
     let (index, request) = (local("index"), local("request"));
+    let calls = methods.map(|(index, method)| {
+        let name = dispatcher_name(index);
+        if method.items.is_some() {
+            return quote!(#index => #krate::service::support::sends_items(&#request),);
+        }
+        quote! {
+            #index => self.#name(#request).unwrap_or_else(#krate::service::Outcome::refused),
+        }
+    });
+    let open = open(model);
     quote! {
         #[doc = #about]
         #outer
@@ -50,11 +61,12 @@ pub(super) fn expand(model: &Model) -> TokenStream {
                 #request: #krate::service::Request<'_>,
             ) -> #krate::service::Outcome {
                 match #index {
-                    #(#indices => self.#names(#request)
-                        .unwrap_or_else(#krate::service::Outcome::refused),)*
+                    #(#calls)*
                     _ => #krate::service::support::no_such_method(#client::SERVICE, #index),
                 }
             }
+
+            #open
         }
 
         #outer
@@ -66,11 +78,49 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     }
 }
 
+/// How methods that give items are begun, if there are any.
+fn open(model: &Model) -> Option<TokenStream> {
+    let krate = &model.krate;
+    let client = model.client();
+    let (index, request) = (local("index"), local("request"));
+    let methods = model.methods.iter().enumerate();
+    let begun = methods.filter(|(_, method)| method.items.is_some());
+    let begun: Vec<TokenStream> = begun
+        .map(|(index, _)| {
+            let name = dispatcher_name(index);
+            quote!(#index => self.#name(#request),)
+        })
+        .collect();
+    if begun.is_empty() {
+        return None;
+    }
+    let status = local("status");
+    Some(quote! {
+        fn open(
+            &self,
+            #index: usize,
+            #request: #krate::service::Request<'_>,
+        ) -> ::core::result::Result<
+            ::std::boxed::Box<dyn #krate::service::Produce + '_>,
+            #krate::service::Outcome,
+        > {
+            match #index {
+                #(#begun)*
+                _ => return #krate::service::support::no_such_stream(#client::SERVICE, #index),
+            }
+            .unwrap_or_else(|#status| {
+                ::core::result::Result::Err(#krate::service::Outcome::refused(#status))
+            })
+        }
+    })
+}
+
 fn dispatcher_name(index: usize) -> Ident {
     format_ident!("__call_{index}")
 }
 
-/// The function that decodes one method's arguments and calls the handler.
+/// The function that decodes one method's arguments and calls the handler. Its error is what is
+/// wrong with the arguments.
 fn dispatcher(model: &Model, index: usize, method: &Method) -> TokenStream {
     let krate = &model.krate;
     let (service, client, ident) = (&model.item.ident, model.client(), &method.ident);
@@ -82,6 +132,12 @@ fn dispatcher(model: &Model, index: usize, method: &Method) -> TokenStream {
     let infos: Vec<Ident> = (0..count).map(|at| local(&format!("info_{at}"))).collect();
     let taken = method.arguments.iter().zip(values.iter().zip(&infos));
     let taken = taken.map(|(argument, (value, info))| {
+        if let Some(suffix) = owned_bytes(argument) {
+            let take = format_ident!("take_owned_{suffix}");
+            return quote! {
+                let #value = #krate::service::support::#take(&mut #arguments, #info)?;
+            };
+        }
         let take = take(argument);
         // All other kinds look at the information themselves.
         let absent = (argument.default && argument.kind == Kind::Blob)
@@ -100,23 +156,44 @@ fn dispatcher(model: &Model, index: usize, method: &Method) -> TokenStream {
             #(#taken)*
         }
     };
+    let incoming = method.incoming.as_ref().map(|incoming| {
+        let take = incoming.items.kind.function("take", &incoming.items.ty);
+        quote! {
+            #krate::service::support::incoming(&#request, #krate::service::support::#take)?,
+        }
+    });
     let context = method
         .context
         .then(|| quote!(&#krate::service::Context::new(#request.running),));
-    let encode = encode(model, method);
-    let call = if method.later {
+    let arguments = quote!(#context #(#values,)* #incoming);
+    let mut given = quote!(#krate::service::Outcome);
+    let call = if let Some(items) = &method.items {
+        given = quote! {
+            ::core::result::Result<
+                ::std::boxed::Box<dyn #krate::service::Produce + '_>,
+                #krate::service::Outcome,
+            >
+        };
+        let send = send(model, method, items, &of_method);
+        quote! {
+            let #answer = <__Handler as #service>::#ident(&self.handler, #arguments);
+            ::core::result::Result::Ok(#send)
+        }
+    } else if method.later {
+        let encode = encode(model, method);
         quote! {
             let #answer = #krate::service::Responder::new(
                 #request.running.defer(),
                 #client::#of_method,
                 #encode,
             );
-            <__Handler as #service>::#ident(&self.handler, #context #(#values,)* #answer);
+            <__Handler as #service>::#ident(&self.handler, #arguments #answer);
             ::core::result::Result::Ok(#krate::service::Outcome::Later)
         }
     } else {
+        let encode = encode(model, method);
         quote! {
-            let #answer = <__Handler as #service>::#ident(&self.handler, #context #(#values),*);
+            let #answer = <__Handler as #service>::#ident(&self.handler, #arguments);
             ::core::result::Result::Ok((#encode)(#client::#of_method, #answer))
         }
     };
@@ -124,10 +201,20 @@ fn dispatcher(model: &Model, index: usize, method: &Method) -> TokenStream {
         fn #name(
             &self,
             #request: #krate::service::Request<'_>,
-        ) -> ::core::result::Result<#krate::service::Outcome, #krate::Status> {
+        ) -> ::core::result::Result<#given, #krate::Status> {
             #reader
             #call
         }
+    }
+}
+
+/// What an argument is of, if it is bytes that the method owns: read as a whole, and not one by one
+/// as serde reads what is owned.
+fn owned_bytes(argument: &Argument) -> Option<&'static str> {
+    match argument.kind {
+        Kind::Bytes if types::is_owned(&argument.ty) => Some("bytes"),
+        Kind::OptionalBytes if types::is_owned(&argument.ty) => Some("optional_bytes"),
+        _ => None,
     }
 }
 
@@ -135,13 +222,31 @@ fn dispatcher(model: &Model, index: usize, method: &Method) -> TokenStream {
 fn take(argument: &Argument) -> TokenStream {
     let ty = &argument.ty;
     match argument.kind {
-        Kind::Value if argument.default => quote!(take_or_default::<#ty>),
-        // Answers alone are raw: a method whose arguments are takes none here.
-        Kind::Value | Kind::RawBytes | Kind::RawBlob => quote!(take::<#ty>),
+        Kind::Value | Kind::Bytes | Kind::OptionalBytes if argument.default => {
+            quote!(take_or_default::<#ty>)
+        }
+        // Answers and items alone are raw: a method whose arguments are takes none here.
+        Kind::Value | Kind::Bytes | Kind::OptionalBytes | Kind::RawBytes | Kind::RawBlob => {
+            quote!(take::<#ty>)
+        }
         Kind::Blob => quote!(take_blob),
         Kind::OptionalBlob => quote!(take_optional_blob),
         Kind::Blobs => quote!(take_blobs),
     }
+}
+
+/// What a server drives, of the items that the handler gave.
+fn send(model: &Model, method: &Method, items: &Items, of_method: &Ident) -> TokenStream {
+    let krate = &model.krate;
+    let support = quote!(#krate::service::support);
+    let put = items.kind.function("put", &items.ty);
+    let send = match &method.returns.error {
+        ErrorKind::None => quote!(send_items),
+        ErrorKind::Status => quote!(send_items_or_status),
+        ErrorKind::Own(_) => quote!(send_items_or_error),
+    };
+    let (client, answer) = (model.client(), local("answer"));
+    quote!(#support::#send(#client::#of_method, #answer, #support::#put))
 }
 
 /// The function from what the handler gives to an outcome.

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use brokerless::wire::{
-    ArgumentInfo, Arguments, EncodeError, Encoder, Envelope, Version, decode_blobs,
-    decode_optional_blob, decode_value,
+    ArgumentInfo, Arguments, EncodeError, Encoder, Encoding, Envelope, ITEMS_MAX, ItemCursor,
+    ItemsHead, Version, decode_blobs, decode_optional_blob, decode_value,
 };
 use brokerless_patterns::Frame;
 use serde::{Deserialize, Serialize};
@@ -79,9 +79,11 @@ pub(crate) fn check(data: &[u8]) -> Found {
         Err(error) => {
             found.refused.push(error.to_string());
             assert!(error.call_id().is_none() || data.len() > 2, "{error}");
+            assert!(error.call_id().is_none() || error.stream_id().is_none());
         }
     }
     values(data, &mut found);
+    items(data);
     found.peak_bytes = alloc::peak_bytes();
     // serde reserves a mebibyte at most for a length that was announced, here on four levels; a
     // value is larger than its bytes by a factor.
@@ -109,7 +111,37 @@ fn written_again(envelope: &Envelope<'_>) {
             let once = Envelope::decode(&frame).expect("what was written is read");
             assert_eq!(once.encode(Version::Two), Ok(frame));
         }
-        Err(error) => assert_eq!(error, EncodeError::Encoding),
+        Err(EncodeError::Encoding | EncodeError::Streams) => {}
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// The items of a body lie one after the other within it, however many it is said to have.
+fn items(body: &[u8]) {
+    let counts = [0, 1, 2, body.len() as u32, ITEMS_MAX];
+    for count in counts {
+        let head = ItemsHead::new(1, 0, count);
+        let mut cursor = ItemCursor::new(&head, Encoding::MessagePack);
+        let (mut at, mut found) = (0, 0);
+        let end = alloc::counted(|| {
+            loop {
+                match cursor.next_range(body) {
+                    Some(Ok(range)) => {
+                        assert_eq!(range.start, at, "they leave nothing between them");
+                        assert!(range.end > at && range.end <= body.len());
+                        (at, found) = (range.end, found + 1);
+                    }
+                    Some(Err(error)) => return Err(error),
+                    None => return Ok(()),
+                }
+            }
+        });
+        assert_eq!(
+            (cursor.left(), cursor.index()),
+            (count - found, found.into())
+        );
+        assert!(end.is_err() || found == count && (count == 0 || at == body.len()));
+        assert!(cursor.next_range(body).is_none());
     }
 }
 

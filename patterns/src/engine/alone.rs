@@ -8,7 +8,7 @@
 //! |---|---|
 //! | a message from within the process, or for another wait | then a thread does not wait [`Connections`](super::wait::Drives::Connections) |
 //! | room in a queue that is full | the connection is watched for writing: not alone |
-//! | a connection to accept, the end of connecting | the poller is looked at each [`LOOK_EVERY`] |
+//! | a connection to accept, the end of connecting | the poller is looked at each [`LOOK_EVERY`]; and not for a while after one has come |
 //! | timers, the closing of the socket | late by a few milliseconds |
 //! | nothing | after a wait that was not quick the poller takes over, and the process is idle |
 //!
@@ -20,6 +20,8 @@
 //!    (test `a_connection_that_was_busy_costs_no_wakeups_once_it_is_idle`)
 //! 3. Whoever else wants to come in does, however busy the connection is.
 //!    (test `a_newcomer_is_let_in_beside_a_busy_peer`)
+//! 4. Of those that come one after another, the first few at most have to wait for it.
+//!    (test `who_comes_after_another_is_let_in_at_once`)
 
 use std::io;
 use std::sync::Arc;
@@ -41,6 +43,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 const QUICK: Duration = Duration::from_millis(1);
 /// Who has to be on time to less than this does not wait in a receive call.
 const PRECISE: Duration = Duration::from_millis(50);
+/// Others may come right after one that did.
+const COMPANY: Duration = Duration::from_millis(20);
+/// They do: one came while a connection was waited for alone, and had to wait for that.
+const MUCH_COMPANY: Duration = Duration::from_secs(1);
 
 /// What the leader remembers of its last waits.
 #[derive(Debug, Default)]
@@ -49,6 +55,10 @@ pub(super) struct Solitude {
     quick: bool,
     /// When the poller was looked at.
     looked: Option<Instant>,
+    /// The last wait was for one connection alone, and was not quick.
+    dawdled: bool,
+    /// Until then others are likely to come.
+    company: Option<Instant>,
 }
 
 impl Solitude {
@@ -56,12 +66,25 @@ impl Solitude {
     pub(super) fn polled(&mut self, began: Instant, now: Instant) {
         self.quick = now.duration_since(began) < QUICK;
         self.looked = Some(now);
+        self.dawdled = false;
+    }
+
+    /// Somebody wants to come in.
+    pub(super) fn disturbed(&mut self, now: Instant) {
+        let much = self.dawdled || self.expects(now + COMPANY);
+        let company = if much { MUCH_COMPANY } else { COMPANY };
+        self.company = Some(now + company);
+    }
+
+    fn expects(&self, now: Instant) -> bool {
+        self.company.is_some_and(|company| now < company)
     }
 
     fn serves(&self, now: Instant, deadline: Option<Instant>) -> bool {
         let looked = |looked: Instant| now.saturating_duration_since(looked) < LOOK_EVERY;
         self.quick
             && self.looked.is_some_and(looked)
+            && !self.expects(now)
             && deadline.is_none_or(|deadline| now + PRECISE < deadline)
     }
 }
@@ -101,6 +124,7 @@ impl Shared {
         tools.patience = patience;
         let after = received?;
         tools.solitude.quick = after.duration_since(now) < QUICK;
+        tools.solitude.dawdled = !tools.solitude.quick;
         self.run_timers(tools, after);
         Some(after)
     }

@@ -202,6 +202,7 @@ impl Shared {
             match self.source(ready.token) {
                 Some(Source::Conn(conn)) => tools.with(now, |bench| conn.ready(ready, bench)),
                 Some(Source::Listening(listening)) => {
+                    tools.solitude.disturbed(now);
                     tools.with(now, |bench| listening.accept(bench));
                 }
                 None => {}

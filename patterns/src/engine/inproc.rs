@@ -8,7 +8,9 @@
 //!
 //! 1. Lock order: an end, then the other socket's inbox. Never the other way. (held by
 //!    `Core::try_receive`, which resumes a pipe after it has let the inbox go)
-//! 2. A message is either in the backlog of its end or in the other socket's inbox; the counts
+//! 2. Whoever closes while the two ends are being introduced leaves nothing at the other. (test
+//!    `who_leaves_while_it_is_introduced_is_no_peer`)
+//! 3. A message is either in the backlog of its end or in the other socket's inbox; the counts
 //!    follow it. (test `connecting_may_come_before_binding`)
 
 use std::collections::{HashMap, VecDeque};
@@ -180,11 +182,11 @@ impl End {
         topics.all(|topic| tell(peer, true, topic) == Told::Queued)
     }
 
-    /// The other end is there: what waits for it goes over.
-    pub(crate) fn link(&self, owner: Arc<dyn Owner>, pipe: Arc<Pipe>) {
+    /// The other end is there: what waits for it goes over. False if this one has been closed.
+    pub(crate) fn link(&self, owner: Arc<dyn Owner>, pipe: Arc<Pipe>) -> bool {
         let mut state = self.state.lock();
         if state.closed {
-            return;
+            return false;
         }
         let mut backlog = std::mem::take(&mut state.backlog);
         state.backlog_bytes = 0;
@@ -196,6 +198,7 @@ impl End {
         }
         state.peer = Some((owner, pipe));
         state.parted = false;
+        true
     }
 
     /// This side has taken messages out: the other may send more. Not to be called with an inbox
@@ -367,10 +370,27 @@ fn introduce(name: &str, dialing: &Arc<dyn Owner>, pipe: &Arc<Pipe>, bound: &Arc
             pipe.set_peer(bound_type, false);
             other.set_peer(dialing_type, false);
             // The bound side first, so that answers find their way when the backlog goes over.
-            other.meet(pipe);
-            pipe.meet(&other);
+            // Either may have closed meanwhile: it could not tell the other, which it did not know.
+            if !other.meet(pipe) {
+                dialing.gone(pipe, &CloseReason::PeerClosed);
+                dialing.settle();
+                return;
+            }
+            if !pipe.meet(&other) {
+                other.close();
+                bound.gone(&other, &CloseReason::PeerClosed);
+                bound.settle();
+                return;
+            }
             dialing.joined(pipe);
             bound.joined(&other);
+            // Or just now: then it has told that before the other said that it had come.
+            if !pipe.is_linked() {
+                dialing.gone(pipe, &CloseReason::PeerClosed);
+            }
+            if !other.is_linked() {
+                bound.gone(&other, &CloseReason::PeerClosed);
+            }
             dialing.room();
             bound.room();
             dialing.settle();

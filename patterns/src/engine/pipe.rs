@@ -5,6 +5,7 @@
 //! Subscriptions wait in no pipe: whoever is connected anew is told all of them.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -19,6 +20,7 @@ use super::pace::{self, Hold};
 #[cfg(feature = "zeromq")]
 use super::second::end::End as SecondEnd;
 use super::shared::Shared;
+use crate::link::RemoteAddr;
 use crate::message::{Frame, Message};
 use crate::zmtp::{SocketType, command};
 
@@ -299,12 +301,12 @@ impl Pipe {
         }
     }
 
-    /// The two ends of a connection within the process meet.
-    pub(crate) fn meet(self: &Arc<Self>, other: &Arc<Pipe>) {
+    /// The two ends of a connection within the process meet; false if this one has been closed.
+    pub(crate) fn meet(self: &Arc<Self>, other: &Arc<Pipe>) -> bool {
         let (Route::Inproc(end), Some(owner)) = (&self.route, other.owner.upgrade()) else {
-            return;
+            return false;
         };
-        end.link(owner, other.clone());
+        end.link(owner, other.clone())
     }
 
     /// Takes up reading after a pause.
@@ -346,6 +348,14 @@ impl Pipe {
             Route::Inproc(end) => end.has_room(),
             #[cfg(feature = "zeromq")]
             Route::Second(end) => end.has_room(),
+        }
+    }
+
+    /// The address of the peer, if it is there and over tcp.
+    pub(crate) fn remote(&self) -> Option<SocketAddr> {
+        match self.conn.lock().as_ref()?.remote {
+            RemoteAddr::Tcp(address) => Some(address),
+            RemoteAddr::Unix { .. } => None,
         }
     }
 

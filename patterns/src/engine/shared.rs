@@ -343,7 +343,12 @@ impl Shared {
 
     /// The socket's channel is full; the steward tries again.
     pub(crate) fn pump_later(&self, owner: std::sync::Weak<dyn Owner>) {
-        self.pumps.lock().push(owner);
+        {
+            let mut pumps = self.pumps.lock();
+            if !pumps.iter().any(|other| other.ptr_eq(&owner)) {
+                pumps.push(owner);
+            }
+        }
         self.steward.recall();
     }
 
@@ -355,8 +360,19 @@ impl Shared {
             .filter(|owner| owner.upgrade().is_some_and(|owner| owner.pump()))
             .collect();
         let mut pumps = self.pumps.lock();
-        pumps.extend(still);
+        for owner in still {
+            // It may have been asked for anew meanwhile.
+            if !pumps.iter().any(|other| other.ptr_eq(&owner)) {
+                pumps.push(owner);
+            }
+        }
         !pumps.is_empty()
+    }
+
+    /// Sockets whose channels are full.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn pumps(&self) -> usize {
+        self.pumps.lock().len()
     }
 
     // The end.

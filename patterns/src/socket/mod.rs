@@ -52,7 +52,7 @@ pub use pull::Pull;
 pub use push::Push;
 pub use rep::Rep;
 pub use req::Req;
-pub use router::Router;
+pub use router::{Received, Router};
 pub use stats::{PeerStats, SocketStats, Unsent};
 pub use subscribe::Sub;
 pub(crate) use wait::WaitsOn;

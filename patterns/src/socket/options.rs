@@ -505,6 +505,16 @@ impl Options {
         )
     }
 
+    /// What `frame_bytes_max` is set to.
+    pub fn largest_frame(&self) -> u64 {
+        self.frame_bytes_max
+    }
+
+    /// What `message_bytes_max` is set to.
+    pub fn largest_message(&self) -> u64 {
+        self.message_bytes_max
+    }
+
     /// Checks every bound, and that the options suit a socket of this type.
     pub(crate) fn check_for(&self, kind: SocketType) -> Result<(), OptionError> {
         use SocketType::{Dealer, Pub, Pull, Push, Sub};

@@ -36,6 +36,12 @@ impl Peer {
         self.pipe.identity()
     }
 
+    /// The address that a peer over tcp has: `host:port`. `None` over ipc and within the process,
+    /// and once it has gone.
+    pub fn address(&self) -> Option<std::net::SocketAddr> {
+        self.pipe.remote()
+    }
+
     /// Whether the peer is connected now.
     pub fn is_connected(&self) -> bool {
         self.pipe.is_linked()

@@ -7,8 +7,18 @@ use super::common::{Handle, common_methods, receive_methods, tapped_method};
 use super::core::Core;
 use super::error::{RecvError, SendError, SendRefusal};
 use super::peer::Peer;
+use super::tap::Drive;
 use crate::message::Message;
 use crate::zmtp::SocketType;
+
+/// What [`Router::recv_or`] gives.
+#[derive(Debug)]
+pub enum Received<T> {
+    /// A message, and whose it is.
+    Message(Peer, Message),
+    /// Something else.
+    Other(T),
+}
 
 /// A socket that receives from its peers fairly, and sends to the one that it is told.
 ///
@@ -83,6 +93,42 @@ impl Router {
     pub fn take(&self) -> Option<(Peer, Message)> {
         let (pipe, message) = self.core.try_receive()?;
         Some((Peer::new(pipe), message))
+    }
+
+    /// Receives the next message, or takes what `other` gives, whichever is there first: for
+    /// threads that have other work, too. Whoever brings that calls [`nudge`](Self::nudge).
+    ///
+    /// `other` is asked at once, and whenever the thread is woken; it must not block, nor receive.
+    ///
+    /// # Errors
+    ///
+    /// If the socket has been closed.
+    ///
+    /// # Blocking
+    ///
+    /// Until then.
+    pub fn recv_or<T>(
+        &self,
+        mut other: impl FnMut() -> Option<T>,
+    ) -> Result<Received<T>, RecvError> {
+        self.core.receive_with(None, || match other() {
+            Some(other) => Some(Received::Other(other)),
+            None => self
+                .take()
+                .map(|(peer, message)| Received::Message(peer, message)),
+        })
+    }
+
+    /// Wakes one of the threads that wait in [`recv_or`](Self::recv_or), or else the next one that
+    /// is about to wait looks for itself.
+    pub fn nudge(&self) {
+        self.core.readers().wake(1);
+    }
+
+    /// What a thread does that waits at a [`Gate`](crate::tap::Gate) for what a tap of this socket
+    /// picks.
+    pub fn drive(&self) -> Drive {
+        self.core.reading_drives().into()
     }
 
     /// Wakes another thread that receives, if there is something to receive: for a thread that is

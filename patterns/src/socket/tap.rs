@@ -11,12 +11,17 @@
 //! thread B: gate.wait ---- parked ------------------------------------^  returns
 //! ```
 //!
+//! A tap that does not take all messages may still pick some of them: the others are queued, and
+//! received as ever.
+//!
 //! # Invariants
 //!
 //! 1. `came` is told before the first message of a peer is given, `gone` after the last.
 //!    (test `a_tap_is_told_of_peers_and_given_their_messages_in_order`)
 //! 2. `settle` is called without a lock held after anything that a tap was told.
 //!    (test `what_a_tap_does_when_it_settles_may_send`)
+//! 3. What a tap does not pick is queued in the order in which it came. (test
+//!    `a_tap_picks_what_it_wants_and_the_rest_is_received_in_order`)
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -50,6 +55,17 @@ pub trait Tap: Send + Sync + 'static {
 
     /// A message has come in.
     fn take(&self, peer: &Peer, message: Message);
+
+    /// Whether this message, which would be queued, is to be given to [`pick`](Self::pick) first.
+    /// Asked for every message where the tap does not take all of them.
+    fn wants(&self, _message: &Message) -> bool {
+        false
+    }
+
+    /// A message has come in that the tap wants. What it gives back is queued.
+    fn pick(&self, _peer: &Peer, message: Message) -> Option<Message> {
+        Some(message)
+    }
 
     /// A peer is connected: it can be sent to.
     fn came(&self, _peer: &Peer) {}
@@ -94,6 +110,16 @@ impl From<Drive> for Drives {
             Drive::Nothing => Drives::Nothing,
             Drive::Engine => Drives::Engine,
             Drive::Connections => Drives::Connections,
+        }
+    }
+}
+
+impl From<Drives> for Drive {
+    fn from(drives: Drives) -> Self {
+        match drives {
+            Drives::Nothing => Drive::Nothing,
+            Drives::Engine => Drive::Engine,
+            Drives::Connections => Drive::Connections,
         }
     }
 }

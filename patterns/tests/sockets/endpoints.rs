@@ -19,6 +19,35 @@ fn connecting_may_come_before_binding() {
 }
 
 #[test]
+fn who_leaves_while_it_is_introduced_is_no_peer() {
+    let both = std::sync::Barrier::new(2);
+    let name = |round| format!("inproc://introduced-{round}");
+    const ROUNDS: usize = 4_000;
+    std::thread::scope(|scope| {
+        let binds = scope.spawn(|| {
+            let mut routers = Vec::new();
+            for round in 0..ROUNDS {
+                both.wait();
+                routers.push(Router::bind(&name(round)).unwrap());
+                both.wait();
+            }
+            routers
+        });
+        for round in 0..ROUNDS {
+            let dealer = Dealer::connect(&name(round)).unwrap();
+            both.wait();
+            // Now and then a little later, so that it meets each step of the other.
+            (0..round % 64).for_each(|_| std::hint::spin_loop());
+            drop(dealer);
+            both.wait();
+        }
+        for (round, router) in binds.join().unwrap().iter().enumerate() {
+            assert_eq!(router.peers().len(), 0, "round {round}");
+        }
+    });
+}
+
+#[test]
 fn a_dealer_finds_a_restarted_router_and_keeps_what_it_had_queued() {
     let router = Router::bind("tcp://127.0.0.1:*").unwrap();
     let endpoint = bound(&router);

@@ -52,6 +52,34 @@ fn subscribed(publisher: &Pub, topic: &str, count: usize) {
     });
 }
 
+/// Publishes when it goes.
+struct PublishesAtTheEnd(Pub);
+
+impl Drop for PublishesAtTheEnd {
+    fn drop(&mut self) {
+        self.0.send("the end").unwrap();
+    }
+}
+
+thread_local! {
+    static KEPT: std::cell::RefCell<Option<PublishesAtTheEnd>> = const { std::cell::RefCell::new(None) };
+}
+
+#[test]
+fn what_a_thread_drops_at_its_end_can_publish() {
+    let publisher = Pub::bind("inproc://publishes-at-the-end").unwrap();
+    let subscriber = Sub::connect("inproc://publishes-at-the-end").unwrap();
+    subscriber.subscribe("").unwrap();
+    let thread = std::thread::spawn(move || {
+        KEPT.set(Some(PublishesAtTheEnd(publisher)));
+        // Thread-locals go in the opposite order: those of this first.
+        KEPT.with_borrow(|kept| kept.as_ref().map(|kept| kept.0.send("before").unwrap()));
+    });
+    assert_eq!(subscriber.recv_timeout(LIMIT).unwrap()[0], "before");
+    assert_eq!(subscriber.recv_timeout(LIMIT).unwrap()[0], "the end");
+    assert!(thread.join().is_ok());
+}
+
 #[test]
 fn each_subscriber_gets_what_it_has_subscribed_to() {
     for endpoint in transports() {

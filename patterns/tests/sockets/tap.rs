@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use brokerless_patterns::tap::{Drive, Gate, Tap};
-use brokerless_patterns::{CloseReason, Dealer, Engine, Message, Options, Peer, Router};
+use brokerless_patterns::{CloseReason, Dealer, Engine, Message, Options, Peer, Received, Router};
 
 use crate::support::{LIMIT, bound, transports};
 
@@ -285,4 +285,85 @@ fn a_tap_is_told_of_attempts_that_fail() {
         failures.0.lock().unwrap().first().cloned()
     });
     assert_eq!(why.as_deref(), Some("connection refused"));
+}
+
+#[test]
+fn a_tap_picks_what_it_wants_and_the_rest_is_received_in_order() {
+    /// Picks what begins with `p`, and gives back every second of it.
+    #[derive(Default)]
+    struct Picks(Mutex<Vec<Message>>, Gate);
+    impl Tap for Picks {
+        fn takes_messages(&self) -> bool {
+            false
+        }
+        fn take(&self, _: &Peer, _: Message) {
+            panic!("it takes none");
+        }
+        fn wants(&self, message: &Message) -> bool {
+            message[0].starts_with(b"p")
+        }
+        fn pick(&self, _: &Peer, message: Message) -> Option<Message> {
+            let mut picked = self.0.lock().unwrap();
+            if message[0].ends_with(b"back") {
+                return Some(message);
+            }
+            picked.push(message);
+            self.1.wake(1);
+            None
+        }
+    }
+    for endpoint in transports() {
+        let engine = Engine::new().unwrap();
+        let picks = Arc::new(Picks::default());
+        let router = Router::with_tap(Options::new().engine(&engine), picks.clone()).unwrap();
+        let endpoint = router.bind_to(&endpoint).unwrap().to_string();
+        let dealer = Dealer::connect(&endpoint).unwrap();
+        for message in ["one", "p1", "p back", "two", "p2"] {
+            dealer.send(message).unwrap();
+        }
+        for message in ["one", "p back", "two"] {
+            assert_eq!(router.recv_timeout(LIMIT).unwrap().1[0], message);
+        }
+        let deadline = Some(Instant::now() + LIMIT);
+        let picked = picks.1.wait(&engine, router.drive(), deadline, || {
+            let picked = picks.0.lock().unwrap();
+            (picked.len() == 2).then(|| picked.clone())
+        });
+        assert_eq!(picked, Some(vec!["p1".into(), "p2".into()]));
+        let stats = router.stats();
+        assert_eq!((stats.received_messages, stats.recv_queue_messages), (5, 0));
+    }
+}
+
+#[test]
+fn a_thread_that_receives_takes_other_work_when_it_is_nudged() {
+    for endpoint in transports() {
+        let engine = Engine::new().unwrap();
+        let router = Router::with(Options::new().engine(&engine)).unwrap();
+        let endpoint = router.bind_to(&endpoint).unwrap().to_string();
+        let dealer = Dealer::connect(&endpoint).unwrap();
+        let (work, at_hand) = crossbeam_channel::unbounded();
+        std::thread::scope(|scope| {
+            let nudger = scope.spawn(|| {
+                for number in 0..100u32 {
+                    work.send(number).unwrap();
+                    router.nudge();
+                    if number % 10 == 0 {
+                        dealer.send("message").unwrap();
+                    }
+                }
+            });
+            let (mut messages, mut numbers) = (0, Vec::new());
+            while messages < 10 || numbers.len() < 100 {
+                match router.recv_or(|| at_hand.try_recv().ok()).unwrap() {
+                    Received::Message(..) => messages += 1,
+                    Received::Other(number) => numbers.push(number),
+                }
+            }
+            assert_eq!(numbers, (0..100).collect::<Vec<_>>());
+            nudger.join().unwrap();
+        });
+        router.close();
+        assert!(router.recv_or(|| None::<()>).is_err());
+    }
 }

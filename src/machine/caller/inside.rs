@@ -37,6 +37,10 @@ impl<T> Caller<T> {
             Some(Why::Closed)
         } else if ask.deadline <= now {
             Some(Why::Expired)
+        } else if let Some(only) = ask.only {
+            let state = self.node(only).map(|node| node.state);
+            let there = state.is_some_and(|state| waits_for(state, ask.wait_for_ready));
+            (!there).then_some(Why::Unavailable)
         } else if self.hopes == 0 && !ask.wait_for_ready {
             Some(Why::Unavailable)
         } else {
@@ -44,8 +48,77 @@ impl<T> Caller<T> {
         }
     }
 
+    /// The node that a call may be sent to at once: nobody waits before it.
+    pub(super) fn pick_at_once(&mut self, ask: &Ask) -> Option<usize> {
+        match ask.only {
+            Some(only) if self.slots.waiting(Line::Only(only.index)) == 0 => {
+                let node = self.node(only)?;
+                node.takes(ask.bytes).then_some(only.index as usize)
+            }
+            None if self.slots.waiting(Line::Fresh) == 0 => self.pick(ask.bytes, 0),
+            _ => None,
+        }
+    }
+
+    /// The next of those that any node may take.
+    pub(super) fn next_fresh(&mut self, now: Time) -> Option<Sending> {
+        let id = self.slots.first(Line::Fresh)?;
+        let bytes = self.slots.get(id)?.bytes;
+        let node = self.pick(bytes, 0)?;
+        self.only_went_last = false;
+        Some(self.send(now, id, node))
+    }
+
+    /// The next of those that may go to one node and no other.
+    pub(super) fn next_only(&mut self, now: Time) -> Option<Sending> {
+        if self.slots.waiting_for_one() == 0 {
+            return None;
+        }
+        let slots = &self.slots;
+        let found = self.nodes.iter().enumerate().find_map(|(index, node)| {
+            let id = slots.first(Line::Only(index as u32))?;
+            let bytes = slots.get(id)?.bytes;
+            node.takes(bytes).then_some((id, index))
+        });
+        let (id, index) = match found {
+            Some(found) => found,
+            #[cfg(planted)]
+            None if planted!(OnlyGoesElsewhere) => {
+                let waits = |index: &usize| self.slots.first(Line::Only(*index as u32));
+                let id = (0..self.nodes.len()).find_map(|index| waits(&index))?;
+                let bytes = self.slots.get(id)?.bytes;
+                (id, self.pick(bytes, 0)?)
+            }
+            None => return None,
+        };
+        self.only_went_last = true;
+        Some(self.send(now, id, index))
+    }
+
+    /// Calls that wait for this node and no other end, where it is not there to be waited for.
+    pub(super) fn fail_only(&mut self, node: NodeId) {
+        if self.waiting() == 0 || planted!(OnlyWaitsForEver) {
+            return;
+        }
+        let state = self.node(node).map(|node| node.state);
+        let hopeless = |id: &CallId| {
+            let Some(slot) = self.slots.get(*id) else {
+                return false;
+            };
+            slot.only == Some(node)
+                && matches!(slot.state, State::Waits(_) | State::Rests)
+                && !(slot.wait_for_ready && state.is_some_and(|state| state != NodeState::Leaving))
+        };
+        let hopeless: Vec<CallId> = self.slots.ids().filter(hopeless).collect();
+        for id in hopeless {
+            if let Some(ended) = self.end(id, Why::Unavailable, false) {
+                self.ended.push_back(ended);
+            }
+        }
+    }
+
     pub(super) fn waiting(&self) -> usize {
-        self.slots.waiting(Line::Fresh) + self.slots.waiting(Line::Picky) + self.resting
+        self.slots.waiting_in_all() + self.resting
     }
 
     /// A node that is up and has credit, and is not among those tried.
@@ -194,6 +267,18 @@ impl<T> Caller<T> {
         {
             return false;
         }
+        if let Some(only) = slot.only {
+            // Whoever chose the node decides what else may be done: unless it waits for that one.
+            if !slot.wait_for_ready || failure.again != Again::Later {
+                return false;
+            }
+            slot.attempt += 1;
+            self.stats.repicked += 1;
+            let id = self.slots.current(id);
+            self.rest(now, id, failure.retry_after);
+            self.fail_only(only);
+            return true;
+        }
         let tried = slot.tried | bit(node.index as usize);
         if failure.again == Again::Elsewhere && !self.is_another_up(tried) {
             return false;
@@ -211,6 +296,34 @@ impl<T> Caller<T> {
             self.slots.enter(id, Line::Picky);
         }
         true
+    }
+
+    /// A node turned a call away and said when to come again: others are not sent there before.
+    pub(super) fn pause(&mut self, now: Time, node: NodeId, wish: Duration) {
+        let until = now.after(wish.min(self.limits.pause_max));
+        let Some(known) = self.node_mut(node) else {
+            return;
+        };
+        match &mut known.paused {
+            // Its timer finds the later time.
+            Some(paused) => *paused = until.max(*paused),
+            None if until > now => {
+                known.paused = Some(until);
+                self.timers.arm(until, Timer::Resume(node));
+            }
+            None => {}
+        }
+    }
+
+    /// A pause may be over.
+    pub(super) fn resume(&mut self, now: Time, node: NodeId) {
+        let Some(known) = self.node_mut(node) else {
+            return;
+        };
+        match known.paused {
+            Some(until) if until > now => self.timers.arm(until, Timer::Resume(node)),
+            _ => known.paused = None,
+        }
     }
 
     /// Every node has turned a call away: it rests before the next round.
@@ -339,6 +452,7 @@ impl<T> Caller<T> {
             lost: 0,
             load: None,
             latency: 0,
+            paused: None,
         };
         let index = free.unwrap_or(self.nodes.len());
         match self.nodes.get_mut(index) {
@@ -393,6 +507,16 @@ impl<T> Caller<T> {
             known.used = false;
             self.picker.remove(node.index as usize);
         }
+        self.fail_only(node);
+    }
+}
+
+/// Whether a call that may go to one node only waits for it, as that stands.
+fn waits_for(state: NodeState, wait_for_ready: bool) -> bool {
+    match state {
+        NodeState::Connecting | NodeState::Up => true,
+        NodeState::Failed | NodeState::Draining => wait_for_ready,
+        NodeState::Leaving => false,
     }
 }
 
@@ -408,5 +532,7 @@ pub(super) fn is_good<T>(slots: &Slots<T>, timer: &Timer) -> bool {
         Timer::Again(id) => slots
             .get(*id)
             .is_some_and(|slot| slot.state == State::Rests && slot.attempt == id.attempt()),
+        // Looked at when it comes up: there is one a node.
+        Timer::Resume(_) => true,
     }
 }

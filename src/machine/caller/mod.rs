@@ -18,6 +18,11 @@
 //! After each input the shell asks [`Caller::next_send`] and [`Caller::next_ended`] until both have
 //! nothing more, and writes and wakes outside of its lock.
 //!
+//! A call may name the only node that it goes to. It waits for that one's credit behind others of
+//! its kind, and ends as `Unavailable`, not run, once that node is lost, drains, fails to be reached
+//! or leaves; asked to wait, it outlasts all but the last. A `No` of that node ends it, too, unless
+//! it waits.
+//!
 //! # Invariants
 //!
 //! 1. A payload comes out once, whatever happens. (test `every_payload_comes_out_exactly_once`)
@@ -25,6 +30,10 @@
 //! 3. A call is never sent again unless its last attempt did not run.
 //!    (test `only_a_no_is_picked_again`)
 //! 4. An answer to an earlier attempt ends nothing. (test `a_doubled_answer_ends_nothing`)
+//! 5. A node that says when to come again is sent nothing before, within a bound.
+//!    (test `a_node_that_says_when_to_come_again_is_left_alone_until_then`)
+//! 6. A call for one node goes to no other, and does not wait for one that has left. (test
+//!    `a_call_for_one_node_goes_there_or_ends`)
 //!
 //! # Not here
 //!
@@ -32,6 +41,8 @@
 
 mod inside;
 mod nodes;
+#[cfg(test)]
+mod only_tests;
 mod picker;
 mod slots;
 #[cfg(test)]
@@ -73,6 +84,8 @@ pub struct Caller<T> {
     resting: usize,
     given_up: usize,
     closed: bool,
+    /// Of those that have waited, the last to be sent was one for one node only.
+    only_went_last: bool,
     stats: CallerStats,
 }
 
@@ -90,6 +103,7 @@ impl<T> Caller<T> {
             resting: 0,
             given_up: 0,
             closed: false,
+            only_went_last: false,
             stats: CallerStats::default(),
         }
     }
@@ -158,6 +172,7 @@ impl<T> Caller<T> {
             return true;
         }
         self.set_state(node, NodeState::Draining);
+        self.fail_only(node);
         self.fail_fast();
         true
     }
@@ -165,6 +180,7 @@ impl<T> Caller<T> {
     /// An attempt to connect failed, or the hello was refused; more attempts follow.
     pub fn failed_to_connect(&mut self, node: NodeId) {
         self.set_state(node, NodeState::Failed);
+        self.fail_only(node);
         self.fail_fast();
     }
 
@@ -195,6 +211,7 @@ impl<T> Caller<T> {
             return;
         }
         self.set_state(node, NodeState::Connecting);
+        self.fail_only(node);
         self.fail_fast();
     }
 
@@ -210,6 +227,7 @@ impl<T> Caller<T> {
             return true;
         }
         self.set_state(node, NodeState::Leaving);
+        self.fail_only(node);
         self.fail_fast();
         false
     }
@@ -237,10 +255,7 @@ impl<T> Caller<T> {
             self.count(why);
             return Submitted::Refused(payload, why);
         }
-        let node = match self.slots.waiting(Line::Fresh) {
-            0 => self.pick(ask.bytes, 0),
-            _ => None,
-        };
+        let node = self.pick_at_once(&ask);
         if node.is_none() && self.waiting() >= self.limits.waiting_max {
             self.count(Why::QueueFull);
             return Submitted::Refused(payload, Why::QueueFull);
@@ -250,6 +265,7 @@ impl<T> Caller<T> {
             slot.bytes = ask.bytes;
             slot.oneway = ask.oneway;
             slot.wait_for_ready = ask.wait_for_ready;
+            slot.only = ask.only;
             slot.state = State::Rests;
         });
         let id = match taken {
@@ -265,7 +281,8 @@ impl<T> Caller<T> {
         match node {
             Some(node) => Submitted::Send(self.send(now, id, node)),
             None => {
-                self.slots.enter(id, Line::Fresh);
+                let line = ask.only.map_or(Line::Fresh, |only| Line::Only(only.index));
+                self.slots.enter(id, line);
                 Submitted::Waits(id)
             }
         }
@@ -288,10 +305,12 @@ impl<T> Caller<T> {
                 self.rest(now, id, None);
             }
         }
-        let id = self.slots.first(Line::Fresh)?;
-        let bytes = self.slots.get(id)?.bytes;
-        let node = self.pick(bytes, 0)?;
-        Some(self.send(now, id, node))
+        // In turn, so that neither kind has to wait for the other to end.
+        if self.only_went_last {
+            self.next_fresh(now).or_else(|| self.next_only(now))
+        } else {
+            self.next_only(now).or_else(|| self.next_fresh(now))
+        }
     }
 
     /// A call could not be handed to its connection: it was never sent, and is picked again.
@@ -326,6 +345,12 @@ impl<T> Caller<T> {
     ) -> ErrorThen<T> {
         if self.answered(now, node, id, answered, false).is_none() {
             return ErrorThen::Late;
+        }
+        if failure.ran == Ran::No
+            && failure.again == Again::Later
+            && let Some(wish) = failure.retry_after
+        {
+            self.pause(now, node, wish);
         }
         if failure.ran == Ran::No
             && failure.again != Again::Never
@@ -394,11 +419,14 @@ impl<T> Caller<T> {
                 }
                 Timer::Again(id) => {
                     self.resting -= 1;
+                    let mut line = Line::Picky;
                     if let Some(slot) = self.slots.get_mut(id) {
                         slot.tried = 0;
+                        line = slot.only.map_or(line, |only| Line::Only(only.index));
                     }
-                    self.slots.enter(id, Line::Picky);
+                    self.slots.enter(id, line);
                 }
+                Timer::Resume(node) => self.resume(now, node),
             }
         }
         self.fail_fast();
@@ -417,6 +445,17 @@ impl<T> Caller<T> {
     /// What the shell keeps with a call.
     pub fn payload(&mut self, id: CallId) -> Option<&mut T> {
         self.slots.get_mut(id)?.payload.as_mut()
+    }
+
+    /// What the shell keeps with a call that this node has under this identifier, for what comes
+    /// before its end. None if it has ended, or been given up.
+    pub fn in_flight(&self, node: NodeId, id: CallId) -> Option<&T> {
+        let slot = self.slots.get(id)?;
+        let here = slot.state == State::Sent
+            && slot.node == node.index
+            && slot.attempt == id.attempt()
+            && self.node(node).is_some();
+        slot.payload.as_ref().filter(|_| here)
     }
 
     /// No more calls. Those that were never sent end; the others are awaited.

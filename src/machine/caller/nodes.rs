@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::machine::credit::Credit;
 use crate::machine::load::{Load, smoothed};
-use crate::machine::time::nanos;
+use crate::machine::time::{Time, nanos};
 
 /// A node of the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +46,8 @@ pub struct NodeStats {
     pub weight: u32,
     /// Whether it is behind a device: no session, and a window of this end's own choice.
     pub sessionless: bool,
+    /// Whether it has asked to be left alone, and that time is not over.
+    pub paused: bool,
     /// The window it grants.
     pub credit: Credit,
     /// What is in flight there.
@@ -79,12 +81,17 @@ pub(super) struct Node {
     pub(super) lost: u64,
     pub(super) load: Option<Load>,
     pub(super) latency: u64,
+    /// It has asked to be left alone until then; a timer ends it.
+    pub(super) paused: Option<Time>,
 }
 
 impl Node {
     pub(super) fn takes(&self, bytes: u64) -> bool {
         let bytes = if planted!(BytesIgnored) { 0 } else { bytes };
-        self.used && self.state == NodeState::Up && self.credit.admits(self.flight, bytes)
+        self.used
+            && self.state == NodeState::Up
+            && self.paused.is_none()
+            && self.credit.admits(self.flight, bytes)
     }
 
     pub(super) fn is_used_up(&self) -> bool {
@@ -104,6 +111,7 @@ impl Node {
             state: self.state,
             weight: self.weight,
             sessionless: self.fixed.is_some(),
+            paused: self.paused.is_some(),
             credit: self.credit,
             in_flight: self.flight,
             sent: self.sent,

@@ -7,6 +7,7 @@
 //! The queues of calls that wait are lists through the slots: a call in the middle leaves in
 //! constant time.
 
+use super::NodeId;
 use crate::machine::time::Time;
 
 const INDEX_BITS: u32 = 24;
@@ -72,6 +73,8 @@ pub(super) enum Line {
     Fresh,
     /// Calls that some nodes have turned away.
     Picky,
+    /// Calls that may go to the node of this index and to no other.
+    Only(u32),
 }
 
 #[derive(Debug)]
@@ -82,6 +85,8 @@ pub(super) struct Slot<T> {
     pub(super) bytes: u64,
     /// A bit for each node that has turned it away in this round.
     pub(super) tried: u64,
+    /// The only node that it may go to, if there is one.
+    pub(super) only: Option<NodeId>,
     pub(super) node: u32,
     pub(super) generation: u32,
     prev: u32,
@@ -116,6 +121,10 @@ pub(super) struct Slots<T> {
     free: Vec<u32>,
     fresh: Queue,
     picky: Queue,
+    /// By the nodes' index.
+    only: Vec<Queue>,
+    /// Calls in those.
+    only_waiting: usize,
 }
 
 impl<T> Slots<T> {
@@ -125,6 +134,8 @@ impl<T> Slots<T> {
             free: Vec::new(),
             fresh: Queue::EMPTY,
             picky: Queue::EMPTY,
+            only: Vec::new(),
+            only_waiting: 0,
         }
     }
 
@@ -144,6 +155,7 @@ impl<T> Slots<T> {
                     sent_at: Time::ZERO,
                     bytes: 0,
                     tried: 0,
+                    only: None,
                     node: NONE,
                     // Never 0, so that no identifier is: on the wire 0 stands for the session itself.
                     generation: 1,
@@ -218,6 +230,7 @@ impl<T> Slots<T> {
         let queue = self.queue(line);
         queue.tail = id.index();
         queue.len += 1;
+        self.only_waiting += usize::from(matches!(line, Line::Only(_)));
     }
 
     /// Takes a call out of the queue that it is in, if any. Its state is the caller's to set.
@@ -237,6 +250,7 @@ impl<T> Slots<T> {
             None => self.queue(line).tail = prev,
         }
         self.queue(line).len -= 1;
+        self.only_waiting -= usize::from(matches!(line, Line::Only(_)));
     }
 
     /// The first call of a queue.
@@ -244,6 +258,7 @@ impl<T> Slots<T> {
         let head = match line {
             Line::Fresh => self.fresh.head,
             Line::Picky => self.picky.head,
+            Line::Only(node) => self.only.get(node as usize).map_or(NONE, |it| it.head),
         };
         self.at(head)
     }
@@ -258,7 +273,18 @@ impl<T> Slots<T> {
         match line {
             Line::Fresh => self.fresh.len,
             Line::Picky => self.picky.len,
+            Line::Only(node) => self.only.get(node as usize).map_or(0, |it| it.len),
         }
+    }
+
+    /// How many wait in a queue, whichever.
+    pub(super) fn waiting_in_all(&self) -> usize {
+        self.fresh.len + self.picky.len + self.only_waiting
+    }
+
+    /// How many wait for one node and no other.
+    pub(super) fn waiting_for_one(&self) -> usize {
+        self.only_waiting
     }
 
     /// Every call, in the order of the slots.
@@ -283,6 +309,13 @@ impl<T> Slots<T> {
         match line {
             Line::Fresh => &mut self.fresh,
             Line::Picky => &mut self.picky,
+            Line::Only(node) => {
+                let node = node as usize;
+                if self.only.len() <= node {
+                    self.only.resize_with(node + 1, || Queue::EMPTY);
+                }
+                &mut self.only[node]
+            }
         }
     }
 }

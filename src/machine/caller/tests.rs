@@ -7,23 +7,24 @@ use proptest::prelude::*;
 
 use super::*;
 
-const NOW: Time = Time::ZERO;
-const NO: Failure = Failure {
+pub(super) const NOW: Time = Time::ZERO;
+pub(super) const NO: Failure = Failure {
     ran: Ran::No,
     again: Again::Later,
     retry_after: None,
 };
 
-fn ask() -> Ask {
+pub(super) fn ask() -> Ask {
     Ask {
         deadline: Time::from_nanos(1_000_000_000),
         bytes: 10,
         oneway: false,
         wait_for_ready: false,
+        only: None,
     }
 }
 
-fn pool(nodes: usize, calls: u32) -> (Caller<u64>, Vec<NodeId>) {
+pub(super) fn pool(nodes: usize, calls: u32) -> (Caller<u64>, Vec<NodeId>) {
     let mut caller = Caller::new(CallerLimits::default(), Box::new(Smooth::new()));
     let nodes: Vec<NodeId> = (0..nodes).map(|_| caller.add_node(1)).collect();
     for node in &nodes {
@@ -33,7 +34,7 @@ fn pool(nodes: usize, calls: u32) -> (Caller<u64>, Vec<NodeId>) {
     (caller, nodes)
 }
 
-fn sent(caller: &mut Caller<u64>, payload: u64) -> Sending {
+pub(super) fn sent(caller: &mut Caller<u64>, payload: u64) -> Sending {
     match caller.submit(NOW, ask(), payload) {
         Submitted::Send(sending) => sending,
         other => panic!("{other:?}"),
@@ -151,6 +152,75 @@ fn only_a_no_is_picked_again() {
         (1, Why::Lost, Ran::Maybe)
     );
     assert_eq!(caller.next_send(NOW), None);
+}
+
+#[test]
+fn a_node_that_says_when_to_come_again_is_left_alone_until_then() {
+    let ms = |ms| NOW.after(Duration::from_millis(ms));
+    let (mut caller, _) = pool(2, 10);
+    let first = sent(&mut caller, 1);
+    let in_20_ms = Failure {
+        retry_after: Some(Duration::from_millis(20)),
+        ..NO
+    };
+    let answered = Answered::default();
+    let then = caller.error(NOW, first.node, first.id, in_20_ms, answered);
+    assert_eq!(then, ErrorThen::Again);
+    assert_ne!(caller.next_send(NOW).unwrap().node, first.node);
+    for payload in 2..6 {
+        assert_ne!(sent(&mut caller, payload).node, first.node);
+    }
+    assert!(caller.node_stats(first.node).unwrap().paused);
+    assert_eq!(caller.next_due(), Some(ms(20)));
+    caller.due(ms(20));
+    let node = |submitted| match submitted {
+        Submitted::Send(sending) => sending.node,
+        other => panic!("{other:?}"),
+    };
+    let (one, other) = (
+        node(caller.submit(ms(20), ask(), 6)),
+        node(caller.submit(ms(20), ask(), 7)),
+    );
+    assert!(one == first.node || other == first.node);
+}
+
+#[test]
+fn what_waits_for_a_node_that_is_left_alone_goes_when_that_is_over() {
+    let (mut caller, nodes) = pool(1, 10);
+    let (first, second) = (sent(&mut caller, 1), sent(&mut caller, 2));
+    let answered = Answered::default();
+    let in_an_hour = Failure {
+        retry_after: Some(Duration::from_secs(3600)),
+        ..NO
+    };
+    let pause_max = CallerLimits::default().pause_max;
+    let patient = Ask {
+        deadline: Time::NEVER,
+        ..ask()
+    };
+    for sending in [first, second] {
+        // It did not run, and its deadline is before the node wants it: it rests as it is told.
+        let then = caller.error(NOW, sending.node, sending.id, in_an_hour, answered);
+        assert_eq!(then, ErrorThen::Again);
+    }
+    let Submitted::Waits(third) = caller.submit(NOW, patient, 3) else {
+        panic!("it was sent")
+    };
+    assert_eq!(caller.next_send(NOW), None);
+    // However long the node wishes to be left alone.
+    let over = NOW.after(pause_max);
+    assert_eq!(caller.next_due(), Some(over));
+    caller.due(over);
+    assert!(caller.next_send(over).unwrap().id.is_same_call(third));
+    assert!(!caller.node_stats(nodes[0]).unwrap().paused);
+}
+
+#[test]
+fn what_is_exhausted_for_good_is_not_picked_again() {
+    assert_eq!(Again::of_code(8, true), Again::Later);
+    assert_eq!(Again::of_code(8, false), Again::Never);
+    assert_eq!(Again::of_code(14, false), Again::Later);
+    assert_eq!(Again::of_code(12, false), Again::Elsewhere);
 }
 
 #[test]

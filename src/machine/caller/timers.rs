@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::nodes::NodeId;
 use super::slots::CallId;
 use crate::machine::time::Time;
 
@@ -19,6 +20,8 @@ pub(super) enum Timer {
     Deadline(CallId),
     /// A call that every node turned away is picked again.
     Again(CallId),
+    /// A node that asked to be left alone may be picked again.
+    Resume(NodeId),
 }
 
 /// The table of what is due.

@@ -21,6 +21,8 @@ pub struct CallerLimits {
     pub rest: Duration,
     /// The longest rest, unless a node asks for more. Default 100 ms.
     pub rest_max: Duration,
+    /// The longest time that a node is left alone because it asked for it. Default 1 s.
+    pub pause_max: Duration,
 }
 
 impl Default for CallerLimits {
@@ -31,6 +33,7 @@ impl Default for CallerLimits {
             repicks_max: 64,
             rest: Duration::from_millis(1),
             rest_max: Duration::from_millis(100),
+            pause_max: Duration::from_secs(1),
         }
     }
 }
@@ -46,6 +49,8 @@ pub struct Ask {
     pub oneway: bool,
     /// Wait while no node is there and none is being connected to. Otherwise it fails fast.
     pub wait_for_ready: bool,
+    /// It goes to this node, or ends: to no other, ever.
+    pub only: Option<NodeId>,
 }
 
 /// What becomes of a call that is submitted.
@@ -78,7 +83,8 @@ pub enum Why {
     Expired,
     /// It was cancelled.
     Cancelled,
-    /// No node was there, and it was not to wait for one.
+    /// No node was there, and it was not to wait for one; or the only one that it may go to is not,
+    /// or has left.
     Unavailable,
     /// Too many calls wait already.
     QueueFull,
@@ -117,9 +123,14 @@ pub enum Again {
 }
 
 impl Again {
-    /// By the number of a status code.
-    pub const fn of_code(code: u8) -> Again {
+    /// By the number of a status code, and whether the node says when to come again.
+    ///
+    /// What is exhausted for a moment, as a queue or a window, is told from what stays so by that:
+    /// a call that is too large will be as large the next time.
+    pub const fn of_code(code: u8, says_when: bool) -> Again {
         match code {
+            // RESOURCE_EXHAUSTED.
+            8 if !says_when => Again::Never,
             // RESOURCE_EXHAUSTED, ABORTED, UNAVAILABLE.
             8 | 10 | 14 => Again::Later,
             // UNIMPLEMENTED.

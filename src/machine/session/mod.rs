@@ -331,10 +331,20 @@ impl Session {
 
     /// A call that ran is answered. None if its caller is gone: there is nobody to answer.
     pub fn finish(&mut self, now: Time, ticket: Ticket) -> Option<Finish> {
+        self.finish_after(now, ticket, None)
+    }
+
+    #[inline]
+    fn finish_after(
+        &mut self,
+        now: Time,
+        ticket: Ticket,
+        busy: Option<Duration>,
+    ) -> Option<Finish> {
         let entry = self.release(ticket)?;
         self.stats.finished += 1;
         let queued = entry.started.since(entry.arrived);
-        let ran = now.since(entry.started);
+        let ran = busy.unwrap_or_else(|| now.since(entry.started));
         let window = self.window.as_mut();
         let credit = window.and_then(|window| window.finished(now, queued, ran, entry.bytes));
         Some(Finish {
@@ -342,6 +352,12 @@ impl Session {
             queued,
             ran,
         })
+    }
+
+    /// As [`finish`](Self::finish), for one that lasted longer than its caller waited for anything:
+    /// what it kept workers busy for is what it ran.
+    pub fn finish_stream(&mut self, now: Time, ticket: Ticket, busy: Duration) -> Option<Finish> {
+        self.finish_after(now, ticket, Some(busy))
     }
 
     /// A call that was admitted is answered without having run. `full`: because a queue was, so that

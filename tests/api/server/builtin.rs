@@ -1,6 +1,8 @@
 //! The services that every server offers, called by their own clients.
 
-use brokerless::builtin::{Condition, EchoClient, HealthCheckClient, ReflectionClient};
+use brokerless::builtin::{
+    Condition, EchoClient, HealthCheckClient, ReflectionClient, StatsClient,
+};
 use brokerless::{Blob, Code};
 
 use super::support::{Caller, one, serve, until};
@@ -30,7 +32,7 @@ fn health_tells_what_the_program_said() {
         listed.contains(&("desk.v1".to_owned(), Condition::NotServing)),
         "{listed:?}"
     );
-    assert_eq!(listed.len(), 4);
+    assert_eq!(listed.len(), 5);
 }
 
 #[test]
@@ -87,4 +89,33 @@ fn a_server_can_do_without_them() {
     let mut caller = Caller::greeted(&server);
     let id = caller.begin("brokerless.echo.v1.ping", super::support::none());
     assert_eq!(caller.next().error(id).0, Code::Unimplemented);
+}
+
+#[test]
+fn statistics_tell_what_was_called_and_by_whom() {
+    let (server, desk) = serve(|builder| builder.workers(1).name("desks"));
+    let mut caller = Caller::greeted(&server);
+    caller.begin("desk.v1.block", one(&1u64));
+    assert_eq!(desk.next_begun(), 1);
+    caller.begin("desk.v1.blok", one(&1u64));
+    until(&server, "the refusal", |stats| {
+        stats.refused.contains_key("unknown-method")
+    });
+    let client = StatsClient::connect(&*at(&server)).expect("a client");
+    // While the only worker is busy.
+    let told = client.snapshot().expect("an answer");
+    assert_eq!((&*told.name, told.draining), ("desks", false));
+    assert_eq!((told.calls, told.callers), (3, 2), "this one is counted");
+    assert_eq!(told.in_flight, 2);
+    assert_eq!(told.refused.get("unknown-method"), Some(&1));
+    let block = told.methods.iter().find(|of| of.path == "desk.v1.block");
+    assert_eq!(block.map(|of| of.calls), Some(1));
+    assert_eq!((told.pools[0].running, told.pools[0].threads), (1, 1));
+    desk.let_go();
+    let callers = client.callers().expect("an answer");
+    assert_eq!(callers.len(), 2);
+    assert!(callers.iter().any(|of| of.calls == 2), "{callers:?}");
+    let sockets = client.sockets().expect("an answer");
+    assert_eq!(sockets.len(), 1);
+    assert_eq!(sockets[0].connections, 2);
 }

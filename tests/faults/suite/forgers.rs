@@ -61,6 +61,7 @@ fn forge(router: &Router, worker: &Worker, over: &AtomicBool) -> Forged {
                     },
                     blob_bytes_max: u64::MAX,
                     name: "forger",
+                    call_bytes_max: u64::MAX,
                 };
                 send(&peer, Message::single(encode_welcome(&welcome)));
                 continue;

@@ -5,28 +5,48 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use brokerless::Blob;
 use brokerless::client::Pending;
 use brokerless::server::{Pool, Server};
+use brokerless::service::{Incoming, Items};
 
-use super::{calls, check_length, check_sum};
-use crate::harness::calls::{Calls, PAYLOADS_IN_FLIGHT, POOL_WORKERS, Runs, SLOW};
+use super::{calls, check_item, check_length, check_sum};
+use crate::harness::calls::{
+    Calls, NODES, NUMBERS_A_STREAM, PAYLOADS_A_STREAM, PAYLOADS_IN_FLIGHT, POOL_WORKERS, Runs, SLOW,
+};
 use crate::harness::open::{IN_FLIGHT, Latencies, Open, Schedule};
 use crate::harness::scenario::{Load, Workload};
 use crate::harness::slice::{Laps, Meter, Outcome, Plan, Refill, Share, shares_outcome};
 use crate::systems::{Driver, System, spawn_server};
 
 #[derive(Debug)]
-pub(crate) struct Brokerless;
+pub(crate) struct Brokerless {
+    name: &'static str,
+    /// Tasks are not scattered, but begun one by one and waited for in order.
+    by_hand: bool,
+}
+
+impl Brokerless {
+    /// As it comes.
+    pub(crate) const DEFAULT: Brokerless = Brokerless {
+        name: "brokerless",
+        by_hand: false,
+    };
+    /// What scattering is measured against.
+    pub(crate) const BY_HAND: Brokerless = Brokerless {
+        name: "by-hand",
+        by_hand: true,
+    };
+}
 
 impl System for Brokerless {
     fn name(&self) -> &'static str {
-        "brokerless"
+        self.name
     }
 
-    fn can(&self, _workload: &Workload) -> bool {
-        true
+    fn can(&self, workload: &Workload) -> bool {
+        !self.by_hand || matches!(workload.load, Load::Call(Calls::Scatter(_)))
     }
 
     fn notes(&self) -> &'static [&'static str] {
@@ -47,20 +67,31 @@ impl System for Brokerless {
     ) -> Result<()> {
         // The library's word for any free port.
         let endpoint = endpoint.replace("127.0.0.1:0", "127.0.0.1:*");
-        let server = server(calls(load)?, &endpoint)?;
-        let bound = server.local_endpoints();
-        let bound = bound.first().context("the server is bound to nothing")?;
-        ready(&bound.to_string())?;
+        let calls = calls(load)?;
+        let nodes = match calls {
+            Calls::Scatter(_) => NODES,
+            _ => 1,
+        };
+        let mut servers = Vec::with_capacity(nodes);
+        for _ in 0..nodes {
+            servers.push(server(calls, &endpoint)?);
+        }
+        let bound = servers.iter().flat_map(Server::local_endpoints);
+        let bound: Vec<String> = bound.map(|endpoint| endpoint.to_string()).collect();
+        ready(&bound.join(SEPARATOR))?;
+        let server = servers.pop().context("no node at all")?;
         let report = server.run();
         bail!("the server ended: {report:?}")
     }
 
     fn connect(&self, load: Load, endpoint: &str) -> Result<Box<dyn Driver>> {
-        let client = CalculatorClient::connect(endpoint)?;
+        let nodes: Vec<&str> = endpoint.split(SEPARATOR).collect();
+        let client = CalculatorClient::connect(nodes)?;
         check_sum(client.add(1, 1)?, 1)?;
         Ok(Box::new(Client {
             client,
             calls: calls(load)?,
+            by_hand: self.by_hand,
             number: 0,
         }))
     }
@@ -80,6 +111,9 @@ impl System for Brokerless {
         self.connect(Load::Call(calls), ENDPOINT)
     }
 }
+
+/// Between the endpoints of several nodes.
+const SEPARATOR: &str = ",";
 
 fn server(calls: Calls, endpoint: &str) -> Result<Server> {
     let mut builder = Server::builder()
@@ -102,6 +136,9 @@ trait Calculator {
     fn slow(&self, x: i64, y: i64) -> i64;
     #[rpc(inline)]
     fn echo(&self, payload: Blob) -> Blob;
+    fn numbers(&self, count: u64) -> Items<'_, i64>;
+    fn payloads(&self, count: u64, bytes: u64) -> Items<'_, Blob>;
+    fn ping_pong(&self, numbers: Incoming<i64>) -> Items<'_, i64>;
 }
 
 struct Calc;
@@ -127,11 +164,25 @@ impl Calculator for Calc {
     fn echo(&self, payload: Blob) -> Blob {
         payload
     }
+
+    fn numbers(&self, count: u64) -> Items<'_, i64> {
+        Items::new(0..count as i64)
+    }
+
+    fn payloads(&self, count: u64, bytes: u64) -> Items<'_, Blob> {
+        let payload = Blob::from(vec![0x5a; bytes as usize]);
+        Items::new((0..count).map(move |_| payload.clone()))
+    }
+
+    fn ping_pong(&self, numbers: Incoming<i64>) -> Items<'_, i64> {
+        Items::fallible(numbers)
+    }
 }
 
 struct Client {
     client: CalculatorClient,
     calls: Calls,
+    by_hand: bool,
     number: i64,
 }
 
@@ -152,6 +203,11 @@ impl Driver for Client {
             Calls::Slow(callers) => threads(callers, plan, |x| Ok(client.slow(x, 1)?)),
             Calls::Pipelined(in_flight) => pipelined(client, in_flight, &mut self.number, plan),
             Calls::Payload(bytes) => payloads(client, bytes, plan),
+            Calls::Numbers => numbers(client, plan),
+            Calls::Payloads(bytes) => streamed_payloads(client, bytes, plan),
+            Calls::PingPong => ping_pong(client, plan),
+            Calls::Scatter(tasks) if self.by_hand => begun_by_hand(client, tasks, plan),
+            Calls::Scatter(tasks) => scattered(client, tasks, plan),
             Calls::Open => bail!("an open loop has no slices of this kind"),
         }
     }
@@ -241,6 +297,79 @@ fn payloads(client: &CalculatorClient, bytes: usize, plan: &Plan) -> Result<Outc
         }
     }
     Ok(meter.outcome())
+}
+
+fn numbers(client: &CalculatorClient, plan: &Plan) -> Result<Outcome> {
+    let mut meter = Meter::start(plan, 64);
+    while meter.running() {
+        let mut next = 0;
+        for number in client.numbers(NUMBERS_A_STREAM)? {
+            check_item(number?, next)?;
+            next += 1;
+            meter.add(1);
+        }
+        check_item(next, NUMBERS_A_STREAM as i64)?;
+    }
+    Ok(meter.outcome())
+}
+
+fn streamed_payloads(client: &CalculatorClient, bytes: usize, plan: &Plan) -> Result<Outcome> {
+    let mut meter = Meter::start(plan, 1);
+    while meter.running() {
+        let mut items = 0;
+        for payload in client.payloads(PAYLOADS_A_STREAM, bytes as u64)? {
+            check_length(payload?.len(), bytes)?;
+            items += 1;
+            meter.add(1);
+        }
+        check_item(items, PAYLOADS_A_STREAM as i64)?;
+    }
+    Ok(meter.outcome())
+}
+
+fn ping_pong(client: &CalculatorClient, plan: &Plan) -> Result<Outcome> {
+    let mut both = client.ping_pong()?;
+    let mut laps = Laps::start(plan)?;
+    let mut number = 0;
+    while laps.running() {
+        number += 1;
+        both.send(number)?;
+        check_item(both.next().context("the stream ended")??, number)?;
+        laps.lap();
+    }
+    both.finish_sending();
+    ensure!(both.next().is_none(), "items without end");
+    Ok(laps.outcome())
+}
+
+fn begun_by_hand(client: &CalculatorClient, tasks: usize, plan: &Plan) -> Result<Outcome> {
+    let mut laps = Laps::start(plan)?;
+    let mut pending = Vec::with_capacity(tasks);
+    while laps.running() {
+        for number in 0..tasks as i64 {
+            pending.push((number, client.begin().add_pooled(number, 1)?));
+        }
+        for (number, call) in pending.drain(..) {
+            check_sum(call.wait()?, number)?;
+        }
+        laps.lap();
+    }
+    Ok(laps.outcome())
+}
+
+fn scattered(client: &CalculatorClient, tasks: usize, plan: &Plan) -> Result<Outcome> {
+    let mut laps = Laps::start(plan)?;
+    while laps.running() {
+        let sums = scatter(0..tasks as i64)
+            .over(client)
+            .run(|client, number| client.begin().add_pooled(*number, 1))
+            .collect()?;
+        for (number, sum) in sums.into_iter().enumerate() {
+            check_sum(sum, number as i64)?;
+        }
+        laps.lap();
+    }
+    Ok(laps.outcome())
 }
 
 /// One connection and inline calls: answers come in the order of their calls.

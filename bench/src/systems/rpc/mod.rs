@@ -34,7 +34,9 @@ use crate::harness::scenario::Load;
 pub(crate) static ALL: &[&dyn System] = &[
     &raw::Raw,
     #[cfg(feature = "brokerless")]
-    &brokerless::Brokerless,
+    &brokerless::Brokerless::DEFAULT,
+    #[cfg(feature = "brokerless")]
+    &brokerless::Brokerless::BY_HAND,
     #[cfg(feature = "tonic")]
     &tonic::Tonic::DEFAULT,
     #[cfg(feature = "tonic")]
@@ -56,6 +58,12 @@ fn calls(load: Load) -> Result<Calls> {
 /// Looks whether a sum is that of `number` and 1.
 fn check_sum(sum: i64, number: i64) -> Result<()> {
     ensure!(sum == number + 1, "{number} + 1 came back as {sum}");
+    Ok(())
+}
+
+/// Looks whether an item of a stream is the one that is due.
+fn check_item(item: i64, due: i64) -> Result<()> {
+    ensure!(item == due, "item {due} of a stream is {item}");
     Ok(())
 }
 

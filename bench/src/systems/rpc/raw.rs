@@ -10,9 +10,9 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 
 use super::bytes::{self, CALL};
 use super::calls;
-use crate::harness::calls::{Calls, PAYLOADS_IN_FLIGHT, SLOW};
+use crate::harness::calls::{Calls, PAYLOADS_A_STREAM, PAYLOADS_IN_FLIGHT, SLOW};
 use crate::harness::scenario::{Load, Workload};
-use crate::harness::slice::{Laps, Outcome, Plan, Share, shares_outcome};
+use crate::harness::slice::{Laps, Meter, Outcome, Plan, Share, shares_outcome};
 use crate::systems::raw::{Large, Stream, echo_large, nodelay};
 use crate::systems::{Driver, System, spawn_server};
 
@@ -25,7 +25,10 @@ impl System for Raw {
     }
 
     fn can(&self, workload: &Workload) -> bool {
-        !matches!(workload.load, Load::Call(Calls::Pipelined(_) | Calls::Open))
+        !matches!(
+            workload.load,
+            Load::Call(Calls::Pipelined(_) | Calls::Open | Calls::Numbers | Calls::Scatter(_))
+        )
     }
 
     fn notes(&self) -> &'static [&'static str] {
@@ -47,6 +50,7 @@ impl System for Raw {
             let stream = nodelay(stream?)?;
             thread::spawn(move || match calls {
                 Calls::Payload(bytes) => echo_large(Stream::Tcp(stream), CALL + bytes),
+                Calls::Payloads(bytes) => pour(stream, bytes),
                 _ => echo(stream),
             });
         }
@@ -57,7 +61,7 @@ impl System for Raw {
         let connect =
             || -> Result<TcpStream> { Ok(nodelay(TcpStream::connect(address(endpoint)?)?)?) };
         Ok(match calls(load)? {
-            Calls::Unary(_) | Calls::Beside(_) => Box::new(Unary {
+            Calls::Unary(_) | Calls::Beside(_) | Calls::PingPong => Box::new(Unary {
                 stream: connect()?,
                 number: 0,
             }),
@@ -74,7 +78,13 @@ impl System for Raw {
                 bytes: CALL + bytes,
                 in_flight: PAYLOADS_IN_FLIGHT,
             }),
-            calls @ (Calls::Pipelined(_) | Calls::Open) => bail!("raw has no {calls:?}"),
+            Calls::Payloads(bytes) => Box::new(Poured {
+                stream: connect()?,
+                bytes,
+            }),
+            calls @ (Calls::Pipelined(_) | Calls::Open | Calls::Numbers | Calls::Scatter(_)) => {
+                bail!("raw has no {calls:?}")
+            }
         })
     }
 
@@ -114,6 +124,17 @@ fn echo(mut stream: TcpStream) -> Result<()> {
     }
 }
 
+/// A stream of payloads for each call.
+fn pour(mut stream: TcpStream, bytes: usize) -> Result<()> {
+    let (mut call, payload) = ([0; CALL], vec![0x5a; bytes]);
+    loop {
+        stream.read_exact(&mut call)?;
+        for _ in 0..PAYLOADS_A_STREAM {
+            stream.write_all(&payload)?;
+        }
+    }
+}
+
 fn round_trip(stream: &mut TcpStream, call: &[u8; CALL], number: u64) -> Result<()> {
     let mut answer = [0; CALL];
     stream.write_all(call)?;
@@ -136,6 +157,28 @@ impl Driver for Unary {
             laps.lap();
         }
         Ok(laps.outcome())
+    }
+}
+
+/// Streams of payloads, one after the other.
+#[derive(Debug)]
+struct Poured {
+    stream: TcpStream,
+    bytes: usize,
+}
+
+impl Driver for Poured {
+    fn slice(&mut self, plan: &Plan) -> Result<Outcome> {
+        let mut payload = vec![0; self.bytes];
+        let mut meter = Meter::start(plan, 1);
+        while meter.running() {
+            self.stream.write_all(&bytes::call(0))?;
+            for _ in 0..PAYLOADS_A_STREAM {
+                self.stream.read_exact(&mut payload)?;
+                meter.add(1);
+            }
+        }
+        Ok(meter.outcome())
     }
 }
 

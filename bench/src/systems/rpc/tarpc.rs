@@ -13,6 +13,7 @@ use tokio_util::codec::{Framed, LengthDelimitedCodec};
 use super::{calls, tasks};
 use crate::harness::calls::{Runs, SLOW};
 use crate::harness::scenario::{Load, Transport, Workload};
+use crate::harness::slice::Laps;
 use crate::systems::{Driver, System};
 
 #[derive(Debug)]
@@ -24,7 +25,8 @@ impl System for Tarpc {
     }
 
     fn can(&self, workload: &Workload) -> bool {
-        workload.transport == Transport::Tcp && tasks::can(workload)
+        let streams = matches!(workload.load, Load::Call(calls) if calls.is_stream());
+        workload.transport == Transport::Tcp && !streams && tasks::can(workload)
     }
 
     fn notes(&self) -> &'static [&'static str] {
@@ -133,6 +135,23 @@ impl tasks::Client for CalculatorClient {
 
     async fn echo(&self, payload: ByteBuf) -> Result<ByteBuf> {
         Ok(CalculatorClient::echo(self, context::current(), payload).await?)
+    }
+
+    async fn numbers(&self, count: u64, _: impl FnMut(i64) -> Result<()> + Send) -> Result<()> {
+        bail!("tarpc has no streams, nor one of {count} numbers")
+    }
+
+    async fn payloads(
+        &self,
+        count: u64,
+        _: usize,
+        _: impl FnMut(ByteBuf) -> Result<()> + Send,
+    ) -> Result<()> {
+        bail!("tarpc has no streams, nor one of {count} payloads")
+    }
+
+    async fn ping_pong(&self, _: &mut Laps) -> Result<()> {
+        bail!("tarpc has no streams, nor one both ways")
     }
 
     fn payload(bytes: usize) -> ByteBuf {

@@ -8,11 +8,13 @@ use anyhow::{Context, Result, bail};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{JoinSet, yield_now};
 
-use super::{check_length, check_sum};
-use crate::harness::calls::{Calls, PAYLOADS_IN_FLIGHT, POOL_WORKERS, Runs};
+use super::{check_item, check_length, check_sum};
+use crate::harness::calls::{
+    Calls, NUMBERS_A_STREAM, PAYLOADS_A_STREAM, PAYLOADS_IN_FLIGHT, POOL_WORKERS, Runs,
+};
 use crate::harness::open::{IN_FLIGHT, Latencies, Open, Schedule};
 use crate::harness::scenario::{Load, Workload};
-use crate::harness::slice::{Laps, Outcome, Plan, Share, shares_outcome};
+use crate::harness::slice::{Laps, Meter, Outcome, Plan, Share, shares_outcome};
 use crate::systems::Driver;
 
 /// A client whose clones share its connection.
@@ -25,14 +27,36 @@ pub(super) trait Client: Clone + Send + 'static {
 
     fn echo(&self, payload: Self::Payload) -> impl Future<Output = Result<Self::Payload>> + Send;
 
+    /// A stream of so many numbers from the server, for as long as `took` wants more of them.
+    fn numbers(
+        &self,
+        count: u64,
+        took: impl FnMut(i64) -> Result<()> + Send,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// The same, of payloads.
+    fn payloads(
+        &self,
+        count: u64,
+        bytes: usize,
+        took: impl FnMut(Self::Payload) -> Result<()> + Send,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// A stream both ways: one item a lap.
+    fn ping_pong(&self, laps: &mut Laps) -> impl Future<Output = Result<()>> + Send;
+
     fn payload(bytes: usize) -> Self::Payload;
 
     fn length(payload: &Self::Payload) -> usize;
 }
 
-/// What both can: everything, but that a pool with a name of its own is the one that they have.
+/// What both can: everything, but that a pool with a name of its own is the one that they have, and that a task for each
+/// of many calls is what `Calls::Threads` is.
 pub(super) fn can(workload: &Workload) -> bool {
-    workload.load != Load::Call(Calls::Unary(Runs::InNamedPool))
+    !matches!(
+        workload.load,
+        Load::Call(Calls::Unary(Runs::InNamedPool) | Calls::Scatter(_))
+    )
 }
 
 /// The runtime of either side.
@@ -88,7 +112,16 @@ impl<C: Client> Driver for Tasks<C> {
                     .await
                 }
                 Calls::Payload(bytes) => payloads(client, bytes, plan).await,
-                Calls::Open => bail!("an open loop has no slices of this kind"),
+                Calls::Numbers => numbers(client, plan).await,
+                Calls::Payloads(bytes) => streamed_payloads(client, bytes, plan).await,
+                Calls::PingPong => {
+                    let mut laps = Laps::start(plan)?;
+                    client.ping_pong(&mut laps).await?;
+                    Ok(laps.outcome())
+                }
+                Calls::Open | Calls::Scatter(_) => {
+                    bail!("{:?} has no slices of this kind", self.calls)
+                }
             }
         })
     }
@@ -149,6 +182,38 @@ async fn payloads<C: Client>(client: &C, bytes: usize, plan: &Plan) -> Result<Ou
         });
     }
     sum(set, plan).await
+}
+
+async fn numbers<C: Client>(client: &C, plan: &Plan) -> Result<Outcome> {
+    let mut meter = Meter::start(plan, 64);
+    while meter.running() {
+        let mut next = 0;
+        let take = |number| {
+            check_item(number, next)?;
+            next += 1;
+            meter.add(1);
+            Ok(())
+        };
+        client.numbers(NUMBERS_A_STREAM, take).await?;
+        check_item(next, NUMBERS_A_STREAM as i64)?;
+    }
+    Ok(meter.outcome())
+}
+
+async fn streamed_payloads<C: Client>(client: &C, bytes: usize, plan: &Plan) -> Result<Outcome> {
+    let mut meter = Meter::start(plan, 1);
+    while meter.running() {
+        let mut items = 0;
+        let take = |payload| {
+            check_length(C::length(&payload), bytes)?;
+            items += 1;
+            meter.add(1);
+            Ok(())
+        };
+        client.payloads(PAYLOADS_A_STREAM, bytes, take).await?;
+        check_item(items, PAYLOADS_A_STREAM as i64)?;
+    }
+    Ok(meter.outcome())
 }
 
 async fn sum(mut set: JoinSet<Result<u64>>, plan: &Plan) -> Result<Outcome> {

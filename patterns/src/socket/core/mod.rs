@@ -386,10 +386,7 @@ impl Core {
         if let Some(found) = attempt() {
             return Ok(found);
         }
-        let drives = match self.drives() {
-            Drives::Engine if !self.has_inproc.load(Ordering::Relaxed) => Drives::Connections,
-            drives => drives,
-        };
+        let drives = self.reading_drives();
         let found = wait(
             self.engine.shared(),
             &[&self.readers],
@@ -402,6 +399,14 @@ impl Core {
             },
         );
         found.unwrap_or(Err(RecvError::Timeout))
+    }
+
+    /// What a thread drives that waits for what the peers send.
+    pub(crate) fn reading_drives(&self) -> Drives {
+        match self.drives() {
+            Drives::Engine if !self.has_inproc.load(Ordering::Relaxed) => Drives::Connections,
+            drives => drives,
+        }
     }
 
     /// Whether a message can be received at once.

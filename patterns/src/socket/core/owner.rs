@@ -119,6 +119,7 @@ impl Owner for Core {
             self.give(tap, pipe, batch);
             return Flow::On;
         }
+        self.let_pick(pipe, batch);
         self.queue(pipe, batch)
     }
 
@@ -156,6 +157,19 @@ impl Owner for Core {
             tap.take(&Peer::new(pipe.clone()), message);
             return Ok(());
         }
+        let message = match &self.tap {
+            Some(tap) if tap.wants(&message) && !self.is_closed() => {
+                let bytes = message.bytes();
+                match tap.pick(&Peer::new(pipe.clone()), message) {
+                    Some(message) => message,
+                    None => {
+                        self.picked(1, bytes);
+                        return Ok(());
+                    }
+                }
+            }
+            _ => message,
+        };
         {
             let mut inbox = self.inbox.lock();
             let bytes = message.bytes();
@@ -326,6 +340,50 @@ impl Core {
         });
     }
 
+    /// Lets the tap pick from messages that came in.
+    #[inline]
+    fn let_pick(&self, pipe: &Arc<Pipe>, batch: &mut Vec<Message>) {
+        if let Some(tap) = &self.tap
+            && batch.iter().any(|message| tap.wants(message))
+            && !self.is_closed()
+        {
+            self.give_some(tap, pipe, batch);
+        }
+    }
+
+    #[inline(never)]
+    fn give_some(&self, tap: &SharedTap, pipe: &Arc<Pipe>, batch: &mut Vec<Message>) {
+        let peer = Peer::new(pipe.clone());
+        let (mut count, mut sum) = (0, 0);
+        let mut left = Vec::new();
+        gather(|| {
+            for message in batch.drain(..) {
+                if !tap.wants(&message) {
+                    left.push(message);
+                    continue;
+                }
+                let bytes = message.bytes();
+                match tap.pick(&peer, message) {
+                    Some(message) => left.push(message),
+                    None => {
+                        count += 1;
+                        sum += bytes;
+                    }
+                }
+            }
+        });
+        batch.append(&mut left);
+        self.picked(count, sum);
+    }
+
+    /// Counts messages that the tap has picked.
+    fn picked(&self, count: u64, bytes: usize) {
+        let mut inbox = self.inbox.lock();
+        inbox.arrived += count;
+        inbox.arrived_bytes += bytes as u64;
+        inbox.received += count;
+    }
+
     /// Queues messages that came in, and leaves `batch` empty.
     fn queue(&self, pipe: &Arc<Pipe>, batch: &mut Vec<Message>) -> Flow {
         let count = batch.len();
@@ -425,5 +483,26 @@ impl Core {
                 pipe.resume();
             }
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use crate::{Dealer, Engine, Options, Router};
+
+    #[test]
+    fn a_channel_that_is_full_is_looked_after_once() {
+        let engine = Engine::new().unwrap();
+        let router = Router::with(Options::new().engine(&engine)).unwrap();
+        router.bind_to("inproc://looked-after-once").unwrap();
+        let receiver = router.receiver();
+        let dealer = Dealer::connect("inproc://looked-after-once").unwrap();
+        for index in 0..900u16 {
+            dealer.send(index.to_be_bytes().to_vec()).unwrap();
+        }
+        assert!(receiver.is_full());
+        let pumps = engine.shared().pumps();
+        assert!(pumps <= 1, "{pumps} entries of one socket");
+        assert_eq!(receiver.iter().take(900).count(), 900);
     }
 }

@@ -150,8 +150,9 @@ impl Core {
             self.publish_second(publisher, &message);
             return Ok(());
         }
-        let mut selection =
-            SELECTION.with_borrow_mut(|own| std::mem::replace(own, Selection::new()));
+        // At the end of its thread a new one, for this message alone.
+        let own = SELECTION.try_with(|own| own.replace(Selection::new()));
+        let mut selection = own.unwrap_or_else(|_| Selection::new());
         publisher.select(&message, &mut selection);
         let peers = selection.peers();
         let mut slow = Vec::new();
@@ -171,7 +172,7 @@ impl Core {
             }
         }
         selection.clear();
-        SELECTION.with_borrow_mut(|own| *own = selection);
+        let _ = SELECTION.try_with(|own| own.replace(selection));
         for pipe in slow {
             self.part_from(&pipe, CloseReason::SlowSubscriber);
         }

@@ -1,0 +1,298 @@
+//! What goes out for a stream, in order: by one thread at a time, and with no lock held.
+//!
+//! ```text
+//! a worker, the thread that hears a window, a handler ──► out ──► whoever finds nobody sending
+//! ```
+//!
+//! What the socket has no room for stays in `out`, and its iterator stands still: nothing is lost,
+//! and nothing is made beyond it.
+//!
+//! # Invariants
+//!
+//! 1. What was put into `out` goes in its order, whoever sends it. (test
+//!    `the_answer_comes_after_all_items_whoever_sends_them`)
+//! 2. A caller that does not read costs its own streams no item. (test
+//!    `items_without_room_in_the_socket_are_kept_until_there_is_some`)
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use brokerless_patterns::{Message, SendRefusal};
+
+use super::incoming::Taking;
+use super::{Broken, Over, Stream, Todo};
+use crate::machine::{Batch, Flow, Violation};
+use crate::server::serve::{Shared, Spent};
+use crate::server::session::Session;
+use crate::server::stats::{Count, Tally};
+use crate::service::Outcome;
+use crate::wire::{ItemsHead, Payload, encode_items, encode_stop, encode_window};
+
+/// One thing that goes out.
+pub(super) enum Out {
+    Message(Message),
+    /// The answer: the stream ends.
+    End(Outcome),
+}
+
+/// Where messages of a stream are put, with what rides on them.
+pub(super) struct Post<'s> {
+    id: u64,
+    taking: Option<&'s mut Taking>,
+    out: &'s mut VecDeque<Out>,
+    /// Items that were posted.
+    pub(super) items: u32,
+}
+
+impl<'s> Post<'s> {
+    pub(super) fn new(id: u64, taking: Option<&'s mut Taking>, out: &'s mut VecDeque<Out>) -> Self {
+        Post {
+            id,
+            taking,
+            out,
+            items: 0,
+        }
+    }
+
+    /// Posts items, and with them what the caller may send of its own.
+    pub(super) fn items(&mut self, batch: Batch, items: Payload) {
+        let mut head = ItemsHead::new(self.id, batch.first, batch.count);
+        head.window = self.taking.as_mut().and_then(|taking| taking.due(true));
+        let message = items.into_message(encode_items(&head));
+        self.out.push_back(Out::Message(message));
+        self.items += batch.count;
+    }
+
+    /// Posts what the caller may send, if that is to be told.
+    pub(super) fn window(&mut self, about_to_wait: bool) {
+        let due = self
+            .taking
+            .as_mut()
+            .and_then(|taking| taking.due(about_to_wait));
+        if let Some(window) = due {
+            let message = Message::single(encode_window(self.id, window));
+            self.out.push_back(Out::Message(message));
+        }
+    }
+
+    /// Posts that the caller may begin to send.
+    pub(super) fn first_window(&mut self, window: Flow) {
+        let message = Message::single(encode_window(self.id, window));
+        self.out.push_back(Out::Message(message));
+    }
+
+    /// Posts that nothing more is wanted.
+    pub(super) fn stop(&mut self) {
+        let message = Message::single(encode_stop(self.id));
+        self.out.push_back(Out::Message(message));
+    }
+}
+
+impl super::State {
+    /// Where messages are put, and what sends items.
+    pub(super) fn post(&mut self, id: u64) -> (Post<'_>, Option<&mut super::Giving>) {
+        let post = Post::new(id, self.incoming.as_mut(), &mut self.out);
+        (post, self.outgoing.as_mut())
+    }
+
+    /// Whether something goes out, and nobody sees to that.
+    pub(super) fn is_to_send(&self) -> bool {
+        !self.out.is_empty() && !self.sending && !self.clogged
+    }
+}
+
+impl Stream {
+    /// The caller lets more be sent.
+    pub(super) fn granted(&self, tally: &Tally, to: Flow) -> Todo {
+        let mut state = self.lock();
+        let mut todo = Todo::default();
+        let clogged = state.clogged;
+        let (mut post, giving) = state.post(self.id());
+        if let Some(giving) = giving
+            && giving.granted(to)
+        {
+            giving.flush(&mut post);
+            tally.items_out(post.items);
+            if !clogged && giving.is_parked() && giving.may_go_on() {
+                todo.turn = giving.unpark();
+            }
+        }
+        todo.send = state.is_to_send();
+        todo
+    }
+}
+
+impl Shared {
+    /// Does what is to be done about a stream. Not with a lock held.
+    pub(in crate::server) fn act(self: &Arc<Self>, stream: &Arc<Stream>, todo: Todo) {
+        if todo.wake {
+            stream.wake();
+        }
+        if todo.feed {
+            self.feed(stream);
+        }
+        if todo.send {
+            self.send_out(stream);
+        }
+        if todo.turn {
+            self.offer(stream);
+        }
+    }
+
+    /// Cuts a stream off. False if it had ended, or was cut off before.
+    pub(in crate::server) fn cut(self: &Arc<Self>, stream: &Arc<Stream>, why: Over) -> bool {
+        let reason = match &why {
+            Over::Broken(broken) => Some(broken.count()),
+            _ => None,
+        };
+        let Some(todo) = stream.cut(why) else {
+            return false;
+        };
+        if let Some(reason) = reason {
+            self.counts.one(reason);
+        }
+        self.act(stream, todo);
+        true
+    }
+
+    /// Sends what is there to send, unless another thread does.
+    pub(in crate::server) fn send_out(self: &Arc<Self>, stream: &Arc<Stream>) {
+        let Some(group) = self.group_of(&stream.session) else {
+            return;
+        };
+        let mut first = true;
+        loop {
+            let next = {
+                let mut state = stream.lock();
+                if state.clogged || (first && state.sending) {
+                    return;
+                }
+                first = false;
+                let next = state.out.pop_front();
+                state.sending = next.is_some();
+                next
+            };
+            let refused = match next {
+                None => return,
+                Some(Out::End(outcome)) => {
+                    self.answer(stream, outcome);
+                    continue;
+                }
+                Some(Out::Message(message)) => group.router.send(&stream.session.peer, message),
+            };
+            match refused {
+                Ok(()) => {}
+                Err(error) if error.reason() == SendRefusal::Full => {
+                    {
+                        let mut state = stream.lock();
+                        state.sending = false;
+                        // Cut off meanwhile, it has nothing to say but its answer.
+                        if state.over.is_none() {
+                            state.clogged = true;
+                            state.out.push_front(Out::Message(error.into_message()));
+                        }
+                    }
+                    if stream.is_cut() {
+                        first = true;
+                        continue;
+                    }
+                    stream.session.set_clogged(true);
+                    self.watch_out();
+                    return;
+                }
+                // The caller is gone: the stream is about to hear of it.
+                Err(_) => self.counts.one(Count::UnsentGone),
+            }
+        }
+    }
+
+    /// There may be room in the socket again for the streams of this session that found none.
+    pub(in crate::server) fn unclog(self: &Arc<Self>, session: &Session) {
+        session.set_clogged(false);
+        for stream in session.streams.all() {
+            let was = std::mem::replace(&mut stream.lock().clogged, false);
+            if !was {
+                continue;
+            }
+            self.send_out(&stream);
+            let turn = {
+                let mut state = stream.lock();
+                let clogged = state.clogged;
+                let giving = state.outgoing.as_mut();
+                giving.is_some_and(|giving| {
+                    !clogged && giving.is_parked() && giving.may_go_on() && giving.unpark()
+                })
+            };
+            if turn {
+                self.offer(&stream);
+            }
+        }
+    }
+
+    /// A stream's method has given its end, or there is none to give: it is answered once what it
+    /// has sent is on its way.
+    pub(in crate::server) fn end_stream(self: &Arc<Self>, stream: &Arc<Stream>, outcome: Outcome) {
+        {
+            let mut state = stream.lock();
+            let dropped = state.incoming.as_mut().map(Taking::close);
+            let whole = state.over.is_none();
+            let (mut post, giving) = state.post(stream.id());
+            if let Some(giving) = giving
+                && whole
+            {
+                giving.flush(&mut post);
+                self.counts.tally.items_out(post.items);
+            }
+            state.out.push_back(Out::End(outcome));
+            drop(state);
+            drop(dropped);
+        }
+        self.send_out(stream);
+    }
+
+    /// Answers a stream.
+    fn answer(self: &Arc<Self>, stream: &Arc<Stream>, outcome: Outcome) {
+        let watched = {
+            let mut state = stream.lock();
+            if std::mem::replace(&mut state.ended, true) {
+                return;
+            }
+            state.watched.take()
+        };
+        if let Some(key) = watched {
+            self.watch.forget(key);
+        }
+        stream.session.streams.remove(stream.id());
+        self.counts.tally.closed();
+        // A method that has not seen that its stream was cut off gives no answer to the part of
+        // it that came.
+        let outcome = match (outcome, stream.verdict()) {
+            (Outcome::Answer(_) | Outcome::Later, Some(status)) => Outcome::failed(status),
+            (outcome, _) => outcome,
+        };
+        let busy = Duration::from_nanos(stream.busy.load(Ordering::Relaxed));
+        self.finish_as(
+            &stream.session,
+            &stream.call,
+            outcome,
+            Spent::Stream(busy),
+            Instant::now(),
+        );
+    }
+}
+
+impl Broken {
+    /// What it is counted as.
+    fn count(&self) -> Count {
+        match self {
+            Broken::Flow(Violation::Items(..) | Violation::Bytes(..)) => Count::OverWindow,
+            Broken::Flow(Violation::Twice(_)) => Count::Twice,
+            Broken::Flow(Violation::AfterLast(_)) => Count::AfterLast,
+            Broken::Flow(_) => Count::OutOfOrder,
+            Broken::TooLarge(..) => Count::ItemTooLarge,
+            Broken::Malformed(_) => Count::ItemMalformed,
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! The iterator of a method that sends items: opened and driven by workers, in turns.
+//!
+//! ```text
+//! open ──► turn: up to TURN_ITEMS, while there is room ──► again: at the end of the pool's queue
+//!             ▲                     │ none left
+//!             └── window ── parked ◄┘
+//! ```
+//!
+//! # Invariants
+//!
+//! 1. Streams of one pool are driven in turn, so that none starves. (test
+//!    `a_thousand_streams_are_served_fairly_by_four_workers`)
+//! 2. A panic in an iterator ends its stream with `INTERNAL`, and nothing else. (test
+//!    `a_panic_in_an_iterator_ends_its_stream_and_nothing_else`)
+//! 3. An iterator whose stream is cut off is dropped by a worker. (test
+//!    `an_iterator_is_dropped_on_a_worker_whatever_ends_it`)
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use brokerless_patterns::Message;
+use self_cell::self_cell;
+
+use super::{Giving, Over, Stream};
+use crate::deadline::Scope;
+use crate::server::answer;
+use crate::server::call::Work;
+use crate::server::intercept::Handler;
+use crate::server::methods::Place;
+use crate::server::pool::Waiting;
+use crate::server::serve::{Shared, discard};
+use crate::server::stats::Count;
+use crate::service::{Outcome, Produce, Produced, Request, Service};
+use crate::status::Status;
+use crate::wire::{Encoder, Encoding, Payload};
+
+/// Items of a turn.
+const TURN_ITEMS: u32 = 64;
+/// Bytes of one.
+const TURN_BYTES: usize = 64 * 1024;
+
+type Boxed<'s> = Box<dyn Produce + 's>;
+
+self_cell!(
+    /// What a method's items come from, with the service that it borrows from.
+    pub(super) struct Producer {
+        owner: Arc<dyn Service>,
+        #[covariant]
+        dependent: Boxed,
+    }
+);
+
+/// A method that is opened, as interceptors see it: what it gives is kept aside, and
+/// [`Outcome::Later`] stands for it.
+pub(in crate::server) struct Opening<'s> {
+    service: &'s dyn Service,
+    index: usize,
+    opened: RefCell<Option<Boxed<'s>>>,
+}
+
+impl Handler for Opening<'_> {
+    fn run(&self, request: Request<'_>) -> Outcome {
+        match self.service.open(self.index, request) {
+            Ok(items) => {
+                *self.opened.borrow_mut() = Some(items);
+                Outcome::Later
+            }
+            Err(outcome) => outcome,
+        }
+    }
+}
+
+/// What a turn came to.
+enum Turn {
+    /// There is no room: a window brings it back.
+    Parked,
+    /// Others are next.
+    Again,
+    /// It has ended. What is left of it is dropped.
+    Ended(Producer, Outcome),
+}
+
+impl Shared {
+    /// Runs a call that carries items, and has begun.
+    pub(in crate::server) fn run_stream(
+        self: &Arc<Self>,
+        stream: &Arc<Stream>,
+        message: &Message,
+        begun: Instant,
+    ) {
+        let session = &stream.session;
+        if !session.streams.add(stream) {
+            // Nobody is there to answer.
+            let cancelled = Outcome::failed(Over::Gone.status());
+            return self.end_stream(stream, cancelled);
+        }
+        self.counts.tally.opened();
+        // What came before it stood in the table was told to nobody.
+        if session.lock().machine.is_cancelled(stream.call.ticket) {
+            self.cut(stream, Over::Cancelled);
+        }
+        if self.is_stopping() {
+            self.cut(stream, Over::Leaving);
+        }
+        if stream.info.items_out.is_some() {
+            return self.open(stream, message, begun);
+        }
+        let Stream { session, call, .. } = &**stream;
+        let Some(method) = self.methods.get(call.method) else {
+            return self.end_stream(stream, Outcome::failed(no_method()));
+        };
+        method.calls.fetch_add(1, Ordering::Relaxed);
+        let (outcome, deferred) = self.execute(session, call, message, Some(stream), method);
+        let took = begun.elapsed();
+        method.learned.ran(took);
+        stream.spent(took);
+        if !deferred {
+            self.end_stream(stream, outcome);
+        }
+    }
+
+    /// Opens a stream, and drives it for its first turn.
+    fn open(self: &Arc<Self>, stream: &Arc<Stream>, message: &Message, begun: Instant) {
+        let Stream { session, call, .. } = &**stream;
+        let Some(method) = self.methods.get(call.method) else {
+            return self.end_stream(stream, Outcome::failed(no_method()));
+        };
+        method.calls.fetch_add(1, Ordering::Relaxed);
+        let opened = Producer::try_new(method.service.clone(), |service| {
+            let opening = Opening {
+                service: &**service,
+                index: method.index,
+                opened: RefCell::new(None),
+            };
+            let (outcome, deferred) =
+                self.execute_as(session, call, message, Some(stream), method, &opening);
+            match (opening.opened.into_inner(), outcome) {
+                (Some(items), Outcome::Later) => Ok(items),
+                (items, outcome) => {
+                    // An interceptor has said otherwise. A panic in what it dropped is nobody's.
+                    let _ = drop_quietly(items);
+                    Err((outcome, deferred))
+                }
+            }
+        });
+        let took = begun.elapsed();
+        stream.spent(took);
+        match opened {
+            Ok(producer) => self.drive(stream, producer),
+            // Somebody else answers.
+            Err((_, true)) => {}
+            Err((outcome, false)) => {
+                method.learned.ran(took);
+                self.end_stream(stream, outcome);
+            }
+        }
+    }
+
+    /// A stream's turn.
+    pub(in crate::server) fn turn(self: &Arc<Self>, stream: &Arc<Stream>) {
+        let taken = stream.lock().outgoing.as_mut().and_then(Giving::take);
+        if let Some(producer) = taken {
+            self.drive(stream, producer);
+        }
+    }
+
+    fn drive(self: &Arc<Self>, stream: &Arc<Stream>, producer: Producer) {
+        let begun = Instant::now();
+        let scope = Scope::enter(stream.call.deadline);
+        let turn = self.drive_for_a_turn(stream, producer, begun);
+        if let Turn::Ended(producer, outcome) = turn {
+            let outcome = match drop_quietly(producer) {
+                Ok(()) => outcome,
+                Err(()) => self.panicked(stream),
+            };
+            drop(scope);
+            self.took_a_turn(stream, begun);
+            return self.end_stream(stream, outcome);
+        }
+        drop(scope);
+        self.took_a_turn(stream, begun);
+        match turn {
+            Turn::Again => self.add(stream),
+            Turn::Parked => self.watch_parked(stream),
+            Turn::Ended(..) => {}
+        }
+    }
+
+    fn took_a_turn(&self, stream: &Stream, begun: Instant) {
+        let took = begun.elapsed();
+        stream.spent(took);
+        if let Some(method) = self.methods.get(stream.call.method) {
+            method.learned.ran(took);
+        }
+    }
+
+    fn drive_for_a_turn(
+        self: &Arc<Self>,
+        stream: &Arc<Stream>,
+        mut producer: Producer,
+        begun: Instant,
+    ) -> Turn {
+        if begun >= stream.call.deadline {
+            self.cut(stream, Over::Deadline);
+        }
+        let (mut items, mut bytes) = (0, 0);
+        let mut made = None;
+        loop {
+            let (step, sends) = self.step(stream, producer, made.take(), |room| {
+                room && items < TURN_ITEMS && bytes < TURN_BYTES
+            });
+            if sends {
+                self.send_out(stream);
+            }
+            producer = match step {
+                Step::Next(producer) => producer,
+                Step::Over(producer, outcome) => return Turn::Ended(producer, outcome),
+                Step::Parked => return Turn::Parked,
+                Step::Again => return Turn::Again,
+            };
+            let item = match self.make(stream, &mut producer) {
+                Ok(item) => item,
+                Err(outcome) => return Turn::Ended(producer, outcome),
+            };
+            items += 1;
+            bytes += item.bytes();
+            made = Some(item);
+        }
+    }
+
+    /// Puts the item that was made, and sees whether the next one is to be.
+    fn step(
+        &self,
+        stream: &Stream,
+        producer: Producer,
+        made: Option<Payload>,
+        goes_on: impl FnOnce(bool) -> bool,
+    ) -> (Step, bool) {
+        let raw = stream.call.encoding != Encoding::MessagePack;
+        let mut state = stream.lock();
+        if let Some(over) = &state.over {
+            let outcome = Outcome::failed(over.status());
+            return (Step::Over(producer, outcome), false);
+        }
+        let clogged = state.clogged;
+        let (mut post, giving) = state.post(stream.id());
+        let Some(giving) = giving else {
+            let status = Status::internal("the items have no place to go to");
+            return (Step::Over(producer, Outcome::failed(status)), false);
+        };
+        let goes = match made {
+            Some(item) => giving.put(item, raw, &mut post),
+            None => giving.put_held(raw, &mut post),
+        };
+        let room = goes && !clogged && giving.has_room();
+        let step = if goes_on(room) {
+            Step::Next(producer)
+        } else if room {
+            giving.queue(producer);
+            Step::Again
+        } else {
+            giving.flush(&mut post);
+            giving.park(producer, Instant::now());
+            Step::Parked
+        };
+        self.counts.tally.items_out(post.items);
+        let sends = state.is_to_send();
+        (step, sends)
+    }
+
+    /// Has the next item made.
+    fn make(&self, stream: &Stream, producer: &mut Producer) -> Result<Payload, Outcome> {
+        let mut encoder = Encoder::answer();
+        let next = || producer.with_dependent_mut(|_, items| items.next(&mut encoder));
+        let item = match catch_unwind(AssertUnwindSafe(next)) {
+            Ok(Produced::Item) => encoder.finish(),
+            Ok(Produced::Raw(item)) => Payload::raw(item),
+            Ok(Produced::End(outcome)) => return Err(outcome),
+            Err(panic) => {
+                discard(panic);
+                return Err(self.panicked(stream));
+            }
+        };
+        let settings = &self.settings;
+        let (part, whole) = (settings.blob_bytes_max, settings.call_bytes_max);
+        match answer::part_too_large(&item, part, whole, "an item") {
+            Some(status) => Err(Outcome::failed(status)),
+            None => Ok(item),
+        }
+    }
+
+    fn panicked(&self, stream: &Stream) -> Outcome {
+        self.counts.one(Count::Panicked);
+        let path = stream.info.path;
+        Outcome::failed(Status::internal(format!("the handler of {path} panicked")))
+    }
+
+    // Queueing.
+
+    /// Queues a stream for its next turn, for a worker that is about to look.
+    fn add(&self, stream: &Arc<Stream>) {
+        let waiting = Waiting {
+            caller: stream.session.id(),
+            id: stream.call.ticket,
+            bytes: 0,
+            quick: false,
+            job: Work::Turn(stream.clone()),
+        };
+        let place = self.methods.get(stream.call.method).map(|m| m.place);
+        let named = match place {
+            Some(Place::Named(index)) => self.named.get(index),
+            _ => None,
+        };
+        let default = || self.group_of(&stream.session).map(|group| &group.pool);
+        if let Some(pool) = named.or_else(default) {
+            pool.add(waiting);
+        }
+    }
+
+    /// The same, where no worker is about to look.
+    pub(in crate::server) fn offer(&self, stream: &Arc<Stream>) {
+        self.add(stream);
+        if let Some(group) = self.group_of(&stream.session) {
+            group.router.nudge();
+        }
+    }
+
+    /// Takes the iterator of a stream that no worker will come to any more, and drops it.
+    pub(in crate::server) fn abandon(&self, stream: &Stream) {
+        let producer = stream.lock().outgoing.as_mut().and_then(Giving::take_away);
+        // A panic in it is nobody's any more.
+        let _ = drop_quietly(producer);
+    }
+}
+
+/// What a stream does next.
+enum Step {
+    /// It makes an item.
+    Next(Producer),
+    Parked,
+    Again,
+    /// It was cut off.
+    Over(Producer, Outcome),
+}
+
+#[cold]
+fn no_method() -> Status {
+    Status::internal("the method is not there")
+}
+
+/// Drops what a method made, which may panic.
+fn drop_quietly<T>(made: T) -> Result<(), ()> {
+    catch_unwind(AssertUnwindSafe(|| drop(made))).map_err(discard)
+}

@@ -1,0 +1,17 @@
+//! Calls that stream, as their callers see them.
+//!
+//! | file | what |
+//! |---|---|
+//! | `wire.rs` | a service, and a replier by hand in the middle of one of its calls |
+//! | `taking.rs` | items that a method gives |
+//! | `giving.rs` | items that it takes |
+//! | `both.rs` | items both ways |
+//! | `rules.rs` | repliers that break the rules |
+//! | `ends.rs` | how streams end, and what they leave behind |
+
+mod both;
+mod ends;
+mod giving;
+mod rules;
+mod taking;
+mod wire;
