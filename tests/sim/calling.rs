@@ -276,7 +276,9 @@ impl World {
         };
         trace!(self, "caller {caller} submits call {key}");
         let host = &self.callers[caller];
-        if !oneway && host.places.iter().all(|place| place.replier.is_some()) {
+        let in_session = host.places.iter().all(|place| place.replier.is_some());
+        // A taker may cancel the call of its stream: a task is called without items.
+        if !oneway && in_session && !self.is_scattered(key) {
             self.make_stream(key);
         }
         let host = &mut self.callers[caller];

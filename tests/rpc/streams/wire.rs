@@ -115,6 +115,7 @@ impl Bench {
                         },
                         blob_bytes_max,
                         name: "by hand",
+                        call_bytes_max: u64::MAX,
                     });
                     self.by_hand
                         .router
