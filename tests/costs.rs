@@ -15,9 +15,10 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use brokerless::client::Together;
 use brokerless::patterns::Engine;
 use brokerless::patterns::counters::{payload_bytes_copied, system_calls};
-use brokerless::{Blob, Client, Server};
+use brokerless::{Blob, Client, Server, scatter};
 
 struct Counting;
 
@@ -123,6 +124,40 @@ fn pipelined(client: &CostsClient, count: usize, window: usize) {
     }
 }
 
+/// Calls that are begun together.
+const BATCH: usize = 100;
+
+fn in_order(client: &CostsClient, count: usize) {
+    for _ in 0..count / BATCH {
+        let begun: Vec<_> = (0..BATCH as i64)
+            .map(|n| client.begin().add(n, 1).unwrap())
+            .collect();
+        for pending in begun {
+            pending.wait().unwrap();
+        }
+    }
+}
+
+fn whichever_first(client: &CostsClient, count: usize) {
+    for _ in 0..count / BATCH {
+        let mut calls = Together::new();
+        for n in 0..BATCH as i64 {
+            calls.put(n, client.begin().add(n, 1).unwrap());
+        }
+        while let Some((n, sum)) = calls.wait_any() {
+            assert_eq!(sum, Ok(n + 1));
+        }
+    }
+}
+
+fn scattered(client: &CostsClient, count: usize) {
+    for _ in 0..count / BATCH {
+        let running = scatter(0..BATCH as i64).over(client);
+        let running = running.run(|client, n| client.begin().add(*n, 1)).unwrap();
+        assert!(running.gather().is_complete());
+    }
+}
+
 #[test]
 #[cfg_attr(
     debug_assertions,
@@ -152,6 +187,16 @@ fn a_call_costs_no_more_than_is_promised() {
         println!("{endpoint} add, 256 in flight: {pipelined:?}");
         assert!(pipelined.system_calls < 2.0 * 0.5, "{pipelined:?}");
         assert!(pipelined.allocations <= 3.0, "{pipelined:?}");
+
+        // What waits for any, or scatters, costs about what it costs to wait in order.
+        let one = measured(40_000, |count| in_order(&client, count));
+        let any = measured(40_000, |count| whichever_first(&client, count));
+        let all = measured(40_000, |count| scattered(&client, count));
+        println!("{endpoint} {BATCH} at once: {one:?}, any first: {any:?}, scattered: {all:?}");
+        assert!(any.allocations <= one.allocations + 0.5, "{any:?}");
+        assert!(all.allocations <= one.allocations + 1.0, "{all:?}");
+        assert!(any.system_calls <= one.system_calls * 1.2 + 0.1, "{any:?}");
+        assert!(all.system_calls <= one.system_calls * 1.5 + 0.2, "{all:?}");
 
         let data = Blob::from(vec![7; 1 << 20]);
         let large = measured(200, |count| {

@@ -115,6 +115,7 @@ fn feed(dealer: &Dealer) {
             encoding: Encoding::MessagePack,
             metadata: CallMetadata::empty(),
             hops: 0,
+            window: None,
         };
         let mut body = Encoder::arguments(2);
         body.put(&2i64).unwrap();

@@ -269,6 +269,13 @@ impl Client {
         self.core().watch_nodes(group);
     }
 
+    /// How busy a node's workers are, in thousandths, by its last report.
+    pub(crate) fn utilisation_of(&self, node: &Node) -> Option<u16> {
+        let table = self.core().table.lock();
+        let stats = table.caller.node_stats(node.id())?;
+        stats.load.map(|load| load.utilisation_permille)
+    }
+
     /// Whether calls with these options wait while no node can be reached.
     pub(crate) fn waits_for_ready(&self, options: &Call) -> bool {
         let own = self.core().settings.wait_for_ready;

@@ -102,6 +102,14 @@ mod on {
         StopIgnored,
         /// Items are taken as they come, not in their order.
         DisorderTaken,
+        /// When what was missing comes, one message of those that wait for it is given, not all.
+        HeldGoesOneByOne,
+        /// A window is made of what has come, not of what is taken.
+        WindowOfWhatCame,
+        /// That no items follow is not heard of a message that has none.
+        EmptyLastIgnored,
+        /// An item that is larger than its stream's window goes beside others.
+        LargeItemNotAlone,
         /// A stream has ended once its last item has come, taken or not.
         EndOvertakesItems,
         /// A taker that is about to wait does not tell what it has taken.

@@ -78,8 +78,8 @@ pub struct Scatter<'p, T, C> {
 impl<'p, T, C: Calls> Scatter<'p, T, C> {
     /// A node with fewer than `depth` of these tasks in flight takes the next one: so a slow node
     /// takes less, and one that is lost leaves little behind. 1 to 16,384. Default: 2, and up to 64
-    /// more where tasks turn out to be quick (about 4 ms of work ahead). Nodes that run several
-    /// long tasks at once want a depth of as many, and one more.
+    /// more where tasks turn out to be quick (about 4 ms of work ahead), or where a node reports
+    /// that so many do not keep its workers busy.
     pub fn pull(mut self, depth: u32) -> Self {
         self.limits.spread = Spread::Pull {
             depth,

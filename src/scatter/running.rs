@@ -22,6 +22,9 @@ use crate::machine::{
 };
 use crate::{CallError, Code, Error, Ran};
 
+/// A task that takes so long is worth a look at its node's load.
+const LONG: Duration = Duration::from_millis(1);
+
 /// How a task is called.
 type Calling<'p, T, C, R, E> = Box<dyn FnMut(&C, &T) -> Result<Pending<R, E>, CallError<E>> + 'p>;
 
@@ -51,6 +54,7 @@ pub struct Running<'p, T, C, R, E = std::convert::Infallible> {
     tasks: Vec<Option<T>>,
     took: Vec<Duration>,
     together: Together<(usize, Instant), R, E>,
+    deadline: Time,
     began: Instant,
     now: Instant,
     /// What the program gave is being run: if this is found at the next turn, that has panicked.
@@ -91,6 +95,7 @@ impl<'p, T, C: Calls, R, E> Running<'p, T, C, R, E> {
             tasks: Vec::new(),
             took: Vec::new(),
             together,
+            deadline: limits.deadline,
             began: now,
             now,
             within: false,
@@ -255,9 +260,9 @@ impl<'p, T, C: Calls, R, E> Running<'p, T, C, R, E> {
         value: R,
         took: Duration,
     ) -> Option<(usize, Result<R, CallError<E>>)> {
-        let then = self
-            .machine
-            .ended(self.time(), task, node, TaskEnd::Done { took });
+        let utilisation = self.utilisation_of(task, took);
+        let end = TaskEnd::Done { took, utilisation };
+        let then = self.machine.ended(self.time(), task, node, end);
         if let Some(share) = self.share_of(task) {
             share.done += 1;
             share.busy += took;
@@ -275,6 +280,11 @@ impl<'p, T, C: Calls, R, E> Running<'p, T, C, R, E> {
         took: Duration,
     ) -> Option<(usize, Result<R, CallError<E>>)> {
         let timed_out = error.code() == Code::DeadlineExceeded;
+        if timed_out && self.time() >= self.deadline {
+            // It ended with the whole, which says so.
+            self.machine.given_up(task, pure(error.ran()));
+            return None;
+        }
         let failure = TaskFailure {
             ran: pure(error.ran()),
             again: match timed_out {
@@ -332,6 +342,13 @@ impl<'p, T, C: Calls, R, E> Running<'p, T, C, R, E> {
             last: (task, took),
             nodes: &self.shares,
         });
+    }
+
+    /// How busy the node is that has done a task; it is not asked for quick ones.
+    fn utilisation_of(&self, task: usize, took: Duration) -> Option<u16> {
+        let node = self.machine.at(task).filter(|_| took >= LONG)?;
+        let node = &self.places.get(node)?.node;
+        self.client.client().utilisation_of(node)
     }
 
     fn share_of(&mut self, task: usize) -> Option<&mut Share> {

@@ -71,10 +71,6 @@ impl ItemCursor {
     ///
     /// Where the body is not as many values as its head says. It is the last that is given: what
     /// follows cannot be found, so the stream cannot go on.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "it borrows from its argument"
-    )]
     #[inline]
     pub fn next<'r>(&mut self, body: &'r [u8]) -> Option<Result<&'r [u8], DecodeError>> {
         let found = self.next_range(body)?;

@@ -89,6 +89,39 @@ fn what_there_is_by_the_deadline_is_given() {
 }
 
 #[test]
+fn what_ends_with_the_whole_is_cancelled_and_has_not_failed() {
+    let served = workers(1);
+    let work = pool(&served);
+    let gathered = scatter(0..3u64)
+        .over(&work)
+        .timeout(Duration::from_millis(50))
+        .tries(1)
+        .run(|work, x| work.begin().hold(*x))
+        .expect("it runs")
+        .gather();
+    assert_eq!((gathered.over(), gathered.failed()), (Over::Deadline, 0));
+    // Those that were called; one that has its own deadline before that has failed.
+    let told = &gathered.tasks()[0];
+    assert_eq!((&told.fate, told.ran), (&Fate::Cancelled, Ran::Maybe));
+    let short = work.with(Call::new().timeout(Duration::from_millis(20)));
+    let gathered = scatter(0..1u64)
+        .over(&short)
+        .timeout(Duration::from_secs(20))
+        .run(|work, x| work.begin().hold(*x))
+        .expect("it runs")
+        .gather();
+    let told = &gathered.tasks()[0];
+    assert_eq!(
+        told.error().map(CallError::code),
+        Some(Code::DeadlineExceeded)
+    );
+    assert_eq!(
+        (told.calls, told.ran, gathered.over()),
+        (3, Ran::Maybe, Over::Complete)
+    );
+}
+
+#[test]
 fn what_is_over_is_cancelled_at_its_nodes() {
     let served = workers(2);
     let work = pool(&served);

@@ -1,5 +1,7 @@
 //! Measures, not facts: run them with `--release --ignored --nocapture`.
 
+#![allow(clippy::print_stdout, reason = "figures are to be read")]
+
 use std::time::{Duration, Instant};
 
 use brokerless::client::Together;
@@ -43,8 +45,11 @@ fn by_policy(work: &WorkClient) {
     assert!(running.expect("it runs").gather().is_complete());
 }
 
+/// A way of making a hundred calls.
+type Way<'w> = (&'w str, fn(&WorkClient));
+
 /// The median of what each takes, in turns; and the median of the ratios to the first.
-fn compare(work: &WorkClient, ways: &[(&str, fn(&WorkClient))]) {
+fn compare(work: &WorkClient, ways: &[Way<'_>]) {
     let mut took = vec![Vec::new(); ways.len()];
     for round in 0..ROUNDS {
         for ((_, way), took) in ways.iter().zip(&mut took) {

@@ -129,6 +129,24 @@ fn a_free_node_takes_more_than_a_slow_one() {
 }
 
 #[test]
+fn a_node_with_many_workers_is_given_as_much_as_they_run() {
+    let worker = Worker::slow(Duration::from_millis(10));
+    let served = [Served::at("tcp://127.0.0.1:*", worker, |builder| {
+        builder.workers(8)
+    })];
+    let work = pool(&served);
+    let most = Cell::new(0);
+    let gathered = scatter(0..300u64)
+        .over(&work)
+        .progress(|progress| most.set(most.get().max(progress.in_flight)))
+        .run(|work, x| work.begin().square(*x))
+        .expect("it runs")
+        .gather();
+    assert_eq!(gathered.into_values(), Ok(squares(300)));
+    assert!(most.get() > 2, "{} at once", most.get());
+}
+
+#[test]
 fn weights_are_shares_where_the_policy_picks() {
     let served = workers(2);
     let one = &*served[0].endpoint;

@@ -133,7 +133,10 @@ impl World {
         for key in std::mem::take(&mut host.open).into_keys() {
             self.ledger.record(key).died = true;
         }
-        self.streams.gone(End::Caller, caller);
+        for key in self.streams.gone(End::Caller, caller) {
+            // Of a call that was answered, the items that it had yet to take.
+            self.ledger.record(key).died = true;
+        }
         for connection in 0..self.connections.len() {
             if self.connections[connection].caller == caller
                 && !self.connections[connection].is_over()
@@ -579,8 +582,8 @@ impl World {
         let stopped_until = self.caller_stopped_until(caller);
         self.ledger.record(key).stopped_until = stopped_until;
         self.ledger.ended(self.now, key, outcome);
-        self.scatter_hears(key, outcome);
         self.stream_is_answered(key, outcome);
+        self.scatter_hears(key, outcome);
         let host = &mut self.callers[caller];
         host.open.remove(&key);
         if let Some(job) = host.nested.remove(&key)

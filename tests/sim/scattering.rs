@@ -493,6 +493,7 @@ fn end_of(outcome: Outcome, idempotent: bool) -> TaskEnd {
     if outcome == Outcome::Replied {
         return TaskEnd::Done {
             took: std::time::Duration::from_millis(1),
+            utilisation: None,
         };
     }
     let timed_out = matches!(outcome, Outcome::Ended("expired", _));

@@ -18,6 +18,9 @@ use crate::world::{Event, World, trace};
 /// Items of most groups that are answered before the next is sent.
 const GROUP: u64 = 8;
 
+/// Items that a sender may have in a batch.
+const GATHERED_MAX: u64 = 256;
+
 /// Which way a call's items go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -126,9 +129,12 @@ impl Streams {
         Some((half.process, half.incarnation))
     }
 
-    /// A process is gone, and its sides with it.
-    pub(crate) fn gone(&mut self, side: End, process: usize) {
-        self.of(side).retain(|_, half| half.process != process);
+    /// A process is gone, and its sides with it: those of these calls.
+    pub(crate) fn gone(&mut self, side: End, process: usize) -> Vec<Key> {
+        let gone = self
+            .of(side)
+            .extract_if(.., |_, half| half.process == process);
+        gone.map(|(key, _)| key).collect()
     }
 }
 
@@ -350,8 +356,7 @@ impl World {
         }
         for (key, record) in self.ledger.records.iter().enumerate() {
             let ends = record.stream.map_or(1, |stream| stream.ends);
-            let seen = record.outcome.is_some() && !record.died;
-            if seen && ends == 0 && self.callers[record.caller].incarnation == 1 {
+            if record.outcome.is_some() && !record.died && ends == 0 {
                 faults.push(format!("the stream of call {key} never ends"));
             }
         }
@@ -552,6 +557,11 @@ impl World {
                 break;
             }
             sender.made += 1;
+            let gathered = sender.made - sender.left.items;
+            if gathered > GATHERED_MAX {
+                let what = format!("call {key}: {side:?} keeps {gathered} items back");
+                self.ledger.violated(self.now, what);
+            }
             if sender.flow.gather(bytes) {
                 let batch = sender.flow.flush();
                 self.leave_behind(side, key, half, batch, false);

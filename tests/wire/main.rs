@@ -12,6 +12,7 @@
 //! | `golden.rs` | examples, files and page are one |
 //! | `codec.rs` | arguments and values |
 //! | `envelopes.rs` | properties of envelopes, limits |
+//! | `items.rs` | the items of a stream's message |
 //! | `corpus.rs` | what the fuzzer has found, replayed |
 
 mod codec;
@@ -19,6 +20,7 @@ mod corpus;
 mod envelopes;
 mod examples;
 mod golden;
+mod items;
 
 /// What the fuzzer checks, too.
 #[path = "../../patterns/fuzz/src/envelope.rs"]

@@ -12,6 +12,10 @@ use crate::machine::{Again, Ran, Time};
 const AGAIN_MAX: usize = 1024;
 /// A node is given as many quick tasks ahead as take about this long.
 const AHEAD: u64 = 4_000_000;
+/// A node whose workers are less busy than this, in thousandths, is given more.
+const BUSY: u16 = 900;
+/// How long that takes to show in what it reports.
+const REPORTED: Duration = Duration::from_millis(120);
 /// The most that it is given ahead.
 const AHEAD_MAX: u64 = 64;
 
@@ -21,6 +25,9 @@ pub(super) struct Node {
     pub(super) in_flight: u32,
     /// From a call to its end, smoothed, in nanoseconds; 0 until one has ended.
     took: u64,
+    /// Given to it beside, as its workers are not busy with less.
+    more: u32,
+    more_since: Time,
 }
 
 impl Node {
@@ -30,7 +37,17 @@ impl Node {
 
     pub(super) fn depth(&self, least: u32) -> u32 {
         let ahead = AHEAD.checked_div(self.took).unwrap_or_default();
-        least.saturating_add(ahead.min(AHEAD_MAX) as u32)
+        least.saturating_add((ahead + u64::from(self.more)).min(AHEAD_MAX) as u32)
+    }
+
+    /// It has done a task while it had as many as it was given: whether that keeps it busy.
+    pub(super) fn is_so_busy(&mut self, now: Time, utilisation: u16) {
+        if self.more_since == Time::ZERO {
+            self.more_since = now;
+        } else if utilisation < BUSY && now.since(self.more_since) >= REPORTED {
+            self.more = (self.more + self.more / 2 + 1).min(AHEAD_MAX as u32);
+            self.more_since = now;
+        }
     }
 }
 
@@ -89,8 +106,7 @@ impl Task {
 impl Scatter {
     pub(super) fn is_over(&self, now: Time) -> Option<Over> {
         let reached = |limit: Option<usize>, count| limit.is_some_and(|limit| count >= limit);
-        let left = self.in_flight + self.again.len() + usize::from(self.fresh.is_some());
-        if self.drawn_all && left == 0 {
+        if self.drawn_all && self.done + self.failed == self.tasks.len() {
             Some(Over::Complete)
         } else if reached(self.limits.success_limit, self.done) {
             Some(Over::SuccessLimit)

@@ -155,13 +155,19 @@ impl Scatter {
         }
         let node = at.or(node.map(|node| node as u32));
         match end {
-            TaskEnd::Done { took } => {
+            TaskEnd::Done { took, utilisation } => {
                 known.state = TaskState::Done;
                 known.ran = Ran::Yes;
                 known.node = node;
                 self.done += 1;
                 if let Some(node) = node.and_then(|node| self.nodes.get_mut(node as usize)) {
                     node.took(took);
+                    if let (Spread::Pull { depth, grows: true }, Some(busy)) =
+                        (self.limits.spread, utilisation)
+                        && node.in_flight + 1 >= node.depth(depth)
+                    {
+                        node.is_so_busy(now, busy);
+                    }
                 }
                 TaskThen::Done
             }
@@ -169,7 +175,8 @@ impl Scatter {
         }
     }
 
-    /// The call of a task was given up, as the scatter is over: whether it may have run.
+    /// The call of a task was given up, as the scatter is over, or ended with its time: whether it
+    /// may have run.
     pub fn given_up(&mut self, task: usize, ran: Ran) {
         if let Some(known) = self.tasks.get_mut(task)
             && known.state == TaskState::InFlight

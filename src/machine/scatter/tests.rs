@@ -50,7 +50,10 @@ fn maybe(idempotent: bool) -> TaskEnd {
     })
 }
 
-const DONE: TaskEnd = TaskEnd::Done { took: MS };
+const DONE: TaskEnd = TaskEnd::Done {
+    took: MS,
+    utilisation: None,
+};
 
 /// Draws from so many tasks and calls, until there is nothing more to do now.
 fn calls(scatter: &mut Scatter, now: Time, tasks: usize) -> Vec<(usize, Option<usize>)> {
@@ -93,13 +96,40 @@ fn quick_tasks_are_given_ahead_and_slow_ones_are_not() {
     assert_eq!(first.len(), 4);
     let quick = TaskEnd::Done {
         took: Duration::from_micros(50),
+        utilisation: None,
     };
-    let slow = TaskEnd::Done { took: 20 * MS };
+    let slow = TaskEnd::Done {
+        took: 20 * MS,
+        utilisation: None,
+    };
     for (task, node) in first {
         let end = if node == Some(0) { quick } else { slow };
         scatter.ended(NOW, task, None, end);
     }
     assert_eq!((scatter.depth_of(0), scatter.depth_of(1)), (2 + 64, 2));
+}
+
+#[test]
+fn a_node_whose_workers_are_not_busy_is_given_more_in_time() {
+    let end = |utilisation| TaskEnd::Done {
+        took: 20 * MS,
+        utilisation: Some(utilisation),
+    };
+    let mut scatter = scatter(2, ScatterLimits::default());
+    let (mut now, mut flying) = (NOW.after(MS), calls(&mut scatter, NOW, 10_000));
+    let mut depths = Vec::new();
+    for _ in 0..30 {
+        now = now.after(20 * MS);
+        for (task, node) in std::mem::take(&mut flying) {
+            let busy = if node == Some(0) { 250 } else { 950 };
+            scatter.ended(now, task, None, end(busy));
+        }
+        flying = calls(&mut scatter, now, 10_000);
+        depths.push(scatter.depth_of(0));
+    }
+    assert_eq!(depths[..6], [2; 6], "not before it can have told");
+    assert!(depths.is_sorted() && depths[29] >= 7, "{depths:?}");
+    assert_eq!(scatter.depth_of(1), 2, "it is busy");
 }
 
 #[test]

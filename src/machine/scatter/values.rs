@@ -11,7 +11,8 @@ pub enum Spread {
     Pull {
         /// The most tasks in flight at a node.
         depth: u32,
-        /// More where tasks turn out to be quick, so that no node waits for its next one.
+        /// More where tasks turn out to be quick, so that no node waits for its next one; and
+        /// where a node's workers are not busy with as many.
         grows: bool,
     },
     /// The client's policy picks.
@@ -126,6 +127,8 @@ pub enum TaskEnd {
     Done {
         /// From the call to its end.
         took: Duration,
+        /// How busy the node's workers are, in thousandths, where it says so.
+        utilisation: Option<u16>,
     },
     /// With an error.
     Failed(TaskFailure),

@@ -8,6 +8,8 @@ const QUIET: usize = 4;
 const BATCH_BYTES: u64 = 16 * 1024;
 /// Items that are worth a message of their own.
 const BATCH_ITEMS: u32 = 256;
+/// Whoever grants so many items more than were sent does not say what it takes: nothing gathers.
+const UNBOUNDED: u64 = 1 << 21;
 
 /// Who sends items.
 ///
@@ -61,13 +63,12 @@ impl Outflow {
             self.granted.bytes = self.granted.bytes.saturating_add(to.bytes);
             return true;
         }
-        if planted!(WindowFalls) {
-            self.granted = to;
-            return true;
-        }
         let before = self.granted;
         self.granted.items = before.items.max(to.items);
         self.granted.bytes = before.bytes.max(to.bytes);
+        if planted!(WindowFalls) {
+            self.granted = to;
+        }
         if self.used == Flow::default() {
             self.size = self.granted;
         } else if to.items > 0 {
@@ -87,9 +88,14 @@ impl Outflow {
         if self.stopped || self.used.items >= self.granted.items {
             return false;
         }
-        planted!(ItemBytesIgnored)
-            || self.used.bytes.saturating_add(bytes) <= self.granted.bytes
-            || (self.used.items <= self.taken() && !planted!(LargeItemNeverGoes))
+        if planted!(ItemBytesIgnored) {
+            return true;
+        }
+        if planted!(LargeItemNotAlone) && bytes > self.size.bytes {
+            return true;
+        }
+        let alone = self.used.items <= self.taken() && !planted!(LargeItemNeverGoes);
+        alone || self.used.bytes.saturating_add(bytes) <= self.granted.bytes
     }
 
     /// Counts an item that is put into the batch; there was room for it. Whether the batch is to be
@@ -137,7 +143,8 @@ impl Outflow {
     /// Whether few batches are on their way, so that an item is worth its own message.
     pub fn is_quiet(&self) -> bool {
         let oldest = self.ends.last().copied().unwrap_or_default();
-        oldest <= self.taken()
+        let ahead = self.granted.items.saturating_sub(self.used.items);
+        oldest <= self.taken() || ahead > UNBOUNDED
     }
 
     /// Items that are sent or gathered: the index of the next one.

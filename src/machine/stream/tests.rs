@@ -1,3 +1,5 @@
+//! Facts about a stream's two ends.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -111,6 +113,15 @@ fn an_item_goes_at_once_while_few_batches_are_on_their_way() {
     let batch = sender.flush().unwrap();
     assert_eq!((batch.first, batch.count, batch.bytes), (4, 2, 20));
     assert_eq!(sender.flush(), None);
+}
+
+#[test]
+fn nothing_gathers_for_a_taker_that_does_not_say_what_it_takes() {
+    let mut sender = Outflow::new(Flow::new(u64::MAX, u64::MAX));
+    for first in 0..100 {
+        assert!(sender.may_send(1 << 40) && sender.gather(1 << 40));
+        assert_eq!(sender.flush().unwrap().first, first);
+    }
 }
 
 #[test]
