@@ -1,9 +1,9 @@
 //! What a call costs, counted: system calls, allocations, copies.
 //!
-//! The counters are the process's, so everything is measured by one test, one thing after the
-//! other. Both sides are in this process, each with an engine and threads of its own: what is
-//! counted is of both together. Neither can do without two system calls, one to send and one to
-//! wait: so 5 together are 3 a side at most.
+//! The counters are the process's, so everything is measured one thing after the other. Both sides
+//! are in this process, each with an engine and threads of its own: what is counted is of both
+//! together. Neither can do without two system calls, one to send and one to wait: so 5 together
+//! are 3 a side at most.
 //!
 //! The bounds are those of a release build, and a debug build says that it leaves them out: its threads
 //! take so long to come back that they find each other asleep, and what could go together goes apart.
@@ -18,7 +18,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use brokerless::client::Together;
 use brokerless::patterns::Engine;
 use brokerless::patterns::counters::{payload_bytes_copied, system_calls};
+use brokerless::service::{Incoming, Items};
 use brokerless::{Blob, Client, Server, scatter};
+
+/// Held by the test that measures.
+static ALONE: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
 
 struct Counting;
 
@@ -55,6 +59,12 @@ trait Costs {
     fn add_pooled(&self, x: i64, y: i64) -> i64;
     /// Gives back what it was given.
     fn turn(&self, data: Blob) -> Blob;
+    fn count(&self, to: i64) -> Items<'_, i64>;
+    fn total(&self, values: Incoming<i64>) -> i64;
+    fn echo(&self, values: Incoming<i64>) -> Items<'_, i64>;
+    /// This blob, so many times.
+    fn repeat(&self, data: Blob, times: u64) -> Items<'_, Blob>;
+    fn keep(&self, parts: Incoming<Blob>) -> u64;
 }
 
 struct Handler;
@@ -68,6 +78,24 @@ impl Costs for Handler {
     }
     fn turn(&self, data: Blob) -> Blob {
         data
+    }
+    fn count(&self, to: i64) -> Items<'_, i64> {
+        Items::new(0..to)
+    }
+    fn total(&self, values: Incoming<i64>) -> i64 {
+        values.map_while(Result::ok).sum()
+    }
+    fn echo(&self, values: Incoming<i64>) -> Items<'_, i64> {
+        Items::fallible(values)
+    }
+    fn repeat(&self, data: Blob, times: u64) -> Items<'_, Blob> {
+        Items::new((0..times).map(move |_| data.clone()))
+    }
+    fn keep(&self, parts: Incoming<Blob>) -> u64 {
+        parts
+            .map_while(Result::ok)
+            .map(|part| part.len() as u64)
+            .sum()
     }
 }
 
@@ -164,6 +192,7 @@ fn scattered(client: &CostsClient, count: usize) {
     ignore = "slow threads find each other asleep more often: the bounds are those of a release build; `make costs`"
 )]
 fn a_call_costs_no_more_than_is_promised() {
+    let _alone = ALONE.lock();
     let ipc = std::env::temp_dir().join(format!("brokerless-call-costs-{}", std::process::id()));
     let ipc = format!("ipc://{}", ipc.display());
     for endpoint in ["tcp://127.0.0.1:*", &ipc, "inproc://call-costs"] {
@@ -209,4 +238,67 @@ fn a_call_costs_no_more_than_is_promised() {
         // buffer where they stay: none of it is the blob's.
         assert!(large.bytes_copied < 1024.0, "{large:?}");
     }
+}
+
+#[test]
+fn an_item_costs_next_to_nothing() {
+    let _alone = ALONE.lock();
+    let ipc = std::env::temp_dir().join(format!("brokerless-item-costs-{}", std::process::id()));
+    let ipc = format!("ipc://{}", ipc.display());
+    for endpoint in ["tcp://127.0.0.1:*", &ipc, "inproc://item-costs"] {
+        let (_server, client) = connected(endpoint);
+        streams(endpoint, &client);
+    }
+}
+
+fn streams(endpoint: &str, client: &CostsClient) {
+    let down = measured(200_000, |count| {
+        let items = client.count(count as i64).unwrap();
+        assert_eq!(items.map(Result::unwrap).last(), Some(count as i64 - 1));
+    });
+    println!("{endpoint} items down: {down:?}");
+    assert!(down.allocations <= 0.1, "{down:?}");
+    assert!(down.system_calls <= 0.1, "{down:?}");
+
+    let up = measured(200_000, |count| {
+        let count = count as i64;
+        assert_eq!(client.total(0..count), Ok((0..count).sum()));
+    });
+    println!("{endpoint} items up: {up:?}");
+    assert!(up.allocations <= 0.1, "{up:?}");
+    assert!(up.system_calls <= 0.1, "{up:?}");
+
+    let add = measured(20_000, |count| {
+        (0..count as i64).for_each(|n| assert_eq!(client.add(n, 1), Ok(n + 1)));
+    });
+    let mut echo = client.echo().unwrap();
+    let ping_pong = measured(20_000, |count| {
+        for n in 0..count as i64 {
+            echo.send(n).unwrap();
+            assert_eq!(echo.next(), Some(Ok(n)));
+        }
+    });
+    drop(echo);
+    println!("{endpoint} an item there and one back: {ping_pong:?}");
+    assert!(ping_pong.allocations <= 0.5, "{ping_pong:?}");
+    // As a call, which sends and waits as often.
+    let most = add.system_calls + 1.0;
+    assert!(ping_pong.system_calls <= most, "{ping_pong:?}, {add:?}");
+
+    let data = Blob::from(vec![7; 1 << 20]);
+    let down = measured(200, |count| {
+        let blobs = client.repeat(data.clone(), count as u64).unwrap();
+        assert_eq!(
+            blobs.map(|blob| blob.unwrap().len()).sum::<usize>(),
+            count << 20
+        );
+    });
+    println!("{endpoint} blobs of 1 MiB down: {down:?}");
+    assert!(down.bytes_copied < 1024.0, "{down:?}");
+    let up = measured(200, |count| {
+        let blobs = (0..count).map(|_| data.clone());
+        assert_eq!(client.keep(blobs), Ok((count as u64) << 20));
+    });
+    println!("{endpoint} blobs of 1 MiB up: {up:?}");
+    assert!(up.bytes_copied < 1024.0, "{up:?}");
 }

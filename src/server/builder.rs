@@ -348,8 +348,7 @@ impl ServerBuilder {
                 settings,
                 methods,
                 interceptors,
-                groups,
-                named,
+                (groups, named),
                 health,
                 parts,
             )

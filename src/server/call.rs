@@ -99,6 +99,10 @@ pub(super) struct Job {
 }
 
 /// What waits for a thread.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a call that waits would be allocated for a turn's sake"
+)]
 pub(super) enum Work {
     Call(Job),
     /// A stream that may go on.

@@ -118,7 +118,7 @@ pub(super) struct Shared {
     pub(super) sessions: Arc<Sessions>,
     pub(super) counts: Arc<Counts>,
     /// Time limits of streams.
-    pub(super) watch: Watch,
+    pub(super) watch: Watch<Arc<Stream>>,
     pub(super) in_flight: AtomicU64,
     phase: AtomicU8,
     me: Weak<Shared>,
@@ -134,8 +134,7 @@ impl Shared {
         settings: Settings,
         methods: Methods,
         interceptors: Vec<Arc<dyn Interceptor>>,
-        groups: Vec<Group>,
-        named: Vec<Pool<Ticket, Work>>,
+        (groups, named): (Vec<Group>, Vec<Pool<Ticket, Work>>),
         health: Health,
         (sessions, counts): (Arc<Sessions>, Arc<Counts>),
     ) -> Self {
@@ -148,7 +147,7 @@ impl Shared {
             named,
             sessions,
             counts,
-            watch: Watch::default(),
+            watch: Watch::new(),
             in_flight: AtomicU64::new(0),
             phase: AtomicU8::new(Phase::Serving as u8),
             me,
@@ -339,10 +338,11 @@ impl Shared {
 
     /// Lets another thread receive while a slow handler runs.
     pub(super) fn hand_on(&self, session: &Session, method: usize) {
+        // One that is sent items waits for them, and drives the engine meanwhile.
         let slow = self
             .methods
             .get(method)
-            .is_some_and(|m| m.learned.is_slow());
+            .is_some_and(|m| m.learned.is_slow() && m.info.items_in.is_none());
         if slow && let Some(group) = self.group_of(session) {
             group.engine.hand_on();
             group.router.share();
@@ -577,18 +577,21 @@ impl Shared {
             "the answer found no room: the caller does not read its answers; lower its window, or raise send_bytes_max of the server's transport",
         );
         let told = answer::error(target, &status, ran, None, Report::default());
+        let answer = error.into_message();
+        // One that is no larger than what would be said in its place is kept as it is.
+        let whole = answer.bytes() <= told.bytes();
         let mut state = session.lock();
         let room = state.owed.len() < OWED_MAX;
         if room {
-            state.owed.push_back(told);
+            state.owed.push_back(if whole { answer } else { told });
             session.set_owed(true);
         }
         drop(state);
-        self.counts.one(if room {
-            Count::UnsentFull
-        } else {
-            Count::UnsentLost
-        });
+        match (room, whole) {
+            (true, true) => {}
+            (true, false) => self.counts.one(Count::UnsentFull),
+            (false, _) => self.counts.one(Count::UnsentLost),
+        }
         self.watch_out();
     }
 

@@ -38,7 +38,8 @@ pub(super) struct Session {
 /// What the lock of a session protects.
 pub(super) struct State {
     pub(super) machine: machine::Session,
-    /// Answers that found no room, each cut down to an error; bounded by `OWED_MAX`.
+    /// Answers that found no room, each cut down to an error unless it is as short as one; bounded
+    /// by `OWED_MAX`.
     pub(super) owed: VecDeque<Message>,
     /// Numbers for calls that have none of their own.
     numbers: u64,

@@ -10,6 +10,8 @@ mod calls;
 mod desk;
 #[path = "server/drain.rs"]
 mod drain;
+#[path = "server/flow.rs"]
+mod flow;
 #[path = "server/malformed.rs"]
 mod malformed;
 #[path = "server/pools.rs"]
@@ -21,5 +23,13 @@ mod sessions;
 #[cfg(feature = "signals")]
 #[path = "server/signals.rs"]
 mod signals;
+#[path = "server/streams_both.rs"]
+mod streams_both;
+#[path = "server/streams_ends.rs"]
+mod streams_ends;
+#[path = "server/streams_in.rs"]
+mod streams_in;
+#[path = "server/streams_out.rs"]
+mod streams_out;
 #[path = "server/support.rs"]
 mod support;

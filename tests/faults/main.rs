@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `repliers` | servers are killed, restarted, stopped |
 //! | `callers` | callers are killed in a call, or stop reading |
+//! | `streams` | callers are stopped in a stream, or read nothing of it |
 //! | `device` | the device between is killed |
 //! | `malformed` | bytes that make no sense |
 //! | `forgers` | a replier answers what it was not asked |

@@ -331,7 +331,7 @@ fn a_thread_that_receives_takes_other_work_when_it_is_nudged() {
             assert_eq!(numbers, (0..100).collect::<Vec<_>>());
             nudger.join().unwrap();
         });
-        router.close();
+        let _ = router.close();
         assert!(router.recv_or(|| None::<()>).is_err());
     }
 }

@@ -180,15 +180,16 @@ impl Session {
         id: u64,
         window: Flow,
     ) -> (Option<Arc<Stream>>, Came) {
-        let stream = self.streams.get(id);
-        let todo = match &stream {
-            Some(stream) => stream.granted(&counts.tally, window),
-            None => {
-                counts.one(Count::StreamOver);
-                Todo::default()
+        match self.streams.granted(id, window) {
+            Ok(stream) => {
+                let todo = stream.granted(&counts.tally, window);
+                (Some(stream), Came::Todo(todo))
             }
-        };
-        (stream, Came::Todo(todo))
+            Err(passed_over) => {
+                counts.add(Count::StreamOver, passed_over);
+                (None, Came::Todo(Todo::default()))
+            }
+        }
     }
 }
 

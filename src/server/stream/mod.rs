@@ -276,20 +276,51 @@ pub(super) struct Streams {
     table: Mutex<Table>,
 }
 
+/// Windows for streams that are not known which are kept: they are picked where they are read, and
+/// may overtake their call. Those of streams that have ended are among them, and come to nothing.
+const EARLY_MAX: usize = 16;
+
 #[derive(Default)]
 struct Table {
     open: HashMap<u64, Arc<Stream>>,
+    early: VecDeque<(u64, Flow)>,
     closed: bool,
 }
 
 impl Streams {
-    /// Keeps one; false if the session is over.
+    /// Keeps one; false if the session is over. What was granted to it before is granted now.
     pub(super) fn add(&self, stream: &Arc<Stream>) -> bool {
         let mut table = self.table.lock();
-        if !table.closed {
-            table.open.insert(stream.id(), stream.clone());
+        if table.closed {
+            return false;
         }
-        !table.closed
+        table.open.insert(stream.id(), stream.clone());
+        let mut early = std::mem::take(&mut table.early);
+        early.retain(|(id, window)| {
+            let own = *id == stream.id();
+            if own {
+                stream.granted_early(*window);
+            }
+            !own
+        });
+        table.early = early;
+        true
+    }
+
+    /// One of this number, which more is granted; if there is none it is kept for a while. Says how
+    /// many such have come to nothing.
+    pub(super) fn granted(&self, id: u64, window: Flow) -> Result<Arc<Stream>, u64> {
+        let mut table = self.table.lock();
+        if let Some(stream) = table.open.get(&id) {
+            return Ok(stream.clone());
+        }
+        if table.closed {
+            return Err(1);
+        }
+        table.early.push_back((id, window));
+        let over = table.early.len().saturating_sub(EARLY_MAX);
+        table.early.drain(..over);
+        Err(over as u64)
     }
 
     pub(super) fn get(&self, id: u64) -> Option<Arc<Stream>> {

@@ -104,6 +104,13 @@ impl super::State {
 }
 
 impl Stream {
+    /// The caller has let more be sent before the method was opened.
+    pub(super) fn granted_early(&self, to: Flow) {
+        if let Some(giving) = &mut self.lock().outgoing {
+            giving.granted(to);
+        }
+    }
+
     /// The caller lets more be sent.
     pub(super) fn granted(&self, tally: &Tally, to: Flow) -> Todo {
         let mut state = self.lock();

@@ -92,12 +92,12 @@ impl Shared {
         begun: Instant,
     ) {
         let session = &stream.session;
+        self.counts.tally.opened();
         if !session.streams.add(stream) {
             // Nobody is there to answer.
             let cancelled = Outcome::failed(Over::Gone.status());
             return self.end_stream(stream, cancelled);
         }
-        self.counts.tally.opened();
         // What came before it stood in the table was told to nobody.
         if session.lock().machine.is_cancelled(stream.call.ticket) {
             self.cut(stream, Over::Cancelled);
@@ -142,7 +142,7 @@ impl Shared {
                 (items, outcome) => {
                     // An interceptor has said otherwise. A panic in what it dropped is nobody's.
                     let _ = drop_quietly(items);
-                    Err((outcome, deferred))
+                    Err(Box::new((outcome, deferred)))
                 }
             }
         });
@@ -150,11 +150,13 @@ impl Shared {
         stream.spent(took);
         match opened {
             Ok(producer) => self.drive(stream, producer),
-            // Somebody else answers.
-            Err((_, true)) => {}
-            Err((outcome, false)) => {
+            Err(ended) => {
+                let (outcome, deferred) = *ended;
                 method.learned.ran(took);
-                self.end_stream(stream, outcome);
+                // Else somebody else answers.
+                if !deferred {
+                    self.end_stream(stream, outcome);
+                }
             }
         }
     }

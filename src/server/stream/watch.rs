@@ -28,26 +28,30 @@ pub(super) type Key = (Instant, u64);
 const REST: Duration = Duration::from_secs(1);
 
 /// Streams and when to look at them.
-#[derive(Default)]
-pub(in crate::server) struct Watch {
-    state: Mutex<Watched>,
+pub(in crate::server) struct Watch<T> {
+    state: Mutex<Watched<T>>,
     news: Condvar,
 }
 
-#[derive(Default)]
-struct Watched {
-    due: BTreeMap<Key, Arc<Stream>>,
+struct Watched<T> {
+    due: BTreeMap<Key, T>,
     number: u64,
     /// A thread watches.
     watching: bool,
     closed: bool,
 }
 
-impl Watch {
-    /// How many are watched.
-    #[cfg(test)]
-    fn len(&self) -> usize {
-        self.state.lock().due.len()
+impl<T> Watch<T> {
+    pub(in crate::server) fn new() -> Self {
+        Watch {
+            state: Mutex::new(Watched {
+                due: BTreeMap::new(),
+                number: 0,
+                watching: false,
+                closed: false,
+            }),
+            news: Condvar::new(),
+        }
     }
 
     pub(super) fn forget(&self, key: Key) {
@@ -67,7 +71,7 @@ impl Watch {
     }
 
     /// Enters a stream; also says whether a thread is to be started.
-    fn enter(&self, at: Instant, stream: &Arc<Stream>) -> (Option<Key>, bool) {
+    fn enter(&self, at: Instant, stream: T) -> (Option<Key>, bool) {
         let mut state = self.state.lock();
         if state.closed {
             return (None, false);
@@ -78,7 +82,7 @@ impl Watch {
             .due
             .first_key_value()
             .is_none_or(|(first, _)| key < *first);
-        state.due.insert(key, stream.clone());
+        state.due.insert(key, stream);
         let starts = !std::mem::replace(&mut state.watching, true);
         drop(state);
         if sooner && !starts {
@@ -88,7 +92,7 @@ impl Watch {
     }
 
     /// Waits for the next stream that is due; nothing once there is nothing to watch.
-    fn next(&self) -> Option<Arc<Stream>> {
+    fn next(&self) -> Option<T> {
         let mut state = self.state.lock();
         let rest = Instant::now() + REST;
         loop {
@@ -130,7 +134,7 @@ impl Shared {
             if state.ended {
                 return;
             }
-            let (key, starts) = self.watch.enter(at, stream);
+            let (key, starts) = self.watch.enter(at, stream.clone());
             (std::mem::replace(&mut state.watched, key), starts)
         };
         if let Some(key) = stale {
@@ -172,5 +176,39 @@ impl Shared {
             }
             None => self.enter_watch(stream),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_due_comes_in_the_order_of_its_time() {
+        let watch = Watch::new();
+        let now = Instant::now();
+        let (_, starts) = watch.enter(now, "second");
+        assert!(starts, "nobody watches yet");
+        let (_, starts) = watch.enter(now - Duration::from_millis(1), "first");
+        assert!(!starts);
+        watch.enter(now + Duration::from_millis(5), "later");
+        let seen: Vec<_> = (0..3).filter_map(|_| watch.next()).collect();
+        assert_eq!(seen, ["first", "second", "later"]);
+        assert!(now.elapsed() >= Duration::from_millis(5));
+    }
+
+    #[test]
+    fn what_has_ended_is_watched_no_longer() {
+        let watch = Watch::new();
+        let due = Instant::now() - Duration::from_secs(1);
+        let (Some(key), _) = watch.enter(due, "ended") else {
+            panic!("it is open");
+        };
+        watch.enter(due, "goes on");
+        watch.forget(key);
+        assert_eq!(watch.next(), Some("goes on"));
+        watch.close();
+        assert_eq!(watch.next(), None);
+        assert_eq!(watch.enter(due, "late"), (None, false));
     }
 }

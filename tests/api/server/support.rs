@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use brokerless::patterns::{Dealer, Frame, Message, Options};
 use brokerless::server::{Server, ServerBuilder, ServerStats};
 use brokerless::wire::{
-    CallHead, CallMetadata, Credit, Encoder, Envelope, Flags, Hello, Load, Parts, Payload, Version,
-    decode_value, encode_bye, encode_call, encode_cancel, encode_hello,
+    CallHead, CallMetadata, Credit, Encoder, Envelope, Flags, Flow, Hello, ItemsHead, Load, Parts,
+    Payload, Version, decode_value, encode_bye, encode_call, encode_cancel, encode_hello,
 };
 use brokerless::{Code, Metadata, Ran};
 use serde::{Deserialize, Serialize};
@@ -69,6 +69,9 @@ pub(crate) enum Got {
     },
     Credit(Credit),
     Bye(u64),
+    Items(ItemsHead, Payload),
+    Window(u64, Flow),
+    Stop(u64),
 }
 
 impl Got {
@@ -108,6 +111,9 @@ impl Got {
             },
             Envelope::Credit(credit) => Got::Credit(credit),
             Envelope::Bye { left_us } => Got::Bye(left_us),
+            Envelope::Items(head) => Got::Items(head, payload()),
+            Envelope::Window { id, window } => Got::Window(id, window),
+            Envelope::Stop { id } => Got::Stop(id),
             other => panic!("a replier sends no {other:?}"),
         }
     }

@@ -6,6 +6,7 @@ mod forgers;
 mod handlers;
 mod malformed;
 mod repliers;
+mod streams;
 mod support;
 mod upgrade;
 
@@ -31,6 +32,7 @@ pub(crate) fn run() {
     match arguments.next().as_deref() {
         Some(support::server::ROLE) => return support::server::run(arguments),
         Some(support::caller::ROLE) => return support::caller::run(arguments),
+        Some(support::taker::ROLE) => return support::taker::run(arguments),
         _ => {}
     }
     let mut arguments = Arguments::from_args();
@@ -45,6 +47,10 @@ pub(crate) fn run() {
         callers {
             a_caller_killed_in_a_call_gives_back_what_it_held,
             a_caller_that_does_not_read_costs_the_others_at_most_a_tenth,
+        }
+        streams {
+            a_caller_stopped_in_a_stream_costs_its_producer_at_most_its_credit,
+            streams_that_nobody_reads_cost_the_others_at_most_a_tenth,
         }
         device {
             calls_through_a_device_that_is_killed_end_truthfully_and_go_on_once_it_is_back,

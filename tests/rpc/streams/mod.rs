@@ -7,11 +7,13 @@
 //! | `giving.rs` | items that it takes |
 //! | `both.rs` | items both ways |
 //! | `rules.rs` | repliers that break the rules |
+//! | `live.rs` | client and server together |
 //! | `ends.rs` | how streams end, and what they leave behind |
 
 mod both;
 mod ends;
 mod giving;
+mod live;
 mod rules;
 mod taking;
 mod wire;

@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `work` | the service, and the notes of what has run |
-//! | `server`, `caller` | what runs in the other processes |
+//! | `server`, `caller`, `taker` | what runs in the other processes |
 //! | `process` | those, as the tests hold them |
 //! | `load` | threads that call |
 //! | `ledger` | what became of each call, and whether that is true |
@@ -28,6 +28,7 @@ pub(crate) mod server;
 #[allow(dead_code, reason = "shared")]
 #[path = "../../../../patterns/tests/hostile/support/system.rs"]
 pub(crate) mod system;
+pub(crate) mod taker;
 #[path = "../../../../patterns/tests/hostile/support/waiting.rs"]
 pub(crate) mod waiting;
 pub(crate) mod work;

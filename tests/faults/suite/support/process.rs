@@ -130,6 +130,11 @@ impl Process {
         });
     }
 
+    /// Ends its input, for one that ends then.
+    pub(crate) fn end(&mut self) {
+        self.input = None;
+    }
+
     /// Ends it without warning.
     pub(crate) fn kill(&mut self) {
         // It may have gone by itself.

@@ -31,6 +31,10 @@ pub(crate) fn run(mut arguments: impl Iterator<Item = String>) {
             "window_max" => builder = builder.window_max(number as u32),
             "workers" => builder = builder.workers(number as usize),
             "send_bytes_max" => transport = transport.send_bytes_max(number as usize),
+            "heartbeat_timeout" => {
+                let timeout = Duration::from_secs(number);
+                transport = transport.heartbeat_timeout(timeout).heartbeat_ttl(timeout);
+            }
             other => panic!("no option {other}"),
         }
     }
@@ -78,6 +82,10 @@ fn told(stats: &ServerStats) -> String {
         stats.in_flight,
         stats.callers,
     );
+    told.push_str(&format!(
+        " streams_open={} items_in={} items_out={}",
+        stats.streams.open, stats.streams.items_in, stats.streams.items_out
+    ));
     for (group, counts) in [("refused", &stats.refused), ("dropped", &stats.dropped)] {
         for (name, count) in counts {
             told.push_str(&format!(" {group}.{name}={count}"));

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use brokerless::Blob;
-use brokerless::service::Context;
+use brokerless::service::{Context, Items};
 
 use super::{ms, pass};
 
@@ -31,6 +31,10 @@ pub(crate) trait Work {
     /// So many bytes.
     #[rpc(inline)]
     fn bulk(&self, bytes: u64) -> Blob;
+    /// Numbers, from 0.
+    fn numbers(&self, count: u64) -> Items<'_, u64>;
+    /// Parts of so many bytes, without end.
+    fn parts(&self, bytes: u64) -> Items<'_, Blob>;
 }
 
 const BEGAN: u8 = b'b';
@@ -85,6 +89,17 @@ impl Work for Worker {
 
     fn bulk(&self, bytes: u64) -> Blob {
         Blob::from(vec![7; bytes as usize])
+    }
+
+    fn numbers(&self, count: u64) -> Items<'_, u64> {
+        Items::new(0..count)
+    }
+
+    fn parts(&self, bytes: u64) -> Items<'_, Blob> {
+        // Each in memory of its own: what is held is seen.
+        Items::new(std::iter::repeat_with(move || {
+            Blob::from(vec![7; bytes as usize])
+        }))
     }
 }
 

@@ -117,7 +117,7 @@ fn a_stream_that_is_dropped_ends_its_method() {
 }
 
 #[test]
-fn an_item_that_does_not_decode_is_named_and_the_others_come() {
+fn an_item_that_does_not_decode_is_named_and_the_rest_comes() {
     let (handler, ..) = handler();
     let (_server, client) = serve(EndsServer::new(handler));
     let ends = believed::EndsClient::from(client);

@@ -1,0 +1,442 @@
+//! Streams between a client and a server, over every transport: the streaming cases of gRPC's interop
+//! list with its sizes, and what holds with many of them at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use brokerless::client::{Client, Next};
+use brokerless::server::{Server, ServerBuilder};
+use brokerless::service::{Incoming, Items};
+use brokerless::{Blob, Call, Code, Ran, Status};
+use serde::{Deserialize, Serialize};
+
+use crate::support::{PATIENCE, transports, until};
+
+/// The sizes of what methods give, and of what they are given.
+const GIVEN: [usize; 4] = [31415, 9, 2653, 58979];
+const TAKEN: [usize; 4] = [27182, 8, 1828, 45904];
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Ask {
+    wanted: usize,
+    data: Vec<u8>,
+}
+
+#[brokerless::service(name = "live.v1")]
+pub(crate) trait Live {
+    fn give(&self, sizes: Vec<usize>) -> Items<'_, Vec<u8>>;
+    fn give_blobs(&self, sizes: Vec<usize>) -> Items<'_, Blob>;
+    fn measure(&self, parts: Incoming<Vec<u8>>) -> Result<u64, Status>;
+    fn measure_blobs(&self, parts: Incoming<Blob>) -> Result<u64, Status>;
+    fn play(&self, asks: Incoming<Ask>) -> Items<'_, Vec<u8>>;
+    /// Numbers without end; how many were made, and whether it was dropped, is known to the test.
+    fn forever(&self) -> Items<'_, u64>;
+    fn count(&self, to: u64) -> Items<'_, u64>;
+    /// Takes as many, and no more.
+    fn some(&self, most: usize, values: Incoming<u64>) -> Result<u64, Status>;
+    /// Takes one each time that it is told.
+    fn slowly(&self, values: Incoming<u64>) -> Result<u64, Status>;
+    fn add(&self, x: i64, y: i64) -> i64;
+}
+
+#[derive(Default)]
+pub(crate) struct Handler {
+    made: AtomicU64,
+    dropped: AtomicU64,
+    took: AtomicU64,
+    allowed: AtomicU64,
+}
+
+/// Counts what is made, and that it is dropped.
+struct Forever<'h>(&'h Handler, u64);
+
+impl Iterator for Forever<'_> {
+    type Item = u64;
+    fn next(&mut self) -> Option<u64> {
+        self.0.made.fetch_add(1, Ordering::SeqCst);
+        self.1 += 1;
+        Some(self.1 - 1)
+    }
+}
+
+impl Drop for Forever<'_> {
+    fn drop(&mut self) {
+        self.0.dropped.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Live for Handler {
+    fn give(&self, sizes: Vec<usize>) -> Items<'_, Vec<u8>> {
+        Items::new(sizes.into_iter().map(|size| vec![7; size]))
+    }
+    fn give_blobs(&self, sizes: Vec<usize>) -> Items<'_, Blob> {
+        Items::new(sizes.into_iter().map(|size| Blob::from(vec![7; size])))
+    }
+    fn measure(&self, parts: Incoming<Vec<u8>>) -> Result<u64, Status> {
+        parts.map(|part| part.map(|part| part.len() as u64)).sum()
+    }
+    fn measure_blobs(&self, parts: Incoming<Blob>) -> Result<u64, Status> {
+        parts.map(|part| part.map(|part| part.len() as u64)).sum()
+    }
+    fn play(&self, asks: Incoming<Ask>) -> Items<'_, Vec<u8>> {
+        Items::fallible(asks.map(|ask| ask.map(|ask| vec![1; ask.wanted])))
+    }
+    fn forever(&self) -> Items<'_, u64> {
+        Items::new(Forever(self, 0))
+    }
+    fn count(&self, to: u64) -> Items<'_, u64> {
+        Items::new(0..to)
+    }
+    fn some(&self, most: usize, values: Incoming<u64>) -> Result<u64, Status> {
+        values.take(most).sum()
+    }
+    fn slowly(&self, mut values: Incoming<u64>) -> Result<u64, Status> {
+        let mut sum = 0;
+        loop {
+            let end = Instant::now() + PATIENCE;
+            while self.took.load(Ordering::SeqCst) >= self.allowed.load(Ordering::SeqCst) {
+                if Instant::now() > end {
+                    return Err(Status::internal("nobody allows more"));
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            match values.next() {
+                Some(value) => sum += value?,
+                None => return Ok(sum),
+            }
+            self.took.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    fn add(&self, x: i64, y: i64) -> i64 {
+        x + y
+    }
+}
+
+struct Hall {
+    server: Server,
+    handler: Arc<Handler>,
+    live: LiveClient,
+}
+
+impl Hall {
+    fn at(endpoint: &str, build: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Hall {
+        let handler = Arc::new(Handler::default());
+        let builder = Server::builder().service(LiveServer::new(handler.clone()));
+        let builder = builder.drain_timeout(Duration::from_secs(2));
+        let server = build(builder).bind(endpoint).expect("it binds");
+        let client = Client::connect(server.local_endpoints()[0].to_string());
+        Hall {
+            server,
+            handler,
+            live: LiveClient::from(client.expect("an endpoint")),
+        }
+    }
+
+    fn new() -> Hall {
+        Hall::at("tcp://127.0.0.1:*", |builder| builder)
+    }
+}
+
+fn everywhere(test: impl Fn(&Hall)) {
+    for endpoint in transports() {
+        test(&Hall::at(&endpoint, |builder| builder));
+    }
+}
+
+#[test]
+fn server_stream() {
+    everywhere(|hall| {
+        let items = hall.live.give(GIVEN.to_vec()).expect("it begins");
+        let sizes: Result<Vec<usize>, _> = items.map(|item| item.map(|item| item.len())).collect();
+        assert_eq!(sizes.expect("no error"), GIVEN);
+        let items = hall.live.give_blobs(GIVEN.to_vec()).expect("it begins");
+        let sizes: Result<Vec<usize>, _> = items.map(|item| item.map(|item| item.len())).collect();
+        assert_eq!(sizes.expect("no error"), GIVEN);
+    });
+}
+
+#[test]
+fn client_stream() {
+    everywhere(|hall| {
+        let parts = TAKEN.map(|size| vec![1; size]);
+        assert_eq!(hall.live.measure(parts), Ok(74922));
+        let parts = TAKEN.map(|size| Blob::from(vec![1; size]));
+        assert_eq!(hall.live.measure_blobs(parts), Ok(74922));
+        assert_eq!(hall.live.measure([]), Ok(0), "none at all");
+    });
+}
+
+#[test]
+fn ping_pong() {
+    everywhere(|hall| {
+        let mut play = hall.live.play().expect("it begins");
+        for (taken, wanted) in TAKEN.into_iter().zip(GIVEN) {
+            let data = vec![1; taken];
+            play.send(Ask { wanted, data }).expect("it is taken");
+            let item = play.next().expect("an item").expect("an item");
+            assert_eq!(item.len(), wanted);
+        }
+        play.finish_sending();
+        assert_eq!(play.next(), None);
+    });
+}
+
+#[test]
+fn empty_stream() {
+    everywhere(|hall| {
+        let mut play = hall.live.play().expect("it begins");
+        play.finish_sending();
+        assert_eq!(play.next(), None);
+        assert_eq!(hall.live.count(0).expect("it begins").next(), None);
+    });
+}
+
+#[test]
+fn cancel_after_begin() {
+    everywhere(|hall| {
+        let sink = hall.live.begin().measure().expect("it begins");
+        sink.cancel();
+        let stream = hall.live.forever().expect("it begins");
+        stream.cancel();
+        is_over(hall);
+    });
+}
+
+#[test]
+fn cancel_after_first_item() {
+    everywhere(|hall| {
+        let mut play = hall.live.play().expect("it begins");
+        let data = vec![1; TAKEN[0]];
+        play.send(Ask {
+            wanted: GIVEN[0],
+            data,
+        })
+        .expect("it is taken");
+        assert_eq!(
+            play.next().expect("an item").expect("an item").len(),
+            GIVEN[0]
+        );
+        play.cancel();
+        let mut items = hall.live.forever().expect("it begins");
+        assert_eq!(items.next(), Some(Ok(0)));
+        drop(items);
+        until("the method is told", || {
+            hall.handler.dropped.load(Ordering::SeqCst) == 1
+        });
+        is_over(hall);
+    });
+}
+
+/// Neither side has anything left of any stream.
+#[track_caller]
+fn is_over(hall: &Hall) {
+    until("the server has ended it", || {
+        hall.server.stats().streams.open == 0
+    });
+    until("it is answered", || {
+        hall.live.client().stats().calls.held == 0
+    });
+    let streams = hall.live.client().stats().streams;
+    assert_eq!((streams.open, streams.violations), (0, 0), "{streams:?}");
+    assert_eq!(hall.live.add(2, 3), Ok(5));
+}
+
+#[test]
+fn a_method_that_has_enough_ends_the_sending() {
+    everywhere(|hall| {
+        assert_eq!(hall.live.some(10, 1..), Ok(55));
+        is_over(hall);
+    });
+}
+
+#[test]
+fn many_items_travel_in_few_messages() {
+    everywhere(|hall| {
+        let count = 100_000;
+        let items = hall.live.count(count).expect("it begins");
+        let mut expected = 0..count;
+        for item in items {
+            assert_eq!(item.ok(), expected.next());
+        }
+        assert_eq!(expected.next(), None);
+        assert_eq!(hall.live.some(usize::MAX, 0..count), Ok((0..count).sum()));
+        is_over(hall);
+    });
+}
+
+#[test]
+fn ten_thousand_short_streams_leave_nothing() {
+    for endpoint in ["tcp://127.0.0.1:*", "inproc://rpc-short-streams"] {
+        let hall = Hall::at(endpoint, |builder| builder);
+        for round in 0..10_000u64 {
+            match round % 4 {
+                0 => assert_eq!(hall.live.count(3).expect("it begins").count(), 3),
+                1 => assert_eq!(hall.live.some(9, [1, 2]), Ok(3)),
+                2 => {
+                    let mut items = hall.live.forever().expect("it begins");
+                    assert_eq!(items.next(), Some(Ok(0)));
+                }
+                _ => drop(hall.live.begin().slowly().expect("it begins")),
+            }
+            // The methods of the last kind end when they are told so.
+            hall.handler.allowed.store(u64::MAX, Ordering::SeqCst);
+        }
+        is_over(&hall);
+        let stats = hall.live.client().stats();
+        assert_eq!((stats.streams.opened, stats.streams.unsent), (10_000, 0));
+        assert_eq!((stats.calls.given_up, stats.calls.waiting), (0, 0));
+    }
+}
+
+#[test]
+fn a_stopped_reader_costs_its_producer_its_credit_and_nobody_else_anything() {
+    let hall = Hall::new();
+    let mut stopped = hall.live.forever().expect("it begins");
+    assert_eq!(stopped.next(), Some(Ok(0)));
+    let made = || hall.handler.made.load(Ordering::SeqCst);
+    until("it has filled its window", || made() >= 1024);
+    let full = made();
+    // Its window, and what it had taken.
+    assert!(full <= 1024 + 64, "{full} were made");
+    // Others, over the same connection, go on.
+    for n in 0..1000 {
+        assert_eq!(hall.live.add(n, 1), Ok(n + 1));
+    }
+    let items = hall.live.count(50_000).expect("it begins");
+    assert_eq!(items.filter(Result::is_ok).count(), 50_000);
+    assert_eq!(hall.live.some(usize::MAX, 0..50_000), Ok((0..50_000).sum()));
+    assert_eq!(made(), full, "and it makes no more meanwhile");
+    // It goes on where it was.
+    for expected in 1..5000 {
+        assert_eq!(stopped.next(), Some(Ok(expected)));
+    }
+}
+
+#[test]
+fn a_stopped_method_costs_its_caller_its_credit_and_nobody_else_anything() {
+    let hall = Hall::new();
+    let short = Duration::from_millis(200);
+    let ours = hall.live.with(Call::new().item_timeout(short));
+    let mut sink = ours.begin().slowly().expect("it begins");
+    // The method takes nothing: so many go, and no more.
+    let mut sent = 0;
+    let error = loop {
+        match sink.send(sent) {
+            Ok(()) => sent += 1,
+            Err(error) => break error,
+        }
+        assert!(sent <= 2048, "{sent} were sent");
+        if sent % 100 == 0 {
+            assert_eq!(hall.live.add(2, 3), Ok(5));
+        }
+    };
+    assert_eq!(
+        (error.code(), error.ran()),
+        (Code::DeadlineExceeded, Ran::Maybe)
+    );
+    assert!(sent >= 512, "{sent}");
+    hall.handler.allowed.store(u64::MAX, Ordering::SeqCst);
+    drop(sink);
+    is_over(&hall);
+}
+
+#[test]
+fn a_thousand_streams_at_once_are_served_fairly() {
+    const STREAMS: usize = 1000;
+    const ITEMS: u64 = 600_000;
+    let hall = Hall::at("tcp://127.0.0.1:*", |builder| builder.window(1024));
+    // What is on its way when it ends is little beside what came.
+    let client = Client::builder().stream_items(16);
+    let client = client.connect(hall.server.local_endpoints()[0].to_string());
+    let live = LiveClient::from(client.expect("an endpoint"));
+    let streams = (0..STREAMS).map(|_| live.forever().expect("it begins"));
+    let mut streams: Vec<_> = streams.map(|stream| (stream, 0)).collect();
+    // All have begun.
+    for (stream, taken) in &mut streams {
+        assert_eq!(stream.next(), Some(Ok(0)));
+        *taken = 1;
+    }
+    let mut all = 0;
+    let end = Instant::now() + 3 * PATIENCE;
+    while all < ITEMS {
+        assert!(Instant::now() < end, "{all} items so far");
+        for (stream, taken) in &mut streams {
+            // As much as has come: who is served better gets more. But the reader does not stay with
+            // one that it empties as fast as it is filled.
+            for _ in 0..16 {
+                let Next::Item(item) = stream.try_next() else {
+                    break;
+                };
+                item.expect("no error");
+                *taken += 1;
+                all += 1;
+            }
+        }
+    }
+    let taken = streams.iter().map(|(_, taken)| *taken);
+    let (least, most) = (taken.clone().min().unwrap(), taken.max().unwrap());
+    let mean = all as f64 / STREAMS as f64;
+    println!("{least} to {most} items of {mean:.0}");
+    let fair = 0.9 * mean..=1.1 * mean;
+    assert!(fair.contains(&(least as f64)), "{least} of {mean}");
+    assert!(fair.contains(&(most as f64)), "{most} of {mean}");
+    drop(streams);
+    let hall = Hall { live, ..hall };
+    is_over(&hall);
+}
+
+#[test]
+fn a_server_that_drains_lets_streams_end_and_cuts_off_those_that_do_not() {
+    let hall = Hall::at("tcp://127.0.0.1:*", |builder| {
+        builder.drain_timeout(Duration::from_millis(300))
+    });
+    let mut ends = hall.live.count(3000).expect("it begins");
+    assert_eq!(ends.next(), Some(Ok(0)));
+    let mut forever = hall.live.forever().expect("it begins");
+    assert_eq!(forever.next(), Some(Ok(0)));
+    let Hall { server, live, .. } = hall;
+    let report = std::thread::scope(|scope| {
+        let stop = scope.spawn(|| server.stop());
+        assert_eq!(
+            ends.filter(Result::is_ok).count(),
+            2999,
+            "it runs to its end"
+        );
+        let error = forever.find_map(Result::err).expect("it is cut off");
+        assert_eq!(
+            (error.code(), error.ran()),
+            (Code::Unavailable, Ran::Yes),
+            "{error}"
+        );
+        stop.join().expect("it does not panic")
+    });
+    assert_eq!(report.streams, 1, "{report:?}");
+    assert_eq!(live.client().stats().streams.open, 0);
+}
+
+#[test]
+fn streams_with_numbers_of_threads_arrive_whole() {
+    let hall = Hall::new();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..10 {
+                    let items = hall.live.count(2000).expect("it begins");
+                    assert_eq!(items.filter(Result::is_ok).count(), 2000);
+                    assert_eq!(hall.live.some(usize::MAX, 0..2000), Ok((0..2000).sum()));
+                    let mut play = hall.live.play().expect("it begins");
+                    for wanted in 0..50 {
+                        let data = Vec::new();
+                        play.send(Ask { wanted, data }).expect("it is taken");
+                        assert_eq!(
+                            play.next().map(|it| it.map(|it| it.len())),
+                            Some(Ok(wanted))
+                        );
+                    }
+                }
+            });
+        }
+    });
+    is_over(&hall);
+}
