@@ -84,6 +84,12 @@ impl Served {
     }
 }
 
+/// Takes so long: what is slow in a test is not waited for by it.
+pub(crate) fn take_time(time: Duration) {
+    let over = crossbeam_channel::after(time);
+    over.recv().expect("it is sent once the time is over");
+}
+
 /// Waits until something is so.
 #[track_caller]
 pub(crate) fn until(what: &str, mut so: impl FnMut() -> bool) {

@@ -35,7 +35,7 @@ impl<I: fmt::Debug, E: fmt::Debug + fmt::Display> std::error::Error for TrySendE
 /// Why an item is not sent.
 enum Refused {
     /// The call has ended so.
-    Ended(Answer),
+    Ended(Box<Answer>),
     /// No more items are taken.
     Done,
     /// The item itself.
@@ -52,12 +52,23 @@ struct Giver<I> {
 
 impl<I> Giver<I> {
     fn send(&mut self, item: I) -> Result<(), Refused> {
-        self.put(item)?;
-        self.wait_for_room()
+        if self.put(item)? {
+            self.wait_for_room()?;
+        }
+        Ok(())
     }
 
-    /// Puts an item where it is sent from, and sends what can be.
-    fn put(&mut self, item: I) -> Result<(), Refused> {
+    fn try_send(&mut self, item: I) -> Result<(), Refused> {
+        let waits = self.put(item)?;
+        match self.line.conduit().wanted() {
+            wanted if waits && wanted != Wanted::Yes => Err(self.refused(wanted)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts an item where it is sent from, and sends what can be. Whether the item may have to wait
+    /// for room.
+    fn put(&mut self, item: I) -> Result<bool, Refused> {
         let conduit = self.line.conduit();
         let mut lent = match conduit.lend() {
             Ok(batch) => Lent {
@@ -72,7 +83,7 @@ impl<I> Giver<I> {
         let raw = match written {
             Ok(Produced::Item) => None,
             Ok(Produced::Raw(bytes)) => Some(bytes),
-            Ok(Produced::End(_)) => return Ok(()),
+            Ok(Produced::End(_)) => return Ok(false),
             Err(error) => {
                 drop(lent);
                 return Err(Refused::Item(self.not_encoded(&error)));
@@ -80,13 +91,13 @@ impl<I> Giver<I> {
         };
         let before = lent.before;
         let Some(batch) = lent.batch.take() else {
-            return Ok(());
+            return Ok(false);
         };
         drop(lent);
         match self.line.conduit().put(batch, before, raw) {
-            Ok(out) => {
-                self.line.send(out);
-                Ok(())
+            Ok(put) => {
+                self.line.send(put.out);
+                Ok(put.waits)
             }
             Err(status) => {
                 self.line.send(self.line.conduit().next_out());
@@ -99,11 +110,18 @@ impl<I> Giver<I> {
     /// Waits until what was put is on its way, or has gathered.
     fn wait_for_room(&self) -> Result<(), Refused> {
         let conduit = self.line.conduit();
-        if !conduit.holds() {
-            return Ok(());
-        }
-        let patience = self.line.patience();
+        let mut patience = None;
         loop {
+            match conduit.out_or_wait() {
+                Some(Ok(out)) => {
+                    self.line.send(Some(out));
+                    continue;
+                }
+                Some(Err(Wanted::Yes)) => return Ok(()),
+                Some(Err(wanted)) => return Err(self.refused(wanted)),
+                None => {}
+            }
+            let patience = *patience.get_or_insert_with(|| self.line.patience());
             let until = Some(patience.until);
             let found = self
                 .line
@@ -144,7 +162,7 @@ impl<I> Giver<I> {
     #[cold]
     fn refused(&self, wanted: Wanted) -> Refused {
         match (wanted, self.line.conduit().ended()) {
-            (Wanted::Ended, Some(answer)) => Refused::Ended(answer),
+            (Wanted::Ended, Some(answer)) => Refused::Ended(Box::new(answer)),
             _ => Refused::Done,
         }
     }
@@ -280,8 +298,8 @@ impl<I, E> Feed<I, E> {
             return Err(TrySendError::Full(item));
         }
         let finish = self.finish;
-        let put = self.giver.put(item);
-        put.map_err(|refused| TrySendError::Refused(error(refused, finish)))
+        let sent = self.giver.try_send(item);
+        sent.map_err(|refused| TrySendError::Refused(error(refused, finish)))
     }
 
     /// Sends items until there are no more, or the method takes no more; gives how many.
@@ -376,8 +394,8 @@ impl<I, T, E> Sink<I, T, E> {
             return Err(TrySendError::Full(item));
         }
         let finish = self.finish;
-        let put = self.giver.put(item);
-        put.map_err(|refused| TrySendError::Refused(error(refused, finish)))
+        let sent = self.giver.try_send(item);
+        sent.map_err(|refused| TrySendError::Refused(error(refused, finish)))
     }
 
     /// Sends items until there are no more, or the method takes no more; gives how many.

@@ -8,7 +8,7 @@ use brokerless::wire::Flags;
 use brokerless::{Blob, Code, Ran, Status};
 
 use super::wire::{Bench, Heard, Tired};
-use crate::support::{transports, until};
+use crate::support::{take_time, transports, until};
 
 const LOTS: u64 = 1 << 30;
 
@@ -311,7 +311,7 @@ fn an_answer_that_does_not_come_in_time_ends_the_call_but_progress_is_patience()
             items += 1;
             last = Instant::now();
             half.window(items, LOTS);
-            std::thread::sleep(time / 4);
+            take_time(time / 4);
         }
         assert!(!end.is_finished());
         end.join()

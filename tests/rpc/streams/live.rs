@@ -11,7 +11,7 @@ use brokerless::service::{Incoming, Items};
 use brokerless::{Blob, Call, Code, Ran, Status};
 use serde::{Deserialize, Serialize};
 
-use crate::support::{PATIENCE, transports, until};
+use crate::support::{PATIENCE, take_time, transports, until};
 
 /// The sizes of what methods give, and of what they are given.
 const GIVEN: [usize; 4] = [31415, 9, 2653, 58979];
@@ -99,7 +99,7 @@ impl Live for Handler {
                 if Instant::now() > end {
                     return Err(Status::internal("nobody allows more"));
                 }
-                std::thread::sleep(Duration::from_millis(1));
+                take_time(Duration::from_millis(1));
             }
             match values.next() {
                 Some(value) => sum += value?,
@@ -344,10 +344,10 @@ fn a_stopped_method_costs_its_caller_its_credit_and_nobody_else_anything() {
 #[test]
 fn a_thousand_streams_at_once_are_served_fairly() {
     const STREAMS: usize = 1000;
-    const ITEMS: u64 = 600_000;
+    const ITEMS: u64 = 800_000;
     let hall = Hall::at("tcp://127.0.0.1:*", |builder| builder.window(1024));
     // What is on its way when it ends is little beside what came.
-    let client = Client::builder().stream_items(16);
+    let client = Client::builder().stream_items(8);
     let client = client.connect(hall.server.local_endpoints()[0].to_string());
     let live = LiveClient::from(client.expect("an endpoint"));
     let streams = (0..STREAMS).map(|_| live.forever().expect("it begins"));
@@ -364,7 +364,7 @@ fn a_thousand_streams_at_once_are_served_fairly() {
         for (stream, taken) in &mut streams {
             // As much as has come: who is served better gets more. But the reader does not stay with
             // one that it empties as fast as it is filled.
-            for _ in 0..16 {
+            for _ in 0..8 {
                 let Next::Item(item) = stream.try_next() else {
                     break;
                 };
@@ -439,4 +439,45 @@ fn streams_with_numbers_of_threads_arrive_whole() {
         }
     });
     is_over(&hall);
+}
+
+/// How many items a second, and how long there and back: run it with `--release --ignored`.
+#[test]
+#[ignore = "a measure, not a fact"]
+fn the_pace_of_items() {
+    for endpoint in transports() {
+        let hall = Hall::at(&endpoint, |builder| builder);
+        let count = 2_000_000;
+        for _ in 0..3 {
+            let began = Instant::now();
+            let items = hall.live.count(count).expect("it begins");
+            assert_eq!(items.filter(Result::is_ok).count() as u64, count);
+            let down = count as f64 / began.elapsed().as_secs_f64() / 1e6;
+            let began = Instant::now();
+            assert!(hall.live.some(usize::MAX, 0..count).is_ok());
+            let up = count as f64 / began.elapsed().as_secs_f64() / 1e6;
+            let sizes = vec![64 * 1024; 20_000];
+            let began = Instant::now();
+            let blobs = hall.live.give_blobs(sizes).expect("it begins");
+            assert_eq!(blobs.filter(Result::is_ok).count(), 20_000);
+            let large = 20_000.0 * 65.536e-3 / began.elapsed().as_secs_f64();
+            let mut play = hall.live.play().expect("it begins");
+            let turns = 50_000;
+            let began = Instant::now();
+            for _ in 0..turns {
+                let (wanted, data) = (8, Vec::new());
+                play.send(Ask { wanted, data }).expect("it is taken");
+                assert!(play.next().is_some_and(|item| item.is_ok()));
+            }
+            let turn = began.elapsed().as_micros() as f64 / f64::from(turns);
+            let began = Instant::now();
+            for n in 0..turns {
+                assert!(hall.live.add(n.into(), 1).is_ok());
+            }
+            let call = began.elapsed().as_micros() as f64 / f64::from(turns);
+            println!(
+                "{endpoint}: {down:.2} M/s down, {up:.2} M/s up, {large:.0} MB/s, {turn:.1} us a turn, {call:.1} us a call"
+            );
+        }
+    }
 }

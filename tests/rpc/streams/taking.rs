@@ -9,7 +9,7 @@ use brokerless::{Code, Ran, Status};
 use crossbeam_channel::select;
 
 use super::wire::{Bench, Heard, Tired};
-use crate::support::{PATIENCE, transports, until};
+use crate::support::{PATIENCE, take_time, transports, until};
 
 #[test]
 fn items_are_taken_in_order_and_end_with_the_reply() {
@@ -148,7 +148,7 @@ fn a_slow_taker_gives_room_long_before_half_is_taken() {
     loop {
         assert_eq!(items.next(), Some(Ok(taken)));
         taken += 1;
-        std::thread::sleep(Duration::from_millis(10));
+        take_time(Duration::from_millis(10));
         if let Ok((_, message)) = half.by_hand.router.try_recv() {
             let window = brokerless::wire::Envelope::decode(message.first()).expect("an envelope");
             let brokerless::wire::Envelope::Window { window, .. } = window else {

@@ -71,6 +71,20 @@ pub(in crate::client::stream) struct Out {
     pub(in crate::client::stream) message: Message,
 }
 
+/// What has become of an item that was put into a batch.
+#[derive(Debug)]
+pub(in crate::client::stream) struct Put {
+    pub(in crate::client::stream) out: Option<Out>,
+    /// It may have to wait for room, or it was not wanted any more.
+    pub(in crate::client::stream) waits: bool,
+}
+
+impl Put {
+    fn of(out: Option<Out>, waits: bool) -> Put {
+        Put { out, waits }
+    }
+}
+
 /// Whether items can be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::client::stream) enum Wanted {
@@ -177,17 +191,17 @@ impl Conduit {
         batch: Encoder,
         before: usize,
         raw: Option<Frame>,
-    ) -> Result<Option<Out>, Status> {
+    ) -> Result<Put, Status> {
         let mut inner = self.inner.lock();
         let inner = &mut *inner;
         let wanted = inner.wanted();
         let Some(giving) = &mut inner.giving else {
-            return Ok(None);
+            return Ok(Put::of(None, true));
         };
         giving.lent = false;
         if wanted != Wanted::Yes {
             self.counts.unsent.fetch_add(1, Ordering::Relaxed);
-            return Ok(None);
+            return Ok(Put::of(None, true));
         }
         let link = inner.way.as_ref().map(|way| &way.link);
         let most = link.map_or(u64::MAX, |link| link.blob_bytes_max);
@@ -200,7 +214,9 @@ impl Conduit {
             let alone = batch.blobs() > 0;
             giving.batch = Some(Gathered::Open(batch));
             giving.flush |= giving.flow.gather(bytes) | alone;
-            return Ok(inner.next_out(&self.counts));
+            let flush = giving.flush;
+            let out = flush.then(|| inner.next_out(&self.counts)).flatten();
+            return Ok(Put::of(out, false));
         }
         let mut item = match raw {
             Some(raw) => Payload::raw(raw),
@@ -216,18 +232,9 @@ impl Conduit {
             Some(status) => Err(status),
             None => {
                 giving.held = Some(item);
-                Ok(inner.next_out(&self.counts))
+                Ok(Put::of(inner.next_out(&self.counts), true))
             }
         }
-    }
-
-    /// Whether an item waits for room.
-    pub(in crate::client::stream) fn holds(&self) -> bool {
-        let inner = self.inner.lock();
-        inner
-            .giving
-            .as_ref()
-            .is_some_and(|giving| giving.held.is_some())
     }
 
     /// Something was sent: what is to be sent next. Wakes who waits for that.
