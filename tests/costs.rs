@@ -224,8 +224,9 @@ fn a_call_costs_no_more_than_is_promised() {
         println!("{endpoint} {BATCH} at once: {one:?}, any first: {any:?}, scattered: {all:?}");
         assert!(any.allocations <= one.allocations + 0.5, "{any:?}");
         assert!(all.allocations <= one.allocations + 1.0, "{all:?}");
-        assert!(any.system_calls <= one.system_calls * 1.2 + 0.1, "{any:?}");
-        assert!(all.system_calls <= one.system_calls * 1.5 + 0.2, "{all:?}");
+        // Who waits for any is woken for the first of several, not for the last: no more than that.
+        assert!(any.system_calls <= one.system_calls + 1.5, "{any:?}");
+        assert!(all.system_calls <= one.system_calls + 1.5, "{all:?}");
 
         let data = Blob::from(vec![7; 1 << 20]);
         let large = measured(200, |count| {

@@ -275,10 +275,9 @@ impl World {
             only: self.only(key),
         };
         trace!(self, "caller {caller} submits call {key}");
+        let scattered = self.is_scattered(key);
         let host = &self.callers[caller];
-        let direct = host.places.iter().all(|place| place.replier.is_some());
-        // A scatter's tasks are plain calls.
-        if direct && !oneway && !self.is_scattered(key) {
+        if !oneway && !scattered && host.places.iter().all(|place| place.replier.is_some()) {
             self.make_stream(key);
         }
         let host = &mut self.callers[caller];
@@ -582,8 +581,8 @@ impl World {
         let stopped_until = self.caller_stopped_until(caller);
         self.ledger.record(key).stopped_until = stopped_until;
         self.ledger.ended(self.now, key, outcome);
-        self.stream_is_answered(key, outcome);
         self.scatter_hears(key, outcome);
+        self.stream_is_answered(key, outcome);
         let host = &mut self.callers[caller];
         host.open.remove(&key);
         if let Some(job) = host.nested.remove(&key)

@@ -25,8 +25,8 @@
 //! | `world` | the clock, the faults, the two phases |
 //! | `network` | connections and devices |
 //! | `calling`, `replying` | the processes: shells around the machines |
-//! | `streams` | calls with items: both sides' shells and programs |
 //! | `scattering` | scatters of the callers, with a ledger of their own |
+//! | `streams` | calls with items: both sides' shells and programs |
 //! | `ledger` | what truly happened |
 //! | `plants` | the proof that it finds mistakes |
 

@@ -109,8 +109,8 @@ pub(crate) struct World {
     pub(crate) connections: Vec<Connection>,
     pub(crate) partitions: BTreeSet<(usize, usize)>,
     pub(crate) ledger: Ledger,
-    pub(crate) streams: Streams,
     pub(crate) scattering: Scattering,
+    pub(crate) streams: Streams,
     pub(crate) healed: bool,
     trace: bool,
     hash: u64,
@@ -142,8 +142,8 @@ impl World {
             connections: Vec::new(),
             partitions: BTreeSet::new(),
             ledger: Ledger::default(),
-            streams: Streams::default(),
             scattering: Scattering::default(),
+            streams: Streams::default(),
             healed: false,
             trace,
             hash: seed,
@@ -644,8 +644,8 @@ impl World {
                 self.ledger.violated(now, what);
             }
         }
-        self.settle_streams();
         self.settle_scatters();
+        self.settle_streams();
         for caller in 0..self.callers.len() {
             self.settle_caller(caller);
         }
