@@ -47,7 +47,7 @@
 //! assert!(matches!(error, CallError::Rpc(_)));
 //!
 //! // Options go with a client of their own, which shares everything else.
-//! let ours = stock.with(Call::new().timeout(Duration::from_secs(1)).metadata("tenant", "us"));
+//! let ours = stock.with(Call::new().timeout(Duration::from_secs(5)).metadata("tenant", "us"));
 //! assert_eq!(ours.take("bolt", 2)?, "2 of bolt for us");
 //!
 //! // Any number of calls in flight, from one thread or many.

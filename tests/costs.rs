@@ -214,7 +214,14 @@ fn a_call_costs_no_more_than_is_promised() {
 
         let pipelined = measured(200_000, |count| pipelined(&client, count, 256));
         println!("{endpoint} add, 256 in flight: {pipelined:?}");
-        assert!(pipelined.system_calls < 2.0 * 0.5, "{pipelined:?}");
+        // Within the process a system call wakes a thread: one on each side for a call at most,
+        // where both sides take turns on one core, and far fewer else.
+        let most = if endpoint.starts_with("inproc") {
+            1.0
+        } else {
+            0.5
+        };
+        assert!(pipelined.system_calls < 2.0 * most, "{pipelined:?}");
         assert!(pipelined.allocations <= 3.0, "{pipelined:?}");
 
         // What waits for any, or scatters, costs about what it costs to wait in order.

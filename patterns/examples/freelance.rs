@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use brokerless_patterns::retry::{Arrival, Requests};
 use brokerless_patterns::{Dealer, Frame, Message, Router, Waitable, wait_any_timeout};
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_millis(80);
 
 /// A server, as the client sees it.

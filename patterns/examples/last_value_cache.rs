@@ -20,7 +20,7 @@ use brokerless_patterns::bus::{Publisher, Subscriber, Topic};
 use brokerless_patterns::device::Device;
 use serde::{Deserialize, Serialize};
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Weather {

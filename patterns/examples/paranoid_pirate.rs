@@ -24,7 +24,7 @@ use brokerless_patterns::wait_any_timeout;
 use brokerless_patterns::workers::Workers;
 use brokerless_patterns::{Dealer, Frame, Message, Peer, RecvError, Router, Waitable};
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
 const BEAT: Duration = Duration::from_millis(25);
 const SILENCE: Duration = Duration::from_millis(200);
 const WORKERS: usize = 3;

@@ -21,7 +21,7 @@ use brokerless_patterns::workers::Workers;
 use brokerless_patterns::{Dealer, Frame, Message, Peer, Pull, Push, Router, wait_any_timeout};
 
 const PIECES: u64 = 100;
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// What becomes of a worker.
 #[derive(Clone, Copy, PartialEq)]

@@ -22,7 +22,7 @@ use brokerless_patterns::retry::{Arrival, Requests};
 use brokerless_patterns::workers::Workers;
 use brokerless_patterns::{Dealer, Frame, Message, Peer, Router};
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
 /// After so long a part is given to a second worker.
 const PATIENCE: Duration = Duration::from_millis(100);
 

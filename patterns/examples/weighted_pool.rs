@@ -22,7 +22,7 @@ use brokerless_patterns::retry::{Arrival, Requests};
 use brokerless_patterns::{Frame, Router, Server, WeightedDealer};
 
 const CREDIT: u32 = 4;
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
 /// After so long a task is given to somebody else.
 const PATIENCE: Duration = Duration::from_millis(100);
 

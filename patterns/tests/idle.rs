@@ -74,6 +74,15 @@ fn settle() {
     }
 }
 
+/// Closes the socket when it goes, however the test ends: who waits for it would wait for ever.
+struct Closing<'a>(&'a Router);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.close();
+    }
+}
+
 fn options() -> Options {
     Options::new()
         .heartbeat_interval(None)
@@ -91,6 +100,7 @@ fn a_connection_that_was_busy_costs_no_wakeups_once_it_is_idle() {
     let dealer = Dealer::with(options()).unwrap();
     dealer.connect_to(&endpoint).unwrap();
     std::thread::scope(|scope| {
+        let _closing = Closing(&router);
         scope.spawn(|| {
             while let Ok((peer, message)) = router.recv() {
                 router.send(&peer, message).unwrap();
@@ -103,7 +113,6 @@ fn a_connection_that_was_busy_costs_no_wakeups_once_it_is_idle() {
         settle();
         dealer.send("there?").unwrap();
         dealer.recv_timeout(LIMIT).unwrap();
-        let _ = router.close();
     });
 }
 
@@ -133,10 +142,12 @@ fn a_thousand_idle_peers_cost_no_wakeups() {
 
     // One engine is led by a thread that receives, the other one by its steward.
     std::thread::scope(|scope| {
-        scope.spawn(|| router.recv());
+        let _closing = Closing(&router);
+        let waiting = scope.spawn(|| router.recv().map(|_| ()));
         // What is settling takes a moment; then nothing moves any more.
         settle();
         // And it answers as before.
         dealer.send("ends the wait").unwrap();
+        assert!(waiting.join().unwrap().is_ok());
     });
 }

@@ -12,7 +12,7 @@ use brokerless::{Blob, Code, Ran, RpcError, Status};
 use parking_lot::Mutex;
 
 use crate::desk::DeskClient;
-use crate::support::{Served, transports, until};
+use crate::support::{PATIENCE, Served, transports, until};
 
 #[derive(Clone, Default)]
 struct Seen(Arc<Mutex<Vec<String>>>);
@@ -129,7 +129,7 @@ fn a_clients_interceptor_sees_each_call_once_on_either_side() {
     desk.fail(5, "", false).expect_err("a status");
     assert_eq!(seen.taken()[1], "after desk.v1.fail NOT_FOUND");
     let sum = desk.begin().add(2, 3).expect("it begins");
-    let answer = sum.receiver().recv().expect("one end");
+    let answer = sum.receiver().recv_timeout(PATIENCE).expect("one end");
     assert_eq!(sum.finish(answer), Ok(5));
     assert_eq!(
         seen.taken(),

@@ -8,7 +8,7 @@ use crossbeam_channel::select;
 
 use crate::support::{PATIENCE, Served, until};
 
-const SHORT: Duration = Duration::from_millis(20);
+const SHORT: Duration = Duration::from_millis(300);
 
 #[test]
 fn a_call_in_flight_can_be_looked_at_and_waited_for() {

@@ -22,7 +22,7 @@ trait Live {
     #[rpc(oneway)]
     fn note(&self, line: &str);
     fn noted(&self) -> Vec<String>;
-    #[rpc(timeout = "20ms")]
+    #[rpc(timeout = "300ms")]
     fn stuck(&self, answer: Responder<()>);
 }
 
@@ -149,6 +149,7 @@ fn what_is_sent_one_way_arrives() {
 #[test]
 fn a_methods_own_timeout_holds() {
     let (server, live) = serve("timeout");
+    assert_eq!(live.add(2, 3).expect("there is a session"), 5);
     let error = live.stuck().expect_err("nobody answers");
     assert_eq!(
         (error.code(), error.ran()),

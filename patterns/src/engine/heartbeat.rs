@@ -12,7 +12,8 @@
 //!
 //! 1. Nobody is taken for dead of whom something is there to be read. (held by `Conn::silence`)
 //! 2. What this process stood still is not counted as its peers' silence: nobody was here to
-//!    read, or to ask them for an answer. (test `a_router_that_stood_still_takes_no_peer_for_dead`)
+//!    read, or to ask them for an answer. (held by `Conn::silence`; shown in
+//!    `tests/hostile/silence.rs`)
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -136,13 +137,11 @@ impl Conn {
             let Phase::Traffic(traffic) = &mut *phase else {
                 return;
             };
-            let (Some(due), Some(ttl)) = (traffic.ttl_due, traffic.ttl) else {
-                return;
-            };
-            if bench.now < due {
+            let Some(due) = traffic.ttl_due.filter(|due| *due <= bench.now) else {
                 return; // one that a sooner one has taken the place of
-            }
+            };
             traffic.ttl_due = None;
+            let Some(ttl) = traffic.ttl else { return };
             match self.silence(traffic, due, ttl, bench) {
                 // What was read may have told another one.
                 Ok((silent, _)) if traffic.ttl.is_some_and(|ttl| silent >= ttl) => {

@@ -156,7 +156,7 @@ impl Engine {
     /// push.connect_to(&endpoint.to_string())?;
     ///
     /// push.send("work")?;
-    /// assert_eq!(pull.recv_timeout(Duration::from_secs(5))?[0], "work");
+    /// assert_eq!(pull.recv_timeout(Duration::from_secs(30))?[0], "work");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///

@@ -140,7 +140,7 @@ impl From<Drives> for Drive {
 ///         open.store(true, Ordering::SeqCst);
 ///         gate.wake(1);
 ///     });
-///     let deadline = Instant::now() + Duration::from_secs(5);
+///     let deadline = Instant::now() + Duration::from_secs(30);
 ///     let found = gate.wait(&engine, Drive::Nothing, Some(deadline), || {
 ///         open.load(Ordering::SeqCst).then_some("open")
 ///     });

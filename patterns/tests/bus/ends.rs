@@ -209,13 +209,25 @@ fn what_does_not_decode_is_named_and_the_next_one_comes() {
     socket.send(written("t", 9, 1, good)).unwrap();
     assert_eq!(next(&subscriber).value, price(7));
     socket.send(written("t", 9, 3, b"\xa5wrong")).unwrap();
-    assert_eq!(subscriber.recv(), fault(3, 1, ValueFault::Type));
+    assert_eq!(
+        subscriber.recv_timeout(LIMIT),
+        fault(3, 1, ValueFault::Type)
+    );
     socket.send(written("t", 9, 4, &good[..3])).unwrap();
-    assert_eq!(subscriber.recv(), fault(4, 0, ValueFault::Truncated));
+    assert_eq!(
+        subscriber.recv_timeout(LIMIT),
+        fault(4, 0, ValueFault::Truncated)
+    );
     socket.send(["t\0", "no header"]).unwrap();
-    assert_eq!(subscriber.recv(), no_update(HeaderFault::Frames(2)));
+    assert_eq!(
+        subscriber.recv_timeout(LIMIT),
+        no_update(HeaderFault::Frames(2))
+    );
     socket.send(["t\0", "", ""]).unwrap();
-    assert_eq!(subscriber.recv(), no_update(HeaderFault::Short(0)));
+    assert_eq!(
+        subscriber.recv_timeout(LIMIT),
+        no_update(HeaderFault::Short(0))
+    );
     socket.send(written("t", 9, 5, good)).unwrap();
     let update = next(&subscriber);
     assert_eq!((update.sequence, update.lost), (5, 0));

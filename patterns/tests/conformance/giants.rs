@@ -21,7 +21,7 @@ pub(crate) fn answer(engine: &str) -> Outcome {
     writeln!(out, "{}", router.bind_to(TCP)?)?;
     out.flush()?;
     loop {
-        let (peer, message) = router.recv()?;
+        let (peer, message) = router.recv_timeout(LIMIT)?;
         let _ = router.send(&peer, message); // who has gone meanwhile is not answered
     }
 }

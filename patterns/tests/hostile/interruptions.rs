@@ -47,10 +47,12 @@ fn pattern(seed: usize, length: usize) -> Vec<u8> {
 fn exchange(dealer: &Dealer, for_at_least: Duration) -> usize {
     const SIZES: [usize; 8] = [0, 1, 255, 256, 5_000, 20_000, 70_000, 300_000];
     const IN_FLIGHT: usize = 4;
+    const ENOUGH: usize = 64;
     let begin = Instant::now();
+    let goes_on = |sent| sent < ENOUGH || begin.elapsed() < for_at_least;
     let (mut sent, mut received) = (0, 0);
-    while begin.elapsed() < for_at_least || received < sent {
-        if sent - received < IN_FLIGHT && begin.elapsed() < for_at_least {
+    while goes_on(sent) || received < sent {
+        if sent - received < IN_FLIGHT && goes_on(sent) {
             let body = pattern(sent, SIZES[sent % SIZES.len()]);
             dealer
                 .send(

@@ -67,7 +67,7 @@ pub(crate) fn sockets_are_synchronous_and_shared_between_threads() {
             // Each receives its share on either side, whoever sent it.
             scope.spawn(move || {
                 for _ in 0..EACH {
-                    let (peer, message) = router.recv().expect("it is open");
+                    let (peer, message) = router.recv_timeout(PATIENCE).expect("it is open");
                     router.send(&peer, message).expect("the dealer reads");
                 }
             });
@@ -80,7 +80,7 @@ pub(crate) fn sockets_are_synchronous_and_shared_between_threads() {
             });
             scope.spawn(move || {
                 for _ in 0..EACH {
-                    let message = dealer.recv().expect("it is open");
+                    let message = dealer.recv_timeout(PATIENCE).expect("it is open");
                     answered.lock().insert(message[0].to_vec());
                 }
             });

@@ -89,7 +89,9 @@ pub(crate) fn a_peer_is_given_up_after_the_time_to_live_that_it_announced() {
         let long = ["heartbeat_timeout=60000", "heartbeat_interval=60000"];
         let mut scene = Scene::set(&[&long[..], &[own]].concat());
         let mut peer = Raw::dealer(&scene.address(), b"");
-        // The last word counts.
+        // What is taken back does not count, and the last word does.
+        peer.send(&[ping(1, b""), ping(0, b"")].concat());
+        pass(ms(250));
         peer.send(&[ping(6000, b""), ping(3, b"")].concat());
         let open = peer.until_closed(NOTICED);
         open.assert_between(ms(290), NOTICED, "given up after");

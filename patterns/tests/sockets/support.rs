@@ -1,6 +1,6 @@
 //! What the tests of this folder share.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use brokerless_patterns::{Event, Router};
@@ -31,6 +31,24 @@ pub(crate) fn transports() -> [String; 3] {
         format!("ipc://{}", path.display()),
         format!("inproc://sockets-{number}"),
     ]
+}
+
+/// Closes the socket when it goes, however the test ends: who waits for it would wait for ever.
+pub(crate) struct Closing<'a>(pub(crate) &'a Router);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.close();
+    }
+}
+
+/// Says that it is over when it goes, however the test ends.
+pub(crate) struct Stopping<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Stopping<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 pub(crate) fn bound(router: &Router) -> String {

@@ -4,10 +4,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, Sender, bounded};
+
 use brokerless_patterns::tap::{Drive, Gate, Tap};
 use brokerless_patterns::{CloseReason, Dealer, Engine, Message, Options, Peer, Received, Router};
 
-use crate::support::{LIMIT, transports};
+use crate::support::{LIMIT, bound, transports};
 
 #[derive(Debug, PartialEq)]
 enum Told {
@@ -135,6 +137,36 @@ fn without_keep_unsent_each_connection_is_a_peer_and_nothing_waits_for_the_next(
     assert_ne!(first, second);
     dealer.send("to the second").unwrap();
     assert_eq!(router.recv_timeout(LIMIT).unwrap().1[0], "to the second");
+}
+
+#[test]
+fn who_is_told_that_a_peer_has_gone_can_send_nothing_to_it() {
+    /// Says that the peer has gone, and stays in the call until somebody has tried to send.
+    struct Lingers(Sender<()>, Receiver<()>);
+    impl Tap for Lingers {
+        fn take(&self, _: &Peer, _: Message) {}
+        fn gone(&self, _: &Peer, _: &CloseReason) {
+            self.0.send(()).unwrap();
+            let _ = self.1.recv_timeout(LIMIT);
+        }
+    }
+    let (tell, told) = bounded(1);
+    let (done, tried) = bounded(1);
+    let options = Options::new()
+        .engine(&Engine::new().unwrap())
+        .keep_unsent(false)
+        .reconnect_interval(LIMIT)
+        .reconnect_interval_max(LIMIT);
+    let dealer = Dealer::with_tap(options, Arc::new(Lingers(tell, tried))).unwrap();
+    let router = Router::bind("tcp://127.0.0.1:*").unwrap();
+    dealer.connect_to(&bound(&router)).unwrap();
+    dealer.send_timeout("there?", LIMIT).unwrap();
+    router.recv_timeout(LIMIT).unwrap();
+    drop(router);
+    told.recv_timeout(LIMIT).unwrap();
+    let sent = dealer.try_send("nobody is there");
+    done.send(()).unwrap();
+    assert!(sent.is_err());
 }
 
 #[test]

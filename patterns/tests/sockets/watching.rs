@@ -60,7 +60,7 @@ fn a_receiver_takes_part_in_select() {
         drop(stop);
         assert_eq!(router.try_recv().unwrap_err(), RecvError::Closed);
         assert!(
-            router.receiver().recv().is_err(),
+            router.receiver().recv_timeout(LIMIT).is_err(),
             "the second one is closed"
         );
     }

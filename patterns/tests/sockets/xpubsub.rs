@@ -9,7 +9,7 @@ use brokerless_patterns::{
 
 use crate::pubsub::balanced;
 use crate::raw::{Raw, patient};
-use crate::support::{LIMIT, transports, until};
+use crate::support::{LIMIT, Stopping, transports, until};
 
 fn bound(options: Options, endpoint: &str) -> (XPub, String) {
     let publisher = XPub::with(options).unwrap();
@@ -108,15 +108,6 @@ fn wait_any_sees_a_subscription() {
     let _sub = subscriber(&endpoint, "a");
     assert_eq!(wait_any(&[&other, &publisher]), 1);
     assert_eq!(publisher.try_recv().unwrap()[0], b"\x01a");
-}
-
-/// Stops the other threads of a test at its end, also when it fails.
-struct Stopping<'a>(&'a AtomicBool);
-
-impl Drop for Stopping<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
 }
 
 /// Passes on what comes until it is told to stop.

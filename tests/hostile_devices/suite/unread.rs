@@ -3,7 +3,7 @@
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 
 use crate::suite::support::kinds::{Kind, Side};
-use crate::suite::support::raw::{MORE, Raw, frame};
+use crate::suite::support::raw::{MORE, Raw, frame, ping};
 use crate::suite::support::scene::{Scene, count};
 use crate::suite::support::{ms, pass};
 
@@ -109,6 +109,8 @@ pub(super) fn a_publisher_that_does_not_read_subscriptions_is_parted_from(kind: 
         subscriber.send(&topics.collect::<Vec<u8>>());
         told += TOPICS as u64;
         let statistics = scene.until("publishers are told", ms(2000), |statistics| {
+            // However long it takes, it is there: it does not read.
+            publisher.clone().send(&ping(0, b""));
             count(statistics, "from_backend.messages") >= told
         });
         if count(&statistics, "frontend.closes.subscriptions-unread") > 0 {

@@ -242,17 +242,19 @@ impl Owner for Core {
 
     fn gone(&self, pipe: &Arc<Pipe>, reason: &CloseReason) {
         self.gone_from(pipe);
+        let keeps = pipe.keeps();
+        if !keeps {
+            // Before anybody hears of it: who has heard sends nothing to it any more.
+            self.retire(pipe);
+        }
         if let Some(tap) = &self.tap {
             tap.gone(&Peer::new(pipe.clone()), reason);
         }
-        if pipe.keeps() {
-            // It waits for the next connection, unless the socket is closing and waits for this.
-            if self.is_closed() {
-                self.writers.wake(usize::MAX);
-            }
-            return;
+        // One that is kept waits for the next connection, unless the socket is closing and waits
+        // for this.
+        if keeps && self.is_closed() {
+            self.writers.wake(usize::MAX);
         }
-        self.retire(pipe);
     }
 
     fn report(&self, event: Event) {

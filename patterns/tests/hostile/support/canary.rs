@@ -121,14 +121,15 @@ impl Delays {
     }
 }
 
-/// What is added to a bar on a time. Without optimisation, on cores that others want, too, all that
-/// has to be done may take that much longer; what a bar tells apart, a timer of half a second from
-/// one of three, say, is told apart still.
-pub(crate) const SLACK: Duration = if cfg!(debug_assertions) {
-    Duration::from_secs(2)
-} else {
-    Duration::ZERO
-};
+/// A bar on a time, with its slack: without optimisation, on cores that others want, too, all that
+/// has to be done takes longer. What a bar tells apart, a timer of half a second from one of three,
+/// is told apart still.
+fn slackened(most: Duration) -> Duration {
+    match cfg!(debug_assertions) {
+        true => most * 3 / 2 + Duration::from_secs(2),
+        false => most,
+    }
+}
 
 /// How long something lasted.
 #[derive(Debug, Clone, Copy)]
@@ -147,11 +148,11 @@ impl Lasted {
         }
     }
 
-    /// It lasted for `least`, and, without the machine's stalls, no longer than `most` and the
-    /// [`SLACK`].
+    /// It lasted for `least`, and, without the machine's stalls, no longer than `most`, with its
+    /// slack.
     #[track_caller]
     pub(crate) fn assert_between(self, least: Duration, most: Duration, what: &str) {
-        let most = most + SLACK;
+        let most = slackened(most);
         assert!(
             self.whole >= least && self.net <= most,
             "{what} {:?} ({:?} with the machine's stalls), not {least:?} to {most:?}",
@@ -160,7 +161,7 @@ impl Lasted {
         );
     }
 
-    /// Without the machine's stalls it lasted no longer than `most` and the [`SLACK`].
+    /// Without the machine's stalls it lasted no longer than `most`, with its slack.
     #[track_caller]
     pub(crate) fn assert_within(self, most: Duration, what: &str) {
         self.assert_between(Duration::ZERO, most, what);

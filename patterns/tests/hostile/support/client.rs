@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use brokerless_patterns::{Dealer, Engine, Options};
+use brokerless_patterns::{Dealer, Engine};
 
 use super::figures::Figures;
-use super::good::{GoodClient, LOST, Outcome, PACE, Rounds};
+use super::good::{GoodClient, LOST, Outcome, PACE, Rounds, patient};
 use super::process::RouterProcess;
 
 struct Asking(Dealer);
@@ -33,7 +33,7 @@ impl GoodClient {
         let endpoint = router.endpoint.clone();
         Self::begin(router.process.pid(), pace, move || {
             let engine = Engine::new().expect("descriptors are free");
-            let dealer = Dealer::with(Options::new().engine(&engine)).expect("default options");
+            let dealer = Dealer::with(patient(&engine)).expect("options within bounds");
             dealer
                 .connect_to(&endpoint)
                 .expect("an endpoint to connect to");

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use brokerless_patterns::{Engine, Options};
 use crossbeam_channel::{RecvTimeoutError, Sender};
 
 use super::canary::Delays;
@@ -36,6 +37,15 @@ pub(crate) trait Rounds {
     fn make(&mut self, number: u64) -> Result<(Instant, Instant), String>;
     /// Its sockets' counts.
     fn figures(&self) -> Figures;
+}
+
+/// Options for its sockets: that the other side was slow is seen in a round, and said with its
+/// time, not by a connection that has ended.
+pub(crate) fn patient(engine: &Engine) -> Options {
+    Options::new()
+        .heartbeat_timeout(LOST)
+        .heartbeat_ttl(LOST)
+        .engine(engine)
 }
 
 /// A client that is at work.

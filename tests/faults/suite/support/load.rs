@@ -15,7 +15,11 @@ use super::work::{Stamp, WorkClient};
 use super::{eventually, ms, pass};
 
 /// What calls may take, unless a test says otherwise.
-pub(crate) const TIMEOUT: Duration = ms(3000);
+pub(crate) const TIMEOUT: Duration = if cfg!(debug_assertions) {
+    ms(8000)
+} else {
+    ms(3000)
+};
 
 /// A client with an engine of its own.
 #[track_caller]

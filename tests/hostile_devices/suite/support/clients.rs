@@ -8,11 +8,11 @@
 use std::time::{Duration, Instant};
 
 use brokerless_patterns::{
-    Engine, Frame, Message, Options, Pub, Pull, Push, RecvError, Rep, Req, SocketStats, Sub,
+    Engine, Frame, Message, Pub, Pull, Push, RecvError, Rep, Req, SocketStats, Sub,
 };
 
 use super::figures::Figures;
-use super::good::{LOST, Rounds};
+use super::good::{LOST, Rounds, patient};
 
 /// What the good client publishes under.
 const TOPIC: &str = "good";
@@ -39,7 +39,7 @@ impl Client {
     /// One for the device of this program, with an engine of its own.
     pub(crate) fn connect(program: &str, front: &str, back: &str, again: Duration) -> Self {
         let engine = Engine::new().expect("descriptors are free");
-        let options = || Options::new().engine(&engine);
+        let options = || patient(&engine);
         macro_rules! linked {
             ($kind:ident, $endpoint:expr) => {{
                 let socket = $kind::with(options()).expect("default options");
