@@ -18,7 +18,7 @@ const TRIES_MAX: u32 = 1_000;
 /// The longest time.
 const TIMEOUT_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Spreads tasks over nodes: begins with the tasks. See [the module](crate::scatter).
+/// Spreads tasks over nodes: begins with the tasks. See [the module](mod@crate::scatter).
 ///
 /// They are drawn as there is room for them, on the thread that gathers; so there may be more of
 /// them than fit into memory, and an iterator that waits keeps everything waiting.
