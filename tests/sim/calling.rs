@@ -277,8 +277,10 @@ impl World {
         trace!(self, "caller {caller} submits call {key}");
         let host = &self.callers[caller];
         let in_session = host.places.iter().all(|place| place.replier.is_some());
+        // A handler keeps its worker while a call of its own goes on: not for many round trips.
+        let brief = host.nested.contains_key(&key) && self.doses.kind == Kind::Chaos;
         // A taker may cancel the call of its stream: a task is called without items.
-        if !oneway && in_session && !self.is_scattered(key) {
+        if !oneway && in_session && !brief && !self.is_scattered(key) {
             self.make_stream(key);
         }
         let host = &mut self.callers[caller];
