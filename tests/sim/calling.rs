@@ -133,7 +133,10 @@ impl World {
         for key in std::mem::take(&mut host.open).into_keys() {
             self.ledger.record(key).died = true;
         }
-        self.streams.gone(End::Caller, caller);
+        for key in self.streams.gone(End::Caller, caller) {
+            // Of a call that was answered, the items that it had yet to take.
+            self.ledger.record(key).died = true;
+        }
         for connection in 0..self.connections.len() {
             if self.connections[connection].caller == caller
                 && !self.connections[connection].is_over()
@@ -272,9 +275,12 @@ impl World {
             only: self.only(key),
         };
         trace!(self, "caller {caller} submits call {key}");
-        let scattered = self.is_scattered(key);
         let host = &self.callers[caller];
-        if !oneway && !scattered && host.places.iter().all(|place| place.replier.is_some()) {
+        let in_session = host.places.iter().all(|place| place.replier.is_some());
+        // A handler keeps its worker while a call of its own goes on: not for many round trips.
+        let brief = host.nested.contains_key(&key) && self.doses.kind == Kind::Chaos;
+        // A taker may cancel the call of its stream: a task is called without items.
+        if !oneway && in_session && !brief && !self.is_scattered(key) {
             self.make_stream(key);
         }
         let host = &mut self.callers[caller];
@@ -578,8 +584,8 @@ impl World {
         let stopped_until = self.caller_stopped_until(caller);
         self.ledger.record(key).stopped_until = stopped_until;
         self.ledger.ended(self.now, key, outcome);
-        self.scatter_hears(key, outcome);
         self.stream_is_answered(key, outcome);
+        self.scatter_hears(key, outcome);
         let host = &mut self.callers[caller];
         host.open.remove(&key);
         if let Some(job) = host.nested.remove(&key)
