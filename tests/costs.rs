@@ -12,6 +12,8 @@
 //!
 //! That envelopes allocate nothing (`tests/wire/envelopes.rs`); instructions (`instructions.rs`).
 
+#![allow(clippy::print_stdout)]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -98,6 +98,11 @@ impl Board {
         Some(counts)
     }
 
+    /// The part of the work that is done.
+    pub(super) fn part(&self) -> f64 {
+        self.report.bytes as f64 / self.report.bytes_in_all.max(1) as f64
+    }
+
     /// How far it is, in a line.
     pub(super) fn line(&self) -> String {
         self.report.line(self.started.elapsed())

@@ -22,7 +22,7 @@ use super::args::DemoArgs;
 use super::board::Board;
 use super::crew::Crew;
 use super::heart::{Counts, WordCountClient, count_all};
-use super::minder::Minder;
+use super::minder::{KILL_AT, Minder};
 use super::progress::Progress;
 use super::report::Report;
 use super::text::{Selection, default_dirs};
@@ -72,19 +72,29 @@ fn count(args: &DemoArgs, selection: &Selection, stop: &Stop) -> Result<(Report,
     let (to_gather, answers) = bounded(ANSWERS_AHEAD);
     let (table, ended) = thread::scope(|scope| {
         let gatherer = scope.spawn(|| gather(answers));
-        let (working, over) = bounded::<()>(0);
+        let (call_minder, calls) = bounded::<()>(0);
         let minding = scope.spawn(|| {
-            let over = over;
-            minder.mind(&over)
+            let calls = calls;
+            minder.mind(&calls)
         });
         board.lock().started = Instant::now();
         let counted = count_all(&client, tasks, args.depth(), &canceller, |told| {
-            if let Some(counts) = board.lock().ended(told) {
-                // It is there for as long as there is something to send.
+            let (counts, is_time) = {
+                let mut board = board.lock();
+                let before = board.part();
+                let counts = board.ended(told);
+                (counts, before < KILL_AT && board.part() >= KILL_AT)
+            };
+            // Both are there for as long as they are sent to.
+            if is_time {
+                // Much of it may be done by the next tick.
+                let _ = call_minder.send(());
+            }
+            if let Some(counts) = counts {
                 let _ = to_gather.send(counts);
             }
         });
-        drop((to_gather, working));
+        drop((to_gather, call_minder));
         let panicked = |_| Failure::run("a thread of the demo panicked");
         let gathered = gatherer.join().map_err(panicked)?;
         minding.join().map_err(panicked)??;

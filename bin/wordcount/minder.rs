@@ -29,7 +29,7 @@ const CONNECT_TIME: Duration = Duration::from_secs(10);
 /// Workers that may die of themselves and are started again.
 const RESTARTS_MAX: u32 = 5;
 /// The heaviest worker is killed at this part of the work, and comes back at that.
-const KILL_AT: f64 = 0.35;
+pub(super) const KILL_AT: f64 = 0.35;
 const BACK_AT: f64 = 0.55;
 /// It comes back by then, whatever the others have done.
 const DOWN_TIME: Duration = Duration::from_secs(1);
@@ -126,10 +126,11 @@ impl<'a> Minder<'a> {
         Ok(())
     }
 
-    /// Looks around until the work is over: the channel ends then. What cannot go on is cancelled.
-    pub(super) fn mind(&mut self, over: &Receiver<()>) -> Result<(), Failure> {
+    /// Looks around now and then, and when it is called, until the work is over: the channel ends
+    /// then. What cannot go on is cancelled.
+    pub(super) fn mind(&mut self, calls: &Receiver<()>) -> Result<(), Failure> {
         let mut minded = Ok(());
-        while let Err(RecvTimeoutError::Timeout) = over.recv_timeout(TICK) {
+        while calls.recv_timeout(TICK) != Err(RecvTimeoutError::Disconnected) {
             if self.canceller.is_cancelled() {
                 continue;
             }
@@ -190,10 +191,7 @@ impl<'a> Minder<'a> {
         if matches!(self.fate, Fate::Spared | Fate::Back) {
             return Ok(());
         }
-        let part = {
-            let report = &self.board.lock().report;
-            report.bytes as f64 / report.bytes_in_all.max(1) as f64
-        };
+        let part = self.board.lock().part();
         let alone = self.crew.workers.len() == 1;
         let Some(victim) = self.crew.workers.get_mut(self.victim) else {
             return Ok(());

@@ -338,11 +338,10 @@ impl Shared {
 
     /// Lets another thread receive while a slow handler runs.
     pub(super) fn hand_on(&self, session: &Session, method: usize) {
-        // One that is sent items waits for them, and drives the engine meanwhile.
         let slow = self
             .methods
             .get(method)
-            .is_some_and(|m| m.learned.is_slow() && m.info.items_in.is_none());
+            .is_some_and(|m| m.learned.is_slow());
         if slow && let Some(group) = self.group_of(session) {
             group.engine.hand_on();
             group.router.share();
@@ -456,11 +455,7 @@ impl Shared {
             report.in_flight = u32::try_from(in_flight.saturating_sub(1)).unwrap_or(u32::MAX);
             report
         });
-        let outcome = match answer::too_large(
-            &outcome,
-            self.settings.blob_bytes_max,
-            self.settings.call_bytes_max,
-        ) {
+        let outcome = match answer::too_large(&outcome, &self.settings) {
             Some(status) => Outcome::failed(status),
             None => outcome,
         };

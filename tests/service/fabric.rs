@@ -33,6 +33,7 @@ pub(crate) mod client {
     }
 
     /// What every generated client has; here nobody asks for it.
+    #[allow(dead_code)]
     pub(crate) trait Calls: Clone {
         fn client(&self) -> &Client;
         fn options(&self) -> &Call;

@@ -116,7 +116,6 @@ impl Bench {
                         blob_bytes_max,
                         call_bytes_max: u64::MAX,
                         name: "by hand",
-                        call_bytes_max: u64::MAX,
                     });
                     self.by_hand
                         .router

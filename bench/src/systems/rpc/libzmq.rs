@@ -83,7 +83,13 @@ impl System for Libzmq {
                 dealer: dealer()?,
                 bytes,
             }),
-            calls @ (Calls::Beside(_) | Calls::Slow(_) | Calls::Open) => {
+            calls @ (Calls::Beside(_)
+            | Calls::Slow(_)
+            | Calls::Open
+            | Calls::Numbers
+            | Calls::Payloads(_)
+            | Calls::PingPong
+            | Calls::Scatter(_)) => {
                 bail!("libzmq has no {calls:?}")
             }
         })
