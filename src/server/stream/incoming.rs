@@ -11,6 +11,8 @@
 //!    `items_that_come_out_of_order_are_given_in_order`)
 //! 3. What is kept of items is within the window; what is beyond it ends the stream, and not the
 //!    connection. (test `a_caller_that_breaks_the_rules_loses_its_stream_and_nothing_else`)
+//! 4. Who waits for items in another thread than the handler's hears at once that the call is
+//!    answered. (test `items_in_other_hands_end_with_the_answer`)
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -249,6 +251,11 @@ impl Stream {
         let taking = state.incoming.as_mut()?;
         if let Some(over) = &state.over {
             return Some(Given::Over(over.status()));
+        }
+        if taking.closed {
+            return Some(Given::Over(Status::cancelled(
+                "the call has been answered: no more of its items are taken",
+            )));
         }
         if let Channel::Open(_) = taking.channel {
             return Some(Given::Elsewhere);

@@ -277,14 +277,37 @@ pub(super) struct Streams {
 }
 
 /// Windows for streams that are not known which are kept: they are picked where they are read, and
-/// may overtake their call. Those of streams that have ended are among them, and come to nothing.
-const EARLY_MAX: usize = 16;
+/// overtake calls that wait for a worker. Those of streams that have ended are among them, and come
+/// to nothing.
+const EARLY_MAX: usize = 1024;
 
 #[derive(Default)]
 struct Table {
     open: HashMap<u64, Arc<Stream>>,
-    early: VecDeque<(u64, Flow)>,
+    early: HashMap<u64, Flow>,
+    /// Their numbers, the oldest first; some of them may have been used.
+    order: VecDeque<u64>,
     closed: bool,
+}
+
+impl Table {
+    /// Keeps a window for a stream that may yet come. Says how many came to nothing.
+    fn keep(&mut self, id: u64, window: Flow) -> u64 {
+        if let Some(known) = self.early.get_mut(&id) {
+            known.items = known.items.max(window.items);
+            known.bytes = known.bytes.max(window.bytes);
+            return 0;
+        }
+        self.early.insert(id, window);
+        self.order.push_back(id);
+        let mut passed_over = 0;
+        while self.order.len() > EARLY_MAX {
+            let oldest = self.order.pop_front();
+            let dropped = oldest.and_then(|oldest| self.early.remove(&oldest));
+            passed_over += u64::from(dropped.is_some());
+        }
+        passed_over
+    }
 }
 
 impl Streams {
@@ -295,15 +318,9 @@ impl Streams {
             return false;
         }
         table.open.insert(stream.id(), stream.clone());
-        let mut early = std::mem::take(&mut table.early);
-        early.retain(|(id, window)| {
-            let own = *id == stream.id();
-            if own {
-                stream.granted_early(*window);
-            }
-            !own
-        });
-        table.early = early;
+        if let Some(window) = table.early.remove(&stream.id()) {
+            stream.granted_early(window);
+        }
         true
     }
 
@@ -317,10 +334,7 @@ impl Streams {
         if table.closed {
             return Err(1);
         }
-        table.early.push_back((id, window));
-        let over = table.early.len().saturating_sub(EARLY_MAX);
-        table.early.drain(..over);
-        Err(over as u64)
+        Err(table.keep(id, window))
     }
 
     pub(super) fn get(&self, id: u64) -> Option<Arc<Stream>> {

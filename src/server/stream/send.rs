@@ -13,6 +13,8 @@
 //!    `the_answer_comes_after_all_items_whoever_sends_them`)
 //! 2. A caller that does not read costs its own streams no item. (test
 //!    `items_without_room_in_the_socket_are_kept_until_there_is_some`)
+//! 3. A caller that sends and does not read is owed one window a stream, not one an item. (test
+//!    `windows_for_a_caller_that_does_not_read_take_each_others_place`)
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -33,6 +35,9 @@ use crate::wire::{ItemsHead, Payload, encode_items, encode_stop, encode_window};
 /// One thing that goes out.
 pub(super) enum Out {
     Message(Message),
+    /// What the caller may send. A later one takes its place: a caller that sends and does not read
+    /// makes the queue no longer.
+    Window(Flow),
     /// The answer: the stream ends.
     End(Outcome),
 }
@@ -71,16 +76,16 @@ impl<'s> Post<'s> {
             .taking
             .as_mut()
             .and_then(|taking| taking.due(about_to_wait));
-        if let Some(window) = due {
-            let message = Message::single(encode_window(self.id, window));
-            self.out.push_back(Out::Message(message));
+        match (due, self.out.back_mut()) {
+            (Some(window), Some(Out::Window(last))) => *last = window,
+            (Some(window), _) => self.out.push_back(Out::Window(window)),
+            (None, _) => {}
         }
     }
 
     /// Posts that the caller may begin to send.
     pub(super) fn first_window(&mut self, window: Flow) {
-        let message = Message::single(encode_window(self.id, window));
-        self.out.push_back(Out::Message(message));
+        self.out.push_back(Out::Window(window));
     }
 
     /// Posts that nothing more is wanted.
@@ -181,15 +186,16 @@ impl Shared {
                 state.sending = next.is_some();
                 next
             };
-            let refused = match next {
+            let message = match next {
                 None => return,
                 Some(Out::End(outcome)) => {
                     self.answer(stream, outcome);
                     continue;
                 }
-                Some(Out::Message(message)) => group.router.send(&stream.session.peer, message),
+                Some(Out::Message(message)) => message,
+                Some(Out::Window(window)) => Message::single(encode_window(stream.id(), window)),
             };
-            match refused {
+            match group.router.send(&stream.session.peer, message) {
                 Ok(()) => {}
                 Err(error) if error.reason() == SendRefusal::Full => {
                     {
@@ -253,8 +259,13 @@ impl Shared {
                 self.counts.tally.items_out(post.items);
             }
             state.out.push_back(Out::End(outcome));
+            let waits = state.incoming.is_some();
             drop(state);
             drop(dropped);
+            // Items may be in other hands than the handler's, and waited for.
+            if waits {
+                stream.wake();
+            }
         }
         self.send_out(stream);
     }

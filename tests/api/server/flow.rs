@@ -28,7 +28,7 @@ static NUMBER: [ArgumentInfo; 1] = [ArgumentInfo {
 /// The item timeout of methods that have one of their own.
 pub(crate) const SHORT: Duration = Duration::from_millis(100);
 
-static METHODS: [MethodInfo; 18] = [
+static METHODS: [MethodInfo; 19] = [
     MethodInfo::new("count", "flow.v1.count")
         .arguments(&NUMBER)
         .items_out("u64"),
@@ -74,6 +74,9 @@ static METHODS: [MethodInfo; 18] = [
         .items_in("u64")
         .item_timeout(SHORT),
     MethodInfo::new("selects", "flow.v1.selects")
+        .items_in("u64")
+        .returns("u64"),
+    MethodInfo::new("hands_on", "flow.v1.hands_on")
         .items_in("u64")
         .returns("u64"),
     MethodInfo::new("drops", "flow.v1.drops")
@@ -229,6 +232,19 @@ impl FlowServer {
                     return Err(status);
                 }
                 support::give_value(method, total)
+            }
+            "hands_on" => {
+                let mut values = self.incoming(&request)?;
+                let said = self.said.clone();
+                thread::spawn(move || {
+                    let _ = said.send("waits".to_owned());
+                    let end = match values.next() {
+                        Some(Err(status)) => status.code().to_string(),
+                        other => format!("{other:?}"),
+                    };
+                    let _ = said.send(end);
+                });
+                support::give_value(method, 0u64)
             }
             "drops" => {
                 let channel = self.incoming(&request)?.receiver();
