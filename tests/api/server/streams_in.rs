@@ -483,7 +483,13 @@ fn windows_for_a_caller_that_does_not_read_take_each_others_place() {
     caller.window(sink);
     // The socket is full of another stream's items.
     let source = caller.takes("flow.v1.blobs", 4 << 20, Flow::new(10, 1 << 30));
-    eventually("it is full", || server.stats().streams.items_out >= 2);
+    until(&server, "it is full", |stats| {
+        let peers = &stats.sockets[0].peers;
+        // The welcome, a window and one item are on their way, and another one is not.
+        peers
+            .iter()
+            .any(|peer| peer.written_messages >= 3 && peer.send_queue_messages == 1)
+    });
     // It sends as if it heard what it may.
     const COUNT: u64 = 500;
     for at in 0..COUNT {
