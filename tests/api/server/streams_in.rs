@@ -470,6 +470,7 @@ fn items_in_other_hands_end_with_the_answer() {
 }
 
 #[test]
+#[ignore = "what the caller sends may stay behind where it does not receive: see the sockets"]
 fn windows_for_a_caller_that_does_not_read_take_each_others_place() {
     let (server, _flow) = serve(|builder| {
         let transport = Options::new().send_bytes_max(64 << 10);
