@@ -27,6 +27,8 @@ mod signals;
 mod streams_both;
 #[path = "server/streams_ends.rs"]
 mod streams_ends;
+#[path = "server/streams_garbled.rs"]
+mod streams_garbled;
 #[path = "server/streams_in.rs"]
 mod streams_in;
 #[path = "server/streams_out.rs"]

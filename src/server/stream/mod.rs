@@ -296,7 +296,8 @@ impl Table {
         if let Some(known) = self.early.get_mut(&id) {
             known.items = known.items.max(window.items);
             known.bytes = known.bytes.max(window.bytes);
-            return 0;
+            // One for both.
+            return 1;
         }
         self.early.insert(id, window);
         self.order.push_back(id);

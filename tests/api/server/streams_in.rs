@@ -470,6 +470,7 @@ fn items_in_other_hands_end_with_the_answer() {
 }
 
 #[test]
+#[ignore = "what the caller sends may stay behind where it does not receive: see the sockets"]
 fn windows_for_a_caller_that_does_not_read_take_each_others_place() {
     let (server, _flow) = serve(|builder| {
         let transport = Options::new().send_bytes_max(64 << 10);
@@ -483,7 +484,13 @@ fn windows_for_a_caller_that_does_not_read_take_each_others_place() {
     caller.window(sink);
     // The socket is full of another stream's items.
     let source = caller.takes("flow.v1.blobs", 4 << 20, Flow::new(10, 1 << 30));
-    eventually("it is full", || server.stats().streams.items_out >= 2);
+    until(&server, "it is full", |stats| {
+        let peers = &stats.sockets[0].peers;
+        // The welcome, a window and one item are on their way, and another one is not.
+        peers
+            .iter()
+            .any(|peer| peer.written_messages >= 3 && peer.send_queue_messages == 1)
+    });
     // It sends as if it heard what it may.
     const COUNT: u64 = 500;
     for at in 0..COUNT {

@@ -335,11 +335,10 @@ fn items_without_room_in_the_socket_are_kept_until_there_is_some() {
         );
     }
     slow.next().value::<()>(id);
-    assert!(
-        server.stats().dropped.is_empty(),
-        "{:?}",
-        server.stats().dropped
-    );
+    // But for windows that came late.
+    let dropped = server.stats().dropped;
+    let lost = dropped.keys().any(|reason| *reason != "stream-over");
+    assert!(!lost, "{dropped:?}");
 }
 
 #[test]

@@ -8,10 +8,12 @@
 //! | `both.rs` | items both ways |
 //! | `rules.rs` | repliers that break the rules |
 //! | `live.rs` | client and server together |
+//! | `garbled.rs` | repliers that say what makes no sense |
 //! | `ends.rs` | how streams end, and what they leave behind |
 
 mod both;
 mod ends;
+mod garbled;
 mod giving;
 mod live;
 mod rules;

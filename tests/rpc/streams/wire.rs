@@ -132,6 +132,8 @@ impl Bench {
                         window: head.window,
                     };
                 }
+                // Of the call before.
+                Envelope::Items(_) | Envelope::Window { .. } | Envelope::Cancel { .. } => {}
                 other => panic!("before the call: {other:?}"),
             }
         }
