@@ -114,6 +114,7 @@ impl Bench {
                             bytes: 1 << 20,
                         },
                         blob_bytes_max,
+                        call_bytes_max: u64::MAX,
                         name: "by hand",
                     });
                     self.by_hand
