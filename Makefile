@@ -17,12 +17,13 @@ FUZZ_SECONDS ?= 3600
 LOCKED := $(if $(CI),--locked)
 FEATURES := --features bin,signals
 VENV := $(CARGO_TARGET_DIR)/venv
-DEVICES := bl-forwarder bl-queue bl-streamer
-# Where man looks, if the programs' folder is on the PATH.
-MANDIR ?= $(or $(CARGO_INSTALL_ROOT),$(CARGO_HOME),$(HOME)/.cargo)/share/man
+MANUALS := bl-call bl-forwarder bl-queue bl-streamer
+# Where man and the shells look, if the programs' folder is on the PATH.
+SHARE ?= $(or $(CARGO_INSTALL_ROOT),$(CARGO_HOME),$(HOME)/.cargo)/share
+MANDIR ?= $(SHARE)/man
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt test second-engine costs demo interop fuzz sim sim-planted bench-sockets bench-rpc bench-curve bench-scale loom macos deny doc man install clean
+.PHONY: help check fmt test second-engine costs demo interop fuzz sim sim-planted bench-sockets bench-rpc bench-curve bench-scale loom macos deny doc man completions install clean
 .PHONY: check-format check-lints check-docs check-style check-licences test-all
 
 help: ## This list.
@@ -127,18 +128,29 @@ deny: ## Licences, sources and known flaws of every dependency; installs cargo-d
 doc: ## The library's documentation, into target/doc.
 	$(CARGO) doc $(LOCKED) --no-deps $(FEATURES)
 
-man: ## The man pages of the devices, into target/man.
+man: ## The man pages of the programs, into target/man.
 	@mkdir -p $(CARGO_TARGET_DIR)/man
-	@for device in $(DEVICES); do \
-	  $(CARGO) run $(LOCKED) --quiet $(FEATURES) --bin $$device -- --man \
-	    > $(CARGO_TARGET_DIR)/man/$$device.1 || exit 1; \
-	  echo $(CARGO_TARGET_DIR)/man/$$device.1; \
+	@for program in $(MANUALS); do \
+	  $(CARGO) run $(LOCKED) --quiet $(FEATURES) --bin $$program -- --man \
+	    > $(CARGO_TARGET_DIR)/man/$$program.1 || exit 1; \
+	  echo $(CARGO_TARGET_DIR)/man/$$program.1; \
 	done
 
-install: man ## Installs the programs with cargo install, and their man pages beside them.
+completions: ## What completes bl-call in bash, zsh and fish, into target/completions.
+	@mkdir -p $(CARGO_TARGET_DIR)/completions
+	@for shell in bash zsh fish; do \
+	  $(CARGO) run $(LOCKED) --quiet $(FEATURES) --bin bl-call -- completions $$shell \
+	    > $(CARGO_TARGET_DIR)/completions/bl-call.$$shell || exit 1; \
+	  echo $(CARGO_TARGET_DIR)/completions/bl-call.$$shell; \
+	done
+
+install: man completions ## Installs the programs with cargo install, their man pages and completions beside them.
 	$(CARGO) install --locked --path . $(FEATURES) $(ARGS)
-	install -d $(MANDIR)/man1
-	install -m 644 $(addprefix $(CARGO_TARGET_DIR)/man/,$(addsuffix .1,$(DEVICES))) $(MANDIR)/man1
+	install -d $(MANDIR)/man1 $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d
+	install -m 644 $(addprefix $(CARGO_TARGET_DIR)/man/,$(addsuffix .1,$(MANUALS))) $(MANDIR)/man1
+	install -m 644 $(CARGO_TARGET_DIR)/completions/bl-call.bash $(SHARE)/bash-completion/completions/bl-call
+	install -m 644 $(CARGO_TARGET_DIR)/completions/bl-call.zsh $(SHARE)/zsh/site-functions/_bl-call
+	install -m 644 $(CARGO_TARGET_DIR)/completions/bl-call.fish $(SHARE)/fish/vendor_completions.d/bl-call.fish
 
 clean: ## Removes everything that was built.
 	$(CARGO) clean

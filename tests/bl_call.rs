@@ -8,6 +8,7 @@
 //! | `bl_call/names.rs` | list, describe, health, stats |
 //! | `bl_call/repeat.rs` | many calls, summed up |
 //! | `bl_call/shells.rs` | help, man page, completions |
+//! | `bl_call/streams.rs` | items from standard input and to standard output |
 //! | `bl_call/support.rs` | the service that is called, and starting the program |
 
 #[path = "bl_call/calls.rs"]
@@ -22,5 +23,7 @@ mod names;
 mod repeat;
 #[path = "bl_call/shells.rs"]
 mod shells;
+#[path = "bl_call/streams.rs"]
+mod streams;
 #[path = "bl_call/support.rs"]
 mod support;

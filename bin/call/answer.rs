@@ -104,6 +104,24 @@ impl Output {
         Err(Fault::usage(format!("cannot write to {file}: {wrong}")))
     }
 
+    /// Where items go, one after the other.
+    pub(super) fn items(&self) -> Result<Items, Fault> {
+        let to: Box<dyn Write> = match self.file.as_deref() {
+            None => Box::new(io::stdout()),
+            Some(file) if file == Path::new("-") => Box::new(io::stdout()),
+            Some(file) => {
+                let made = File::create(file).map_err(|error| {
+                    Fault::run(format!("cannot write to {}: {error}", file.display()))
+                })?;
+                Box::new(made)
+            }
+        };
+        Ok(Items {
+            to: BufWriter::new(to),
+            as_they_are: self.file.is_some(),
+        })
+    }
+
     /// Puts an answer where it goes.
     pub(super) fn put(&self, content: Content) -> Result<u8, Fault> {
         let Some(file) = &self.file else {
@@ -125,6 +143,30 @@ impl Output {
             }
         };
         written.map(|()| 0)
+    }
+}
+
+/// Where items go.
+pub(super) struct Items {
+    to: BufWriter<Box<dyn Write>>,
+    as_they_are: bool,
+}
+
+impl Items {
+    /// Puts an item behind those before it.
+    pub(super) fn put(&mut self, content: Content) -> io::Result<()> {
+        match content {
+            Content::Bytes(bytes) if self.as_they_are => self.to.write_all(&bytes),
+            Content::Blobs(blobs) if self.as_they_are => {
+                blobs.iter().try_for_each(|blob| self.to.write_all(blob))
+            }
+            other => writeln!(self.to, "{}", other.json().print(false)),
+        }
+    }
+
+    /// Nothing more is at hand: what was put is to be seen.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
     }
 }
 

@@ -6,7 +6,9 @@
 //!    `what_is_wrong_is_told_with_the_argument_and_the_signature`)
 
 use brokerless::Blob;
-use brokerless::wire::{Encoder, Payload};
+use brokerless::patterns::Frame;
+use brokerless::service::Produced;
+use brokerless::wire::{EncodeError, Encoder, Payload};
 
 use super::check::{self, Misfit};
 use super::fault::Fault;
@@ -26,8 +28,9 @@ enum Given {
     Json(Json),
 }
 
-/// An argument to be encoded.
-enum Argument {
+/// An argument, or an item, to be encoded.
+#[derive(Debug)]
+pub(super) enum Argument {
     Value(Value),
     Blob(Blob),
     Blobs(Vec<Blob>),
@@ -48,11 +51,9 @@ pub(super) fn encode(
     of.encode(given)
 }
 
-/// One item of a stream from its line.
-pub(super) fn item(ty: &Type, line: &str, input: &Input) -> Result<Payload, Misfit> {
-    let mut encoder = Encoder::answer();
-    put(&mut encoder, word(ty, line, input)?)?;
-    Ok(encoder.finish())
+/// The item that a line is, of a method that takes items of this type.
+pub(super) fn item(ty: &Type, line: &str, input: &Input) -> Result<Argument, Misfit> {
+    word(ty, line, input)
 }
 
 struct Of<'a> {
@@ -241,11 +242,8 @@ impl Of<'_> {
             arguments.push(fits.map_err(|misfit| self.misfit(index, misfit))?);
         }
         if self.method.is_raw() {
-            return match arguments.pop() {
-                Some(Argument::Value(Value::Bytes(bytes))) => Ok(Payload::raw(bytes)),
-                Some(Argument::Blob(blob)) => Ok(Payload::raw(blob.into_frame())),
-                _ => Ok(Payload::raw(Vec::new())),
-            };
+            let bytes = arguments.pop().map(raw).unwrap_or_default();
+            return Ok(Payload::raw(bytes));
         }
         let mut encoder = Encoder::arguments(arguments.len());
         for (index, argument) in arguments.into_iter().enumerate() {
@@ -300,11 +298,31 @@ impl Of<'_> {
     }
 }
 
-fn put(encoder: &mut Encoder, argument: Argument) -> Result<(), Misfit> {
+/// Writes an item.
+pub(super) fn put_item(encoder: &mut Encoder, item: Argument) -> Result<Produced, EncodeError> {
+    write(encoder, item).map(|()| Produced::Item)
+}
+
+/// The same, of a method in an encoding of its own.
+pub(super) fn put_raw_item(_: &mut Encoder, item: Argument) -> Result<Produced, EncodeError> {
+    Ok(Produced::Raw(raw(item)))
+}
+
+fn raw(argument: Argument) -> Frame {
     match argument {
-        Argument::Value(value) => encoder
-            .put(&value)
-            .map_err(|error| Misfit::new(error.to_string())),
+        Argument::Value(Value::Bytes(bytes)) => bytes.into(),
+        Argument::Blob(blob) => blob.into_frame(),
+        Argument::Value(_) | Argument::Blobs(_) => Frame::new(),
+    }
+}
+
+fn put(encoder: &mut Encoder, argument: Argument) -> Result<(), Misfit> {
+    write(encoder, argument).map_err(|error| Misfit::new(error.to_string()))
+}
+
+fn write(encoder: &mut Encoder, argument: Argument) -> Result<(), EncodeError> {
+    match argument {
+        Argument::Value(value) => encoder.put(&value),
         Argument::Blob(blob) => {
             encoder.put_blob(&blob);
             Ok(())

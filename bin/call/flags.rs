@@ -42,6 +42,12 @@ Answers:
   is text: \"NaN\", \"Infinity\", whole numbers of more than 64 bits. Errors go to standard error,
   with the signature of the method; with --json as one object.
 
+Items:
+  A method that gives items prints each in a line, when it comes; one that takes items reads them
+  from standard input, a line each, written as an argument would be. Empty lines are passed over.
+  A line that is wrong is told with its number, and ends the call. --output FILE takes the bytes or
+  blobs one after the other. Typing at a terminal, mind --item-timeout.
+
 With --repeat:
   Answers are not printed but counted: how many calls, errors by code, calls a second, and p50 to
   max of what the answered ones took. The first error is told. Ctrl-C ends it, and it is summed up.
@@ -55,7 +61,7 @@ Completions:
 Exit code:
   0    it was answered
   1    it failed: the method's own error, or the server's; or the answer could not be written
-  2    bad flags, names, arguments or JSON: nothing was called
+  2    bad flags, names, arguments or JSON: nothing was called; or a bad line of items
   3    unreachable: no node could be reached, it turned the call away, or its connection was lost
   4    the deadline passed
   130  interrupted
@@ -105,9 +111,15 @@ pub(crate) struct Flags {
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
 
-    /// How long a call may take: 1ms to 168h [default: what the method says, else 10s]
+    /// How long a call may take: 1ms to 168h [default: what the method says, else 10s, and
+    /// none for one that carries items]
     #[arg(short, long, value_name = "TIME", value_parser = timeout)]
     pub(super) timeout: Option<Duration>,
+
+    /// How long to wait for an item, or for room for one: 1ms to 168h [default: what the method
+    /// says, else 10s]
+    #[arg(long, value_name = "TIME", value_parser = timeout)]
+    pub(super) item_timeout: Option<Duration>,
 
     /// Metadata that goes with the call; may be repeated
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = metadata)]
@@ -194,6 +206,7 @@ Examples:
   bl-call 7070 calc.v1.find abracadabra needle=ab --metadata tenant=blue --timeout 500ms
   bl-call 7070 files.v1.store zeros @zeros.bin
   bl-call 7070 files.v1.load zeros --output zeros.bin
+  bl-call 7070 files.v1.lines /var/log/messages --item-timeout 1h
   bl-call 7070,7071 calc.v1.add 2 3 --repeat 100000 --parallel 16";
 
 impl Flags {

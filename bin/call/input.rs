@@ -10,6 +10,7 @@ use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Read};
 
+use base64::DecodeError;
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -102,9 +103,15 @@ fn base64(text: &str) -> Result<Vec<u8>, String> {
     } else {
         &STANDARD
     };
-    engine
-        .decode(text)
-        .map_err(|error| format!("{} is no base64: {error}", quoted(text)))
+    engine.decode(text).map_err(|error| {
+        let place = match error {
+            DecodeError::InvalidByte(offset, _) | DecodeError::InvalidLastSymbol(offset, _) => {
+                format!("its character {} is not of it", offset + 1)
+            }
+            _ => "it is cut off".to_owned(),
+        };
+        format!("{} is no base64: {place}", quoted(text))
+    })
 }
 
 fn hex(digits: &str) -> Option<Vec<u8>> {

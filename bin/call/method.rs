@@ -50,6 +50,19 @@ impl Method {
         self.about.encoding == Encoding::Raw.number()
     }
 
+    /// Whether items travel, in either direction.
+    pub(super) fn streams(&self) -> bool {
+        self.about.items_in.is_some() || self.about.items_out.is_some()
+    }
+
+    /// The type of the items in a direction. Those of a raw method are bytes.
+    pub(super) fn items(&self, name: &str) -> Type {
+        if self.is_raw() {
+            return Type::Bytes(None);
+        }
+        Type::of(name)
+    }
+
     pub(super) fn signature(&self) -> String {
         if self.unchecked {
             return format!("{}(..)", self.path());

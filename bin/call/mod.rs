@@ -16,8 +16,8 @@
 //! | `check` | JSON held against a type |
 //! | `input` | bytes from files and in several spellings |
 //! | `arguments`, `answer` | what goes in, what comes out |
-//! | `show` | `list`, `describe`, `health`, `stats` |
-//! | `single`, `repeat` | one call; many, and how long they took |
+//! | `show`, `stats` | `list`, `describe`, `health`; `stats` |
+//! | `single`, `stream`, `repeat` | one call; one that carries items; many, and how long they took |
 //! | `fault` | what went wrong, and the exit code |
 //!
 //! # Not here
@@ -43,6 +43,7 @@ mod single;
 #[path = "../common/size.rs"]
 mod size;
 mod stats;
+mod stream;
 mod types;
 mod value;
 
@@ -75,7 +76,7 @@ pub(crate) fn run(flags: Flags) -> ExitCode {
             let text = if flags.json {
                 fault.json().print(false)
             } else {
-                format!("error: {fault}")
+                clean(&format!("error: {fault}"))
             };
             // With standard error gone, the exit code still tells.
             let _ = writeln!(io::stderr(), "{text}");
@@ -109,6 +110,18 @@ fn call(flags: &Flags) -> Result<u8, Fault> {
         (path, _) if flags.repeats() => repeat::run(&node, path, flags),
         (path, _) => single::run(&node, path, flags),
     }
+}
+
+/// The text without what would steer a terminal: servers are strangers.
+fn clean(text: &str) -> String {
+    let shown = |c: char| {
+        if c.is_control() && c != '\n' {
+            '\u{fffd}'
+        } else {
+            c
+        }
+    };
+    text.chars().map(shown).collect()
 }
 
 /// Prints to standard output. Nobody has to read all of it.

@@ -54,12 +54,20 @@ impl Node {
         if let Some(timeout) = flags.timeout {
             call = call.timeout(timeout);
         }
+        if let Some(timeout) = flags.item_timeout {
+            call = call.item_timeout(timeout);
+        }
         Ok(Node {
             client,
             call,
             patience: flags.timeout.unwrap_or(PATIENCE),
             waits: flags.wait,
         })
+    }
+
+    /// The options of calls that may take no longer than this.
+    pub(super) fn within(&self, most: Duration) -> Call {
+        self.call.clone().timeout(self.patience.min(most))
     }
 
     fn reflection(&self) -> ReflectionClient {
@@ -154,10 +162,11 @@ impl Node {
         }
         let mut fault = Fault::new(exit::UNREACHABLE, "no node can be reached").telling(error);
         for node in &nodes {
-            let why = if node.last_error.is_empty() {
-                format!("no answer within {:?}", self.patience)
-            } else {
-                node.last_error.clone()
+            let why = match &*node.last_error {
+                "" => format!("no answer within {:?}", self.patience),
+                // What the system's resolver says has no kind of its own.
+                "uncategorized error" => "the name of the host has no address".to_owned(),
+                why => why.to_owned(),
             };
             fault = fault.note(format!("tried {}: {why}", node.endpoint));
         }

@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use brokerless::CallError;
-use brokerless::client::Answer;
+use brokerless::client::{Answer, Pending};
 use brokerless::service::MethodInfo;
 use brokerless::wire::Payload;
+use brokerless::{CallError, Code};
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -28,9 +28,9 @@ use super::json::Json;
 use super::method::Method;
 use super::node::Node;
 use super::print;
-use super::single::{self, failed, own_error, whole};
+use super::single::{self, Own, failed, whole};
 
-/// How often the bar is drawn.
+/// How often the bar is drawn, and it is looked whether an end is wanted.
 const TICK: Duration = Duration::from_millis(100);
 /// What is told of times, and its name.
 const QUANTILES: [(f64, &str); 4] = [(0.5, "p50"), (0.9, "p90"), (0.99, "p99"), (0.999, "p99.9")];
@@ -103,23 +103,35 @@ impl Work<'_> {
             let began = Instant::now();
             let client = &self.node.client;
             let payload = Ok(self.payload.clone());
-            let answer = client.call(self.info, &self.node.call, payload, whole);
-            self.count(&mut tally, answer, began.elapsed());
+            let end = client.begin(self.info, &self.node.call, payload, whole);
+            match end.and_then(|pending| self.end_of(pending)) {
+                Ok(true) => tally.answered(began.elapsed()),
+                // Nobody waited for it any longer.
+                Ok(false) => tally.failed(Code::Cancelled.name()),
+                Err(error) => self.count(&mut tally, &error),
+            }
             self.done.fetch_add(1, Ordering::Relaxed);
         }
         Ok(tally)
     }
 
-    fn count(&self, tally: &mut Tally, end: Result<Answer, CallError>, took: Duration) {
-        let (code, fault) = match end {
-            Err(error) => (error.code().name(), failed(self.node, self.method, &error)),
-            Ok(answer) => match own_error(self.method, &answer) {
-                Some(fault) => ("METHOD", fault),
-                None => return tally.answered(took),
-            },
-        };
-        tally.failed(code);
-        self.first.lock().get_or_insert(fault);
+    /// Waits until it has been answered; false if that is not wanted any more.
+    fn end_of(&self, mut pending: Pending<Answer, Own>) -> Result<bool, CallError<Own>> {
+        while !self.stop.load(Ordering::Relaxed) {
+            if let Some(end) = pending.wait_timeout(TICK) {
+                return end.map(|_| true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn count(&self, tally: &mut Tally, error: &CallError<Own>) {
+        tally.failed(match error {
+            CallError::Method(_) => "METHOD",
+            other => other.code().name(),
+        });
+        let mut first = self.first.lock();
+        first.get_or_insert_with(|| failed(self.node, self.method, error));
     }
 }
 
@@ -131,6 +143,11 @@ pub(super) fn run(node: &Node, path: &str, flags: &Flags) -> Result<u8, Fault> {
         ));
     }
     let method = single::method(node, path, flags)?;
+    if method.streams() {
+        let what =
+            "calls that carry items are made one at a time: leave --repeat and --parallel out";
+        return Err(Fault::usage(what).about(method.signature()));
+    }
     let parallel = flags.parallel.unwrap_or(1);
     let input = Input::default();
     let payload = arguments::encode(&method, &flags.words, flags.data.as_deref(), &input)?;

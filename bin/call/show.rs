@@ -13,7 +13,7 @@ use super::json::Json;
 use super::method::{Method, signature};
 use super::nearest::nearest;
 use super::node::Node;
-use super::print;
+use super::{clean, print};
 
 /// What has a form for programs, as that.
 pub(super) fn as_json(value: &impl Serialize) -> Result<Json, Fault> {
@@ -33,7 +33,7 @@ pub(super) fn list(node: &Node, service: Option<&str>, json: bool) -> Result<u8,
     let mut text = String::new();
     for service in &services {
         for method in &service.methods {
-            text += &signature(method);
+            text += &clean(&signature(method));
             text.push('\n');
         }
     }
@@ -62,7 +62,7 @@ pub(super) fn describe(node: &Node, name: &str, flags: &Flags) -> Result<u8, Fau
         if flags.json {
             return print(&(as_json(&service)?.print(false) + "\n"));
         }
-        return print(&service_text(&service));
+        return print(&clean(&service_text(&service)));
     }
     let of_method = match name.rsplit_once('.') {
         Some((service, _)) => node.service(service)?,
@@ -76,7 +76,7 @@ pub(super) fn describe(node: &Node, name: &str, flags: &Flags) -> Result<u8, Fau
         return print(&(as_json(&method)?.print(false) + "\n"));
     }
     let endpoint = flags.endpoint.as_ref().map(|all| all.0.join(","));
-    print(&method_text(method, &endpoint.unwrap_or_default()))
+    print(&clean(&method_text(method, &endpoint.unwrap_or_default())))
 }
 
 fn service_text(service: &ServiceDescription) -> String {
@@ -204,7 +204,7 @@ pub(super) fn health(node: &Node, service: Option<&str>, json: bool) -> Result<u
         let width = all.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
         let lines = all.iter();
         lines
-            .map(|(name, state)| format!("{name:width$}  {}\n", condition(*state)))
+            .map(|(name, state)| format!("{:width$}  {}\n", clean(name), condition(*state)))
             .collect()
     };
     print(&text)?;

@@ -1,6 +1,5 @@
 //! One call.
 
-use std::convert::Infallible;
 use std::io::{self, Write};
 use std::time::Instant;
 
@@ -17,6 +16,7 @@ use super::input::Input;
 use super::json::Json;
 use super::method::Method;
 use super::node::Node;
+use super::stream;
 use super::types::Type;
 use super::value::Value;
 
@@ -35,6 +35,9 @@ pub(super) fn run(node: &Node, path: &str, flags: &Flags) -> Result<u8, Fault> {
     let method = method(node, path, flags)?;
     let input = Input::default();
     let payload = arguments::encode(&method, &flags.words, flags.data.as_deref(), &input)?;
+    if method.streams() {
+        return stream::run(node, &method, payload, &input, &output);
+    }
     let began = Instant::now();
     let answer = node
         .client
@@ -42,9 +45,6 @@ pub(super) fn run(node: &Node, path: &str, flags: &Flags) -> Result<u8, Fault> {
     let took = began.elapsed();
     let answer = answer.map_err(|error| failed(node, &method, &error))?;
     verbose(flags, &format!("{} answered in {took:.1?}", answer.node()));
-    if let Some(fault) = own_error(&method, &answer) {
-        return Err(fault);
-    }
     if method.about.oneway {
         // That it has run is all there is to know.
         return Ok(0);
@@ -60,19 +60,26 @@ fn verbose(flags: &Flags, text: &str) {
     }
 }
 
-/// The answer as it came, a method's own error among them.
-pub(super) fn whole(answer: &Answer) -> Result<Answer, CallError> {
-    match (answer.payload(), answer.method_error()) {
-        (Err(error), None) => Err(error.into()),
-        _ => Ok(answer.clone()),
+/// A method's own error, as it came.
+pub(super) type Own = Box<Answer>;
+
+/// The answer as it came. A method's own error is not decoded yet, either.
+pub(super) fn whole(answer: &Answer) -> Result<Answer, CallError<Own>> {
+    match answer.payload() {
+        Ok(_) => Ok(answer.clone()),
+        Err(error) => Err(match answer.method_error() {
+            Some(_) => CallError::Method(Box::new(answer.clone())),
+            None => error.into(),
+        }),
     }
 }
 
 /// What is told of a call that failed.
-pub(super) fn failed(node: &Node, method: &Method, error: &CallError<Infallible>) -> Fault {
-    let fault = match error.rpc() {
-        Some(error) => node.fault(error),
-        None => Fault::run(error.to_string()),
+pub(super) fn failed(node: &Node, method: &Method, error: &CallError<Own>) -> Fault {
+    let fault = match error {
+        CallError::Rpc(error) => node.fault(error),
+        CallError::Method(answer) => own(&method.about, answer),
+        _ => Fault::run("the call failed"),
     };
     if fault.code == exit::UNREACHABLE {
         return fault;
@@ -80,19 +87,16 @@ pub(super) fn failed(node: &Node, method: &Method, error: &CallError<Infallible>
     fault.about(method.signature())
 }
 
-/// The method's own error, if that is what came.
-pub(super) fn own_error(method: &Method, answer: &Answer) -> Option<Fault> {
-    let payload = answer.method_error()?;
+/// The method's own error.
+fn own(about: &MethodDescription, answer: &Answer) -> Fault {
     let error = answer.payload().err();
-    Some(own(&method.about, payload, error.as_ref()).about(method.signature()))
-}
-
-fn own(about: &MethodDescription, payload: &Payload, error: Option<&RpcError>) -> Fault {
-    let says = error.map_or("", RpcError::message);
-    let fault = Fault::run(format!("{} failed: {says}", about.path));
-    let fault = match error {
-        Some(error) => fault.telling(error),
-        None => fault,
+    let says = error.as_ref().map_or("", RpcError::message);
+    let mut fault = Fault::run(format!("{} failed: {says}", about.path));
+    if let Some(error) = &error {
+        fault = fault.telling(error);
+    }
+    let Some(payload) = answer.method_error() else {
+        return fault;
     };
     match decode_value::<Value>(&payload.body) {
         Ok(value) => {

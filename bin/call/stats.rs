@@ -10,8 +10,11 @@ use brokerless::{CallError, Code};
 use super::fault::Fault;
 use super::json::Json;
 use super::node::Node;
-use super::print;
 use super::show::as_json;
+use super::{clean, print};
+
+/// How long it is waited for what a worker has to tell.
+const WORKER_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks, and prints it.
 pub(super) fn show(node: &Node, json: bool) -> Result<u8, Fault> {
@@ -27,21 +30,38 @@ pub(super) fn show(node: &Node, json: bool) -> Result<u8, Fault> {
         }
     };
     let told = client.snapshot().map_err(failed)?;
-    // These wait for a worker, which may be busy for long.
-    let callers = client.callers().map_err(failed)?;
-    let sockets = client.sockets().map_err(failed)?;
+    // These wait for a worker, and the workers may be what is looked at.
+    let patient = StatsClient::from(node.client.clone()).with(node.within(WORKER_PATIENCE));
+    let callers = patient.callers().map_err(|error| error.to_string());
+    let sockets = patient.sockets().map_err(|error| error.to_string());
     if json {
         let mut all = as_json(&told)?;
         if let Json::Object(entries) = &mut all {
-            entries.push(("callers_told".into(), as_json(&callers)?));
-            entries.push(("sockets".into(), as_json(&sockets)?));
+            let mut tell = |key: &str, value| entries.push((key.to_owned(), value));
+            match &callers {
+                Ok(callers) => tell("callers_told", as_json(callers)?),
+                Err(why) => tell("callers_untold", Json::text(&**why)),
+            }
+            match &sockets {
+                Ok(sockets) => tell("sockets", as_json(sockets)?),
+                Err(why) => tell("sockets_untold", Json::text(&**why)),
+            }
         }
         return print(&(all.print(false) + "\n"));
     }
-    print(&text(&told, &callers, &sockets))
+    let mut shown = text(&told);
+    shown += &match &callers {
+        Ok(callers) => callers_text(callers, told.callers),
+        Err(why) => format!("\ncallers not told: {why}\n"),
+    };
+    shown += &match &sockets {
+        Ok(sockets) => sockets.iter().enumerate().map(socket_text).collect(),
+        Err(why) => format!("\nsockets not told: {why}\n"),
+    };
+    print(&clean(&shown))
 }
 
-fn text(told: &StatsReport, callers: &[CallerReport], sockets: &[SocketReport]) -> String {
+fn text(told: &StatsReport) -> String {
     let mut text = String::new();
     let name = match &*told.name {
         "" => "a server without a name",
@@ -58,15 +78,30 @@ fn text(told: &StatsReport, callers: &[CallerReport], sockets: &[SocketReport]) 
         "calls    {} came, {} answered, {} failed ({} panicked), {} in flight, {} cancelled",
         told.calls, told.answered, told.failed, told.panicked, told.in_flight, told.cancels
     ));
+    let streams = &told.streams;
+    line(format_args!(
+        "streams  {} begun, {} open, {} items in, {} out; violations: {}",
+        streams.begun,
+        streams.open,
+        streams.items_in,
+        streams.items_out,
+        reasons(&streams.violations)
+    ));
     line(format_args!("refused  {}", reasons(&told.refused)));
     line(format_args!("dropped  {}", reasons(&told.dropped)));
+    let called = || told.methods.iter().filter(|of| of.calls > 0);
+    let width = called().map(|of| of.path.len()).max().unwrap_or(0).max(10);
     line(format_args!(
-        "\nmethod                            calls   failed   mean"
+        "\n{:width$} {:>10} {:>8}   mean",
+        "method", "calls", "failed"
     ));
-    for of in told.methods.iter().filter(|of| of.calls > 0) {
-        let mean = Duration::from_nanos(of.duration_ns);
+    for of in called() {
+        let mean = match of.duration_ns {
+            0 => "-".to_owned(),
+            ns => format!("{:.1?}", Duration::from_nanos(ns)),
+        };
         line(format_args!(
-            "{:<30} {:>8} {:>8}   {mean:.1?}",
+            "{:width$} {:>10} {:>8}   {mean}",
             of.path, of.calls, of.failed
         ));
     }
@@ -88,40 +123,45 @@ fn text(told: &StatsReport, callers: &[CallerReport], sockets: &[SocketReport]) 
             of.threads, of.running, of.queued, of.queued_most, of.queued_bytes, of.refused
         ));
     }
-    line(format_args!(
-        "\ncaller             calls  in flight   credit"
-    ));
+    text
+}
+
+/// `all` callers are there.
+fn callers_text(callers: &[CallerReport], all: u64) -> String {
+    let mut text = String::from("\ncaller             calls  in flight   credit\n");
     for of in callers {
         let name = match &*of.name {
             "" => format!("number {}", of.peer),
-            name => name.chars().filter(|c| !c.is_control()).collect(),
+            name => name.to_owned(),
         };
-        line(format_args!(
-            "{name:<14} {:>9} {:>10} {:>8}",
+        text += &format!(
+            "{name:<14} {:>9} {:>10} {:>8}\n",
             of.calls, of.in_flight, of.credit
-        ));
+        );
     }
-    let more = told.callers.saturating_sub(callers.len() as u64);
+    let more = all.saturating_sub(callers.len() as u64);
     if more > 0 {
-        line(format_args!("{more} more"));
-    }
-    for (index, of) in sockets.iter().enumerate() {
-        line(format_args!(
-            "\nsocket {}   {} connections; in {} ({} bytes), {} wait; out {} ({} bytes), {} wait",
-            index + 1,
-            of.connections,
-            of.arrived,
-            of.arrived_bytes,
-            of.recv_queue,
-            of.sent,
-            of.sent_bytes,
-            of.send_queue
-        ));
-        line(format_args!("  refused  {}", reasons(&of.refused)));
-        line(format_args!("  dropped  {}", reasons(&of.dropped)));
-        line(format_args!("  closed   {}", reasons(&of.closes)));
+        text += &format!("{more} more\n");
     }
     text
+}
+
+fn socket_text((index, of): (usize, &SocketReport)) -> String {
+    format!(
+        "\nsocket {}   {} connections; in {} ({} bytes), {} wait; out {} ({} bytes), {} wait\n  \
+         refused  {}\n  dropped  {}\n  closed   {}\n",
+        index + 1,
+        of.connections,
+        of.arrived,
+        of.arrived_bytes,
+        of.recv_queue,
+        of.sent,
+        of.sent_bytes,
+        of.send_queue,
+        reasons(&of.refused),
+        reasons(&of.dropped),
+        reasons(&of.closes)
+    )
 }
 
 fn reasons(counts: &BTreeMap<String, u64>) -> String {
@@ -161,11 +201,7 @@ mod tests {
         let mut told = StatsReport::default();
         told.dropped.insert("caller-gone".into(), 3);
         told.callers = 5;
-        let text = text(
-            &told,
-            &[CallerReport::default()],
-            &[SocketReport::default()],
-        );
+        let text = text(&told) + &callers_text(&[CallerReport::default()], told.callers);
         assert!(text.contains("dropped  3 caller-gone\n"), "{text}");
         assert!(text.contains("refused  nothing\n"), "{text}");
         assert!(text.contains("\n4 more\n"), "{text}");

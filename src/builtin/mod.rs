@@ -38,7 +38,7 @@ pub use reflection::{
 };
 pub use stats::{
     CALLERS_MAX, CallerReport, MethodReport, PoolReport, SocketReport, Stats, StatsBegin,
-    StatsClient, StatsReport, StatsServer,
+    StatsClient, StatsReport, StatsServer, StreamReport,
 };
 pub(crate) use stats::{Observed, Observer};
 

@@ -53,10 +53,29 @@ pub struct StatsReport {
     pub in_flight: u64,
     /// Callers that are connected and have said something.
     pub callers: u64,
+    /// Calls that carry items.
+    pub streams: StreamReport,
     /// The pools: the default one of each engine, then the named ones.
     pub pools: Vec<PoolReport>,
     /// The methods, in the order of their services.
     pub methods: Vec<MethodReport>,
+}
+
+/// Calls that carry items, as they are told over the wire.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct StreamReport {
+    /// Those whose methods have begun.
+    pub begun: u64,
+    /// Of these, those that have not ended.
+    pub open: u64,
+    /// Items that came and were taken in.
+    pub items_in: u64,
+    /// Items that went out.
+    pub items_out: u64,
+    /// What callers did that they must not, by reason: each ended its stream.
+    pub violations: BTreeMap<String, u64>,
 }
 
 /// A pool of workers, as it is told over the wire.

@@ -12,7 +12,9 @@ use super::pool::PoolStats;
 use super::serve::{Phase, Shared};
 use super::session::Session;
 use super::stats::MethodStats;
-use crate::builtin::{CallerReport, MethodReport, Observed, PoolReport, SocketReport, StatsReport};
+use crate::builtin::{
+    CallerReport, MethodReport, Observed, PoolReport, SocketReport, StatsReport, StreamReport,
+};
 
 impl Observed for Shared {
     fn snapshot(&self) -> StatsReport {
@@ -32,6 +34,13 @@ impl Observed for Shared {
             cancels: stats.cancels,
             in_flight: stats.in_flight,
             callers: stats.callers as u64,
+            streams: StreamReport {
+                begun: stats.streams.begun,
+                open: stats.streams.open,
+                items_in: stats.streams.items_in,
+                items_out: stats.streams.items_out,
+                violations: owned(&stats.streams.violations),
+            },
             pools: stats.pools.into_iter().map(pool).collect(),
             methods: stats.methods.into_iter().map(method).collect(),
         }

@@ -1,5 +1,8 @@
 //! Arguments in every form, answers of every kind.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
 use crate::support::{run, run_with, serve, serve_with, until};
 
 #[test]
@@ -148,4 +151,29 @@ fn a_server_without_reflection_is_called_unchecked() {
     assert_eq!(run(&line).fine(), "[0,1]\n");
     let left = run(&[&at, "calc.v1.ad", "2", "3", "--no-reflection"]);
     left.failed(1, &["the nearest that it has is add"]);
+}
+
+#[test]
+fn a_device_between_is_passed_without_a_session() {
+    let (_server, at) = serve();
+    let mut queue = Command::new(env!("CARGO_BIN_EXE_bl-queue"))
+        .args([
+            "--frontend",
+            "tcp://127.0.0.1:*",
+            "--backend",
+            &format!(">{at}"),
+        ])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut out = BufReader::new(queue.stdout.take().unwrap());
+    out.read_line(&mut line).unwrap();
+    let front = line.trim().strip_prefix("frontend ").unwrap();
+    let left = run(&[front, "calc.v1.add", "2", "3", "--sessionless"]);
+    assert_eq!(left.fine(), "5\n");
+    let left = run(&[front, "calc.v1.add", "2", "3", "--timeout", "500ms"]);
+    left.failed(3, &["no node can be reached", "give --sessionless"]);
+    queue.kill().unwrap();
+    queue.wait().unwrap();
 }

@@ -3,7 +3,7 @@
 use brokerless::server::Condition;
 use serde_json::Value;
 
-use crate::support::{ADD, run, serve};
+use crate::support::{ADD, command, run, serve, serve_with, until};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
@@ -46,10 +46,7 @@ fn a_service_and_a_method_are_described() {
         service.starts_with("/// Calculates.\nservice calc.v1\n"),
         "{service}"
     );
-    assert!(
-        service.contains(&format!("\n  /// Adds two numbers.\n")),
-        "{service}"
-    );
+    assert!(service.contains("\n  /// Adds two numbers.\n"), "{service}");
     assert!(service.contains("\n    timeout 3000 ms\n"), "{service}");
     let method = run(&[&at, "describe", "calc.v1.add"]).fine();
     assert!(
@@ -102,7 +99,8 @@ fn statistics_have_calls_pools_callers_and_what_was_refused() {
     assert!(told.starts_with("desk, up "), "{told}");
     for part in [
         "\nrefused  1 unknown-method\n",
-        "\ncalc.v1.add                           1        0 ",
+        "
+calc.v1.add ",
         "\ndefault ",
         "\nbl-call ",
         "\nsocket 1 ",
@@ -118,4 +116,29 @@ fn statistics_have_calls_pools_callers_and_what_was_refused() {
     let methods = told["methods"].as_array().unwrap();
     let add = methods.iter().find(|of| of["path"] == "calc.v1.add");
     assert_eq!(add.map(|of| &of["calls"]), Some(&1.into()));
+}
+
+#[test]
+fn statistics_are_told_while_every_worker_is_busy() {
+    let (server, at) = serve_with(|builder| builder.workers(1));
+    let mut child = command(&[&at, "calc.v1.wait", "20000", "--timeout", "1m"]);
+    let mut child = child.spawn().unwrap();
+    until("the call", || {
+        let stats = server.stats();
+        stats.pools.iter().any(|pool| pool.running == 1)
+    });
+    let left = run(&[&at, "stats", "--timeout", "300ms"]);
+    assert_eq!(left.code, 0, "{}", left.err);
+    assert!(
+        left.out.contains("callers not told: DEADLINE_EXCEEDED"),
+        "{}",
+        left.out
+    );
+    let left = run(&[&at, "stats", "--json", "--timeout", "300ms"]);
+    let told = json(&left.out);
+    assert_eq!(told["pools"][0]["running"], 1);
+    assert!(told["sockets_untold"].is_string(), "{told}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    server.stop_within(std::time::Duration::ZERO);
 }

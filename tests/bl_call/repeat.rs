@@ -128,5 +128,37 @@ fn an_interruption_ends_it_and_sums_it_up() {
     let left = end(child);
     assert_eq!(left.code, 130, "{}", left.err);
     assert!(left.out.contains(" of 1000000000 in "), "{}", left.out);
-    assert!(left.out.contains("errors    0\n"), "{}", left.out);
+    let cancelled = left.out.contains("  CANCELLED ");
+    assert!(
+        cancelled || left.out.contains("errors    0\n"),
+        "{}",
+        left.out
+    );
+    // Calls that are long are not waited for.
+    let mut child = command(&[
+        &at,
+        "calc.v1.wait",
+        "50000",
+        "-n",
+        "9",
+        "-p",
+        "3",
+        "-t",
+        "1m",
+    ]);
+    let child = child.spawn().unwrap();
+    until("the calls", || {
+        let stats = server.stats();
+        let mut methods = stats.methods.iter();
+        methods.any(|of| of.path == "calc.v1.wait" && of.calls == 3)
+    });
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let left = end(child);
+    assert_eq!(left.code, 130, "{}", left.err);
+    assert!(
+        left.out.contains("  CANCELLED            3\n"),
+        "{}",
+        left.out
+    );
+    server.stop_within(std::time::Duration::ZERO);
 }

@@ -65,7 +65,7 @@ fn completions_ask_the_server_for_its_names() {
     assert_eq!(words("bl-call AT calc.v1.ad"), ["calc.v1.add"]);
     assert_eq!(words("bl-call AT he"), ["health"]);
     assert_eq!(
-        words("bl-call --timeout 5s AT describe calc.v1.w"),
+        words("bl-call --timeout 5s AT describe calc.v1.wa"),
         ["calc.v1.wait"]
     );
     assert_eq!(words("bl-call AT health ca"), ["calc.v1"]);

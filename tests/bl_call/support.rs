@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use brokerless::server::{Server, ServerBuilder};
-use brokerless::service::Context;
+use brokerless::service::{Context, Incoming, Items};
 use brokerless::{Blob, Status};
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +63,16 @@ pub(crate) trait Calc {
     #[rpc(raw)]
     fn reverse(&self, bytes: &[u8]) -> Vec<u8>;
     fn panics(&self);
+    fn count(&self, to: u64) -> Items<'_, u64>;
+    fn words(&self, text: &str) -> Result<Items<'_, String>, DivideError>;
+    fn chunks(&self, bytes: u32) -> Items<'_, Blob>;
+    fn breaks(&self, after: u64) -> Items<'_, u64>;
+    fn silent(&self) -> Items<'_, u64>;
+    fn total(&self, start: i64, values: Incoming<i64>) -> i64;
+    fn users(&self, users: Incoming<User>) -> Result<Vec<String>, DivideError>;
+    fn sizes(&self, blobs: Incoming<Blob>) -> Vec<u64>;
+    fn first(&self, values: Incoming<i64>) -> Option<i64>;
+    fn chat(&self, prefix: String, words: Incoming<String>) -> Items<'_, String>;
 }
 
 #[derive(Default)]
@@ -132,6 +142,53 @@ impl Calc for Desk {
     fn panics(&self) {
         panic!("as it was told to");
     }
+    fn count(&self, to: u64) -> Items<'_, u64> {
+        Items::new(0..to)
+    }
+    fn words(&self, text: &str) -> Result<Items<'_, String>, DivideError> {
+        if text.is_empty() {
+            return Err(DivideError::ByZero);
+        }
+        let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+        Ok(Items::new(words))
+    }
+    fn chunks(&self, bytes: u32) -> Items<'_, Blob> {
+        Items::new((0..bytes).map(|byte| Blob::from(vec![byte as u8; 1000])))
+    }
+    fn breaks(&self, after: u64) -> Items<'_, u64> {
+        let items = (0..=after).map(move |index| match index {
+            index if index == after => Err(Status::data_loss("the disk is gone")),
+            index => Ok(index),
+        });
+        Items::fallible(items)
+    }
+    fn silent(&self) -> Items<'_, u64> {
+        Items::new(std::iter::once_with(|| {
+            let until = Instant::now() + Duration::from_secs(1);
+            while let Some(left) = until.checked_duration_since(Instant::now()) {
+                std::thread::park_timeout(left);
+            }
+            0
+        }))
+    }
+    fn total(&self, start: i64, values: Incoming<i64>) -> i64 {
+        start + values.filter_map(Result::ok).sum::<i64>()
+    }
+    fn users(&self, users: Incoming<User>) -> Result<Vec<String>, DivideError> {
+        let users = users.map(|user| user.map(|user| user.name));
+        let users: Result<Vec<String>, Status> = users.collect();
+        users.map_err(|_| DivideError::ByZero)
+    }
+    fn sizes(&self, blobs: Incoming<Blob>) -> Vec<u64> {
+        let blobs = blobs.filter_map(Result::ok);
+        blobs.map(|blob| blob.len() as u64).collect()
+    }
+    fn first(&self, mut values: Incoming<i64>) -> Option<i64> {
+        values.next().and_then(Result::ok)
+    }
+    fn chat(&self, prefix: String, words: Incoming<String>) -> Items<'_, String> {
+        Items::fallible(words.map(move |word| Ok(format!("{prefix}{}", word?))))
+    }
 }
 
 /// A server of it, on any free port.
@@ -140,7 +197,10 @@ pub(crate) fn serve() -> (Server, String) {
 }
 
 pub(crate) fn serve_with(set: impl FnOnce(ServerBuilder) -> ServerBuilder) -> (Server, String) {
-    let builder = Server::builder().name("desk");
+    let builder = Server::builder()
+        .name("desk")
+        .drain_timeout(Duration::ZERO)
+        .item_timeout(PATIENCE);
     let builder = builder.service(CalcServer::new(Desk::default()));
     let server = set(builder).bind("tcp://127.0.0.1:*").unwrap();
     let endpoint = server.local_endpoints()[0].to_string();
@@ -159,7 +219,8 @@ impl Left {
     /// It did what it was told; what it printed.
     #[track_caller]
     pub(crate) fn fine(self) -> String {
-        assert_eq!((self.code, &*self.err), (0, ""), "{}", self.out);
+        let shown: String = self.out.chars().take(500).collect();
+        assert_eq!((self.code, &*self.err), (0, ""), "{shown}");
         self.out
     }
 

@@ -1,7 +1,6 @@
 //! Pausing, changing and asking a device, by its handle and by commands.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use super::{LIMIT, Running, name, until};
 use crate::device::{Builder, Device, Place, Places, Side, State};
