@@ -338,10 +338,11 @@ impl Shared {
 
     /// Lets another thread receive while a slow handler runs.
     pub(super) fn hand_on(&self, session: &Session, method: usize) {
+        // One that is sent items waits for them, and drives the engine meanwhile.
         let slow = self
             .methods
             .get(method)
-            .is_some_and(|m| m.learned.is_slow());
+            .is_some_and(|m| m.learned.is_slow() && m.info.items_in.is_none());
         if slow && let Some(group) = self.group_of(session) {
             group.engine.hand_on();
             group.router.share();

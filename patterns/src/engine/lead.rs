@@ -11,6 +11,10 @@
 //! it has what it waited for. If it will soon be back, it leaves the lead free without waking
 //! anybody, and the steward looks after it: see `steward.rs`.
 //!
+//! A thread that leads for want of something better to do leads idly: it makes place for one that is
+//! quick with what it waits for, which else would be woken for each message. One that is slow is
+//! woken: to change places would cost more.
+//!
 //! # Invariants
 //!
 //! 1. At most one thread leads. (loom test `two_threads_never_lead`)
@@ -19,13 +23,15 @@
 //!    `a_lead_handed_over_is_never_dropped`)
 //! 3. A lead that is offered is led by one who waits, or nobody waits. (loom test
 //!    `a_lead_that_is_offered_is_led_by_one_or_left_free`)
-//! 4. What is left of an earlier hand-over does not keep a follower from parking. (loom test
+//! 4. A thread that leads idly makes place for one that is quick. (tests
+//!    `who_leads_idly_makes_place`, `followers_of_their_own_lead_before_idle_ones`)
+//! 5. What is left of an earlier hand-over does not keep a follower from parking. (loom test
 //!    `a_lead_handed_over_is_never_dropped`)
 
 use std::collections::VecDeque;
 
 use super::sync::{Arc, Mutex};
-use super::waiter::{LEAD, LEAVE, Waiter};
+use super::waiter::{LEAD, LEAVE, READY, Waiter};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Holder {
@@ -47,10 +53,31 @@ pub(crate) enum Watch {
     Taken,
 }
 
+/// How a thread waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Zeal {
+    /// For want of something better to do.
+    Idle,
+    /// For something of its own.
+    Own,
+    /// The same, and it will be back soon.
+    Quick,
+}
+
+#[derive(Debug)]
+struct Follower {
+    waiter: Arc<Waiter>,
+    idle: bool,
+}
+
 #[derive(Debug)]
 struct State {
     holder: Holder,
-    followers: VecDeque<Arc<Waiter>>,
+    followers: VecDeque<Follower>,
+    /// The leader, if it leads idly.
+    idler: Option<Arc<Waiter>>,
+    /// It was asked to make place.
+    claimed: bool,
     steward: Option<Arc<Waiter>>,
     /// Times that the lead was taken.
     terms: u64,
@@ -69,6 +96,8 @@ impl Lead {
             state: Mutex::new(State {
                 holder: Holder::Nobody,
                 followers: VecDeque::new(),
+                idler: None,
+                claimed: false,
                 steward: None,
                 terms: 0,
                 seen: 0,
@@ -76,20 +105,33 @@ impl Lead {
         }
     }
 
-    /// Takes the lead, or joins those who follow. The steward is asked to make place.
-    pub(crate) fn enter(&self, waiter: &Arc<Waiter>) -> bool {
+    /// Takes the lead, or joins those who follow. The steward is asked to make place; and so is a
+    /// thread that leads idly, for a quick one.
+    pub(crate) fn enter(&self, waiter: &Arc<Waiter>, zeal: Zeal) -> bool {
+        let idle = zeal == Zeal::Idle;
         let mut state = self.state.lock();
         if state.holder == Holder::Nobody {
             state.holder = Holder::User;
             state.terms += 1;
+            if idle {
+                state.idler = Some(waiter.clone());
+            }
             return true;
         }
         // The signal of an earlier hand-over may have come after the lead itself had been taken.
         waiter.take(LEAD);
-        state.followers.push_back(waiter.clone());
+        let waiter = waiter.clone();
+        state.followers.push_back(Follower { waiter, idle });
         if let (Holder::Steward, Some(steward)) = (state.holder, state.steward.clone()) {
             drop(state);
             steward.signal(LEAVE);
+        } else if zeal == Zeal::Quick
+            && let Some(idler) = state.idler.take()
+        {
+            state.claimed = true;
+            drop(state);
+            // It looks for what it waits for, and leaves the lead meanwhile.
+            idler.signal(READY);
         }
         false
     }
@@ -111,7 +153,7 @@ impl Lead {
         match state
             .followers
             .iter()
-            .position(|other| Arc::ptr_eq(other, waiter))
+            .position(|other| Arc::ptr_eq(&other.waiter, waiter))
         {
             Some(index) => {
                 state.followers.remove(index);
@@ -132,7 +174,8 @@ impl Lead {
         debug_assert_ne!(state.holder, Holder::Nobody);
         state.holder = Holder::Nobody;
         state.steward = None;
-        if !hand_on {
+        state.idler = None;
+        if !(std::mem::take(&mut state.claimed) || hand_on) {
             return true;
         }
         !Self::hand_on(state)
@@ -147,13 +190,17 @@ impl Lead {
     }
 
     fn hand_on(mut state: super::sync::MutexGuard<'_, State>) -> bool {
-        let Some(next) = state.followers.pop_front() else {
+        let own = state.followers.iter().position(|follower| !follower.idle);
+        let Some(next) = state.followers.remove(own.unwrap_or(0)) else {
             return false;
         };
         state.holder = Holder::User;
         state.terms += 1;
+        if next.idle {
+            state.idler = Some(next.waiter.clone());
+        }
         drop(state);
-        next.signal(LEAD);
+        next.waiter.signal(LEAD);
         true
     }
 
@@ -183,5 +230,56 @@ impl Lead {
     /// Whether nobody leads.
     pub(crate) fn is_free(&self) -> bool {
         self.state.lock().holder == Holder::Nobody
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::engine::waiter::Alarm;
+
+    struct Silent;
+
+    impl Alarm for Silent {
+        fn ring(&self) {}
+    }
+
+    fn waiter() -> Arc<Waiter> {
+        Arc::new(Waiter::new(Arc::new(Silent)))
+    }
+
+    #[test]
+    fn who_leads_idly_makes_place() {
+        let lead = Lead::new();
+        let [idler, other, slow, own] = [(); 4].map(|()| waiter());
+        assert!(lead.enter(&idler, Zeal::Idle));
+        assert!(!lead.enter(&other, Zeal::Idle));
+        assert!(!lead.enter(&slow, Zeal::Own));
+        assert!(!idler.has(READY), "for a slow one it does not");
+        assert!(!lead.withdraw(&slow));
+        assert!(!lead.enter(&own, Zeal::Quick));
+        assert!(idler.has(READY));
+        // It would have left the lead free.
+        assert!(!lead.leave(false));
+        assert!(own.has(LEAD) && !other.has(LEAD));
+        assert!(lead.withdraw(&own));
+        // Its own leader is asked for nothing.
+        assert!(!lead.enter(&idler, Zeal::Quick) && !own.has(READY));
+        lead.withdraw(&idler);
+        assert!(lead.leave(false), "and leaves it free as ever");
+    }
+
+    #[test]
+    fn followers_of_their_own_lead_before_idle_ones() {
+        let lead = Lead::new();
+        let [first, second, third, fourth] = [(); 4].map(|()| waiter());
+        assert!(lead.enter(&first, Zeal::Own));
+        assert!(!lead.enter(&second, Zeal::Idle) && !lead.enter(&third, Zeal::Own));
+        assert!(!lead.leave(true));
+        assert!(third.has(LEAD) && lead.withdraw(&third));
+        assert!(!lead.leave(true));
+        assert!(second.has(LEAD) && lead.withdraw(&second));
+        // Who was handed the lead makes place, too.
+        assert!(!lead.enter(&fourth, Zeal::Quick) && second.has(READY));
     }
 }

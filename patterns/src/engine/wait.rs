@@ -12,7 +12,7 @@ use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use super::lead::Lead;
+use super::lead::{Lead, Zeal};
 use super::pace;
 use super::patience;
 use super::shared::Shared;
@@ -73,7 +73,19 @@ pub(crate) fn wait<T>(
     ready: impl FnMut() -> Option<T>,
 ) -> Option<T> {
     shared.flush_corked();
-    wait_among(shared, lists, drives, deadline, || false, ready)
+    wait_as(shared, lists, drives, false, deadline, || false, ready)
+}
+
+/// As [`wait`], for a thread that has nothing of its own to wait for: it leads only while no other
+/// thread would.
+pub(crate) fn wait_idly<T>(
+    shared: &Arc<Shared>,
+    lists: &[&WaitList],
+    drives: Drives,
+    ready: impl FnMut() -> Option<T>,
+) -> Option<T> {
+    shared.flush_corked();
+    wait_as(shared, lists, drives, true, None, || false, ready)
 }
 
 /// As [`wait`], but what is held back stays so unless this thread leads; and while `others` are
@@ -86,9 +98,26 @@ pub(crate) fn wait_among<T>(
     others: impl Fn() -> bool,
     ready: impl FnMut() -> Option<T>,
 ) -> Option<T> {
+    wait_as(shared, lists, drives, false, deadline, others, ready)
+}
+
+fn wait_as<T>(
+    shared: &Arc<Shared>,
+    lists: &[&WaitList],
+    drives: Drives,
+    idle: bool,
+    deadline: Option<Instant>,
+    others: impl Fn() -> bool,
+    ready: impl FnMut() -> Option<T>,
+) -> Option<T> {
     let mut now = Instant::now();
     let outlook = pace::waits(now);
     let hand_on = || !(outlook.back_soon || others());
+    let zeal = match (idle, outlook.back_soon) {
+        (true, _) => Zeal::Idle,
+        (false, true) => Zeal::Quick,
+        (false, false) => Zeal::Own,
+    };
     let leads = drives != Drives::Nothing;
     let alone = drives == Drives::Connections;
     let waiter = waiter(shared);
@@ -97,7 +126,8 @@ pub(crate) fn wait_among<T>(
         let drive = |now| shared.drive(&waiter, deadline, now, Some(outlook), alone);
         let free;
         (now, free) = if !is_over && leads {
-            lead_or_follow(&shared.lead, &waiter, deadline, hand_on, now, drive)
+            let own = (&waiter, zeal);
+            lead_or_follow(&shared.lead, own, deadline, hand_on, now, drive)
         } else if !is_over {
             if !patience::linger_within(&waiter, READY, now, deadline) {
                 waiter.park(deadline);
@@ -164,13 +194,13 @@ pub(super) fn until<T>(
 /// and whether nobody leads.
 pub(super) fn lead_or_follow(
     state: &Lead,
-    waiter: &Arc<Waiter>,
+    (waiter, zeal): (&Arc<Waiter>, Zeal),
     deadline: Option<Instant>,
     hand_on: impl FnOnce() -> bool,
     mut now: Instant,
     drive: impl FnOnce(Instant) -> Instant,
 ) -> (Instant, bool) {
-    if !state.enter(waiter) {
+    if !state.enter(waiter, zeal) {
         waiter.park(deadline);
         now = Instant::now();
         if !state.withdraw(waiter) {

@@ -99,6 +99,7 @@ impl Router {
     /// threads that have other work, too. Whoever brings that calls [`nudge`](Self::nudge).
     ///
     /// `other` is asked at once, and whenever the thread is woken; it must not block, nor receive.
+    /// Of threads that wait with the same engine, those that wait at a gate drive it first.
     ///
     /// # Errors
     ///
@@ -111,7 +112,7 @@ impl Router {
         &self,
         mut other: impl FnMut() -> Option<T>,
     ) -> Result<Received<T>, RecvError> {
-        self.core.receive_with(None, || match other() {
+        self.core.receive_idly(|| match other() {
             Some(other) => Some(Received::Other(other)),
             None => self
                 .take()

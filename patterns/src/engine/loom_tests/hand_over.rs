@@ -7,7 +7,7 @@ use loom::thread::{JoinHandle, spawn};
 use super::doubles::{Inbox, Kernel, new_waiter, parks};
 use super::{explore, join};
 use crate::engine::alarm::{NEVER, Nap};
-use crate::engine::lead::{Lead, Watch};
+use crate::engine::lead::{Lead, Watch, Zeal};
 use crate::engine::steward::Steward;
 use crate::engine::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::engine::wait::{lead_or_follow, until};
@@ -336,7 +336,7 @@ fn follow(lead: &Lead, waiter: &Arc<Waiter>, deadline: Option<Instant>, drive: i
     let now = Instant::now();
     lead_or_follow(
         lead,
-        waiter,
+        (waiter, Zeal::Own),
         deadline,
         || true,
         now,
@@ -407,7 +407,7 @@ fn a_lead_handed_over_is_never_dropped() {
         wait_once(&lead, &throne, &waiter, Some(Instant::now()));
         join(users);
         assert!(lead.try_enter(), "nobody leads");
-        assert!(!lead.enter(&waiter));
+        assert!(!lead.enter(&waiter, Zeal::Own));
         assert!(!waiter.has(LEAD), "nothing keeps a follower from parking");
     });
     // Left free for one that did not come back: the steward hands it on at its second look.

@@ -48,7 +48,7 @@ use crate::engine::outbox::OutboxCounts;
 use crate::engine::owner::{Census, Owner, Settings};
 use crate::engine::pace;
 use crate::engine::pipe::Pipe;
-use crate::engine::wait::{Drives, wait};
+use crate::engine::wait::{Drives, wait, wait_idly};
 use crate::engine::waiter::WaitList;
 use crate::event::Event;
 use crate::link::Endpoint;
@@ -392,6 +392,31 @@ impl Core {
             &[&self.readers],
             drives,
             deadline,
+            || match attempt() {
+                Some(found) => Some(Ok(found)),
+                None if self.is_closed() => Some(Err(RecvError::Closed)),
+                None => None,
+            },
+        );
+        found.unwrap_or(Err(RecvError::Timeout))
+    }
+
+    /// Takes what `attempt` gives, for a thread that leads only while nobody else would.
+    pub(crate) fn receive_idly<T>(
+        &self,
+        mut attempt: impl FnMut() -> Option<T>,
+    ) -> Result<T, RecvError> {
+        if self.channel.get().is_some() {
+            return Err(RecvError::Closed);
+        }
+        if let Some(found) = attempt() {
+            return Ok(found);
+        }
+        let drives = self.reading_drives();
+        let found = wait_idly(
+            self.engine.shared(),
+            &[&self.readers],
+            drives,
             || match attempt() {
                 Some(found) => Some(Ok(found)),
                 None if self.is_closed() => Some(Err(RecvError::Closed)),
