@@ -93,7 +93,7 @@ const FABRIC_ROOMS: &[(&str, &[&str])] = &[
     ),
     (
         "scatter",
-        &["client", "deadline", "error", "machine", "status"],
+        &["client", "deadline", "error", "machine", "status", "values"],
     ),
     (
         "builtin",
