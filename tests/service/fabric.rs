@@ -33,7 +33,10 @@ pub(crate) mod client {
     }
 
     /// What every generated client has; here nobody asks for it.
-    #[allow(dead_code)]
+    #[expect(
+        dead_code,
+        reason = "it is implemented, and that is all that is asked of it"
+    )]
     pub(crate) trait Calls: Clone {
         fn client(&self) -> &Client;
         fn options(&self) -> &Call;
