@@ -409,13 +409,14 @@ impl Core {
     // What follows.
 
     pub(super) fn after_error(&self, then: ErrorThen<Arc<Slot>>, answer: impl FnOnce() -> Answer) {
+        if !matches!(then, ErrorThen::Late) {
+            // The call may rest before it is sent again, and the node may be left alone for a while.
+            let due = self.table.lock().caller.next_due();
+            self.look_by(due);
+        }
         match then {
             ErrorThen::Finished(slot) => self.complete(&slot, answer()),
-            ErrorThen::Again => {
-                let due = self.table.lock().caller.next_due();
-                self.look_by(due);
-            }
-            ErrorThen::Late => {}
+            ErrorThen::Again | ErrorThen::Late => {}
         }
     }
 
