@@ -14,7 +14,7 @@
 //! 2. A caller that does not read costs its own streams no item. (test
 //!    `items_without_room_in_the_socket_are_kept_until_there_is_some`)
 //! 3. A caller that sends and does not read is owed one window a stream, not one an item. (test
-//!    `windows_for_a_caller_that_does_not_read_take_each_others_place`)
+//!    `a_window_takes_the_place_of_the_one_before_it`)
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -76,10 +76,8 @@ impl<'s> Post<'s> {
             .taking
             .as_mut()
             .and_then(|taking| taking.due(about_to_wait));
-        match (due, self.out.back_mut()) {
-            (Some(window), Some(Out::Window(last))) => *last = window,
-            (Some(window), _) => self.out.push_back(Out::Window(window)),
-            (None, _) => {}
+        if let Some(window) = due {
+            put_window(self.out, window);
         }
     }
 
@@ -92,6 +90,14 @@ impl<'s> Post<'s> {
     pub(super) fn stop(&mut self) {
         let message = Message::single(encode_stop(self.id));
         self.out.push_back(Out::Message(message));
+    }
+}
+
+/// Puts a window at the end, in place of one that stands there.
+fn put_window(out: &mut VecDeque<Out>, window: Flow) {
+    match out.back_mut() {
+        Some(Out::Window(last)) => *last = window,
+        _ => out.push_back(Out::Window(window)),
     }
 }
 
@@ -312,5 +318,25 @@ impl Broken {
             Broken::TooLarge(..) => Count::ItemTooLarge,
             Broken::Malformed(_) => Count::ItemMalformed,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_takes_the_place_of_the_one_before_it() {
+        let mut out = VecDeque::from([Out::Message(Message::single("an item"))]);
+        for items in 1..=500 {
+            put_window(&mut out, Flow::new(items, 1000));
+        }
+        assert!(
+            matches!(&out.make_contiguous()[..], [Out::Message(_), Out::Window(last)] if last.items == 500)
+        );
+
+        out.push_back(Out::Message(Message::single("another")));
+        put_window(&mut out, Flow::new(501, 1000));
+        assert_eq!(out.len(), 4, "nothing overtakes a message");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use brokerless::patterns::{Message, Options};
+use brokerless::patterns::Message;
 use brokerless::wire::{Flow, ItemsHead, Payload, encode_items, encode_stop};
 use brokerless::{Code, Ran};
 
@@ -467,53 +467,6 @@ fn items_in_other_hands_end_with_the_answer() {
         assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
     }
     assert_eq!(server.stats().streams.open, 0);
-}
-
-#[test]
-#[ignore = "what the caller sends may stay behind where it does not receive: see the sockets"]
-fn windows_for_a_caller_that_does_not_read_take_each_others_place() {
-    let (server, _flow) = serve(|builder| {
-        let transport = Options::new().send_bytes_max(64 << 10);
-        builder.stream_items(2).transport(transport)
-    });
-    // It takes what comes only when it is asked to.
-    let options = Options::new().recv_messages_max(1).recv_bytes_max(1024);
-    let mut caller = Caller::with(&server.local_endpoints()[0].to_string(), options);
-    caller.hello(2, 1, "deaf");
-    let sink = caller.sends("flow.v1.total");
-    caller.window(sink);
-    // The socket is full of another stream's items.
-    let source = caller.takes("flow.v1.blobs", 4 << 20, Flow::new(10, 1 << 30));
-    until(&server, "it is full", |stats| {
-        let peers = &stats.sockets[0].peers;
-        // The welcome, a window and one item are on their way, and another one is not.
-        peers
-            .iter()
-            .any(|peer| peer.written_messages >= 3 && peer.send_queue_messages == 1)
-    });
-    // It sends as if it heard what it may.
-    const COUNT: u64 = 500;
-    for at in 0..COUNT {
-        caller.put(sink, at, &[1i64], false);
-        let taken = at + 1;
-        until(&server, "it came", |stats| {
-            stats.streams.items_in == taken || !stats.dropped.is_empty()
-        });
-    }
-    caller.put::<i64>(sink, COUNT, &[], true);
-    let (mut windows, mut ended) = (0, 0);
-    while ended < 2 {
-        match caller.next() {
-            Got::Window(id, _) if id == sink => windows += 1,
-            Got::Items(head, _) if head.id == source => {}
-            got @ (Got::Reply { .. } | Got::Error { .. }) => {
-                println!("{got:?}");
-                ended += 1;
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-    assert!(windows < 20, "{windows} of {COUNT}");
 }
 
 #[test]

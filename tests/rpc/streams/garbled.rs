@@ -61,7 +61,7 @@ fn said(dice: &mut Dice, id: u64, at: &mut u64) -> Message {
             }
             let blob = dice.one_in(10);
             let blob = blob.then(|| Frame::from(vec![7u8; dice.roll(3000) as usize]));
-            let parts = [encode_items(&head).into(), encoder.finish().body];
+            let parts = [encode_items(&head), encoder.finish().body];
             Message::from_frames(parts.into_iter().chain(blob))
         }
         5 | 6 => {
