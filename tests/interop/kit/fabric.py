@@ -11,8 +11,8 @@ import zmq
 from .programs import ms
 from .waiting import PATIENCE_S, Clock, Failed
 
-CALL, REPLY, ERROR, CANCEL, CREDIT, HELLO, WELCOME, BYE = range(1, 9)
-ONEWAY, MORE, IDEMPOTENT = 1, 2, 4
+CALL, REPLY, ERROR, CANCEL, CREDIT, HELLO, WELCOME, BYE, ITEMS, WINDOW, STOP = range(1, 12)
+ONEWAY, MORE, IDEMPOTENT, ITEMS_IN, ITEMS_OUT = 1, 2, 4, 8, 16
 OK, CANCELLED, UNKNOWN, INVALID_ARGUMENT, DEADLINE_EXCEEDED, NOT_FOUND = range(6)
 RESOURCE_EXHAUSTED, FAILED_PRECONDITION, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = 8, 9, 12, 13, 14
 NO, MAYBE, YES = range(3)
@@ -84,6 +84,7 @@ class Caller:
         self.calls, self.bytes, self.blob_bytes_max = 1, None, None
         self.in_flight = set()
         self.answers = {}
+        self.streams = {}
         self.draining = False
         if not sessionless:
             self.send([HELLO, version, 1, name])
@@ -125,8 +126,13 @@ class Caller:
         fields = [CALL, self.ids, method, left_us, flags, encoding]
         if options.get("metadata"):
             fields.append(options["metadata"])
+        if flags & ITEMS_OUT:
+            fields += [None, 0][len(fields) - 6 :]
+            fields.append(options["window"])
         while fields[-1] == 0 and len(fields) > 4:
             fields.pop()
+        if flags & (ITEMS_IN | ITEMS_OUT):
+            self.streams[self.ids] = Stream(options.get("window"))
         self.in_flight.add(self.ids)
         self.send(fields, pack(list(arguments)) if raw is None else raw, *blobs)
         return self.ids
@@ -142,6 +148,12 @@ class Caller:
             self.in_flight.discard(fields[1])
             body = frames[0] if frames else None
             self.answers[fields[1]] = Answer(fields, body, frames[1:])
+        elif kind == ITEMS:
+            self.streams[fields[1]].came(fields, frames)
+        elif kind == WINDOW:
+            self.streams[fields[1]].room = (fields[2], at(fields, 3))
+        elif kind == STOP:
+            self.streams[fields[1]].stopped = True
         elif kind == CREDIT:
             self.calls, self.bytes = fields[1], at(fields, 2)
         elif kind == BYE:
@@ -165,6 +177,37 @@ class Caller:
         answer = self.wait(self.begin(method, *arguments, **options))
         return msgpack.unpackb(answer.body)
 
+    def items(self, call):
+        """The items of a stream, each with its message's blobs, until its answer; a window is told
+        where half of it has been taken, and before it waits."""
+        stream = self.streams[call]
+        while True:
+            while stream.items:
+                yield stream.take()
+                if stream.owes(half=True):
+                    self.send([WINDOW, call, *stream.window()])
+            if call in self.answers:
+                return
+            if stream.owes(half=False):
+                self.send([WINDOW, call, *stream.window()])
+            self.step()
+
+    def give(self, call, value, *blobs, last=False):
+        """Sends one item, once there is room for it."""
+        stream = self.streams[call]
+        body = pack(value)
+        size = len(body) + sum(len(blob) for blob in blobs)
+        clock = Clock()
+        while not stream.has_room(size):
+            self.step(clock.left())
+        self.send([ITEMS, call, stream.sent, 1, last], body, *blobs)
+        stream.sent += 1
+        stream.sent_bytes += size
+
+    def end(self, call):
+        """Says that no items follow."""
+        self.send([ITEMS, call, self.streams[call].sent, 0, True])
+
     def cancel(self, call):
         """Gives a call up."""
         self.send([CANCEL, call])
@@ -173,6 +216,59 @@ class Caller:
         """Leaves."""
         if not self.socket.closed:
             self.socket.close(linger=0)
+
+
+class Stream:
+    """The items of one call, both ways."""
+
+    def __init__(self, window):
+        self.items = collections.deque()
+        self.size = window or (0, 0)
+        self.next = 0
+        self.taken, self.taken_bytes, self.told = 0, 0, self.size[0]
+        self.room, self.stopped = None, False
+        self.sent, self.sent_bytes = 0, 0
+
+    def came(self, fields, frames):
+        """Takes in a message of items."""
+        if fields[2] != self.next:
+            raise Failed(f"items from {fields[2]} on where {self.next} is due")
+        self.next += fields[3]
+        unpacker = msgpack.Unpacker(raw=False)
+        unpacker.feed(frames[0])
+        values = list(unpacker)
+        if len(values) != fields[3]:
+            raise Failed(f"{len(values)} values in a message of {fields[3]} items")
+        size = sum(len(frame) for frame in frames)
+        for at_end, value in enumerate(values, 1):
+            self.items.append((value, frames[1:], size if at_end == len(values) else 0))
+        if self.next > self.told:
+            raise Failed(f"{self.next} items came, with room for {self.told}")
+        if at(fields, 5) is not None:
+            self.room = tuple(fields[5])
+
+    def take(self):
+        """The next item, and the blobs of its message."""
+        value, blobs, size = self.items.popleft()
+        self.taken += 1
+        self.taken_bytes += size
+        return value, blobs
+
+    def owes(self, half):
+        """Whether a window is to be told."""
+        told = self.told - self.size[0]
+        return self.taken > told and (not half or self.taken - told >= self.size[0] // 2)
+
+    def window(self):
+        """What the other side may send, in all."""
+        self.told = self.taken + self.size[0]
+        return self.told, self.taken_bytes + self.size[1]
+
+    def has_room(self, size):
+        """Whether an item of this size may be sent."""
+        if self.room is None or self.sent >= self.room[0]:
+            return False
+        return self.room[1] is None or self.sent_bytes + size <= self.room[1]
 
 
 class Replier:

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use brokerless::client::{Call, Client};
 use brokerless::server::Server;
-use brokerless::service::Context;
+use brokerless::service::{Context, Incoming, Items};
 use brokerless::{Blob, CallError, Code, Ran, Status};
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +46,14 @@ trait Desk {
     #[rpc(oneway)]
     fn note(&self, line: &str);
     fn noted(&self) -> Vec<String>;
+    /// Blobs of these sizes, one after the other.
+    fn blobs(&self, sizes: Vec<u32>) -> Items<'_, Blob>;
+    /// Numbers from 0, up to this one.
+    fn count(&self, to: u64) -> Items<'_, u64>;
+    /// How many bytes came, and in how many blobs.
+    fn bytes_of(&self, blobs: Incoming<Blob>) -> Result<(u64, u64), Status>;
+    /// Gives back what it is given.
+    fn back(&self, words: Incoming<String>) -> Items<'_, String>;
 }
 
 #[derive(Default)]
@@ -118,6 +126,51 @@ impl Desk for Handler {
     }
     fn noted(&self) -> Vec<String> {
         self.lines().clone()
+    }
+    fn blobs(&self, sizes: Vec<u32>) -> Items<'_, Blob> {
+        Items::new(
+            sizes
+                .into_iter()
+                .map(|size| Blob::from(vec![7; size as usize])),
+        )
+    }
+    fn count(&self, to: u64) -> Items<'_, u64> {
+        Items::new(Counting {
+            handler: self,
+            left: 0..to,
+        })
+    }
+    fn bytes_of(&self, blobs: Incoming<Blob>) -> Result<(u64, u64), Status> {
+        let (mut bytes, mut count) = (0, 0);
+        for blob in blobs {
+            bytes += blob?.len() as u64;
+            count += 1;
+        }
+        Ok((bytes, count))
+    }
+    fn back(&self, words: Incoming<String>) -> Items<'_, String> {
+        Items::fallible(words)
+    }
+}
+
+/// Numbers, and a note of their end.
+struct Counting<'h> {
+    handler: &'h Handler,
+    left: std::ops::Range<u64>,
+}
+
+impl Iterator for Counting<'_> {
+    type Item = u64;
+    fn next(&mut self) -> Option<u64> {
+        self.left.next()
+    }
+}
+
+impl Drop for Counting<'_> {
+    fn drop(&mut self) {
+        self.handler
+            .lines()
+            .push(format!("left {}", self.left.start));
     }
 }
 
