@@ -231,22 +231,54 @@ pub(super) fn no_more() -> RpcError {
     RpcError::new(status, Ran::Yes)
 }
 
-/// Sends all that are wanted.
-fn send_all<I, E>(
-    items: impl IntoIterator<Item = I>,
-    mut send: impl FnMut(I) -> Result<(), Refused>,
-    error: impl FnOnce(Refused) -> CallError<E>,
-) -> Result<u64, CallError<E>> {
-    let mut count = 0;
-    for item in items {
-        match send(item) {
-            Ok(()) => count += 1,
-            Err(Refused::Done) => break,
-            Err(Refused::Ended(answer)) if !answer.is_error() => break,
-            Err(refused) => return Err(error(refused)),
-        }
+/// What both handles of a sending side do, with the errors of their call.
+impl<I> Giver<I> {
+    fn new(line: Line, write: WriteItem<I>) -> Self {
+        let done = false;
+        Giver { line, write, done }
     }
-    Ok(count)
+
+    fn send_or<T, E>(&mut self, item: I, finish: Finish<T, E>) -> Result<(), CallError<E>> {
+        self.send(item).map_err(|refused| error(refused, finish))
+    }
+
+    fn try_send_or<T, E>(
+        &mut self,
+        item: I,
+        finish: Finish<T, E>,
+    ) -> Result<(), TrySendError<I, E>> {
+        if self.line.conduit().is_full() {
+            return Err(TrySendError::Full(item));
+        }
+        let sent = self.try_send(item);
+        sent.map_err(|refused| TrySendError::Refused(error(refused, finish)))
+    }
+
+    /// Sends all that are wanted.
+    fn send_all_or<T, E>(
+        &mut self,
+        items: impl IntoIterator<Item = I>,
+        finish: Finish<T, E>,
+    ) -> Result<u64, CallError<E>> {
+        let mut count = 0;
+        for item in items {
+            match self.send(item) {
+                Ok(()) => count += 1,
+                Err(Refused::Done) => break,
+                Err(Refused::Ended(answer)) if !answer.is_error() => break,
+                Err(refused) => return Err(error(refused, finish)),
+            }
+        }
+        Ok(count)
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.line.conduit().wanted() == Wanted::Yes
+    }
+
+    fn given(&self) -> u64 {
+        self.line.conduit().given()
+    }
 }
 
 /// The half that sends, of a call that is given items.
@@ -261,9 +293,8 @@ pub struct Feed<I, E = Infallible> {
 
 impl<I, E> Feed<I, E> {
     pub(super) fn new(line: Line, write: WriteItem<I>, finish: Finish<(), E>) -> Self {
-        let done = false;
         Feed {
-            giver: Giver { line, write, done },
+            giver: Giver::new(line, write),
             finish,
         }
     }
@@ -282,10 +313,7 @@ impl<I, E> Feed<I, E> {
     /// Until the method has begun and there is room for the item, by the item deadline at the
     /// latest: then the call ends.
     pub fn send(&mut self, item: I) -> Result<(), CallError<E>> {
-        let finish = self.finish;
-        self.giver
-            .send(item)
-            .map_err(|refused| error(refused, finish))
+        self.giver.send_or(item, self.finish)
     }
 
     /// Sends an item, if there is room for one.
@@ -294,12 +322,7 @@ impl<I, E> Feed<I, E> {
     ///
     /// The item, if there is none; and as [`send`](Self::send).
     pub fn try_send(&mut self, item: I) -> Result<(), TrySendError<I, E>> {
-        if self.giver.line.conduit().is_full() {
-            return Err(TrySendError::Full(item));
-        }
-        let finish = self.finish;
-        let sent = self.giver.try_send(item);
-        sent.map_err(|refused| TrySendError::Refused(error(refused, finish)))
+        self.giver.try_send_or(item, self.finish)
     }
 
     /// Sends items until there are no more, or the method takes no more; gives how many.
@@ -308,18 +331,17 @@ impl<I, E> Feed<I, E> {
     ///
     /// As [`send`](Self::send), except that the method takes no more.
     pub fn send_all(&mut self, items: impl IntoIterator<Item = I>) -> Result<u64, CallError<E>> {
-        let (giver, finish) = (&mut self.giver, self.finish);
-        send_all(items, |item| giver.send(item), |it| error(it, finish))
+        self.giver.send_all_or(items, self.finish)
     }
 
     /// Whether the method still takes items.
     pub fn is_wanted(&self) -> bool {
-        self.giver.line.conduit().wanted() == Wanted::Yes
+        self.giver.is_wanted()
     }
 
     /// Items given to be sent so far.
     pub fn sent(&self) -> u64 {
-        self.giver.line.conduit().given()
+        self.giver.given()
     }
 
     /// Tells the method that no items follow. What has gathered is still sent, as there is room.
@@ -365,9 +387,8 @@ pub struct Sink<I, T, E = Infallible> {
 
 impl<I, T, E> Sink<I, T, E> {
     pub(super) fn new(line: Line, write: WriteItem<I>, finish: Finish<T, E>) -> Self {
-        let done = false;
         Sink {
-            giver: Giver { line, write, done },
+            giver: Giver::new(line, write),
             finish,
         }
     }
@@ -378,10 +399,7 @@ impl<I, T, E> Sink<I, T, E> {
     ///
     /// As there.
     pub fn send(&mut self, item: I) -> Result<(), CallError<E>> {
-        let finish = self.finish;
-        self.giver
-            .send(item)
-            .map_err(|refused| error(refused, finish))
+        self.giver.send_or(item, self.finish)
     }
 
     /// Sends an item, if there is room for one: see [`Feed::try_send`].
@@ -390,12 +408,7 @@ impl<I, T, E> Sink<I, T, E> {
     ///
     /// As there.
     pub fn try_send(&mut self, item: I) -> Result<(), TrySendError<I, E>> {
-        if self.giver.line.conduit().is_full() {
-            return Err(TrySendError::Full(item));
-        }
-        let finish = self.finish;
-        let sent = self.giver.try_send(item);
-        sent.map_err(|refused| TrySendError::Refused(error(refused, finish)))
+        self.giver.try_send_or(item, self.finish)
     }
 
     /// Sends items until there are no more, or the method takes no more; gives how many.
@@ -404,18 +417,17 @@ impl<I, T, E> Sink<I, T, E> {
     ///
     /// As [`send`](Self::send), except that the method takes no more.
     pub fn send_all(&mut self, items: impl IntoIterator<Item = I>) -> Result<u64, CallError<E>> {
-        let (giver, finish) = (&mut self.giver, self.finish);
-        send_all(items, |item| giver.send(item), |it| error(it, finish))
+        self.giver.send_all_or(items, self.finish)
     }
 
     /// Whether the method still takes items. If not, [`finish`](Self::finish) has its answer.
     pub fn is_wanted(&self) -> bool {
-        self.giver.line.conduit().wanted() == Wanted::Yes
+        self.giver.is_wanted()
     }
 
     /// Items given to be sent so far.
     pub fn sent(&self) -> u64 {
-        self.giver.line.conduit().given()
+        self.giver.given()
     }
 
     /// Tells the method that no items follow, and waits for its value.
