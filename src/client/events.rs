@@ -14,6 +14,7 @@ use super::answer::Answer;
 use super::clerk::Job;
 use super::core::{Core, Table, Tell};
 use super::node::{Link, NodeTap, Place};
+use super::relay::Relay;
 use super::slot::Slot;
 use super::stats::{ClientStats, NodeReport};
 use super::stream::Conduit;
@@ -35,6 +36,7 @@ enum Deed {
     Send(Sending, Arc<Slot>, Option<Arc<Link>>),
     End(Ended<Arc<Slot>>),
     Flush(Arc<Conduit>),
+    Relay(Arc<Relay>),
     Part(Arc<Dealer>, Option<Arc<Link>>),
 }
 
@@ -171,6 +173,18 @@ impl Core {
         }
     }
 
+    pub(super) fn set_weight(&self, endpoint: &str, weight: u32) -> Result<bool, Error> {
+        let mut table = self.table.lock();
+        let mut places = table.nodes.iter().flatten();
+        let node = places
+            .find(|place| *place.endpoint == *endpoint)
+            .map(|place| place.id);
+        if let Some(node) = node {
+            table.caller.set_weight(node, weight);
+        }
+        Ok(node.is_some())
+    }
+
     pub(super) fn remove(&self, endpoint: &str) -> bool {
         // However it is spelled, as in `add`.
         let endpoint = match endpoint.parse::<brokerless_patterns::Endpoint>() {
@@ -291,6 +305,11 @@ impl Core {
             let Some(ended) = ended else { break };
             self.end(&ended);
         }
+        // Nobody may be about to settle; those who pass calls on are told by the clerk then.
+        let told = self.table.lock().relays.is_empty();
+        if !told {
+            self.look_by(Some(self.time(Instant::now())));
+        }
     }
 
     pub(super) fn hear(&self, node: NodeId, endpoint: &Arc<str>, mut message: Message) {
@@ -331,9 +350,12 @@ impl Core {
                 let then = {
                     let mut table = self.table.lock();
                     let now = self.came_at(&mut table);
-                    let slot = table.caller.payload(id);
+                    let slot = table.caller.payload(id).map(|slot| &**slot);
                     let streaming = slot.and_then(|slot| slot.request.conduit.as_ref());
-                    if streaming.is_some_and(|conduit| conduit.has_begun()) {
+                    let relayed = slot.and_then(|slot| slot.request.relay.as_ref());
+                    if streaming.is_some_and(|conduit| conduit.has_begun())
+                        || relayed.is_some_and(|relay| relay.has_begun())
+                    {
                         // Whatever it says: items have travelled.
                         failure.again = Again::Never;
                     }
@@ -461,13 +483,14 @@ impl Core {
             match deed {
                 Deed::Tell(link, tell) => self.tell(&link, &tell),
                 Deed::Send(sending, slot, link) => {
-                    self.send(&sending, &slot, link.as_deref(), now, false);
+                    self.send(&sending, &slot, link.as_ref(), now, false);
                 }
                 Deed::End(ended) => {
                     self.tell_of(&ended);
                     self.end(&ended);
                 }
                 Deed::Flush(conduit) => self.flush_items(&conduit),
+                Deed::Relay(relay) => relay.run(),
                 Deed::Part(dealer, link) => self.part(Some(dealer), link),
             }
         }
@@ -506,6 +529,9 @@ impl Core {
         }
         if let Some(ended) = table.caller.next_ended() {
             return Some(Deed::End(ended));
+        }
+        if let Some(relay) = table.relays.pop_front() {
+            return Some(Deed::Relay(relay));
         }
         if let Some(sending) = table.caller.next_send(self.time(now)) {
             let link = table.link(sending.node);

@@ -20,6 +20,7 @@
 //! | `node` | one node: its connection, and what is told of it |
 //! | `nodes` | nodes by name: [`Node`], for calls that go to one and no other |
 //! | `slot`, `answer`, `pending` | a call in flight |
+//! | `relay` | calls that are passed on, without a thread that waits |
 //! | `stream` | items that travel before a call ends |
 //! | `together`, `group` | many calls in flight, of which any is waited for |
 //! | `clerk` | what nobody waits for |
@@ -55,6 +56,7 @@ mod node;
 mod nodes;
 mod options;
 mod pending;
+mod relay;
 mod slot;
 mod stats;
 mod stream;
@@ -67,6 +69,7 @@ pub use interceptor::{Interceptor, Outgoing};
 pub use nodes::{Calls, Node};
 pub use options::Call;
 pub use pending::Pending;
+pub(crate) use relay::{Relay, Returns};
 pub use stats::{ClientStats, NodeReport};
 pub use stream::{Duplex, Feed, Item, Next, Sink, Stream, StreamStats, TrySendError};
 #[doc(hidden)]
@@ -253,6 +256,16 @@ impl Client {
         wanted.oneway = true;
         self.core().send_off(wanted, options, payload)?;
         Ok(())
+    }
+
+    /// Gives a node of the pool another weight.
+    pub(crate) fn set_weight(&self, endpoint: &str, weight: u32) -> Result<bool, Error> {
+        self.core().set_weight(endpoint, weight)
+    }
+
+    /// Leaves the nodes, as when the last clone goes.
+    pub(crate) fn leave(&self) {
+        self.core().close();
     }
 
     fn is_same(&self, other: &Client) -> bool {

@@ -121,6 +121,14 @@ impl<T> Caller<T> {
         self.add(weight, Some(window.at_most(self.limits.window_max)))
     }
 
+    /// A node gets another weight.
+    pub fn set_weight(&mut self, node: NodeId, weight: u32) {
+        if let Some(known) = self.node_mut(node) {
+            known.weight = weight;
+            self.picker.add(node.index(), weight);
+        }
+    }
+
     /// A connection is made. A node with sessions is to be sent a hello; another is up.
     pub fn connected(&mut self, node: NodeId) {
         let Some(known) = self.node_mut(node) else {
