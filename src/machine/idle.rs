@@ -215,6 +215,11 @@ impl IdleQueue {
         }
     }
 
+    /// Whether [`next_news`](Self::next_news) may have something.
+    pub fn has_news(&self) -> bool {
+        !self.news.is_empty()
+    }
+
     fn changed(&mut self, caller: u64) {
         if let Some(share) = self.callers.get_mut(&caller)
             && !std::mem::replace(&mut share.is_news, true)

@@ -198,12 +198,13 @@ impl Receiver {
                 Some(ear) => ear.stop(),
                 None => counts.one(Count::Unexpected),
             },
-            Ok(
-                Envelope::Reply(_)
-                | Envelope::Error(_)
-                | Envelope::Credit(_)
-                | Envelope::Welcome(_),
-            ) => counts.one(Count::Unexpected),
+            Ok(Envelope::Credit(wish)) => match form {
+                Form::Session(_) => self.shared.wishes(session, wish.calls),
+                _ => counts.one(Count::Unexpected),
+            },
+            Ok(Envelope::Reply(_) | Envelope::Error(_) | Envelope::Welcome(_)) => {
+                counts.one(Count::Unexpected)
+            }
             Ok(Envelope::Unknown { .. }) => counts.one(Count::UnknownKind),
             Err(error) => self.malformed(session, form, error),
         }
@@ -329,6 +330,9 @@ impl Receiver {
         {
             return no(&head.target, &status, why);
         }
+        if !shared.takes(session) {
+            return shared.is_busy(session, &head.target);
+        }
         let place = method.place;
         let seat = match place {
             Place::Default => group.pool.seat(method.learned.is_quick()),
@@ -394,10 +398,17 @@ impl Receiver {
             }
             (Admit::Run(_), Start::Refused(refusal, credit))
             | (Admit::Refused(refusal, credit), _) => {
+                shared.gives_back(session);
                 shared.turn_away(session, &head.target, refusal, credit);
             }
-            (Admit::Run(_), Start::Gone) => shared.counts.one(Count::Abandoned),
-            (Admit::Duplicate, _) => shared.counts.one(Count::Duplicate),
+            (Admit::Run(_), Start::Gone) => {
+                shared.gives_back(session);
+                shared.counts.one(Count::Abandoned);
+            }
+            (Admit::Duplicate, _) => {
+                shared.gives_back(session);
+                shared.counts.one(Count::Duplicate);
+            }
         }
         if let Some(seat) = seat {
             shared.run_waiting(group, seat);
@@ -557,10 +568,11 @@ impl Receiver {
             Ok(terms) => {
                 let welcome = Welcome {
                     version: terms.version,
-                    credit: terms.credit,
+                    credit: shared.first_window(session, terms.credit),
                     blob_bytes_max: shared.settings.blob_bytes_max,
                     name: &shared.settings.name,
                     call_bytes_max: shared.settings.call_bytes_max,
+                    pulls: shared.pull.is_some(),
                 };
                 shared.tell(session, Message::single(encode_welcome(&welcome)));
             }

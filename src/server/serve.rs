@@ -37,6 +37,7 @@ use super::intercept::{Calling, Handler, Interceptor, Next};
 use super::methods::{Method, Methods, Place};
 use super::pass::Fallback;
 use super::pool::{Pool, Pushed, Seat, Waiting};
+use super::pull::Pull;
 use super::session::{Session, Sessions};
 use super::stats::{Count, Counts, MethodStats, ServerStats};
 use super::stream::{Over, Stream, Watch};
@@ -60,7 +61,7 @@ const OWED_MAX: usize = 4096;
 /// How often it is looked whether there is room for them.
 const OWED_LOOK: Duration = Duration::from_millis(5);
 /// When a caller that is over its window is told to come again.
-const OVERRUN_REST: Duration = Duration::from_millis(1);
+pub(super) const OVERRUN_REST: Duration = Duration::from_millis(1);
 
 /// What a server is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,6 +130,8 @@ pub(super) struct Shared {
     owing: AtomicBool,
     pub(super) drain: Drain,
     pub(super) health: Health,
+    /// The free workers, if calls are taken for those alone.
+    pub(super) pull: Option<Pull>,
 }
 
 impl Shared {
@@ -140,6 +143,7 @@ impl Shared {
         (groups, named): (Vec<Group>, Vec<Pool<Ticket, Work>>),
         health: Health,
         (sessions, counts): (Arc<Sessions>, Arc<Counts>),
+        pull: Option<Pull>,
     ) -> Self {
         Shared {
             settings,
@@ -157,6 +161,7 @@ impl Shared {
             me,
             owing: AtomicBool::new(false),
             drain: Drain::new(),
+            pull,
             health,
         }
     }
@@ -441,6 +446,7 @@ impl Shared {
             }
         };
         let in_flight = self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.gives_back(session);
         let Some(finish) = finish else {
             self.drain.moved(self.phase());
             return;
@@ -464,7 +470,7 @@ impl Shared {
             None => outcome,
         };
         let ran = self.count(call, &outcome);
-        let report = Report::new(load, finish.credit);
+        let report = Report::new(load, self.riding(finish.credit));
         let message = answer::of_outcome(&call.target, outcome, report);
         self.send_answer(session, &call.target, message, ran);
         self.drain.moved(self.phase());
@@ -489,7 +495,7 @@ impl Shared {
     /// A call that was admitted has ended without having run.
     pub(super) fn ended(&self, session: &Session) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
-        let _ = session;
+        self.gives_back(session);
         self.drain.moved(self.phase());
     }
 
@@ -505,7 +511,7 @@ impl Shared {
         self.ended(&job.session);
         if let Some(finish) = finish {
             self.counts.one(why);
-            let report = Report::new(None, finish.credit);
+            let report = Report::new(None, self.riding(finish.credit));
             self.say_no(&job.session, &job.call.target, status, report);
         }
     }
@@ -541,7 +547,12 @@ impl Shared {
             ),
         };
         self.counts.one(why);
-        self.say_no(session, target, &status, Report::new(None, credit));
+        self.say_no(
+            session,
+            target,
+            &status,
+            Report::new(None, self.riding(credit)),
+        );
     }
 
     /// Answers a call that has not run and will not.
@@ -685,6 +696,7 @@ impl Shared {
         }
         // Once it is counted: whoever sees that nobody is left finds the books balanced.
         self.sessions.remove(peer);
+        self.parts(peer);
         let default = self.groups.iter().map(|group| &group.pool);
         for pool in default.chain(&self.named) {
             for work in pool.remove_caller(peer) {
