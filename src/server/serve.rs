@@ -649,7 +649,12 @@ impl Shared {
             drop(state);
             if let Err(error) = group.router.send(&session.peer, message) {
                 if error.reason() == SendRefusal::Full {
-                    session.lock().owed.push_front(error.into_message());
+                    let mut state = session.lock();
+                    state.owed.push_front(error.into_message());
+                    // Another thread may have found nothing while this one had it in hand.
+                    session.set_owed(true);
+                    drop(state);
+                    self.watch_out();
                 }
                 return;
             }
