@@ -678,8 +678,7 @@ impl Shared {
         let Some(session) = self.sessions.get(peer) else {
             return;
         };
-        let abandoned = session.leave();
-        self.counts.add(Count::Abandoned, u64::from(abandoned));
+        session.leave(&self.counts);
         for stream in session.streams.close() {
             self.cut(&stream, Over::Gone);
         }

@@ -25,7 +25,7 @@ use super::{Broken, Over, Stream, Todo};
 use crate::machine::{Flow, Inflow};
 use crate::server::serve::Shared;
 use crate::server::session::Session;
-use crate::server::stats::{Count, Counts};
+use crate::server::stats::{Count, Counts, Tally};
 use crate::service::{Batch, RawIncoming, RawItem, Supply};
 use crate::status::Status;
 use crate::wire::{Encoding, ItemsHead, Payload};
@@ -156,11 +156,8 @@ impl Session {
             counts.one(Count::StreamOver);
             return (None, nothing);
         };
-        let mut todo = match stream.arrive(head, message, part_max) {
-            Arrived::Taken(todo) => {
-                counts.tally.items_in(head.count);
-                todo
-            }
+        let mut todo = match stream.arrive(&counts.tally, head, message, part_max) {
+            Arrived::Taken(todo) => todo,
             Arrived::Late => {
                 counts.one(Count::StreamOver);
                 Todo::default()
@@ -196,8 +193,9 @@ impl Session {
 }
 
 impl Stream {
-    /// Items have come. May be called with locks of the engine held.
-    fn arrive(&self, head: &ItemsHead, message: Message, part_max: u64) -> Arrived {
+    /// Items have come. May be called with locks of the engine held. They are counted before its
+    /// handler can take them.
+    fn arrive(&self, tally: &Tally, head: &ItemsHead, message: Message, part_max: u64) -> Arrived {
         let Payload { body, blobs } = Payload::of_message(message);
         let parts = std::iter::once(&body).chain(&blobs);
         let (mut bytes, mut largest) = (0, 0);
@@ -236,6 +234,7 @@ impl Stream {
         if let Err(violation) = arrived {
             return Arrived::Broken(Broken::Flow(violation));
         }
+        tally.items_in(head.count);
         let feed = matches!(taking.channel, Channel::Open(_));
         Arrived::Taken(Todo {
             wake: !feed,
