@@ -9,9 +9,10 @@
 use std::time::Duration;
 
 use super::Nanos;
+use super::error::PolicyError;
 use super::nodes::{Facts, Load, Nodes};
 use super::pick::{Ask, Pick};
-use super::policy::{Policy, PolicyError};
+use super::policy::Policy;
 use super::random::Random;
 
 /// The nodes of a pool, and the policy that picks among them.
@@ -28,10 +29,11 @@ impl Balancer {
     ///
     /// If an option of the policy is out of its bounds.
     pub fn new(policy: &Policy, seed: u64) -> Result<Balancer, PolicyError> {
+        let mut random = Random::new(seed);
         Ok(Balancer {
             nodes: Nodes::default(),
-            policy: policy.build()?,
-            random: Random::new(seed),
+            policy: policy.build(&mut random)?,
+            random,
         })
     }
 

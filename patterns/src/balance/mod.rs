@@ -14,6 +14,7 @@
 //! | file | what |
 //! |---|---|
 //! | `balancer` | [`Balancer`]: the nodes, and the policy that picks among them; slow start |
+//! | `members` | [`Members`]: those that one picks from, in a dense list, and drawing among them |
 //! | `nodes` | [`Nodes`]: what is known of each; [`Facts`], [`Load`] |
 //! | `pick` | [`Pick`]: the trait of a policy; [`Ask`]: what it is asked |
 //! | `place` | [`Place`]: where a node is |
@@ -25,20 +26,31 @@
 //!
 //! Clocks, sockets and credit: whoever asks says which nodes are able to take a call.
 
+mod any;
 mod balancer;
+mod dynamic;
+mod error;
+mod hash;
+mod least;
+mod members;
 mod nodes;
+mod options;
+mod peak;
 mod pick;
 mod place;
 mod policy;
 mod random;
+mod rotate;
 mod smooth;
 
 pub use balancer::Balancer;
+pub use error::PolicyError;
+pub use members::Members;
 pub use nodes::{Facts, Load, Nodes, Report};
 pub use pick::{Ask, Pick};
 pub use place::Place;
-pub use policy::{Policy, PolicyError};
-pub use random::Random;
+pub use policy::Policy;
+pub use random::{Random, hash};
 pub use smooth::{Smooth, SmoothWeighted};
 
 /// A time: nanoseconds since any moment that stays the same.

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use super::Nanos;
+use super::error::PolicyError;
 use super::place::Place;
+
+/// The largest weight: so that a thousand times as much is still a number.
+pub(super) const WEIGHT_MAX: u32 = 1_000_000;
 
 /// How busy a node is, as it reports on its answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -36,6 +40,9 @@ pub struct Facts {
     pub weight: u32,
     /// 0 is used first; others as far as those before them are not healthy.
     pub priority: u8,
+    /// What it is known by to all callers alike, such as the [`hash`](super::hash()) of its address: by
+    /// this keys and subsets are dealt out. 0: its number.
+    pub id: u64,
     /// Where it is.
     pub place: Option<Arc<Place>>,
 }
@@ -45,6 +52,7 @@ impl Default for Facts {
         Facts {
             weight: 1,
             priority: 0,
+            id: 0,
             place: None,
         }
     }
@@ -57,6 +65,33 @@ impl Facts {
             weight,
             ..Facts::default()
         }
+    }
+
+    /// Of this priority.
+    #[must_use]
+    pub fn priority(self, priority: u8) -> Facts {
+        Facts { priority, ..self }
+    }
+
+    /// Known by this to all callers.
+    #[must_use]
+    pub fn id(self, id: u64) -> Facts {
+        Facts { id, ..self }
+    }
+
+    pub(super) fn validate(&self) -> Result<(), PolicyError> {
+        if self.weight > WEIGHT_MAX {
+            let rule = format!("from 0 to {WEIGHT_MAX}");
+            return Err(PolicyError::new("weight", self.weight, rule));
+        }
+        self.place.as_ref().map_or(Ok(()), |place| place.validate())
+    }
+
+    /// At this place.
+    #[must_use]
+    pub fn place(self, place: Place) -> Facts {
+        let place = Some(Arc::new(place));
+        Facts { place, ..self }
     }
 }
 

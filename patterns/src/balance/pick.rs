@@ -27,8 +27,10 @@ use super::{Load, Nanos};
 ///
 /// let policy = Policy::custom("idlest", || Box::new(Idlest));
 /// let mut balancer = Balancer::new(&policy, 1).expect("a policy without options");
-/// balancer.add(0, 0, Facts::default());
-/// balancer.add(0, 1, Facts::default());
+/// for node in 0..2 {
+///     balancer.add(0, node, Facts::default());
+///     balancer.set_up(0, node, true);
+/// }
 /// balancer.sent(0, 0);
 /// assert_eq!(balancer.pick(0, None, &|_| true), Some(1));
 /// ```
@@ -107,7 +109,8 @@ pub struct Ask<'a> {
 }
 
 impl<'a> Ask<'a> {
-    /// `able`: which nodes are up, have credit for the call, and have not turned it away.
+    /// `able`: which nodes have credit for the call, and have not turned it away. One that is not up
+    /// is not asked about.
     pub fn new(
         now: Nanos,
         nodes: &'a Nodes,
@@ -124,8 +127,8 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// Whether this node could take the call.
+    /// Whether this node could take the call: it is up, and whoever asks has nothing against it.
     pub fn is_able(&self, node: usize) -> bool {
-        (self.able)(node)
+        self.nodes.is_up(node) && (self.able)(node)
     }
 }

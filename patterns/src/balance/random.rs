@@ -1,4 +1,26 @@
-//! Numbers from a seed: the same from the same.
+//! Numbers from a seed, and from bytes: the same from the same.
+
+/// A number that stands for these bytes, the same wherever it is asked for: of a call's key, or a
+/// node's address. Not against those who choose bytes so that numbers meet.
+///
+/// ```
+/// use brokerless_patterns::balance::hash;
+///
+/// assert_eq!(hash(b"tcp://a:1"), 0x8f8d_4fc5_73a6_8e93);
+/// ```
+pub fn hash(bytes: &[u8]) -> u64 {
+    // FNV-1a, 64 bits; its upper bits move little, so they are mixed.
+    let step = |sum: u64, byte: &u8| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    mix(bytes.iter().fold(0xcbf2_9ce4_8422_2325, step))
+}
+
+/// Any number, as different as can be for numbers that are alike (the finaliser of splitmix64).
+pub(super) fn mix(number: u64) -> u64 {
+    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
 
 /// A small generator of numbers that look random (xorshift64*, Vigna 2014). Not for secrets.
 #[derive(Debug, Clone)]
@@ -7,11 +29,8 @@ pub struct Random(u64);
 impl Random {
     /// Numbers from this seed.
     pub fn new(seed: u64) -> Random {
-        // Spread by the finaliser of splitmix64, so that seeds 1, 2, 3 begin far apart.
-        let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        Random((z ^ (z >> 31)) | 1)
+        // Mixed, so that seeds 1, 2, 3 begin far apart.
+        Random(mix(seed) | 1)
     }
 
     /// Any number.
