@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use brokerless::client::{Call, Client};
+use brokerless::client::{Call, Client, Member};
 use brokerless::patterns::Engine;
 use brokerless::{Code, Ran, Status};
 
@@ -70,7 +70,7 @@ fn within_the_process_calls_fail_fast_while_nobody_is_bound() {
 fn weights_are_shares_of_the_calls() {
     let (one, three) = (Served::new(), Served::new());
     let client = Client::builder()
-        .node(&three.endpoint, 3)
+        .nodes([Member::new(&three.endpoint).weight(3)])
         .connect(&one.endpoint);
     let desk = DeskClient::from(client.expect("endpoints"));
     all_up(&desk);
@@ -178,8 +178,8 @@ fn nodes_come_and_go_while_calls_run() {
             }
         });
         let client = desk.client();
-        client.add(&second.endpoint, 1).expect("another");
-        let error = client.add(&second.endpoint, 1).expect_err("twice");
+        client.add(&second.endpoint).expect("another");
+        let error = client.add(&second.endpoint).expect_err("twice");
         assert!(error.to_string().contains("each endpoint once"), "{error}");
         until("it is called", || second.server.stats().answered > 0);
         assert!(client.remove(&first.endpoint));

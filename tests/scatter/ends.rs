@@ -380,7 +380,7 @@ fn nodes_that_join_take_their_share() {
         .over(&work)
         .progress(|progress| {
             if progress.done == 20 && !joined.replace(true) {
-                client.add(&served[1].endpoint, 1).expect("another");
+                client.add(&served[1].endpoint).expect("another");
             }
         })
         .run(|work, x| work.begin().square(*x))
