@@ -9,7 +9,9 @@ use crate::hostile::Caller;
 use crate::support::{Served, inproc};
 
 fn behind(endpoint: &str, next: &str, hops: u32) -> Proxy {
-    proxy(endpoint, [Member::new(next)], |builder| builder.hops_max(hops))
+    proxy(endpoint, [Member::new(next)], |builder| {
+        builder.hops_max(hops)
+    })
 }
 
 fn local(proxy: &Proxy) -> String {
@@ -43,7 +45,10 @@ fn a_chain_longer_than_the_hop_limit_is_refused() {
     assert_eq!(desk.add(2, 3), Ok(5), "one proxy");
     let desk = DeskClient::connect(&local(&first)).expect("an endpoint");
     let error = desk.add(2, 3).expect_err("two are too many");
-    assert_eq!((error.code(), error.ran()), (Code::FailedPrecondition, Ran::No));
+    assert_eq!(
+        (error.code(), error.ran()),
+        (Code::FailedPrecondition, Ran::No)
+    );
     assert_eq!(second.stats().refused["over-hops"], 1);
     assert_eq!(node.server.stats().calls, 1);
 }
@@ -58,7 +63,14 @@ fn a_loop_of_proxies_ends_at_the_hop_limit() {
     let caller = Caller::new(&local(&one));
     caller.call(1, "desk.v1.add", &[0x92, 2, 3]);
     let (code, ran, message, _) = caller.error(1);
-    assert_eq!((code, ran), (Code::FailedPrecondition, Ran::No), "{message}");
-    assert!(message.contains("loop") && message.contains("the proxy edge"), "{message}");
+    assert_eq!(
+        (code, ran),
+        (Code::FailedPrecondition, Ran::No),
+        "{message}"
+    );
+    assert!(
+        message.contains("loop") && message.contains("the proxy edge"),
+        "{message}"
+    );
     assert_eq!(one.stats().passed + other.stats().passed, 4);
 }

@@ -103,7 +103,11 @@ impl Caller {
             let message = self.next(PATIENCE).expect("an answer");
             match Envelope::decode(message.first()) {
                 Ok(Envelope::Reply(head)) if head.id == id => {
-                    return message.frames().get(1).map(|it| it.to_vec()).unwrap_or_default();
+                    return message
+                        .frames()
+                        .get(1)
+                        .map(|it| it.to_vec())
+                        .unwrap_or_default();
                 }
                 Ok(Envelope::Error(head)) if head.id == id => panic!("{head:?}"),
                 _ => {}
@@ -140,7 +144,10 @@ fn a_node_behind_a_proxy_that_breaks_the_rules_of_streams_ends_its_stream_alone(
     caller.call(2, "x.y", &[0x90]);
     let mut cancelled = false;
     let (peer, id, _) = node.call(16, |message| {
-        cancelled |= matches!(Envelope::decode(message.first()), Ok(Envelope::Cancel { .. }));
+        cancelled |= matches!(
+            Envelope::decode(message.first()),
+            Ok(Envelope::Cancel { .. })
+        );
     });
     assert!(cancelled);
     node.reply(&peer, id, &[7]);
@@ -165,7 +172,10 @@ fn a_caller_that_breaks_the_rules_of_streams_loses_its_stream_alone() {
     caller.call(2, "x.y", &[0x90]);
     let mut cancelled = false;
     let (peer, id, _) = node.call(16, |message| {
-        cancelled |= matches!(Envelope::decode(message.first()), Ok(Envelope::Cancel { .. }));
+        cancelled |= matches!(
+            Envelope::decode(message.first()),
+            Ok(Envelope::Cancel { .. })
+        );
     });
     assert!(cancelled);
     node.reply(&peer, id, &[7]);
@@ -179,7 +189,11 @@ fn a_caller_that_sends_items_before_it_may_loses_its_stream() {
     node.call(16, |_| {});
     caller.items(&ItemsHead::new(1, 0, 1), &[1]);
     let (code, ran, message, _) = caller.error(1);
-    assert_eq!((code, ran), (Code::InvalidArgument, Ran::Maybe), "{message}");
+    assert_eq!(
+        (code, ran),
+        (Code::InvalidArgument, Ran::Maybe),
+        "{message}"
+    );
 }
 
 #[test]
@@ -191,7 +205,10 @@ fn a_window_that_comes_after_the_call_reaches_the_node() {
     caller.window(1, Flow::new(5, 500));
     let (_, message) = node.router.recv_timeout(PATIENCE).expect("a window");
     let window = Flow::new(5, 500);
-    assert_eq!(Envelope::decode(message.first()), Ok(Envelope::Window { id, window }));
+    assert_eq!(
+        Envelope::decode(message.first()),
+        Ok(Envelope::Window { id, window })
+    );
 }
 
 #[test]

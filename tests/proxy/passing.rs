@@ -19,14 +19,29 @@ fn calls_of_every_kind(desk: &DeskClient) {
     assert_eq!(desk.add(2, 3), Ok(5));
     assert_eq!(desk.empty(), Ok(()));
     assert_eq!(desk.bytes(&[1, 2, 3]), Ok(vec![1, 2, 3]));
-    assert_eq!(desk.raw(&[1, 2, 3]), Ok(vec![3, 2, 1]), "an encoding of its own");
+    assert_eq!(
+        desk.raw(&[1, 2, 3]),
+        Ok(vec![3, 2, 1]),
+        "an encoding of its own"
+    );
     let blobs: Vec<Blob> = (0..4u8).map(|n| Blob::from(vec![n; 70_000])).collect();
     let turned: Vec<Blob> = blobs.iter().rev().cloned().collect();
     assert_eq!(desk.turn(blobs), Ok(turned));
-    assert_eq!(desk.large(Blob::from(vec![1; 300_000]), 200_000).map(|it| it.len()), Ok(200_000));
+    assert_eq!(
+        desk.large(Blob::from(vec![1; 300_000]), 200_000)
+            .map(|it| it.len()),
+        Ok(200_000)
+    );
     assert_eq!(desk.later(4), Ok(8));
-    let sent = desk.with(Call::new().metadata("a", "text").metadata_bytes("b", &[0xff, 0]));
-    assert_eq!(sent.metadata("a", "b"), Ok((Some("text".to_owned()), vec![0xff, 0])));
+    let sent = desk.with(
+        Call::new()
+            .metadata("a", "text")
+            .metadata_bytes("b", &[0xff, 0]),
+    );
+    assert_eq!(
+        sent.metadata("a", "b"),
+        Ok((Some("text".to_owned()), vec![0xff, 0]))
+    );
 
     let error = desk.fail(5, "no such thing", true).expect_err("it fails");
     assert_eq!((error.code(), error.ran()), (Code::NotFound, Ran::Yes));
@@ -75,7 +90,10 @@ fn a_methods_own_error_passes_as_it_is() {
     let member = Member::new(calc.local_endpoints()[0].to_string());
     let proxy = proxy("tcp://127.0.0.1:*", [member], |builder| builder);
     let client = CalculatorClient::connect(&proxy.local_endpoints()[0]).expect("an endpoint");
-    assert_eq!(client.divide(1.0, 0.0), Err(CallError::Method(DivideError::ByZero)));
+    assert_eq!(
+        client.divide(1.0, 0.0),
+        Err(CallError::Method(DivideError::ByZero))
+    );
     assert_eq!(client.divide(1.0, 2.0), Ok(0.5));
     assert_eq!(client.load(""), Ok(None));
     assert_eq!(client.load("x"), Ok(Some(Blob::from("x".to_owned()))));
@@ -88,7 +106,9 @@ fn a_call_that_goes_one_way_arrives_and_gives_its_credit_back() {
     for line in 0..3000 {
         desk.note(&line.to_string()).expect("it is sent");
     }
-    until("all have arrived", || fleet.nodes[0].desk.lines.lock().len() == 3000);
+    until("all have arrived", || {
+        fleet.nodes[0].desk.lines.lock().len() == 3000
+    });
     fleet.quiet();
     assert_eq!(fleet.proxy.stats().nodes[0].in_flight, 0);
 }
@@ -118,7 +138,10 @@ fn the_callers_deadline_holds_at_the_node() {
         .with(Call::new().timeout(Duration::from_millis(300)))
         .hold()
         .expect_err("it takes longer");
-    assert_eq!((error.code(), error.ran()), (Code::DeadlineExceeded, Ran::Maybe));
+    assert_eq!(
+        (error.code(), error.ran()),
+        (Code::DeadlineExceeded, Ran::Maybe)
+    );
     assert!(before.elapsed() >= Duration::from_millis(300));
     fleet.nodes[0].desk.has_cancelled(1);
     fleet.quiet();
@@ -151,7 +174,9 @@ fn the_calls_of_a_lost_caller_are_cancelled_at_the_node() {
 #[test]
 fn a_call_that_cannot_be_sent_has_not_run() {
     let nowhere = ByHand::new("tcp://127.0.0.1:*").endpoint;
-    let proxy = proxy("tcp://127.0.0.1:*", [Member::new(&*nowhere)], |builder| builder);
+    let proxy = proxy("tcp://127.0.0.1:*", [Member::new(&*nowhere)], |builder| {
+        builder
+    });
     let caller = crate::hostile::Caller::new(&proxy.local_endpoints()[0].to_string());
     caller.call(1, "desk.v1.add", &[0x92, 2, 3]);
     let (code, ran, message, _) = caller.error(1);
@@ -168,7 +193,10 @@ fn what_no_node_has_is_refused_with_the_nearest_name() {
         .call_raw("desk.v1.ad", &Call::new(), none)
         .expect_err("there is none");
     assert_eq!((error.code(), error.ran()), (Code::Unimplemented, Ran::No));
-    assert!(error.message().contains("nearest that it has is add"), "{error}");
+    assert!(
+        error.message().contains("nearest that it has is add"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -184,7 +212,14 @@ fn blobs_over_the_limit_are_refused_by_whoever_has_it() {
         let error = desk
             .large(Blob::from(vec![0; bytes]), 1)
             .expect_err("it is too large");
-        assert_eq!((error.code(), error.ran()), (Code::ResourceExhausted, Ran::No));
+        assert_eq!(
+            (error.code(), error.ran()),
+            (Code::ResourceExhausted, Ran::No)
+        );
     }
-    assert_eq!(desk.large(Blob::from(vec![0; 100_000]), 1).map(|it| it.len()), Ok(1));
+    assert_eq!(
+        desk.large(Blob::from(vec![0; 100_000]), 1)
+            .map(|it| it.len()),
+        Ok(1)
+    );
 }
