@@ -131,6 +131,7 @@ impl Stream {
         if let Some(giving) = giving
             && giving.granted(to)
         {
+            giving.absorb(&mut post);
             giving.flush(&mut post);
             tally.items_out(post.items);
             if !clogged && giving.is_parked() && giving.may_go_on() {
@@ -261,6 +262,7 @@ impl Shared {
             if let Some(giving) = giving
                 && whole
             {
+                giving.absorb(&mut post);
                 giving.flush(&mut post);
                 self.counts.tally.items_out(post.items);
             }
