@@ -17,6 +17,7 @@
 //! | file | what |
 //! |---|---|
 //! | `outgoing.rs` | items that gather, and room for them |
+//! | `strip.rs` | small items, between the worker that makes them and those that send |
 //! | `turn.rs` | the iterator of a method: opened, driven, dropped |
 //! | `send.rs` | what goes out, in order, and how it ends |
 //! | `incoming.rs` | items that come, and the handler that waits for them |
@@ -38,6 +39,7 @@
 mod incoming;
 mod outgoing;
 mod send;
+mod strip;
 mod turn;
 mod watch;
 

@@ -177,6 +177,7 @@ impl Stream {
             && whole
             && giving.granted(to)
         {
+            giving.absorb(&mut post);
             giving.flush(&mut post);
             tally.items_out(post.items);
             if !clogged && giving.is_parked() && giving.may_go_on() {
@@ -303,6 +304,7 @@ impl Shared {
             if let Some(giving) = giving
                 && whole
             {
+                giving.absorb(&mut post);
                 giving.flush(&mut post);
                 self.counts.tally.items_out(post.items);
             }
