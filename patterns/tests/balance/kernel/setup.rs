@@ -125,6 +125,20 @@ impl Log {
         }
     }
 
+    /// Together with another run of the same.
+    pub(crate) fn merge(&mut self, other: &Log) {
+        self.latencies.merge(&other.latencies);
+        self.all.merge(&other.all);
+        self.failed += other.failed;
+        for (mine, theirs) in self.hits.iter_mut().zip(&other.hits) {
+            *mine += theirs;
+        }
+        if let (Some(mine), Some(theirs)) = (&mut self.calls, &other.calls) {
+            mine.extend_from_slice(theirs);
+        }
+        self.digest = self.digest.rotate_left(1) ^ other.digest;
+    }
+
     /// The share of calls that took no longer than this, and ended well.
     pub(crate) fn within(&self, nanos: Nanos) -> f64 {
         self.latencies.up_to(nanos) as f64 / self.all.count().max(1) as f64
