@@ -87,6 +87,8 @@ pub(crate) struct Log {
     pub(crate) calls: Option<Vec<Ended>>,
     /// A number that is another if anything went another way.
     pub(crate) digest: u64,
+    /// Of so many runs.
+    pub(crate) runs: u64,
 }
 
 impl Log {
@@ -100,6 +102,7 @@ impl Log {
             hits: vec![0; servers],
             calls: None,
             digest: 0,
+            runs: 1,
         }
     }
 
@@ -130,6 +133,7 @@ impl Log {
         self.latencies.merge(&other.latencies);
         self.all.merge(&other.all);
         self.failed += other.failed;
+        self.runs += other.runs;
         for (mine, theirs) in self.hits.iter_mut().zip(&other.hits) {
             *mine += theirs;
         }

@@ -58,7 +58,7 @@ pub(crate) fn table(size: Size, threads: usize) -> Table {
         let Some(log) = merged(of_row.map(|(_, log)| log)) else {
             continue;
         };
-        table.rows.push(row(name, &log, seeds));
+        table.rows.push(row(name, &log));
         let is_reference = name.starts_with("oracle");
         lines.push(((*name).to_owned(), is_reference, over_time(&log)));
     }
@@ -111,7 +111,7 @@ fn run(who: &Who, seed: u64) -> Log {
     world.log
 }
 
-fn row(policy: &str, log: &Log, seeds: u64) -> Row {
+fn row(policy: &str, log: &Log) -> Row {
     let slow = log.all.count() - log.latencies.up_to(SOON);
     let mut published = PUBLISHED.iter().filter(|(name, _)| *name == policy);
     let published = published.next().map(|(_, share)| ("% within 1 s", *share));
@@ -123,7 +123,7 @@ fn row(policy: &str, log: &Log, seeds: u64) -> Row {
             ("mean s", log.all.mean() / S as f64),
             ("p99 s", log.all.quantile(0.99) / S as f64),
             ("p99.9 s", log.all.quantile(0.999) / S as f64),
-            ("slow a minute", slow as f64 / seeds as f64),
+            ("slow a minute", slow as f64 / log.runs as f64),
         ],
         published: published.into_iter().collect(),
         digest: log.digest,

@@ -5,8 +5,10 @@
 //! | `supermarket` | T1: a hundred equal servers, beside theory |
 //! | `slow` | T2: two slow servers of sixteen |
 //! | `flapping` | T3: a server that is slow for a while |
+//! | `geography` | places: three regions of three zones of four nodes |
 
 mod flapping;
+mod geography;
 mod slow;
 mod supermarket;
 
@@ -23,6 +25,7 @@ pub(crate) const ALL: &[(&str, Make)] = &[
     ("T1", supermarket::table),
     ("T2", slow::table),
     ("T3", flapping::table),
+    ("places", geography::table),
 ];
 
 /// Who is beside whom.
