@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::results::{Plot, Table, short};
+use crate::results::{Line, Plot, Table, short};
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:1180px;margin:2em auto;padding:0 1em;color:#222}\
 table{border-collapse:collapse;margin:1em 0;font-size:13px}td,th{border-bottom:1px solid #ddd;padding:2px 10px;text-align:right}\
@@ -92,7 +92,7 @@ fn rows(page: &mut String, table: &Table) {
 
 /// One plot.
 fn svg(plot: &Plot) -> String {
-    let points = || plot.lines.iter().flat_map(|(_, _, points)| points);
+    let points = || plot.lines.iter().flat_map(|line| &line.points);
     let xs = Axis::of(points().map(|(x, _)| *x), false, LEFT, WIDTH - RIGHT);
     let ys = Axis::of(
         points().map(|(_, y)| *y),
@@ -136,7 +136,12 @@ fn svg(plot: &Plot) -> String {
         (TOP + HEIGHT - BOTTOM) / 2.0,
         escaped(plot.y)
     );
-    for (index, (name, is_reference, points)) in plot.lines.iter().enumerate() {
+    for (index, line) in plot.lines.iter().enumerate() {
+        let Line {
+            name,
+            is_reference,
+            points,
+        } = line;
         let colour = COLOURS[index % COLOURS.len()];
         let dashes = if *is_reference {
             " stroke-dasharray=\"5 4\""

@@ -109,8 +109,26 @@ pub(crate) struct Plot {
     pub(crate) x: &'static str,
     pub(crate) y: &'static str,
     pub(crate) is_y_log: bool,
-    /// Name, whether it is a published one or an oracle's, and points.
-    pub(crate) lines: Vec<(String, bool, Vec<(f64, f64)>)>,
+    pub(crate) lines: Vec<Line>,
+}
+
+/// A line, drawn in the colour of its place among the others.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Line {
+    pub(crate) name: String,
+    /// Theory's or an oracle's: dashed.
+    pub(crate) is_reference: bool,
+    pub(crate) points: Vec<(f64, f64)>,
+}
+
+impl Line {
+    pub(crate) fn new(name: &str, points: Vec<(f64, f64)>) -> Line {
+        Line {
+            name: name.to_owned(),
+            is_reference: name.starts_with("oracle") || name.starts_with("theory"),
+            points,
+        }
+    }
 }
 
 impl Table {

@@ -6,7 +6,7 @@ use super::{Who, merged};
 use crate::kernel::{
     Arrivals, Cost, Ended, Log, MS, Order, S, Server, Source, World, side_by_side,
 };
-use crate::results::{Bar, Plot, Row, Size, Table};
+use crate::results::{Bar, Line, Plot, Row, Size, Table};
 
 const SERVERS: usize = 11;
 const PER_S: f64 = 1000.0;
@@ -59,8 +59,7 @@ pub(crate) fn table(size: Size, threads: usize) -> Table {
             continue;
         };
         table.rows.push(row(name, &log));
-        let is_reference = name.starts_with("oracle");
-        lines.push(((*name).to_owned(), is_reference, over_time(&log)));
+        lines.push(Line::new(name, over_time(&log)));
     }
     table.plots.push(Plot {
         title: "Calls not answered within 1 s",

@@ -10,7 +10,7 @@ use crate::kernel::{
     Arrivals, Brain, Cost, Ended, Known, Log, MS, Order, Production, S, Server, Source, View,
     World, side_by_side,
 };
-use crate::results::{Bar, Plot, Row, Size, Table};
+use crate::results::{Bar, Line, Plot, Row, Size, Table};
 
 const REGIONS: usize = 3;
 const ZONES: usize = 9;
@@ -130,8 +130,7 @@ pub(crate) fn table(size: Size, threads: usize) -> Table {
             };
             table.rows.push(row(cell, kind, policy, &log));
             if kind == Scene::Silent {
-                let is_reference = policy.starts_with("oracle");
-                lines.push(((*policy).to_owned(), is_reference, failing(&log)));
+                lines.push(Line::new(policy, failing(&log)));
             }
         }
     }

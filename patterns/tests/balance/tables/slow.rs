@@ -4,7 +4,7 @@ use brokerless_patterns::balance::Policy;
 
 use super::{Who, merged, quantiles};
 use crate::kernel::{Arrivals, Cost, Log, MS, Order, S, Server, Source, World, side_by_side};
-use crate::results::{Bar, Plot, Row, Size, Table};
+use crate::results::{Bar, Line, Plot, Row, Size, Table};
 
 const SERVERS: usize = 16;
 const SLOW: usize = 2;
@@ -68,12 +68,7 @@ pub(crate) fn table(size: Size, threads: usize) -> Table {
         table.rows.push(row(name, &log));
         let shares = [0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9995, 0.9999];
         let at = |share: &f64| (nines(*share), log.all.quantile(*share) / SERVICE as f64);
-        let is_reference = name.starts_with("oracle");
-        lines.push((
-            (*name).to_owned(),
-            is_reference,
-            shares.iter().map(at).collect(),
-        ));
+        lines.push(Line::new(name, shares.iter().map(at).collect()));
     }
     table.plots.push(Plot {
         title: "Time in the system, by percentile",

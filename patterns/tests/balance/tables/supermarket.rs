@@ -5,7 +5,7 @@ use brokerless_patterns::balance::Policy;
 
 use super::{Who, merged, quantiles};
 use crate::kernel::{Arrivals, Cost, Log, MS, Order, S, Server, Source, World, side_by_side};
-use crate::results::{Bar, Plot, Row, Size, Table};
+use crate::results::{Bar, Line, Plot, Row, Size, Table};
 
 const SERVERS: usize = 100;
 /// The mean of service, which all figures are multiples of.
@@ -249,17 +249,12 @@ fn plots(table: &mut Table, loads: &[f64], policies: &[(&'static str, Who)]) {
         let mut lines = Vec::new();
         for (policy, _) in policies {
             let at = |load: &f64| (*load, table.figure(&load.to_string(), policy, name));
-            let is_reference = policy.starts_with("oracle");
-            lines.push((
-                (*policy).to_owned(),
-                is_reference,
-                loads.iter().map(at).collect(),
-            ));
+            lines.push(Line::new(policy, loads.iter().map(at).collect()));
         }
         if name == "mean" {
             for (d, what) in [(1, "theory, 1"), (2, "theory, 2"), (3, "theory, 3")] {
                 let points = loads.iter().map(|load| (*load, theory(*load, d))).collect();
-                lines.push((what.to_owned(), true, points));
+                lines.push(Line::new(what, points));
             }
         }
         table.plots.push(Plot {
