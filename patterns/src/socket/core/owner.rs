@@ -217,6 +217,16 @@ impl Owner for Core {
         }
     }
 
+    fn turns_back(&self, pipe: &Arc<Pipe>, reason: &CloseReason, told: bool) {
+        // One that is kept waits for the next connection.
+        if !pipe.keeps() {
+            self.retire(pipe);
+        }
+        if told && let Some(tap) = &self.tap {
+            tap.gone(&Peer::new(pipe.clone()), reason);
+        }
+    }
+
     fn joined(&self, pipe: &Arc<Pipe>) {
         if let Some(subscriber) = self.subscriber() {
             self.join_publisher(subscriber, pipe);
