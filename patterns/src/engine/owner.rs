@@ -107,7 +107,7 @@ pub(crate) trait Owner: Send + Sync + 'static {
     fn settle(&self) {}
     /// Some peer takes messages again, or for the first time.
     fn room(&self);
-    /// A peer's connection has ended.
+    /// A peer's connection has ended; the reason is counted.
     fn gone(&self, pipe: &Arc<Pipe>, reason: &CloseReason);
     /// Something happened.
     fn report(&self, event: Event);
