@@ -28,6 +28,7 @@
 
 mod any;
 mod balancer;
+mod choice;
 mod dynamic;
 mod error;
 mod hash;
@@ -41,7 +42,11 @@ mod place;
 mod policy;
 mod random;
 mod rotate;
+mod schedule;
 mod smooth;
+#[cfg(test)]
+mod testing;
+mod weighted;
 
 pub use balancer::Balancer;
 pub use error::PolicyError;
@@ -51,7 +56,7 @@ pub use pick::{Ask, Pick};
 pub use place::Place;
 pub use policy::Policy;
 pub use random::{Random, hash};
-pub use smooth::{Smooth, SmoothWeighted};
+pub use smooth::SmoothWeighted;
 
 /// A time: nanoseconds since any moment that stays the same.
 pub type Nanos = u64;
