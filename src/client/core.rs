@@ -119,6 +119,8 @@ pub(super) enum Tell {
     Hello,
     Bye,
     Cancel(u64),
+    /// So many calls wait for its credit.
+    Wish(u32),
 }
 
 /// What the lock is around.
@@ -362,6 +364,8 @@ impl Core {
         };
         let slot = Arc::new(Slot::new(request));
         let now = self.time(began);
+        // Something is to be done that nobody else may be about to do.
+        let mut act = false;
         let (id, sending, due) = {
             let mut table = self.table.lock();
             let submitted = table.caller.submit(now, ask, slot.clone());
@@ -378,7 +382,10 @@ impl Core {
                     let link = table.link(sending.node);
                     (sending.id, Some((sending, link)), due)
                 }
-                Submitted::Waits(id) => (id, None, due),
+                Submitted::Waits(id) => {
+                    act = table.caller.some_pull();
+                    (id, None, due)
+                }
                 Submitted::Refused(_, why) => {
                     let error = errors::ended(why, Ran::No, None, &slot.request, &table);
                     drop(table);
@@ -387,9 +394,10 @@ impl Core {
                 }
             }
         };
-        if let Some((sending, link)) = sending
-            && !self.send(&sending, &slot, link.as_ref(), began, held)
-        {
+        if let Some((sending, link)) = sending {
+            act = !self.send(&sending, &slot, link.as_ref(), began, held);
+        }
+        if act {
             self.act();
         }
         self.look_by(due);

@@ -565,7 +565,7 @@ impl ServerBuilder {
         };
         if self.worker_pull {
             // What is admitted is a free worker's share.
-            window.max = Credit::new(u32::MAX, bytes);
+            window.max = Credit::new(1 << 20, bytes);
             window.start = window.max;
         }
         let limits = |calls| SessionLimits {
