@@ -46,6 +46,7 @@ mod priority;
 mod random;
 mod rotate;
 mod schedule;
+mod slow_start;
 mod smooth;
 mod stay;
 mod subset;
