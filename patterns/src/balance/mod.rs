@@ -31,6 +31,8 @@ mod balancer;
 mod choice;
 mod dynamic;
 mod error;
+#[cfg(test)]
+mod every;
 mod hash;
 mod least;
 mod members;
