@@ -31,19 +31,27 @@ mod balancer;
 mod choice;
 mod dynamic;
 mod error;
+#[cfg(test)]
+mod every;
 mod hash;
 mod least;
 mod members;
+mod near;
 mod nodes;
 mod options;
+mod parts;
 mod peak;
 mod pick;
 mod place;
 mod policy;
+mod priority;
 mod random;
 mod rotate;
 mod schedule;
+mod slow_start;
 mod smooth;
+mod stay;
+mod subset;
 #[cfg(test)]
 mod testing;
 mod weighted;
