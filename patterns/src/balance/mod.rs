@@ -26,6 +26,7 @@
 //!
 //! Clocks, sockets and credit: whoever asks says which nodes are able to take a call.
 
+mod adaptive;
 mod any;
 mod balancer;
 mod choice;
@@ -34,6 +35,7 @@ mod error;
 #[cfg(test)]
 mod every;
 mod hash;
+mod hot_cold;
 mod least;
 mod members;
 mod near;
@@ -50,6 +52,7 @@ mod rotate;
 mod schedule;
 mod slow_start;
 mod smooth;
+mod stale;
 mod stay;
 mod subset;
 #[cfg(test)]
