@@ -9,12 +9,15 @@ use super::dynamic::{Dynamic, DynamicOptions};
 use super::error::PolicyError;
 use super::hash::{Hash, HashOptions};
 use super::least::{Least, LeastOptions};
+use super::near::{Near, Rule};
 use super::nodes::Facts;
 use super::peak::{Peak, PeakOptions};
 use super::pick::Pick;
 use super::place::Place;
+use super::priority::ByPriority;
 use super::random::Random;
 use super::rotate::RoundRobin;
+use super::subset::Subset;
 use super::weighted::Weighted;
 
 /// A policy and its options: what is built into a [`Balancer`](super::Balancer), once for each part
@@ -311,7 +314,12 @@ impl Policy {
             Kind::Peak(options) => Box::new(Peak::new(options, random)),
             Kind::Dynamic(options) => Box::new(Dynamic::new(options, random)),
             Kind::Hash(options) => Box::new(Hash::new(options)),
-            _ => Box::new(Least::new(&LeastOptions::default(), random)),
+            Kind::ByPlace(inner, home) => Box::new(Near::new(Rule::Place, inner, home, random)),
+            Kind::ByDistance(inner, home) => {
+                Box::new(Near::new(Rule::Distance, inner, home, random))
+            }
+            Kind::ByPriority(inner, factor) => Box::new(ByPriority::new(inner, *factor, random)),
+            Kind::Subset(inner, size) => Box::new(Subset::new(inner, *size, random)),
         }
     }
 }
