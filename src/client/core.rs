@@ -37,15 +37,19 @@ pub(super) struct Settings {
     pub(super) stream_bytes: u64,
     pub(super) options: Options,
     pub(super) interceptors: Vec<Arc<dyn Interceptor>>,
+    /// The name of the policy, if it needs calls to have keys.
+    pub(super) keyed: Option<Arc<str>>,
 }
 
 /// What is called, and how.
 pub(super) struct Wanted {
-    path: Path,
+    pub(super) path: Path,
     timeout: Option<Duration>,
     idempotent: bool,
     pub(super) oneway: bool,
     pub(super) encoding: Encoding,
+    /// Which argument is the key.
+    pub(super) key: Option<usize>,
     /// What it has beside arguments and answer, if it streams.
     pub(super) conduit: Option<Arc<Conduit>>,
 }
@@ -58,6 +62,7 @@ impl Wanted {
             idempotent: method.idempotent || options.idempotent,
             oneway: false,
             encoding: method.encoding,
+            key: method.key,
             conduit: None,
         }
     }
@@ -69,6 +74,7 @@ impl Wanted {
             idempotent: options.idempotent,
             oneway: false,
             encoding: Encoding::MessagePack,
+            key: None,
             conduit: None,
         }
     }
@@ -331,6 +337,7 @@ impl Core {
     ) -> Result<Begun, RpcError> {
         let began = Instant::now();
         let oneway = wanted.oneway;
+        let key = self.key(&wanted, options, &payload)?;
         let request = self.request(wanted, options, payload, began)?;
         let ask = Ask {
             deadline: self.time(request.deadline),
@@ -340,20 +347,22 @@ impl Core {
                 .wait_for_ready
                 .unwrap_or(self.settings.wait_for_ready),
             only: request.only,
-            key: options.key,
+            key,
+            probe: false,
         };
         let slot = Arc::new(Slot::new(request));
         let now = self.time(began);
-        let (id, sending, due) = {
+        let (id, sending, due, wonders) = {
             let mut table = self.table.lock();
+            let wonders = table.caller.wonders(now);
             let submitted = table.caller.submit(now, ask, slot.clone());
             let due = oneway.then(|| table.caller.next_due()).flatten();
             match submitted {
                 Submitted::Send(sending) => {
                     let link = table.link(sending.node);
-                    (sending.id, Some((sending, link)), due)
+                    (sending.id, Some((sending, link)), due, wonders)
                 }
-                Submitted::Waits(id) => (id, None, due),
+                Submitted::Waits(id) => (id, None, due, wonders),
                 Submitted::Refused(_, why) => {
                     let error = errors::ended(why, Ran::No, None, &slot.request, &table);
                     drop(table);
@@ -368,6 +377,9 @@ impl Core {
             self.act();
         }
         self.look_by(due);
+        if let Some(node) = wonders {
+            self.probe(node, began);
+        }
         Ok(Begun { slot, id })
     }
 
@@ -380,7 +392,7 @@ impl Core {
     ) -> Result<Request, RpcError> {
         let refuse = |status| Err(RpcError::new(status, Ran::No));
         if let Some(error) = &options.refused {
-            return refuse(Status::from(*error));
+            return refuse(error.clone());
         }
         if wanted.path.len() > METHOD_BYTES_MAX {
             return refuse(Status::invalid_argument(format!(

@@ -19,6 +19,14 @@ pub(super) fn not_encoded(path: &str, error: &EncodeError) -> RpcError {
     RpcError::new(Status::invalid_argument(message), Ran::No)
 }
 
+#[cold]
+pub(super) fn without_key(policy: &str, path: &str) -> RpcError {
+    let message = format!(
+        "the policy {policy} picks a node by key, and {path} has none: mark an argument by `#[rpc(key = \"..\")]`, or give calls one by `Call::key`"
+    );
+    RpcError::new(Status::failed_precondition(message), Ran::No)
+}
+
 pub(super) fn not_decoded(node: &str, error: &DecodeError) -> RpcError {
     let message = format!("the answer is of another type than was expected: {error}");
     RpcError::new(Status::internal(message), Ran::Yes).with_node(node)

@@ -20,6 +20,7 @@
 //! | `node` | one node: its connection, and what is told of it |
 //! | `nodes` | nodes by name: [`Node`], for calls that go to one and no other |
 //! | `slot`, `answer`, `pending` | a call in flight |
+//! | `picking` | the keys of calls, and news of loads |
 //! | `stream` | items that travel before a call ends |
 //! | `together`, `group` | many calls in flight, of which any is waited for |
 //! | `clerk` | what nobody waits for |
@@ -57,6 +58,7 @@ mod node;
 mod nodes;
 mod options;
 mod pending;
+mod picking;
 mod slot;
 mod stats;
 mod stream;

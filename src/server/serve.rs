@@ -34,6 +34,7 @@ use super::answer::{self, Report};
 use super::call::{Call, Job, Live, Target, Work};
 use super::drain::Drain;
 use super::intercept::{Calling, Handler, Interceptor, Next};
+use super::load::{Rates, Utilisation};
 use super::methods::{Method, Methods, Place};
 use super::pool::{Pool, Pushed, Seat, Waiting};
 use super::session::{Session, Sessions};
@@ -41,7 +42,9 @@ use super::stats::{Count, Counts, MethodStats, ServerStats};
 use super::stream::{Over, Stream, Watch};
 use crate::builtin::Health;
 use crate::deadline::Scope;
-use crate::machine::{self, Flow, LoadTracker, Refusal, SessionLimits, Start, Ticket, Time};
+use crate::machine::{
+    self, Flow, LoadTracker, Refusal, SessionLimits, Start, Ticket, Time, Verdict,
+};
 use crate::service::{Outcome, Request};
 use crate::status::Status;
 use crate::values::Ran;
@@ -78,6 +81,7 @@ pub(super) struct Group {
     pub(super) router: Router,
     pub(super) pool: Pool<Ticket, Work>,
     pub(super) load: Mutex<LoadTracker>,
+    pub(super) rates: Rates,
 }
 
 /// What a server was told.
@@ -126,6 +130,7 @@ pub(super) struct Shared {
     owing: AtomicBool,
     pub(super) drain: Drain,
     pub(super) health: Health,
+    pub(super) utilisation: Utilisation,
 }
 
 impl Shared {
@@ -154,6 +159,7 @@ impl Shared {
             owing: AtomicBool::new(false),
             drain: Drain::new(),
             health,
+            utilisation: Utilisation::default(),
         }
     }
 
@@ -450,9 +456,19 @@ impl Shared {
                 Spent::Stream(busy) => (finish.queued, busy),
             };
             load.arrived();
-            load.finished(time, waited, busy);
+            load.finished(time, waited, busy, is_unwell(&outcome));
             let mut report = load.report();
+            drop(load);
             report.in_flight = u32::try_from(in_flight.saturating_sub(1)).unwrap_or(u32::MAX);
+            self.utilisation.tell(&mut report);
+            if self.groups.len() > 1 {
+                group.rates.note(&report);
+                let others = self
+                    .groups
+                    .iter()
+                    .filter(|other| !std::ptr::eq(*other, group));
+                others.for_each(|other| other.rates.add_to(&mut report));
+            }
             report
         });
         let outcome = match answer::too_large(&outcome, &self.settings) {
@@ -716,6 +732,21 @@ impl Shared {
         };
         stats.methods = self.methods.iter().map(method).collect();
         stats
+    }
+}
+
+/// Whether the server answers so because it is not well itself.
+fn is_unwell(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Failed {
+            status,
+            typed: None,
+            ..
+        } => {
+            let says_when = status.retry_after().is_some();
+            Verdict::of_code(status.code().number(), says_when) == Verdict::Unwell
+        }
+        _ => false,
     }
 }
 

@@ -31,5 +31,6 @@ pub(crate) fn facts(random: &mut Random) -> Facts {
         weight: random.between(1, 4) as u32,
         priority: random.between(0, 2) as u8,
         place: Some(Arc::new(place)),
+        ..Facts::default()
     }
 }

@@ -40,6 +40,7 @@
 //! Retries of what may have run, hedging and breakers; how a policy weighs nodes
 //! ([`brokerless_patterns::balance`]).
 
+mod belief;
 mod inside;
 mod nodes;
 #[cfg(test)]
@@ -87,6 +88,8 @@ pub struct Caller<T> {
     closed: bool,
     /// Of those that have waited, the last to be sent was one for one node only.
     only_went_last: bool,
+    /// When the policy may next have a node asked for its load.
+    wonders_at: Time,
     stats: CallerStats,
 }
 
@@ -105,6 +108,7 @@ impl<T> Caller<T> {
             given_up: 0,
             closed: false,
             only_went_last: false,
+            wonders_at: Time::ZERO,
             stats: CallerStats::default(),
         }
     }
@@ -273,6 +277,7 @@ impl<T> Caller<T> {
     /// A call. It is sent at once where a node has credit and nobody waits before it.
     pub fn submit(&mut self, now: Time, ask: Ask, payload: T) -> Submitted<T> {
         self.stats.submitted += 1;
+        self.stats.probes += u64::from(ask.probe);
         if let Some(why) = self.refusal(now, &ask) {
             self.count(why);
             return Submitted::Refused(payload, why);
@@ -289,6 +294,7 @@ impl<T> Caller<T> {
             slot.wait_for_ready = ask.wait_for_ready;
             slot.only = ask.only;
             slot.key = ask.key;
+            slot.probe = ask.probe;
             slot.state = State::Rests;
         });
         let id = match taken {
@@ -309,6 +315,16 @@ impl<T> Caller<T> {
                 Submitted::Waits(id)
             }
         }
+    }
+
+    /// A node whose load the policy would like to know, although no call goes there: to be asked by
+    /// a [probe](Ask::probe). Asked with each call, so that a pool without calls is left alone.
+    #[inline]
+    pub fn wonders(&mut self, now: Time) -> Option<NodeId> {
+        if now < self.wonders_at || self.nodes.len() < 2 {
+            return None;
+        }
+        self.wonders_now(now)
     }
 
     /// The next call that has waited and can be sent now.

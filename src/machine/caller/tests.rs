@@ -28,6 +28,7 @@ pub(super) fn ask() -> Ask {
         wait_for_ready: false,
         only: None,
         key: None,
+        probe: false,
     }
 }
 
