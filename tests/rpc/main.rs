@@ -7,6 +7,7 @@
 //! | `pending.rs` | calls in flight, in their caller's hands |
 //! | `deadlines.rs` | how long calls may take |
 //! | `pool.rs` | pools of nodes |
+//! | `balancing.rs` | which node of a pool gets a call |
 //! | `around.rs` | interceptors, built-in services, raw bytes, evolution, options |
 //! | `ends.rs` | how calls end for those who see every one, and clients with their threads |
 //! | `streams/` | calls that stream |
@@ -14,6 +15,7 @@
 //! | `support.rs` | servers, clients, and repliers by hand |
 
 mod around;
+mod balancing;
 mod calculator;
 mod calls;
 mod deadlines;

@@ -127,10 +127,10 @@ impl<T> Caller<T> {
     }
 
     /// What the pool says of a node is something else from now on. With a weight of 0 it is given
-    /// no more calls, but for those that name it, and stays connected.
-    pub fn set_node(&mut self, now: Time, node: NodeId, facts: Facts) {
+    /// no more calls, but for those that name it, and stays connected. False if it is not there.
+    pub fn set_node(&mut self, now: Time, node: NodeId, facts: Facts) -> bool {
         let Some(known) = self.node_mut(node) else {
-            return;
+            return false;
         };
         let (before, after) = (known.is_hope(), facts.weight > 0);
         known.weight = facts.weight;
@@ -139,6 +139,7 @@ impl<T> Caller<T> {
         self.hopes += usize::from(after);
         self.balancer.set(now.as_nanos(), node.index(), facts);
         self.fail_fast();
+        true
     }
 
     /// What the pool says of a node.
