@@ -66,6 +66,7 @@
 //! | [`service`](mod@service) | the [attribute](macro@service); what can be called, and how its handlers are reached |
 //! | [`client`] | the calling end: pools of nodes, calls in flight, the clerk |
 //! | [`server`] | the serving end: pools of threads, sessions, how a server ends |
+//! | [`proxy`] | the services of a pool, passed on under one address |
 //! | [`scatter`](mod@scatter) | tasks, spread over the nodes of a pool and gathered |
 //! | [`builtin`] | health, reflection, statistics and echo, which every server offers |
 //! | [`Status`], [`Code`], [`Ran`] | how a call ended, and whether it ran |
@@ -134,6 +135,7 @@ pub mod client;
 pub mod deadline;
 mod error;
 mod metadata;
+pub mod proxy;
 pub mod scatter;
 pub mod server;
 pub mod service;

@@ -19,6 +19,7 @@ use super::group::Group;
 use super::interceptor::{Interceptor, Outgoing};
 use super::node::{Link, Place};
 use super::options::Call;
+use super::relay::{Relay, Way};
 use super::slot::{Left, Path, Request, Slot};
 use super::stream::{Conduit, Counts};
 use crate::deadline;
@@ -139,6 +140,8 @@ pub(super) struct Table {
     pub(super) byes: Vec<NodeId>,
     /// Streams that have something to send, and nobody who is about to.
     pub(super) flows: VecDeque<Arc<Conduit>>,
+    /// Calls that were passed on, and of which there is something to tell.
+    pub(super) relays: VecDeque<Arc<Relay>>,
     pub(super) closed: bool,
     /// When what came in together did; until all of it is settled.
     pub(super) came_at: Option<Time>,
@@ -151,6 +154,7 @@ impl Table {
             && self.leaving.is_empty()
             && self.byes.is_empty()
             && self.flows.is_empty()
+            && self.relays.is_empty()
             && self.caller.is_settled()
     }
 
@@ -230,6 +234,7 @@ impl Core {
                 leaving: Vec::new(),
                 byes: Vec::new(),
                 flows: VecDeque::new(),
+                relays: VecDeque::new(),
                 closed: false,
                 came_at: None,
             }),
@@ -335,17 +340,30 @@ impl Core {
         payload: Payload,
         held: bool,
     ) -> Result<Begun, RpcError> {
-        let began = Instant::now();
-        let oneway = wanted.oneway;
         let key = self.key(&wanted, options, &payload)?;
-        let request = self.request(wanted, options, payload, began)?;
+        let request = self.request(wanted, options, payload, Instant::now())?;
+        let wait_for_ready = options
+            .wait_for_ready
+            .unwrap_or(self.settings.wait_for_ready);
+        self.launch(request, key, wait_for_ready, held)
+    }
+
+    /// Sends a call, or lets it wait for credit.
+    pub(super) fn launch(
+        &self,
+        request: Request,
+        key: Option<u64>,
+        wait_for_ready: bool,
+        held: bool,
+    ) -> Result<Begun, RpcError> {
+        let began = request.began;
+        let oneway = request.flags.has(Flags::ONEWAY);
+        let watched = request.relay.is_some();
         let ask = Ask {
             deadline: self.time(request.deadline),
             bytes: request.payload.bytes() as u64,
             oneway,
-            wait_for_ready: options
-                .wait_for_ready
-                .unwrap_or(self.settings.wait_for_ready),
+            wait_for_ready,
             only: request.only,
             key,
             probe: false,
@@ -356,7 +374,14 @@ impl Core {
             let mut table = self.table.lock();
             let wonders = table.caller.wonders(now);
             let submitted = table.caller.submit(now, ask, slot.clone());
-            let due = oneway.then(|| table.caller.next_due()).flatten();
+            if let (true, Submitted::Send(Sending { id, .. }) | Submitted::Waits(id)) =
+                (watched, &submitted)
+            {
+                table.caller.watch(*id);
+            }
+            let due = (oneway || watched)
+                .then(|| table.caller.next_due())
+                .flatten();
             match submitted {
                 Submitted::Send(sending) => {
                     let link = table.link(sending.node);
@@ -372,7 +397,7 @@ impl Core {
             }
         };
         if let Some((sending, link)) = sending
-            && !self.send(&sending, &slot, link.as_deref(), began, held)
+            && !self.send(&sending, &slot, link.as_ref(), began, held)
         {
             self.act();
         }
@@ -453,6 +478,8 @@ impl Core {
             encoding: wanted.encoding,
             metadata,
             conduit: wanted.conduit,
+            relay: None,
+            hops: 0,
             only,
             began,
             deadline: ends,
@@ -465,7 +492,7 @@ impl Core {
         &self,
         sending: &Sending,
         slot: &Slot,
-        link: Option<&Link>,
+        link: Option<&Arc<Link>>,
         now: Instant,
         held: bool,
     ) -> bool {
@@ -478,8 +505,14 @@ impl Core {
             return false;
         }
         let left = request.deadline.saturating_duration_since(now);
+        let id = sending.id.wire();
+        let window = match (&request.conduit, &request.relay) {
+            (Some(conduit), _) => conduit.first_window,
+            (None, Some(relay)) => relay.sending(Way::new(link, id)),
+            (None, None) => None,
+        };
         let head = CallHead {
-            id: sending.id.wire(),
+            id,
             method: &request.path,
             left_us: u64::try_from(left.as_micros()).unwrap_or(u64::MAX),
             flags: match sending.used_up {
@@ -491,13 +524,17 @@ impl Core {
                 Some(metadata) => CallMetadata::from(&**metadata),
                 None => CallMetadata::empty(),
             },
-            hops: 0,
-            window: request.conduit.as_ref().and_then(|it| it.first_window),
+            hops: request.hops,
+            window,
         };
         match wire::encode_call(&head, link.version) {
             Ok(envelope) => {
                 let message = request.payload.clone().into_message(envelope);
-                link.send(message, held) || self.unsent(sending, now)
+                let sent = link.send(message, held) || self.unsent(sending, now);
+                if let (true, Some(relay)) = (sent, &request.relay) {
+                    relay.sent(id);
+                }
+                sent
             }
             Err(error) => {
                 self.refuse(sending, now, Status::from(error));
@@ -682,6 +719,9 @@ impl Core {
 
     /// Puts an end into the slot of its call.
     pub(super) fn complete(&self, slot: &Slot, answer: Answer) {
+        if let Some(relay) = &slot.request.relay {
+            return self.tell_relay(relay, relay.put_end(answer));
+        }
         if slot.request.flags.has(Flags::ONEWAY) {
             if let Err(error) = answer.payload() {
                 log::debug!("{} went one way, and: {error}", &*slot.request.path);

@@ -16,6 +16,7 @@ use super::clerk::Job;
 use super::core::{Core, Table, Tell};
 use super::member::Member;
 use super::node::{Link, NodeTap, Place};
+use super::relay::Relay;
 use super::slot::Slot;
 use super::stats::{ClientStats, NodeReport};
 use super::stream::Conduit;
@@ -37,6 +38,7 @@ enum Deed {
     Send(Sending, Arc<Slot>, Option<Arc<Link>>),
     End(Ended<Arc<Slot>>),
     Flush(Arc<Conduit>),
+    Relay(Arc<Relay>),
     Part(Arc<Dealer>, Option<Arc<Link>>),
 }
 
@@ -315,6 +317,11 @@ impl Core {
             let Some(ended) = ended else { break };
             self.end(&ended);
         }
+        // Nobody may be about to settle; those who pass calls on are told by the clerk then.
+        let told = self.table.lock().relays.is_empty();
+        if !told {
+            self.look_by(Some(self.time(Instant::now())));
+        }
     }
 
     pub(super) fn hear(&self, node: NodeId, endpoint: &Arc<str>, mut message: Message) {
@@ -356,9 +363,12 @@ impl Core {
                 let then = {
                     let mut table = self.table.lock();
                     let now = self.came_at(&mut table);
-                    let slot = table.caller.payload(id);
+                    let slot = table.caller.payload(id).map(|slot| &**slot);
                     let streaming = slot.and_then(|slot| slot.request.conduit.as_ref());
-                    if streaming.is_some_and(|conduit| conduit.has_begun()) {
+                    let relayed = slot.and_then(|slot| slot.request.relay.as_ref());
+                    if streaming.is_some_and(|conduit| conduit.has_begun())
+                        || relayed.is_some_and(|relay| relay.has_begun())
+                    {
                         // Whatever it says: items have travelled.
                         failure.again = Again::Never;
                     }
@@ -489,13 +499,14 @@ impl Core {
             match deed {
                 Deed::Tell(link, tell) => self.tell(&link, &tell),
                 Deed::Send(sending, slot, link) => {
-                    self.send(&sending, &slot, link.as_deref(), now, false);
+                    self.send(&sending, &slot, link.as_ref(), now, false);
                 }
                 Deed::End(ended) => {
                     self.tell_of(&ended);
                     self.end(&ended);
                 }
                 Deed::Flush(conduit) => self.flush_items(&conduit),
+                Deed::Relay(relay) => relay.run(),
                 Deed::Part(dealer, link) => self.part(Some(dealer), link),
             }
         }
@@ -534,6 +545,9 @@ impl Core {
         }
         if let Some(ended) = table.caller.next_ended() {
             return Some(Deed::End(ended));
+        }
+        if let Some(relay) = table.relays.pop_front() {
+            return Some(Deed::Relay(relay));
         }
         if let Some(sending) = table.caller.next_send(self.time(now)) {
             let link = table.link(sending.node);

@@ -21,6 +21,7 @@
 //! | `nodes` | nodes by name: [`Node`], for calls that go to one and no other |
 //! | `slot`, `answer`, `pending` | a call in flight |
 //! | `picking` | the keys of calls, and news of loads |
+//! | `relay` | calls that are passed on, without a thread that waits |
 //! | `stream` | items that travel before a call ends |
 //! | `together`, `group` | many calls in flight, of which any is waited for |
 //! | `clerk` | what nobody waits for |
@@ -59,6 +60,7 @@ mod nodes;
 mod options;
 mod pending;
 mod picking;
+mod relay;
 mod slot;
 mod stats;
 mod stream;
@@ -72,6 +74,7 @@ pub use member::{Endpoints, Member};
 pub use nodes::{Calls, Node};
 pub use options::Call;
 pub use pending::Pending;
+pub(crate) use relay::{Relay, Returns};
 pub use stats::{ClientStats, NodeReport};
 pub use stream::{Duplex, Feed, Item, Next, Sink, Stream, StreamStats, TrySendError};
 #[doc(hidden)]
@@ -278,6 +281,16 @@ impl Client {
         wanted.oneway = true;
         self.core().send_off(wanted, options, payload)?;
         Ok(())
+    }
+
+    /// Gives a node of the pool another weight.
+    pub(crate) fn set_weight(&self, endpoint: &str, weight: u32) -> Result<bool, Error> {
+        self.set(Member::new(endpoint).weight(weight))
+    }
+
+    /// Leaves the nodes, as when the last clone goes.
+    pub(crate) fn leave(&self) {
+        self.core().close();
     }
 
     fn is_same(&self, other: &Client) -> bool {

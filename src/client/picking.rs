@@ -47,6 +47,8 @@ impl Core {
             encoding: Encoding::MessagePack,
             metadata: None,
             conduit: None,
+            relay: None,
+            hops: 0,
             only: Some(node),
             began,
             deadline: began + PROBE_TIMEOUT,
@@ -73,7 +75,7 @@ impl Core {
             }
         };
         let (sending, link) = sending;
-        if !self.send(&sending, &slot, link.as_deref(), began, false) {
+        if !self.send(&sending, &slot, link.as_ref(), began, false) {
             self.act();
         }
         self.look_by(due);

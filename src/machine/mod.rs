@@ -47,7 +47,7 @@ pub use session::{
     Admit, Arrival, Cancelled, Finish, HelloRefused, Refusal, Session, SessionLimits, SessionStats,
     Start, Terms, Ticket, Versions,
 };
-pub use stream::{Batch, Flow, Inflow, Outflow, Violation};
+pub use stream::{Batch, Flow, Inflow, Meter, Outflow, Violation};
 pub use time::Time;
 pub use window::{Window, WindowLimits};
 

@@ -36,6 +36,7 @@ use super::drain::Drain;
 use super::intercept::{Calling, Handler, Interceptor, Next};
 use super::load::{Rates, Utilisation};
 use super::methods::{Method, Methods, Place};
+use super::pass::Fallback;
 use super::pool::{Pool, Pushed, Seat, Waiting};
 use super::session::{Session, Sessions};
 use super::stats::{Count, Counts, MethodStats, ServerStats};
@@ -116,6 +117,8 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) origin: Instant,
     pub(super) methods: Methods,
+    /// Takes up the calls of all other methods.
+    pub(super) fallback: Option<Arc<dyn Fallback>>,
     pub(super) interceptors: Vec<Arc<dyn Interceptor>>,
     pub(super) groups: Vec<Group>,
     pub(super) named: Vec<Pool<Ticket, Work>>,
@@ -137,7 +140,7 @@ impl Shared {
     pub(super) fn new(
         me: Weak<Shared>,
         settings: Settings,
-        methods: Methods,
+        (methods, fallback): (Methods, Option<Arc<dyn Fallback>>),
         interceptors: Vec<Arc<dyn Interceptor>>,
         (groups, named): (Vec<Group>, Vec<Pool<Ticket, Work>>),
         health: Health,
@@ -147,6 +150,7 @@ impl Shared {
             settings,
             origin: Instant::now(),
             methods,
+            fallback,
             interceptors,
             groups,
             named,
@@ -462,6 +466,8 @@ impl Shared {
             report.in_flight = u32::try_from(in_flight.saturating_sub(1)).unwrap_or(u32::MAX);
             self.utilisation.tell(&mut report);
             if self.groups.len() > 1 {
+                let groups = u16::try_from(self.groups.len()).unwrap_or(u16::MAX);
+                report.workers = report.workers.saturating_mul(groups);
                 group.rates.note(&report);
                 let others = self
                     .groups
@@ -690,6 +696,7 @@ impl Shared {
             return;
         };
         let abandoned = session.leave();
+        self.tell_all_gone(&session, &Over::Gone.status());
         self.counts.add(Count::Abandoned, u64::from(abandoned));
         for stream in session.streams.close() {
             self.cut(&stream, Over::Gone);

@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 use brokerless_patterns::{Message, Peer};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
+use super::pass::Ears;
 use super::stream::Streams;
 use crate::machine;
 use crate::service::Caller;
@@ -29,6 +30,8 @@ pub(super) struct Session {
     is_clogged: AtomicBool,
     /// The calls that carry items.
     pub(super) streams: Streams,
+    /// Who hears of those that are passed on, and carry none.
+    pub(super) ears: Ears,
     gone: AtomicBool,
     caller: OnceLock<Caller>,
     nameless: Caller,
@@ -66,6 +69,7 @@ impl Session {
             has_owed: AtomicBool::new(false),
             is_clogged: AtomicBool::new(false),
             streams: Streams::default(),
+            ears: Ears::default(),
             gone: AtomicBool::new(false),
             caller: OnceLock::new(),
             state: Mutex::new(State {

@@ -204,15 +204,19 @@ fn load(reader: &mut Reader<'_>) -> Result<Load, Bad> {
         in_flight: measure(reader)?,
         latency_us: measure(reader)?,
         utilisation_permille: u16::try_from(measure(reader)?).unwrap_or(u16::MAX),
-        per_s: 0,
-        errors_per_s: 0,
+        ..Load::default()
     };
     // Replies of before have three.
-    for rate in [&mut load.per_s, &mut load.errors_per_s] {
+    let more = [&mut load.per_s, &mut load.errors_per_s, &mut load.run_us];
+    for number in more {
         if left > 0 {
             left -= 1;
-            *rate = measure(reader)?;
+            *number = measure(reader)?;
         }
+    }
+    if left > 0 {
+        left -= 1;
+        load.workers = u16::try_from(measure(reader)?).unwrap_or(u16::MAX);
     }
     skip(reader, left)?;
     Ok(load)

@@ -119,6 +119,7 @@ impl Balancer {
     /// It has told its load, without a call.
     pub fn reported(&mut self, now: Nanos, node: usize, load: Load) {
         self.nodes.heard(now, node, Some(load));
+        self.policy.reported(&self.nodes, now, node, &load);
     }
 }
 

@@ -25,6 +25,8 @@ const MOST: Load = Load {
     utilisation_permille: 65_500,
     per_s: 100_000_000,
     errors_per_s: 100_000_000,
+    run_us: 3_600_000_000,
+    workers: u16::MAX,
 };
 /// Within this time a leap is one.
 const LEAP_NS: Nanos = 10_000_000;
@@ -40,11 +42,14 @@ pub(super) fn believed(now: Nanos, before: Option<Report>, told: Load) -> Load {
         utilisation_permille: told.utilisation_permille.min(MOST.utilisation_permille),
         per_s,
         errors_per_s: told.errors_per_s.min(per_s),
+        run_us: told.run_us.min(MOST.run_us),
+        workers: told.workers,
     };
     let before = before.filter(|before| now.saturating_sub(before.at) < LEAP_NS);
     if let Some(Report { load: before, .. }) = before {
         load.in_flight = tempered(before.in_flight, load.in_flight, TRIFLE.0);
         load.latency_us = tempered(before.latency_us, load.latency_us, TRIFLE.1);
+        load.run_us = tempered(before.run_us, load.run_us, TRIFLE.1);
         let (was, is) = (before.utilisation_permille, load.utilisation_permille);
         let utilisation = tempered(was.into(), is.into(), TRIFLE.2);
         load.utilisation_permille = u16::try_from(utilisation).unwrap_or(u16::MAX);
@@ -82,6 +87,8 @@ mod tests {
             utilisation_permille: 950,
             per_s: 20_000,
             errors_per_s: 3,
+            run_us: 40_000,
+            workers: 8,
         };
         let idle = Load {
             utilisation_permille: 500,
@@ -150,9 +157,18 @@ mod tests {
             let (mut now, mut before) = (0, None);
             for (in_flight, latency_us, utilisation_permille, per_s, errors_per_s, ms) in said {
                 now += Nanos::from(ms) * MS;
-                let told = Load { in_flight, latency_us, utilisation_permille, per_s, errors_per_s };
+                let told = Load {
+                    in_flight,
+                    latency_us,
+                    utilisation_permille,
+                    per_s,
+                    errors_per_s,
+                    run_us: per_s,
+                    workers: utilisation_permille,
+                };
                 let load = believed(now, before, told);
                 prop_assert!(load.in_flight <= MOST.in_flight && load.latency_us <= MOST.latency_us);
+                prop_assert!(load.run_us <= MOST.run_us);
                 prop_assert!(load.utilisation_permille <= MOST.utilisation_permille);
                 prop_assert!(load.per_s <= MOST.per_s && load.errors_per_s <= load.per_s);
                 before = report(now, load);

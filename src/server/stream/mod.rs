@@ -50,6 +50,7 @@ use brokerless_patterns::tap::Gate;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::call::Call;
+use super::pass::Hears;
 use super::session::Session;
 use crate::machine::{Flow, Violation};
 use crate::service::MethodInfo;
@@ -73,6 +74,8 @@ pub(super) struct Stream {
     gate: Gate,
     /// It was cut off: for a look without the lock.
     is_cut: AtomicBool,
+    /// It is passed on.
+    is_passed: bool,
     state: Mutex<State>,
 }
 
@@ -91,6 +94,16 @@ struct State {
     ended: bool,
     /// When the watch looks at it, if it does.
     watched: Option<watch::Key>,
+    /// It is passed on: what comes of it goes there.
+    passed: Option<Passed>,
+}
+
+/// Of a stream that is passed on.
+#[derive(Default)]
+struct Passed {
+    ear: Option<Arc<dyn Hears>>,
+    /// What its caller let be sent before somebody listened.
+    early: Option<Flow>,
 }
 
 /// Why a stream is cut off.
@@ -125,7 +138,7 @@ pub(super) enum Broken {
 
 impl Over {
     /// What the caller is told.
-    fn status(&self) -> Status {
+    pub(super) fn status(&self) -> Status {
         match self {
             Over::Cancelled => Status::cancelled("the caller cancelled the call"),
             Over::Gone => Status::cancelled("the caller is gone"),
@@ -189,6 +202,7 @@ impl Stream {
             busy: AtomicU64::new(0),
             gate: Gate::new(),
             is_cut: AtomicBool::new(false),
+            is_passed: false,
             state: Mutex::new(State {
                 over: None,
                 incoming: info.items_in.map(|_| Taking::new(window)),
@@ -198,8 +212,39 @@ impl Stream {
                 clogged: false,
                 ended: false,
                 watched: None,
+                passed: None,
             }),
         }
+    }
+
+    /// One that is passed on: nothing of it is kept here but what goes out.
+    pub(super) fn passed(session: Arc<Session>, call: Call, info: &'static MethodInfo) -> Self {
+        let mut stream = Stream::new(session, call, info, Flow::default(), Duration::MAX);
+        stream.is_passed = true;
+        stream.lock().passed = Some(Passed::default());
+        stream
+    }
+
+    /// Somebody listens from now on: what it missed, and why nobody wants it if that is so.
+    pub(super) fn listen(&self, ear: &Arc<dyn Hears>) -> (Option<Flow>, Option<Status>) {
+        let mut state = self.lock();
+        let over = state.over.as_ref().map(Over::status);
+        let Some(passed) = &mut state.passed else {
+            return (None, over);
+        };
+        passed.ear = Some(ear.clone());
+        (passed.early.take(), over)
+    }
+
+    /// Nobody listens any more.
+    pub(super) fn unlisten(&self) {
+        let ear = self.lock().passed.as_mut().and_then(|it| it.ear.take());
+        drop(ear);
+    }
+
+    /// Who hears of it, if it is passed on.
+    pub(super) fn ear(&self) -> Option<Arc<dyn Hears>> {
+        self.lock().passed.as_ref()?.ear.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

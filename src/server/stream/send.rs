@@ -115,8 +115,51 @@ impl super::State {
 }
 
 impl Stream {
+    /// Whether it is passed on.
+    pub(super) fn is_passed(&self) -> bool {
+        self.is_passed
+    }
+
+    /// Lets whoever has it know that the caller lets more be sent; later, if nobody has it yet.
+    pub(super) fn pass_window(&self, window: Flow) {
+        let ear = {
+            let mut state = self.lock();
+            let Some(passed) = &mut state.passed else {
+                return;
+            };
+            if passed.ear.is_none() {
+                let early = passed.early.get_or_insert(window);
+                early.items = early.items.max(window.items);
+                early.bytes = early.bytes.max(window.bytes);
+            }
+            passed.ear.clone()
+        };
+        if let Some(ear) = ear {
+            ear.window(window);
+        }
+    }
+
+    /// Puts what is passed on where it goes out.
+    pub(in crate::server) fn post(&self, message: Message) {
+        let mut state = self.lock();
+        if !state.ended && state.over.is_none() {
+            state.out.push_back(Out::Message(message));
+        }
+    }
+
+    /// The same for what the caller may send.
+    pub(in crate::server) fn post_window(&self, window: Flow) {
+        let mut state = self.lock();
+        if !state.ended && state.over.is_none() {
+            put_window(&mut state.out, window);
+        }
+    }
+
     /// The caller has let more be sent before the method was opened.
     pub(super) fn granted_early(&self, to: Flow) {
+        if self.is_passed() {
+            return self.pass_window(to);
+        }
         if let Some(giving) = &mut self.lock().outgoing {
             giving.granted(to);
         }
@@ -172,6 +215,9 @@ impl Shared {
             self.counts.one(reason);
         }
         self.act(stream, todo);
+        if let (Some(ear), Some(why)) = (stream.ear(), stream.verdict()) {
+            ear.gone(&why);
+        }
         true
     }
 
@@ -285,6 +331,7 @@ impl Shared {
             }
             state.watched.take()
         };
+        stream.unlisten();
         if let Some(key) = watched {
             self.watch.forget(key);
         }
