@@ -78,6 +78,11 @@ impl Members {
         self.place.get(node).is_some_and(|&place| place != OUT)
     }
 
+    /// The one at this place of the list.
+    pub fn get(&self, at: usize) -> Option<usize> {
+        self.list.get(at).map(|&node| node as usize)
+    }
+
     /// Everyone in the list, in no order that means anything.
     pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         self.list.iter().map(|&node| node as usize)

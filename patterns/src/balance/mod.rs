@@ -28,20 +28,31 @@
 
 mod any;
 mod balancer;
+mod choice;
 mod dynamic;
 mod error;
 mod hash;
 mod least;
 mod members;
+mod near;
 mod nodes;
 mod options;
+mod parts;
 mod peak;
 mod pick;
 mod place;
 mod policy;
+mod priority;
 mod random;
 mod rotate;
+mod schedule;
+mod slow_start;
 mod smooth;
+mod stay;
+mod subset;
+#[cfg(test)]
+mod testing;
+mod weighted;
 
 pub use balancer::Balancer;
 pub use error::PolicyError;
@@ -51,7 +62,7 @@ pub use pick::{Ask, Pick};
 pub use place::Place;
 pub use policy::Policy;
 pub use random::{Random, hash};
-pub use smooth::{Smooth, SmoothWeighted};
+pub use smooth::SmoothWeighted;
 
 /// A time: nanoseconds since any moment that stays the same.
 pub type Nanos = u64;

@@ -5,17 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::any::Any;
-use super::dynamic::DynamicOptions;
+use super::dynamic::{Dynamic, DynamicOptions};
 use super::error::PolicyError;
-use super::hash::HashOptions;
+use super::hash::{Hash, HashOptions};
 use super::least::{Least, LeastOptions};
+use super::near::{Near, Rule};
 use super::nodes::Facts;
-use super::peak::PeakOptions;
+use super::peak::{Peak, PeakOptions};
 use super::pick::Pick;
 use super::place::Place;
+use super::priority::ByPriority;
 use super::random::Random;
 use super::rotate::RoundRobin;
-use super::smooth::Smooth;
+use super::subset::Subset;
+use super::weighted::Weighted;
 
 /// A policy and its options: what is built into a [`Balancer`](super::Balancer), once for each part
 /// where policies are composed.
@@ -302,14 +305,21 @@ impl Policy {
 
     /// At work, once it is known to be valid: for those that build it for each part.
     pub(super) fn make(&self, random: &mut Random) -> Box<dyn Pick> {
-        let _ = &random;
         match &self.kind {
             Kind::Custom(make) => make(),
             Kind::RoundRobin => Box::new(RoundRobin::new()),
             Kind::Random => Box::new(Any::new()),
-            Kind::Weighted => Box::new(Smooth::new()),
-            Kind::Least(options) => Box::new(Least::new(options.clone())),
-            _ => Box::new(Least::new(LeastOptions::default())),
+            Kind::Weighted => Box::new(Weighted::new(random)),
+            Kind::Least(options) => Box::new(Least::new(options, random)),
+            Kind::Peak(options) => Box::new(Peak::new(options, random)),
+            Kind::Dynamic(options) => Box::new(Dynamic::new(options, random)),
+            Kind::Hash(options) => Box::new(Hash::new(options)),
+            Kind::ByPlace(inner, home) => Box::new(Near::new(Rule::Place, inner, home, random)),
+            Kind::ByDistance(inner, home) => {
+                Box::new(Near::new(Rule::Distance, inner, home, random))
+            }
+            Kind::ByPriority(inner, factor) => Box::new(ByPriority::new(inner, *factor, random)),
+            Kind::Subset(inner, size) => Box::new(Subset::new(inner, *size, random)),
         }
     }
 }

@@ -6,9 +6,6 @@
 //! Whoever cannot take anything sits the pick out: it neither gains nor pays, so it does not
 //! come back with a backlog of turns.
 
-use super::nodes::Nodes;
-use super::pick::{Ask, Pick};
-
 /// The state of a smooth weighted round-robin over members numbered from 0.
 ///
 /// ```
@@ -105,46 +102,6 @@ impl SmoothWeighted {
             self.members[best].current -= total;
         }
         best
-    }
-}
-
-/// [`SmoothWeighted`] as a policy: each node its share, by the weight of now.
-#[derive(Debug, Clone, Default)]
-pub struct Smooth {
-    turns: SmoothWeighted,
-}
-
-impl Smooth {
-    /// No nodes yet.
-    pub fn new() -> Smooth {
-        Smooth::default()
-    }
-}
-
-impl Pick for Smooth {
-    fn joined(&mut self, nodes: &Nodes, node: usize) {
-        while self.turns.len() <= node {
-            self.turns.push(0);
-        }
-        // From nothing, whatever one before it under this number had gained.
-        self.turns.set_weight(node, 0);
-        self.turns.set_weight(node, nodes.weight(node));
-    }
-
-    fn changed(&mut self, nodes: &Nodes, node: usize) {
-        if node < self.turns.len() {
-            self.turns.set_weight(node, nodes.weight(node));
-        }
-    }
-
-    fn left(&mut self, _: &Nodes, node: usize) {
-        if node < self.turns.len() {
-            self.turns.set_weight(node, 0);
-        }
-    }
-
-    fn pick(&mut self, ask: &mut Ask<'_>) -> Option<usize> {
-        self.turns.pick(|node| ask.is_able(node))
     }
 }
 
