@@ -163,10 +163,7 @@ mod tests {
             for node in pool.picks(10_000) {
                 *counts.entry(node).or_insert(0.0) += 1e-4;
             }
-            assert!(
-                (counts[&0] - share).abs() < 0.01,
-                "{bias}: {counts:?}"
-            );
+            assert!((counts[&0] - share).abs() < 0.01, "{bias}: {counts:?}");
         }
     }
 
