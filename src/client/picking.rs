@@ -30,7 +30,8 @@ impl Core {
         let named = || wire::key_of(payload, wanted.encoding, wanted.key?);
         let key = options.key.or_else(named);
         match &self.settings.keyed {
-            Some(policy) if key.is_none() && options.to.is_none() => {
+            // One that is refused is so for a reason of its own.
+            Some(policy) if key.is_none() && options.to.is_none() && options.refused.is_none() => {
                 Err(errors::without_key(policy, &wanted.path))
             }
             _ => Ok(key),

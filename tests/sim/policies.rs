@@ -41,10 +41,7 @@ pub(crate) fn facts(random: &mut Random) -> Facts {
     let zone = random.one(&["a", "b"]);
     let mut place = Place::new(region, if region.is_empty() { "" } else { zone });
     if random.chance(500_000) {
-        place.coordinates = Some((
-            random.between(0, 90) as f64,
-            random.between(0, 90) as f64,
-        ));
+        place.coordinates = Some((random.between(0, 90) as f64, random.between(0, 90) as f64));
     }
     Facts {
         weight: random.between(1, 4) as u32,

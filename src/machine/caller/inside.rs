@@ -177,6 +177,16 @@ impl<T> Caller<T> {
         })
     }
 
+    /// Whether a node could take the call that has not turned it away: so the policy, which has just
+    /// picked none, keeps to those that have.
+    pub(super) fn is_left_over(&self, bytes: u64, tried: u64) -> bool {
+        let mut nodes = self.nodes.iter().enumerate();
+        tried != 0
+            && nodes.any(|(index, node)| {
+                node.weight > 0 && tried & bit(index) == 0 && node.takes(bytes)
+            })
+    }
+
     /// Whether nodes are up, and all of them have turned the call away.
     pub(super) fn is_round_over(&self, tried: u64) -> bool {
         self.is_another_up(0) && !self.is_another_up(tried)

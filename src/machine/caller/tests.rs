@@ -372,6 +372,26 @@ proptest! {
 }
 
 #[test]
+fn a_call_that_its_subset_turns_away_comes_back_to_it_after_a_rest() {
+    let policy = Policy::weighted().within_subset(1);
+    let balancer = Balancer::new(&policy, 1).expect("options within bounds");
+    let mut caller = Caller::new(CallerLimits::default(), balancer);
+    for _ in 0..3 {
+        let node = caller.add_node(NOW, Facts::default());
+        caller.welcome(NOW, node, Credit::new(10, 1 << 20));
+    }
+    let first = sent(&mut caller, 1);
+    let answered = Answered::default();
+    let then = caller.error(NOW, first.node, first.id, NO, answered);
+    assert_eq!(then, ErrorThen::Again);
+    // Two others are up and free, and not of its subset.
+    assert_eq!(caller.next_send(NOW), None);
+    let due = caller.next_due().expect("it rests");
+    caller.due(due);
+    assert_eq!(caller.next_send(due).map(|it| it.node), Some(first.node));
+}
+
+#[test]
 fn a_pool_that_changes_for_long_has_no_more_places_than_nodes_at_once() {
     let (mut caller, _) = pool(2, 10);
     for index in 0..10_000 {
