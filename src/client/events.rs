@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use brokerless_patterns::balance::Facts;
+use brokerless_patterns::balance::{Facts, hash};
 use brokerless_patterns::tap::Drive;
 use brokerless_patterns::{CloseReason, Dealer, Endpoint, Message, Peer};
 
@@ -46,10 +46,12 @@ impl Core {
     // The pool.
 
     pub(super) fn add(&self, member: &Member) -> Result<(), Error> {
-        let facts = member.facts(&Facts::default())?;
+        let mut facts = member.facts(&Facts::default())?;
         let endpoint = member.endpoint();
         let parsed: Endpoint = endpoint.parse().map_err(brokerless_patterns::Error::from)?;
         let name: Arc<str> = Arc::from(parsed.to_string());
+        // By this all callers know it alike.
+        facts.id = hash(name.as_bytes());
         let now = self.time(Instant::now());
         let (node, before) = {
             let mut table = self.table.lock();
@@ -626,6 +628,7 @@ impl Core {
                 lost: known.lost,
                 load: known.load,
                 latency: known.latency,
+                doubted: known.doubted,
                 misfits: place.misfits,
                 last_error: place.last_error.clone().unwrap_or_default(),
             })

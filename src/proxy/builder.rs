@@ -8,7 +8,7 @@ use brokerless_patterns::{Engine, Options};
 use super::Proxy;
 use super::core::{Core, Passer};
 use super::members::{self, Member};
-use crate::client::Client;
+use crate::client::{self, Client};
 use crate::error::Error;
 use crate::server::Server;
 

@@ -9,6 +9,7 @@ use std::fmt;
 use brokerless_patterns::Endpoint;
 
 use super::core::Core;
+use crate::client;
 use crate::error::Error;
 
 /// A node that calls are passed on to.

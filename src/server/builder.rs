@@ -12,6 +12,7 @@ use super::Server;
 use super::drain;
 use super::hooks::Hooks;
 use super::intercept::Interceptor;
+use super::load::Rates;
 use super::methods::{Methods, Place};
 use super::pass::Fallback;
 use super::pool;
@@ -541,6 +542,7 @@ impl ServerBuilder {
                 router,
                 pool: pool::Pool::new("", pool.threads, true, pool.queue, pool.queue_bytes),
                 load: Mutex::new(LoadTracker::new(pool.threads)),
+                rates: Rates::default(),
             })
         };
         (0..self.engines).map(group).collect()

@@ -34,6 +34,7 @@ use super::answer::{self, Report};
 use super::call::{Call, Job, Live, Target, Work};
 use super::drain::Drain;
 use super::intercept::{Calling, Handler, Interceptor, Next};
+use super::load::{Rates, Utilisation};
 use super::methods::{Method, Methods, Place};
 use super::pass::Fallback;
 use super::pool::{Pool, Pushed, Seat, Waiting};
@@ -43,7 +44,9 @@ use super::stats::{Count, Counts, MethodStats, ServerStats};
 use super::stream::{Over, Stream, Watch};
 use crate::builtin::Health;
 use crate::deadline::Scope;
-use crate::machine::{self, Flow, LoadTracker, Refusal, SessionLimits, Start, Ticket, Time};
+use crate::machine::{
+    self, Flow, LoadTracker, Refusal, SessionLimits, Start, Ticket, Time, Verdict,
+};
 use crate::service::{Outcome, Request};
 use crate::status::Status;
 use crate::values::Ran;
@@ -80,6 +83,7 @@ pub(super) struct Group {
     pub(super) router: Router,
     pub(super) pool: Pool<Ticket, Work>,
     pub(super) load: Mutex<LoadTracker>,
+    pub(super) rates: Rates,
 }
 
 /// What a server was told.
@@ -132,6 +136,7 @@ pub(super) struct Shared {
     pub(super) health: Health,
     /// The free workers, if calls are taken for those alone.
     pub(super) pull: Option<Pull>,
+    pub(super) utilisation: Utilisation,
 }
 
 impl Shared {
@@ -163,6 +168,7 @@ impl Shared {
             drain: Drain::new(),
             pull,
             health,
+            utilisation: Utilisation::default(),
         }
     }
 
@@ -460,9 +466,21 @@ impl Shared {
                 Spent::Stream(busy) => (finish.queued, busy),
             };
             load.arrived();
-            load.finished(time, waited, busy);
+            load.finished(time, waited, busy, is_unwell(&outcome));
             let mut report = load.report();
+            drop(load);
             report.in_flight = u32::try_from(in_flight.saturating_sub(1)).unwrap_or(u32::MAX);
+            self.utilisation.tell(&mut report);
+            if self.groups.len() > 1 {
+                let groups = u16::try_from(self.groups.len()).unwrap_or(u16::MAX);
+                report.workers = report.workers.saturating_mul(groups);
+                group.rates.note(&report);
+                let others = self
+                    .groups
+                    .iter()
+                    .filter(|other| !std::ptr::eq(*other, group));
+                others.for_each(|other| other.rates.add_to(&mut report));
+            }
             report
         });
         let outcome = match answer::too_large(&outcome, &self.settings) {
@@ -737,6 +755,21 @@ impl Shared {
         };
         stats.methods = self.methods.iter().map(method).collect();
         stats
+    }
+}
+
+/// Whether the server answers so because it is not well itself.
+fn is_unwell(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Failed {
+            status,
+            typed: None,
+            ..
+        } => {
+            let says_when = status.retry_after().is_some();
+            Verdict::of_code(status.code().number(), says_when) == Verdict::Unwell
+        }
+        _ => false,
     }
 }
 

@@ -378,12 +378,14 @@ fn write_bound(to: &mut impl Put, bound: u64) {
 fn write_state(to: &mut impl Put, load: Option<Load>, credit: Option<Credit>) {
     match load {
         Some(load) => {
-            write::array(to, 5);
+            write::array(to, 7);
             write::uint(to, load.in_flight.into());
             write::uint(to, load.latency_us.into());
             write::uint(to, load.utilisation_permille.into());
             write::uint(to, load.per_s.into());
             write::uint(to, load.errors_per_s.into());
+            write::uint(to, load.run_us.into());
+            write::uint(to, load.workers.into());
         }
         None if credit.is_some() => write::nil(to),
         None => {}

@@ -8,6 +8,7 @@
 //! | `deadlines.rs` | how long calls may take |
 //! | `pool.rs` | pools of nodes |
 //! | `pull.rs` | servers that are called where a worker is free |
+//! | `balancing.rs` | which node of a pool gets a call |
 //! | `around.rs` | interceptors, built-in services, raw bytes, evolution, options |
 //! | `ends.rs` | how calls end for those who see every one, and clients with their threads |
 //! | `streams/` | calls that stream |
@@ -15,6 +16,7 @@
 //! | `support.rs` | servers, clients, and repliers by hand |
 
 mod around;
+mod balancing;
 mod calculator;
 mod calls;
 mod deadlines;

@@ -149,6 +149,8 @@ fn of_two(all: &mut Vec<Example>) {
             utilisation_permille: 250,
             per_s: 1200,
             errors_per_s: 2,
+            run_us: 150,
+            workers: 4,
         }),
         credit: Some(Credit {
             calls: 32,

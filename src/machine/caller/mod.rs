@@ -40,6 +40,7 @@
 //! Retries of what may have run, hedging and breakers; how a policy weighs nodes
 //! ([`brokerless_patterns::balance`]).
 
+mod belief;
 mod inside;
 mod nodes;
 #[cfg(test)]
@@ -90,6 +91,8 @@ pub struct Caller<T> {
     only_went_last: bool,
     /// There are, or were, nodes that grant free workers alone.
     some_pull: bool,
+    /// When the policy may next have a node asked for its load.
+    wonders_at: Time,
     stats: CallerStats,
 }
 
@@ -109,6 +112,7 @@ impl<T> Caller<T> {
             closed: false,
             only_went_last: false,
             some_pull: false,
+            wonders_at: Time::ZERO,
             stats: CallerStats::default(),
         }
     }
@@ -127,10 +131,10 @@ impl<T> Caller<T> {
     }
 
     /// What the pool says of a node is something else from now on. With a weight of 0 it is given
-    /// no more calls, but for those that name it, and stays connected.
-    pub fn set_node(&mut self, now: Time, node: NodeId, facts: Facts) {
+    /// no more calls, but for those that name it, and stays connected. False if it is not there.
+    pub fn set_node(&mut self, now: Time, node: NodeId, facts: Facts) -> bool {
         let Some(known) = self.node_mut(node) else {
-            return;
+            return false;
         };
         let (before, after) = (known.is_hope(), facts.weight > 0);
         known.weight = facts.weight;
@@ -139,6 +143,7 @@ impl<T> Caller<T> {
         self.hopes += usize::from(after);
         self.balancer.set(now.as_nanos(), node.index(), facts);
         self.fail_fast();
+        true
     }
 
     /// What the pool says of a node.
@@ -279,6 +284,7 @@ impl<T> Caller<T> {
     /// A call. It is sent at once where a node has credit and nobody waits before it.
     pub fn submit(&mut self, now: Time, ask: Ask, payload: T) -> Submitted<T> {
         self.stats.submitted += 1;
+        self.stats.probes += u64::from(ask.probe);
         if let Some(why) = self.refusal(now, &ask) {
             self.count(why);
             return Submitted::Refused(payload, why);
@@ -295,6 +301,7 @@ impl<T> Caller<T> {
             slot.wait_for_ready = ask.wait_for_ready;
             slot.only = ask.only;
             slot.key = ask.key;
+            slot.probe = ask.probe;
             slot.state = State::Rests;
         });
         let id = match taken {
@@ -317,6 +324,16 @@ impl<T> Caller<T> {
         }
     }
 
+    /// A node whose load the policy would like to know, although no call goes there: to be asked by
+    /// a [probe](Ask::probe). Asked with each call, so that a pool without calls is left alone.
+    #[inline]
+    pub fn wonders(&mut self, now: Time) -> Option<NodeId> {
+        if now < self.wonders_at || self.nodes.len() < 2 {
+            return None;
+        }
+        self.wonders_now(now)
+    }
+
     /// The next call that has waited and can be sent now.
     pub fn next_send(&mut self, now: Time) -> Option<Sending> {
         let mut picky = self.slots.first(Line::Picky);
@@ -330,7 +347,7 @@ impl<T> Caller<T> {
             if let Some(node) = self.pick(now, key, bytes, tried) {
                 return Some(self.send(now, id, node));
             }
-            if self.is_round_over(tried) {
+            if self.is_round_over(tried) || self.is_left_over(bytes, tried) {
                 self.rest(now, id, None);
             }
         }

@@ -73,6 +73,8 @@ pub struct NodeStats {
     pub load: Option<Load>,
     /// What a call takes from here, smoothed.
     pub latency: Duration,
+    /// Load reports of it that were not believed as they came.
+    pub doubted: u64,
 }
 
 #[derive(Debug)]
@@ -95,6 +97,7 @@ pub(super) struct Node {
     pub(super) wished: u32,
     /// A timer of its wish is armed.
     pub(super) wish_armed: bool,
+    pub(super) doubted: u64,
     /// It has asked to be left alone until then; a timer ends it.
     pub(super) paused: Option<Time>,
 }
@@ -143,6 +146,7 @@ impl Node {
             lost: self.lost,
             load: nodes.report(index).map(|report| report.load),
             latency: Duration::from_nanos(self.latency),
+            doubted: self.doubted,
         }
     }
 }
