@@ -125,6 +125,8 @@ pub mod machine;
 
 #[doc(inline)]
 pub use brokerless_patterns as patterns;
+#[doc(inline)]
+pub use brokerless_patterns::balance;
 
 mod blob;
 pub mod builtin;
@@ -146,7 +148,9 @@ pub use blob::Blob;
 #[doc(inline)]
 pub use brokerless_macros::service;
 #[doc(no_inline)]
-pub use client::{Call, Client, Pending};
+pub use brokerless_patterns::balance::Policy;
+#[doc(no_inline)]
+pub use client::{Call, Client, Member, Pending};
 pub use error::{CallError, Error, RpcError};
 pub use metadata::{Metadata, MetadataError, MetadataValue};
 #[doc(inline)]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use brokerless_patterns::balance::Balancer;
 use brokerless_patterns::tap::{self, Drive};
 use brokerless_patterns::{Engine, Options};
 use crossbeam_channel::Receiver;
@@ -22,9 +23,7 @@ use super::relay::{Relay, Way};
 use super::slot::{Left, Path, Request, Slot};
 use super::stream::{Conduit, Counts};
 use crate::deadline;
-use crate::machine::{
-    Ask, CallId, Caller, CallerLimits, Ended, NodeId, Sending, Smooth, Submitted, Time,
-};
+use crate::machine::{Ask, CallId, Caller, CallerLimits, Ended, NodeId, Sending, Submitted, Time};
 use crate::service::MethodInfo;
 use crate::wire::{self, CallHead, CallMetadata, Encoding, Flags, METHOD_BYTES_MAX, Payload};
 use crate::{Code, Metadata, Ran, RpcError, Status};
@@ -168,6 +167,13 @@ impl Table {
         self.nodes.get_mut(node.index())?.as_mut()
     }
 
+    /// The node of this endpoint, unless it is about to leave.
+    pub(super) fn named(&self, endpoint: &str) -> Option<NodeId> {
+        let mut places = self.nodes.iter().flatten();
+        let node = places.find(|place| *place.endpoint == *endpoint)?.id;
+        (!self.leaving.contains(&node)).then_some(node)
+    }
+
     pub(super) fn link(&self, node: NodeId) -> Option<Arc<Link>> {
         self.nodes.get(node.index())?.as_ref()?.link.clone()
     }
@@ -205,13 +211,18 @@ pub(super) struct Core {
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
 impl Core {
-    pub(super) fn new(engine: Engine, settings: Settings, limits: CallerLimits) -> Arc<Core> {
+    pub(super) fn new(
+        engine: Engine,
+        settings: Settings,
+        limits: CallerLimits,
+        balancer: Balancer,
+    ) -> Arc<Core> {
         Arc::new_cyclic(|me| Core {
             me: me.clone(),
             engine,
             settings,
             table: Mutex::new(Table {
-                caller: Caller::new(limits, Box::new(Smooth::new())),
+                caller: Caller::new(limits, balancer),
                 nodes: Vec::new(),
                 tells: VecDeque::new(),
                 leaving: Vec::new(),
@@ -327,7 +338,7 @@ impl Core {
         let wait_for_ready = options
             .wait_for_ready
             .unwrap_or(self.settings.wait_for_ready);
-        self.launch(request, wait_for_ready, held)
+        self.launch(request, wait_for_ready, options.key, held)
     }
 
     /// Sends a call, or lets it wait for credit.
@@ -335,6 +346,7 @@ impl Core {
         &self,
         request: Request,
         wait_for_ready: bool,
+        key: Option<u64>,
         held: bool,
     ) -> Result<Begun, RpcError> {
         let began = request.began;
@@ -346,6 +358,7 @@ impl Core {
             oneway,
             wait_for_ready,
             only: request.only,
+            key,
         };
         let slot = Arc::new(Slot::new(request));
         let now = self.time(began);
@@ -601,7 +614,8 @@ impl Core {
     }
 
     fn expire(&self, begun: &Begun) -> Answer {
-        let ended = self.table.lock().caller.expire(begun.id);
+        let now = self.time(Instant::now());
+        let ended = self.table.lock().caller.expire(now, begun.id);
         match ended {
             Some(ended) => {
                 let answer = self.answer_of(&ended);
@@ -620,7 +634,8 @@ impl Core {
 
     /// Gives a call up: what it came to, which may be an end that had come already.
     pub(super) fn give_up(&self, begun: &Begun) -> Answer {
-        let ended = self.table.lock().caller.cancel(begun.id);
+        let now = self.time(Instant::now());
+        let ended = self.table.lock().caller.cancel(now, begun.id);
         let answer = match ended {
             Some(ended) => {
                 let answer = self.answer_of(&ended);
@@ -645,7 +660,8 @@ impl Core {
 
     /// Gives a call up.
     pub(super) fn cancel(&self, begun: &Begun) {
-        let ended = self.table.lock().caller.cancel(begun.id);
+        let now = self.time(Instant::now());
+        let ended = self.table.lock().caller.cancel(now, begun.id);
         match ended {
             Some(ended) => {
                 let answer = self.answer_of(&ended);

@@ -160,7 +160,7 @@ impl Client {
         };
         let core = self.core();
         let wait_for_ready = core.settings.wait_for_ready;
-        match core.launch(request, wait_for_ready, false) {
+        match core.launch(request, wait_for_ready, None, false) {
             Ok(begun) => {
                 // It is set once.
                 let _ = relay.id.set(begun.id());
@@ -280,7 +280,8 @@ impl Relay {
         let (Some(core), Some(id)) = (self.core.upgrade(), self.id.get()) else {
             return;
         };
-        let ended = core.table.lock().caller.cancel(*id);
+        let now = core.time(Instant::now());
+        let ended = core.table.lock().caller.cancel(now, *id);
         if let Some(ended) = ended {
             let answer = core.answer_of(&ended);
             core.tell_of(&ended);

@@ -33,7 +33,7 @@ mod window;
 
 pub use caller::{
     Again, Answered, Ask, CallId, Caller, CallerLimits, CallerStats, Ended, ErrorThen, Failure,
-    NodeId, NodeState, NodeStats, Picker, Sending, Smooth, Submitted, Why,
+    NodeId, NodeState, NodeStats, Sending, Submitted, Verdict, Why,
 };
 pub use credit::Credit;
 pub use load::{Load, LoadTracker};

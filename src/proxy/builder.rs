@@ -185,15 +185,13 @@ impl ProxyBuilder {
             .options
             .frame_bytes_max(twice(self.blob_bytes_max))
             .message_bytes_max(twice(call_bytes_max));
-        let mut client = Client::builder()
+        let client = Client::builder()
             .name(&self.name)
             .waiting_max(self.queue)
             .options(options.clone())
-            .engine(&engine);
-        for one in &members {
-            client = client.node(one.endpoint(), one.get_weight());
-        }
-        let client = client.connect(Vec::<String>::new())?;
+            .engine(&engine)
+            .nodes(members.iter().map(super::members::node))
+            .connect(())?;
         // It is set once.
         let _ = core.client.set(client);
         let server = Server::builder()

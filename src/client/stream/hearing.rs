@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use brokerless_patterns::Message;
 
@@ -139,7 +140,8 @@ impl Core {
         why: &dyn std::fmt::Display,
     ) {
         let answer = self.of_violation(node, why);
-        let ended = self.table.lock().caller.cancel(CallId::from_wire(id));
+        let now = self.time(Instant::now());
+        let ended = self.table.lock().caller.cancel(now, CallId::from_wire(id));
         if let Some(ended) = ended {
             self.tell_of(&ended);
             self.tell_relay(relay, relay.put_end(answer));
@@ -160,7 +162,8 @@ impl Core {
     /// Gives a stream's call up: it ends so, unless it has ended. What has to be sent goes with the
     /// next [`Core::act`].
     pub(super) fn break_off(&self, id: CallId, conduit: &Arc<Conduit>, answer: Answer) {
-        let ended = self.table.lock().caller.cancel(id);
+        let now = self.time(Instant::now());
+        let ended = self.table.lock().caller.cancel(now, id);
         if let Some(ended) = ended {
             conduit.end(answer);
             self.tell_of(&ended);

@@ -1,0 +1,36 @@
+//! Random: any node.
+
+use super::members::Members;
+use super::nodes::Nodes;
+use super::pick::{Ask, Pick};
+
+/// Any that is able, each as likely.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Any {
+    members: Members,
+}
+
+impl Any {
+    /// No nodes yet.
+    pub(super) fn new() -> Any {
+        Any::default()
+    }
+}
+
+impl Pick for Any {
+    fn joined(&mut self, nodes: &Nodes, node: usize) {
+        self.members.update(nodes, node);
+    }
+
+    fn changed(&mut self, nodes: &Nodes, node: usize) {
+        self.members.update(nodes, node);
+    }
+
+    fn left(&mut self, _: &Nodes, node: usize) {
+        self.members.leave(node);
+    }
+
+    fn pick(&mut self, ask: &mut Ask<'_>) -> Option<usize> {
+        self.members.any(ask)
+    }
+}

@@ -1,0 +1,132 @@
+//! A policy at work: what is known of the nodes, and who picks among them.
+//!
+//! # Slow start
+//!
+//! A node that comes up has a tenth of its weight, and all of it after a window of time: its weight
+//! grows with the time that it is up, in steps, whatever the policy. A policy only sees a weight
+//! that changes. The first nodes of a pool start at once, as there is nobody to take their share.
+
+use std::time::Duration;
+
+use super::Nanos;
+use super::error::PolicyError;
+use super::nodes::{Facts, Load, Nodes};
+use super::pick::{Ask, Pick};
+use super::policy::Policy;
+use super::random::Random;
+
+/// The nodes of a pool, and the policy that picks among them.
+pub struct Balancer {
+    nodes: Nodes,
+    policy: Box<dyn Pick>,
+    random: Random,
+}
+
+impl Balancer {
+    /// No nodes yet. From the same seed it picks the same.
+    ///
+    /// # Errors
+    ///
+    /// If an option of the policy is out of its bounds.
+    pub fn new(policy: &Policy, seed: u64) -> Result<Balancer, PolicyError> {
+        let mut random = Random::new(seed);
+        Ok(Balancer {
+            nodes: Nodes::default(),
+            policy: policy.build(&mut random)?,
+            random,
+        })
+    }
+
+    /// What is known of the nodes.
+    pub fn nodes(&self) -> &Nodes {
+        &self.nodes
+    }
+
+    /// There is a node more, under a number that no other has. It is not up.
+    pub fn add(&mut self, now: Nanos, node: usize, facts: Facts) {
+        let _ = now;
+        self.nodes.add(node, facts);
+        self.policy.joined(&self.nodes, node);
+    }
+
+    /// A node can be reached and takes calls, or not any more.
+    pub fn set_up(&mut self, now: Nanos, node: usize, up: bool) {
+        let _ = now;
+        if self.nodes.is_up(node) != up {
+            self.nodes.set_up(node, up);
+            self.policy.changed(&self.nodes, node);
+        }
+    }
+
+    /// What the pool says of a node is something else now.
+    pub fn set(&mut self, now: Nanos, node: usize, facts: Facts) {
+        let _ = now;
+        self.nodes
+            .set_weight(node, facts.weight.saturating_mul(1000));
+        self.nodes.set_facts(node, facts);
+        self.policy.changed(&self.nodes, node);
+    }
+
+    /// A node is gone.
+    pub fn remove(&mut self, node: usize) {
+        self.policy.left(&self.nodes, node);
+        self.nodes.remove(node);
+    }
+
+    /// Which of those that are able gets the next call. `key`: the hash of the call's key.
+    pub fn pick(
+        &mut self,
+        now: Nanos,
+        key: Option<u64>,
+        able: &dyn Fn(usize) -> bool,
+    ) -> Option<usize> {
+        let mut ask = Ask::new(now, &self.nodes, &mut self.random, key, able);
+        self.policy.pick(&mut ask)
+    }
+
+    /// A node whose load is worth a question, although no call goes there.
+    pub fn wonders(&mut self, now: Nanos, able: &dyn Fn(usize) -> bool) -> Option<usize> {
+        let mut ask = Ask::new(now, &self.nodes, &mut self.random, None, able);
+        self.policy.wonders(&mut ask)
+    }
+
+    /// A call goes to this node, whoever picked it.
+    pub fn sent(&mut self, now: Nanos, node: usize) {
+        self.nodes.sent(now, node);
+        self.policy.sent(&self.nodes, now, node);
+    }
+
+    /// It has replied.
+    pub fn replied(&mut self, now: Nanos, node: usize, took: Duration, load: Option<&Load>) {
+        self.nodes.ended(node);
+        self.nodes.heard(now, node, load.copied());
+        self.policy.replied(&self.nodes, now, node, took, load);
+    }
+
+    /// It has answered with an error that says it is not well.
+    pub fn failed(&mut self, now: Nanos, node: usize, took: Duration, load: Option<&Load>) {
+        self.nodes.ended(node);
+        self.nodes.heard(now, node, load.copied());
+        self.policy.failed(&self.nodes, now, node, took, load);
+    }
+
+    /// A call there has ended without an answer.
+    pub fn lapsed(&mut self, now: Nanos, node: usize) {
+        self.nodes.ended(node);
+        self.policy.lapsed(&self.nodes, now, node);
+    }
+
+    /// It has told its load, without a call.
+    pub fn reported(&mut self, now: Nanos, node: usize, load: Load) {
+        self.nodes.heard(now, node, Some(load));
+        self.policy.reported(&self.nodes, now, node, &load);
+    }
+}
+
+impl std::fmt::Debug for Balancer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Balancer")
+            .field("nodes", &self.nodes)
+            .finish_non_exhaustive()
+    }
+}

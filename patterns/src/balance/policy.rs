@@ -1,0 +1,358 @@
+//! Which policy, by name or in code.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::any::Any;
+use super::dynamic::{Dynamic, DynamicOptions};
+use super::error::PolicyError;
+use super::hash::{Hash, HashOptions};
+use super::least::{Least, LeastOptions};
+use super::nodes::Facts;
+use super::peak::{Peak, PeakOptions};
+use super::pick::Pick;
+use super::place::Place;
+use super::random::Random;
+use super::rotate::RoundRobin;
+use super::weighted::Weighted;
+
+/// A policy and its options: what is built into a [`Balancer`](super::Balancer), once for each part
+/// where policies are composed.
+///
+/// Options out of their bounds, and those that the policy does not have, are an error when it is
+/// built.
+///
+/// ```
+/// use brokerless_patterns::balance::{Place, Policy};
+///
+/// let near = Policy::least_in_flight().choices(3).by_place(Place::new("eu", "eu-1"));
+/// assert_eq!(near.name(), "least-in-flight by place");
+/// assert!(near.validate().is_ok());
+///
+/// let wrong = Policy::peak_ewma().choices(0).validate().unwrap_err();
+/// assert_eq!(wrong.to_string(), "choices is 0: from 1 to 1000");
+/// ```
+#[derive(Clone)]
+pub struct Policy {
+    name: Arc<str>,
+    pub(super) kind: Kind,
+    pub(super) slow_start: Duration,
+    /// The first option that was wrong.
+    pub(super) refused: Option<PolicyError>,
+}
+
+type Make = dyn Fn() -> Box<dyn Pick> + Send + Sync;
+
+/// What there is to build, with its options.
+#[derive(Clone)]
+pub(super) enum Kind {
+    Custom(Arc<Make>),
+    RoundRobin,
+    Random,
+    Weighted,
+    Dynamic(DynamicOptions),
+    Least(LeastOptions),
+    Peak(PeakOptions),
+    Hash(HashOptions),
+    ByPlace(Arc<Policy>, Arc<Place>),
+    ByDistance(Arc<Policy>, Arc<Place>),
+    ByPriority(Arc<Policy>, f64),
+    Subset(Arc<Policy>, usize),
+}
+
+/// For how long a node that comes up is spared, unless said otherwise.
+pub(super) const SLOW_START: Duration = Duration::from_millis(500);
+/// For how much more than its share a priority is good for, unless said otherwise.
+const OVERPROVISION: f64 = 1.4;
+
+/// The names of [`Policy::named`].
+const NAMES: [&str; 7] = [
+    "round-robin",
+    "random",
+    "weighted",
+    "dynamic",
+    "least-in-flight",
+    "peak-ewma",
+    "consistent-hash",
+];
+
+impl Policy {
+    fn of(name: &str, kind: Kind) -> Policy {
+        Policy {
+            name: Arc::from(name),
+            kind,
+            slow_start: SLOW_START,
+            refused: None,
+        }
+    }
+
+    /// One's own.
+    pub fn custom(name: &str, make: impl Fn() -> Box<dyn Pick> + Send + Sync + 'static) -> Policy {
+        Policy::of(name, Kind::Custom(Arc::new(make)))
+    }
+
+    /// Each in turn, whatever its weight.
+    pub fn round_robin() -> Policy {
+        Policy::of("round-robin", Kind::RoundRobin)
+    }
+
+    /// Any, whatever its weight.
+    pub fn random() -> Policy {
+        Policy::of("random", Kind::Random)
+    }
+
+    /// Weighted round-robin: each node its share, spread evenly.
+    pub fn weighted() -> Policy {
+        Policy::of("weighted", Kind::Weighted)
+    }
+
+    /// Weights from the nodes' own reports: what they answer for what it takes of them, less for
+    /// errors. Options: [`blackout`](Policy::blackout), [`weight_expiry`](Policy::weight_expiry),
+    /// [`update_period`](Policy::update_period), [`error_penalty`](Policy::error_penalty).
+    pub fn dynamic() -> Policy {
+        Policy::of("dynamic", Kind::Dynamic(DynamicOptions::default()))
+    }
+
+    /// The least in flight of two; where weights differ, each its weight divided by what is in flight
+    /// there. Options: [`choices`](Policy::choices), [`bias`](Policy::bias).
+    pub fn least_in_flight() -> Policy {
+        Policy::of("least-in-flight", Kind::Least(LeastOptions::default()))
+    }
+
+    /// The one of two that seems to answer soonest: by how long answers took, of which a long one
+    /// counts at once and is forgotten slowly, times what is in flight. Options:
+    /// [`choices`](Policy::choices), [`decay`](Policy::decay).
+    pub fn peak_ewma() -> Policy {
+        Policy::of("peak-ewma", Kind::Peak(PeakOptions::default()))
+    }
+
+    /// The same node for the same key, as long as it has not too much to do. Calls need a key.
+    /// Options: [`load_bound`](Policy::load_bound).
+    pub fn consistent_hash() -> Policy {
+        Policy::of("consistent-hash", Kind::Hash(HashOptions::default()))
+    }
+
+    /// Near home first: its zone, its region, everywhere. As much stays near as keeps all nodes
+    /// equally busy. Within each zone this policy picks.
+    #[must_use]
+    pub fn by_place(self, home: Place) -> Policy {
+        self.within("by place", |inner| Kind::ByPlace(inner, Arc::new(home)))
+    }
+
+    /// The nearest first, by the coordinates of their places; what those cannot take goes to the next
+    /// nearest. Within each ring of distance this policy picks.
+    #[must_use]
+    pub fn by_distance(self, home: Place) -> Policy {
+        self.within("by distance", |inner| {
+            Kind::ByDistance(inner, Arc::new(home))
+        })
+    }
+
+    /// Those of priority 0 first; those after them as far as too few are healthy before. Within
+    /// each priority this policy picks. Options: [`overprovision`](Policy::overprovision).
+    #[must_use]
+    pub fn by_priority(self) -> Policy {
+        self.within("by priority", |inner| {
+            Kind::ByPriority(inner, OVERPROVISION)
+        })
+    }
+
+    /// Only some of the nodes, others for each caller, so that not everyone knows everyone. Among
+    /// them this policy picks.
+    #[must_use]
+    pub fn within_subset(self, nodes: usize) -> Policy {
+        self.within("within a subset", |inner| Kind::Subset(inner, nodes))
+    }
+
+    fn within(self, how: &str, kind: impl FnOnce(Arc<Policy>) -> Kind) -> Policy {
+        let (name, slow_start) = (format!("{} {how}", self.name), self.slow_start);
+        Policy {
+            slow_start,
+            ..Policy::of(&name, kind(Arc::new(self)))
+        }
+    }
+
+    /// By its name, with its options as they are unless said.
+    ///
+    /// ```
+    /// use brokerless_patterns::balance::Policy;
+    ///
+    /// assert_eq!(Policy::named("peak-ewma")?.name(), "peak-ewma");
+    /// let error = Policy::named("least-inflight").unwrap_err();
+    /// assert!(error.to_string().starts_with("policy is least-inflight: one of least-in-flight, "));
+    /// # Ok::<(), brokerless_patterns::balance::PolicyError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If there is none of this name: it lists all, the nearest first.
+    pub fn named(name: &str) -> Result<Policy, PolicyError> {
+        Ok(match name {
+            "round-robin" => Policy::round_robin(),
+            "random" => Policy::random(),
+            "weighted" => Policy::weighted(),
+            "dynamic" => Policy::dynamic(),
+            "least-in-flight" => Policy::least_in_flight(),
+            "peak-ewma" => Policy::peak_ewma(),
+            "consistent-hash" => Policy::consistent_hash(),
+            _ => {
+                let short: String = name.chars().take(40).collect();
+                let mut names = NAMES;
+                names.sort_by_key(|known| distance(&short, known));
+                let rule = format!("one of {}", names.join(", "));
+                return Err(PolicyError::new("policy", short, rule));
+            }
+        })
+    }
+
+    /// The names that [`named`](Policy::named) knows.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.into_iter()
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether calls have to have a key.
+    pub fn needs_key(&self) -> bool {
+        match &self.kind {
+            Kind::Hash(_) => true,
+            kind => kind.inner().is_some_and(|inner| inner.needs_key()),
+        }
+    }
+
+    /// For how long a node that comes up gets less than its share.
+    pub(super) fn warm_up(&self) -> Duration {
+        self.slow_start
+    }
+
+    /// Whether its options are within their bounds.
+    ///
+    /// # Errors
+    ///
+    /// The first that is not.
+    pub fn validate(&self) -> Result<(), PolicyError> {
+        if let Some(error) = &self.refused {
+            return Err(error.clone());
+        }
+        match &self.kind {
+            Kind::ByPlace(_, home) if home.zone.is_empty() && home.region.is_empty() => {
+                let rule = "by place needs a home with a region, a zone or both";
+                Err(PolicyError::new("home", "nowhere", rule))
+            }
+            Kind::ByDistance(_, home) if home.coordinates.is_none() => {
+                let rule = "by distance needs a home with a latitude and a longitude";
+                Err(PolicyError::new("home", "without coordinates", rule))
+            }
+            Kind::ByPlace(_, home) | Kind::ByDistance(_, home) => home.validate(),
+            Kind::Subset(_, 0) => Err(PolicyError::new("subset", 0, "at least 1")),
+            _ => Ok(()),
+        }?;
+        self.kind.inner().map_or(Ok(()), |inner| inner.validate())
+    }
+
+    /// Whether it fits these nodes: their weights and coordinates are within their bounds, and one
+    /// is at the home that it picks from. Whoever builds a pool asks once its nodes are named.
+    ///
+    /// # Errors
+    ///
+    /// Whatever does not fit, and what [`validate`](Policy::validate) finds.
+    pub fn check<'a>(&self, nodes: impl IntoIterator<Item = &'a Facts>) -> Result<(), PolicyError> {
+        self.validate()?;
+        let nodes: Vec<&Facts> = nodes.into_iter().collect();
+        for facts in &nodes {
+            facts.validate()?;
+        }
+        let places: Vec<&Place> = nodes.iter().filter_map(|f| f.place.as_deref()).collect();
+        if nodes.is_empty() {
+            return Ok(());
+        }
+        self.check_home(&places)
+    }
+
+    fn check_home(&self, places: &[&Place]) -> Result<(), PolicyError> {
+        match &self.kind {
+            Kind::ByPlace(_, home) if !places.iter().any(|place| place.is_home_of(home)) => {
+                let (field, value) = if home.zone.is_empty() {
+                    ("region", &home.region)
+                } else {
+                    ("zone", &home.zone)
+                };
+                let rule = format!("no node is there; there are {}", Place::list(places));
+                return Err(PolicyError::new(field, value, rule));
+            }
+            Kind::ByDistance(..) if places.iter().all(|place| place.coordinates.is_none()) => {
+                let rule = "by distance needs at least one node with a latitude and a longitude";
+                return Err(PolicyError::new("coordinates", "not said", rule));
+            }
+            _ => {}
+        }
+        let inner = self.kind.inner();
+        inner.map_or(Ok(()), |inner| inner.check_home(places))
+    }
+
+    /// At work, with chance from `random`.
+    pub(super) fn build(&self, random: &mut Random) -> Result<Box<dyn Pick>, PolicyError> {
+        self.validate()?;
+        Ok(self.make(random))
+    }
+
+    /// At work, once it is known to be valid: for those that build it for each part.
+    pub(super) fn make(&self, random: &mut Random) -> Box<dyn Pick> {
+        match &self.kind {
+            Kind::Custom(make) => make(),
+            Kind::RoundRobin => Box::new(RoundRobin::new()),
+            Kind::Random => Box::new(Any::new()),
+            Kind::Weighted => Box::new(Weighted::new(random)),
+            Kind::Least(options) => Box::new(Least::new(options, random)),
+            Kind::Peak(options) => Box::new(Peak::new(options, random)),
+            Kind::Dynamic(options) => Box::new(Dynamic::new(options, random)),
+            Kind::Hash(options) => Box::new(Hash::new(options)),
+            _ => Box::new(Least::new(&LeastOptions::default(), random)),
+        }
+    }
+}
+
+impl Kind {
+    fn inner(&self) -> Option<&Policy> {
+        match self {
+            Kind::ByPlace(inner, _)
+            | Kind::ByDistance(inner, _)
+            | Kind::ByPriority(inner, _)
+            | Kind::Subset(inner, _) => Some(inner),
+            Kind::Custom(_)
+            | Kind::RoundRobin
+            | Kind::Random
+            | Kind::Weighted
+            | Kind::Dynamic(_)
+            | Kind::Least(_)
+            | Kind::Peak(_)
+            | Kind::Hash(_) => None,
+        }
+    }
+}
+
+/// Letters to put in, take out or change to make one of the other (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut before: Vec<usize> = (0..=other.len()).collect();
+    for (row, letter) in one.chars().enumerate() {
+        let mut diagonal = before[0];
+        before[0] = row + 1;
+        for (column, with) in other.iter().enumerate() {
+            let changed = diagonal + usize::from(letter != *with);
+            diagonal = before[column + 1];
+            before[column + 1] = changed.min(diagonal + 1).min(before[column] + 1);
+        }
+    }
+    before[other.len()]
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Policy({})", self.name)
+    }
+}
