@@ -132,12 +132,12 @@ fn nodes_come_and_go_and_change_their_weight_under_load_without_a_failed_call() 
             let (stays, comes) = ((round as usize) % 3, (round as usize + 1) % 3);
             let weight = 1 + round % 5;
             let members = [member(&nodes[stays], weight), member(&nodes[comes], weight)];
-            proxy.set_members(members).expect("it is taken");
+            proxy.set_nodes(members).expect("it is taken");
             let before = nodes[comes].server.stats().answered;
             until("the one that came is called", || {
                 nodes[comes].server.stats().answered > before + 5
             });
-            assert_eq!(proxy.members().len(), 2);
+            assert_eq!(proxy.nodes().len(), 2);
         }
         until("those left out are parted from", || {
             proxy.stats().nodes.len() == 2
@@ -156,19 +156,16 @@ fn nodes_come_and_go_and_change_their_weight_under_load_without_a_failed_call() 
 fn what_has_changed_is_said() {
     let (one, two) = (Served::new(), Served::new());
     let proxy = proxy("tcp://127.0.0.1:*", [member(&one, 1)], |it| it);
-    let changes = proxy.set_members([member(&one, 4), member(&two, 2)]);
+    let changes = proxy.set_nodes([member(&one, 4), member(&two, 2)]);
     let expected = [
-        Change::Weight(member(&one, 4)),
+        Change::Changed(member(&one, 4)),
         Change::Added(member(&two, 2)),
     ];
     assert_eq!(changes.expect("it is taken"), expected);
-    let changes = proxy.set_members([member(&two, 2)]).expect("it is taken");
+    let changes = proxy.set_nodes([member(&two, 2)]).expect("it is taken");
     assert_eq!(changes, [Change::Removed(member(&one, 4))]);
     assert_eq!(changes[0].to_string(), format!("removed {}", one.endpoint));
-    assert_eq!(
-        proxy.set_members([member(&two, 2)]).expect("it is taken"),
-        []
-    );
+    assert_eq!(proxy.set_nodes([member(&two, 2)]).expect("it is taken"), []);
     up(&proxy, 1);
     let weights: Vec<u32> = proxy.stats().nodes.iter().map(|it| it.weight).collect();
     assert_eq!(weights, [2]);
@@ -178,7 +175,7 @@ fn what_has_changed_is_said() {
 fn nodes_that_are_refused_change_nothing() {
     let (one, two) = (Served::new(), Served::new());
     let proxy = proxy("tcp://127.0.0.1:*", [member(&one, 1)], |it| it);
-    let refused = |members: Vec<Member>| proxy.set_members(members).expect_err("refused");
+    let refused = |members: Vec<Member>| proxy.set_nodes(members).expect_err("refused");
     assert!(matches!(refused(vec![]), Error::NoEndpoints));
     let error = refused(vec![member(&two, 1), member(&two, 2)]);
     assert!(error.to_string().contains("each endpoint once"), "{error}");
@@ -186,7 +183,7 @@ fn nodes_that_are_refused_change_nothing() {
     assert!(matches!(error, Error::Patterns(_)), "{error}");
     let error = refused(vec![member(&two, 1), member(&one, 1001)]);
     assert!(error.to_string().contains("weight"), "{error}");
-    assert_eq!(proxy.members(), [member(&one, 1)]);
+    assert_eq!(proxy.nodes(), [member(&one, 1)]);
     assert_eq!(proxy.stats().nodes.len(), 1);
 }
 

@@ -81,10 +81,12 @@ fn an_option_out_of_its_bounds_is_named() {
         ("window", |b| b.window(0)),
         ("window_max", |b| b.window_max(65_537)),
         ("blob_bytes_max", |b| b.blob_bytes_max(0)),
-        ("weight", |b| b.node("tcp://127.0.0.1:2", 0)),
+        ("weight", |b| {
+            b.nodes([Member::new("tcp://127.0.0.1:2").weight(-1)])
+        }),
     ];
     for (name, build) in bad {
-        let builder = Proxy::builder().node("tcp://127.0.0.1:1", 1);
+        let builder = Proxy::builder().nodes(["tcp://127.0.0.1:1"]);
         match build(builder).bind("tcp://127.0.0.1:*") {
             Err(Error::Option { option, .. }) => assert_eq!(option, name),
             other => panic!("{name}: {other:?}"),
