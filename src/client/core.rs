@@ -178,8 +178,9 @@ impl Table {
     /// The node of this endpoint, unless it is about to leave.
     pub(super) fn named(&self, endpoint: &str) -> Option<NodeId> {
         let mut places = self.nodes.iter().flatten();
-        let node = places.find(|place| *place.endpoint == *endpoint)?.id;
-        (!self.leaving.contains(&node)).then_some(node)
+        let stays = |place: &&Place| !self.leaving.contains(&place.id);
+        let node = places.find(|place| *place.endpoint == *endpoint && stays(place))?;
+        Some(node.id)
     }
 
     pub(super) fn link(&self, node: NodeId) -> Option<Arc<Link>> {

@@ -55,12 +55,8 @@ impl Core {
         let now = self.time(Instant::now());
         let (node, before) = {
             let mut table = self.table.lock();
-            if table
-                .nodes
-                .iter()
-                .flatten()
-                .any(|node| node.endpoint == name)
-            {
+            // One that is about to leave answers what it has, beside a new one of its endpoint.
+            if table.named(&name).is_some() {
                 return Err(Error::option("endpoint", name, "each endpoint once"));
             }
             let node = match self.settings.sessionless {
