@@ -283,7 +283,10 @@ impl Shared {
     ) -> (Step, bool) {
         let raw = stream.call.encoding != Encoding::MessagePack;
         // Else each is to be compared with the limit.
-        let bytes_max = self.settings.blob_bytes_max.min(self.settings.call_bytes_max);
+        let bytes_max = self
+            .settings
+            .blob_bytes_max
+            .min(self.settings.call_bytes_max);
         let small = bytes_max >= ITEM_BYTES_MAX as u64;
         let mut state = stream.lock();
         if let Some(over) = &state.over {
@@ -303,7 +306,11 @@ impl Shared {
         };
         let room = goes && !clogged && giving.has_room();
         let step = if room && pace.goes_on() {
-            let run = if raw || !small { None } else { giving.begin_run() };
+            let run = if raw || !small {
+                None
+            } else {
+                giving.begin_run()
+            };
             Step::Next(producer, run)
         } else if room {
             giving.queue(producer);
@@ -327,7 +334,6 @@ impl Shared {
         pace: &mut Pace,
     ) -> Result<Option<Payload>, Outcome> {
         let mut encoder = Encoder::answer();
-        let begin = encoder.mark();
         let made = catch_unwind(AssertUnwindSafe(|| {
             producer.with_dependent_mut(|_, items| {
                 loop {
@@ -343,7 +349,7 @@ impl Shared {
                         return Some(produced);
                     }
                     pace.made(item.len());
-                    encoder.rewind(begin);
+                    encoder.clear();
                     if !run.goes_on() || stream.is_cut() || !pace.goes_on() {
                         return None;
                     }
