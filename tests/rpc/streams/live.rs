@@ -344,7 +344,7 @@ fn a_stopped_method_costs_its_caller_its_credit_and_nobody_else_anything() {
 #[test]
 fn a_thousand_streams_at_once_are_served_fairly() {
     const STREAMS: usize = 1000;
-    const ITEMS: u64 = 800_000;
+    const ITEMS: u64 = 1_600_000;
     let hall = Hall::at("tcp://127.0.0.1:*", |builder| builder.window(1024));
     // What is on its way when it ends is little beside what came.
     let client = Client::builder().stream_items(8);
