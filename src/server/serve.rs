@@ -107,6 +107,40 @@ pub(super) enum Spent {
     Stream(Duration),
 }
 
+/// Calls in flight; and beside them, in the upper half, those that are in flight no more, and whose
+/// answers are on their way to the socket.
+#[derive(Debug, Default)]
+pub(super) struct InFlight(AtomicU64);
+
+impl InFlight {
+    const ENDS: u64 = 1 << 32;
+
+    pub(super) fn begins(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One is in flight no more, as whoever hears its answer finds; says how many are left.
+    fn ends(&self) -> u32 {
+        let before = self.0.fetch_add(Self::ENDS - 1, Ordering::SeqCst);
+        (before as u32).saturating_sub(1)
+    }
+
+    /// Its answer is with the socket.
+    fn ended(&self) {
+        self.0.fetch_sub(Self::ENDS, Ordering::SeqCst);
+    }
+
+    /// Those in flight.
+    pub(super) fn calls(&self) -> u64 {
+        u64::from(self.0.load(Ordering::Relaxed) as u32)
+    }
+
+    /// Whether nothing is in flight, and every answer is with the socket.
+    pub(super) fn is_over(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == 0
+    }
+}
+
 /// What all threads of a server share.
 pub(super) struct Shared {
     pub(super) settings: Settings,
@@ -119,7 +153,7 @@ pub(super) struct Shared {
     pub(super) counts: Arc<Counts>,
     /// Time limits of streams.
     pub(super) watch: Watch<Arc<Stream>>,
-    pub(super) in_flight: AtomicU64,
+    pub(super) in_flight: InFlight,
     phase: AtomicU8,
     me: Weak<Shared>,
     /// A thread looks after callers that are owed answers.
@@ -148,7 +182,7 @@ impl Shared {
             sessions,
             counts,
             watch: Watch::new(),
-            in_flight: AtomicU64::new(0),
+            in_flight: InFlight::default(),
             phase: AtomicU8::new(Phase::Serving as u8),
             me,
             owing: AtomicBool::new(false),
@@ -322,10 +356,11 @@ impl Shared {
                 self.run(&session, &call, &message, now);
             }
             Start::Refused(refusal, credit) => {
-                self.ended(&session);
+                self.in_flight.ends();
                 self.turn_away(&session, &call.target, refusal, credit);
+                self.told();
             }
-            Start::Gone => self.ended(&session),
+            Start::Gone => self.ended(),
         }
     }
 
@@ -436,10 +471,9 @@ impl Shared {
                 Spent::Stream(busy) => machine.finish_stream(time, call.ticket, busy),
             }
         };
-        let in_flight = self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let in_flight = self.in_flight.ends();
         let Some(finish) = finish else {
-            self.drain.moved(self.phase());
-            return;
+            return self.told();
         };
         let load = self.group_of(session).map(|group| {
             let mut load = group.load.lock();
@@ -452,7 +486,7 @@ impl Shared {
             load.arrived();
             load.finished(time, waited, busy);
             let mut report = load.report();
-            report.in_flight = u32::try_from(in_flight.saturating_sub(1)).unwrap_or(u32::MAX);
+            report.in_flight = in_flight;
             report
         });
         let outcome = match answer::too_large(&outcome, &self.settings) {
@@ -463,6 +497,12 @@ impl Shared {
         let report = Report::new(load, finish.credit);
         let message = answer::of_outcome(&call.target, outcome, report);
         self.send_answer(session, &call.target, message, ran);
+        self.told();
+    }
+
+    /// What is to be said of a call that [`ends`](InFlight::ends) is said: a drain may go on.
+    fn told(&self) {
+        self.in_flight.ended();
         self.drain.moved(self.phase());
     }
 
@@ -482,11 +522,10 @@ impl Shared {
         }
     }
 
-    /// A call that was admitted has ended without having run.
-    pub(super) fn ended(&self, session: &Session) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
-        let _ = session;
-        self.drain.moved(self.phase());
+    /// A call that was admitted has ended, and nobody is to be told.
+    pub(super) fn ended(&self) {
+        self.in_flight.ends();
+        self.told();
     }
 
     /// Refuses a call that waits.
@@ -498,12 +537,13 @@ impl Shared {
             .lock()
             .machine
             .refuse(time, job.call.ticket, full);
-        self.ended(&job.session);
+        self.in_flight.ends();
         if let Some(finish) = finish {
             self.counts.one(why);
             let report = Report::new(None, finish.credit);
             self.say_no(&job.session, &job.call.target, status, report);
         }
+        self.told();
     }
 
     /// Answers a call that the session's machine refused.
@@ -688,7 +728,7 @@ impl Shared {
         for pool in default.chain(&self.named) {
             for work in pool.remove_caller(peer) {
                 match work {
-                    Work::Call(job) => self.ended(&job.session),
+                    Work::Call(_) => self.ended(),
                     // A worker drops what is left of it.
                     Work::Turn(stream) => self.offer(&stream),
                 }
@@ -708,7 +748,7 @@ impl Shared {
     pub(super) fn counted(&self) -> ServerStats {
         let mut stats = ServerStats::default();
         self.counts.fill(&mut stats);
-        stats.in_flight = self.in_flight.load(Ordering::Relaxed);
+        stats.in_flight = self.in_flight.calls();
         stats.callers = self.sessions.len();
         let default = self.groups.iter().map(|group| &group.pool);
         stats.pools = default.chain(&self.named).map(Pool::stats).collect();
