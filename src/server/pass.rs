@@ -157,7 +157,7 @@ impl Shared {
                 return self.counts.one(Count::Duplicate);
             }
         };
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.in_flight.begins();
         let call = Call {
             target,
             ticket,
@@ -273,12 +273,14 @@ impl Back {
         let (server, session) = (&self.server, &self.session);
         let time = server.time(Instant::now());
         let finish = session.lock().machine.turn_back(time, self.call.ticket);
-        server.ended(session);
+        server.in_flight.ends();
+        server.gives_back(session);
         if let Some(finish) = finish {
             server.counts.one(Count::QueueFull);
             let report = Report::new(None, self.server.riding(finish.credit));
             server.say_no(session, &self.call.target, status, report);
         }
+        server.told();
     }
 
     /// Sends items on.

@@ -15,7 +15,6 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use brokerless_patterns::{Message, Peer, Received};
@@ -361,7 +360,7 @@ impl Receiver {
         drop(state);
         match (admitted, begun) {
             (Admit::Run(ticket), Start::Run) => {
-                shared.in_flight.fetch_add(1, Ordering::Relaxed);
+                shared.in_flight.begins();
                 let call = Call {
                     target: head.target,
                     ticket,

@@ -134,8 +134,13 @@ impl Hall {
     }
 
     fn new() -> Hall {
-        Hall::at("tcp://127.0.0.1:*", |builder| builder)
+        Hall::at("tcp://127.0.0.1:*", patient)
     }
+}
+
+/// What stands still in a test does so for as long as that takes.
+fn patient(builder: ServerBuilder) -> ServerBuilder {
+    builder.item_timeout(10 * PATIENCE)
 }
 
 fn everywhere(test: impl Fn(&Hall)) {
@@ -344,8 +349,8 @@ fn a_stopped_method_costs_its_caller_its_credit_and_nobody_else_anything() {
 #[test]
 fn a_thousand_streams_at_once_are_served_fairly() {
     const STREAMS: usize = 1000;
-    const ITEMS: u64 = 800_000;
-    let hall = Hall::at("tcp://127.0.0.1:*", |builder| builder.window(1024));
+    const ITEMS: u64 = 1_600_000;
+    let hall = Hall::at("tcp://127.0.0.1:*", |builder| patient(builder).window(1024));
     // What is on its way when it ends is little beside what came.
     let client = Client::builder().stream_items(8);
     let client = client.connect(hall.server.local_endpoints()[0].to_string());
