@@ -401,10 +401,9 @@ impl ServerBuilder {
                 settings,
                 methods,
                 interceptors,
-                (groups, named),
+                (groups, named, pull),
                 health,
                 parts,
-                pull,
             )
         });
         hooks.serve(&shared);

@@ -179,10 +179,9 @@ impl Shared {
         settings: Settings,
         (methods, fallback): (Methods, Option<Arc<dyn Fallback>>),
         interceptors: Vec<Arc<dyn Interceptor>>,
-        (groups, named): (Vec<Group>, Vec<Pool<Ticket, Work>>),
+        (groups, named, pull): (Vec<Group>, Vec<Pool<Ticket, Work>>, Option<Pull>),
         health: Health,
         (sessions, counts): (Arc<Sessions>, Arc<Counts>),
-        pull: Option<Pull>,
     ) -> Self {
         Shared {
             settings,
