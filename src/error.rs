@@ -17,6 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use brokerless_patterns::balance::PolicyError;
 use brokerless_patterns::{Error as PatternsError, Frame, OptionError};
 
 use crate::status::{Code, Status};
@@ -214,6 +215,8 @@ pub enum Error {
         /// What may be given.
         bound: &'static str,
     },
+    /// An option of a policy is out of its bounds, or there is no policy of that name.
+    Policy(PolicyError),
     /// No endpoint was given.
     NoEndpoints,
     /// A scatter over a client whose pool is empty, and that is not to wait for a node.
@@ -253,6 +256,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Patterns(error) => error.fmt(f),
+            Error::Policy(error) => error.fmt(f),
             Error::Option {
                 option,
                 value,
@@ -284,11 +288,18 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Patterns(error) => Some(error),
+            Error::Policy(error) => Some(error),
             Error::Thread(error) => Some(error),
             #[cfg(feature = "signals")]
             Error::Signals(error) => Some(error),
             _ => None,
         }
+    }
+}
+
+impl From<PolicyError> for Error {
+    fn from(error: PolicyError) -> Self {
+        Error::Policy(error)
     }
 }
 

@@ -66,6 +66,7 @@
 //! | [`service`](mod@service) | the [attribute](macro@service); what can be called, and how its handlers are reached |
 //! | [`client`] | the calling end: pools of nodes, calls in flight, the clerk |
 //! | [`server`] | the serving end: pools of threads, sessions, how a server ends |
+//! | [`proxy`] | the services of a pool, passed on under one address |
 //! | [`scatter`](mod@scatter) | tasks, spread over the nodes of a pool and gathered |
 //! | [`builtin`] | health, reflection, statistics and echo, which every server offers |
 //! | [`Status`], [`Code`], [`Ran`] | how a call ended, and whether it ran |
@@ -124,6 +125,8 @@ pub mod machine;
 
 #[doc(inline)]
 pub use brokerless_patterns as patterns;
+#[doc(inline)]
+pub use brokerless_patterns::balance;
 
 mod blob;
 pub mod builtin;
@@ -132,6 +135,7 @@ pub mod client;
 pub mod deadline;
 mod error;
 mod metadata;
+pub mod proxy;
 pub mod scatter;
 pub mod server;
 pub mod service;
@@ -144,7 +148,9 @@ pub use blob::Blob;
 #[doc(inline)]
 pub use brokerless_macros::service;
 #[doc(no_inline)]
-pub use client::{Call, Client, Pending};
+pub use brokerless_patterns::balance::Policy;
+#[doc(no_inline)]
+pub use client::{Call, Client, Member, Pending};
 pub use error::{CallError, Error, RpcError};
 pub use metadata::{Metadata, MetadataError, MetadataValue};
 #[doc(inline)]

@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+pub use brokerless_patterns::balance::Load;
+
 /// Whether a call that failed was begun: what a retry has to know.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -54,17 +56,6 @@ pub struct Credit {
     pub calls: u32,
     /// Bytes of their bodies and blobs; [`u64::MAX`] is any number.
     pub bytes: u64,
-}
-
-/// How busy a replier is, as it rides on an answer. Not in version 1 of the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Load {
-    /// Calls that are queued or run.
-    pub in_flight: u32,
-    /// How long a call took there lately, queueing included, in microseconds.
-    pub latency_us: u32,
-    /// How much of its workers' time was taken, in thousandths.
-    pub utilisation_permille: u16,
 }
 
 /// Items of a stream, and bytes of their bodies and blobs: totals since the stream began.

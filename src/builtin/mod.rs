@@ -44,6 +44,11 @@ pub(crate) use stats::{Observed, Observer};
 
 use crate::service::{Service, ServiceInfo};
 
+/// Statistics alone, for a server that passes on the calls of all other services.
+pub(crate) fn stats(observer: &Observer) -> Arc<dyn Service> {
+    Arc::new(StatsServer::new(observer.clone()))
+}
+
 /// All of them, for a server of these services.
 pub(crate) fn services(
     offered: &[&'static ServiceInfo],

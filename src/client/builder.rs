@@ -1,66 +1,22 @@
 //! Options of a client: each with its default, unit and bound.
 
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use brokerless_patterns::balance::{Balancer, Policy};
 use brokerless_patterns::{Engine, Options};
 
 use super::Client;
 use super::core::{Core, Settings};
 use super::interceptor::Interceptor;
+use super::member::{Endpoints, Member};
 use crate::Error;
 use crate::machine::{CallerLimits, Credit};
 
-/// Endpoints to connect to: one, or several that make a pool.
-pub trait Endpoints {
-    /// Each endpoint, in order.
-    fn endpoints(&self) -> Vec<String>;
-}
-
-impl Endpoints for str {
-    fn endpoints(&self) -> Vec<String> {
-        vec![self.to_owned()]
-    }
-}
-
-impl Endpoints for String {
-    fn endpoints(&self) -> Vec<String> {
-        vec![self.clone()]
-    }
-}
-
-impl Endpoints for brokerless_patterns::Endpoint {
-    fn endpoints(&self) -> Vec<String> {
-        vec![self.to_string()]
-    }
-}
-
-impl<T: Endpoints + ?Sized> Endpoints for &T {
-    fn endpoints(&self) -> Vec<String> {
-        (**self).endpoints()
-    }
-}
-
-impl<T: Endpoints> Endpoints for [T] {
-    fn endpoints(&self) -> Vec<String> {
-        self.iter().flat_map(Endpoints::endpoints).collect()
-    }
-}
-
-impl<T: Endpoints, const N: usize> Endpoints for [T; N] {
-    fn endpoints(&self) -> Vec<String> {
-        self.as_slice().endpoints()
-    }
-}
-
-impl<T: Endpoints> Endpoints for Vec<T> {
-    fn endpoints(&self) -> Vec<String> {
-        self.as_slice().endpoints()
-    }
-}
-
-/// Options of a client.
+/// Options of a client: of [`Client`], or of `C`, a service's.
 ///
 /// ```
 /// use std::time::Duration;
@@ -74,32 +30,36 @@ impl<T: Endpoints> Endpoints for Vec<T> {
 /// # Ok::<(), brokerless::Error>(())
 /// ```
 #[must_use]
-pub struct ClientBuilder {
+pub struct ClientBuilder<C = Client> {
     settings: Settings,
     limits: CallerLimits,
     engine: Option<Engine>,
-    weights: Vec<(String, u32)>,
+    nodes: Vec<Member>,
+    policy: Policy,
+    client: PhantomData<fn() -> C>,
 }
 
 /// The longest timeout.
 const TIMEOUT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
-impl ClientBuilder {
-    pub(super) fn new() -> Self {
+impl<C: From<Client>> ClientBuilder<C> {
+    pub(crate) fn new() -> Self {
         ClientBuilder {
             settings: Settings {
                 name: Arc::from(""),
                 timeout: Duration::from_secs(10),
                 wait_for_ready: false,
                 sessionless: None,
-                stream_items: 1024,
+                stream_items: 16 * 1024,
                 stream_bytes: 1 << 20,
                 options: Options::new(),
                 interceptors: Vec::new(),
             },
             limits: CallerLimits::default(),
             engine: None,
-            weights: Vec::new(),
+            nodes: Vec::new(),
+            policy: Policy::weighted(),
+            client: PhantomData,
         }
     }
 
@@ -138,8 +98,12 @@ impl ClientBuilder {
         self
     }
 
-    /// Items of one stream that a node may have sent and its reader not taken. Default 1,024; 1 to
+    /// Items of one stream that a node may have sent and its reader not taken. Default 16,384; 1 to
     /// 1,000,000.
+    ///
+    /// A node that is fast sends hundreds of them in a message. One that sends each by itself makes
+    /// the reader keep some 250 bytes a message beside those of
+    /// [`stream_bytes`](Self::stream_bytes): by default 4 MiB a stream that is not read.
     pub fn stream_items(mut self, items: u32) -> Self {
         self.settings.stream_items = items;
         self
@@ -183,26 +147,37 @@ impl ClientBuilder {
         self
     }
 
-    /// A node with a weight other than 1: it gets that share of the calls. 1 to 1,000.
-    pub fn node(mut self, endpoint: &str, weight: u32) -> Self {
-        self.weights.push((endpoint.to_owned(), weight));
+    /// Which node of the pool gets the next call. Default: each its share by weight, in turn.
+    ///
+    /// ```
+    /// use brokerless::balance::Policy;
+    /// use brokerless::client::Client;
+    ///
+    /// let client = Client::builder().policy(Policy::weighted());
+    /// ```
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
         self
     }
 
-    /// The client of these nodes, and of those added by [`node`](Self::node).
+    /// Nodes, with their weight, priority and place; beside those that
+    /// [`connect`](Self::connect) is given.
+    pub fn nodes(mut self, nodes: impl IntoIterator<Item = impl Into<Member>>) -> Self {
+        self.nodes.extend(nodes.into_iter().map(Into::into));
+        self
+    }
+
+    /// The client of these nodes, and of those given to [`nodes`](Self::nodes): `connect(())` if
+    /// those are all.
     ///
     /// # Errors
     ///
-    /// If an endpoint is malformed or named twice, there is none, or an option is out of its
-    /// bounds.
-    pub fn connect(self, endpoints: impl Endpoints) -> Result<Client, Error> {
+    /// If an endpoint is malformed or named twice, there is none, or an option of this, of a node or
+    /// of the policy is out of its bounds.
+    pub fn connect(self, endpoints: impl Endpoints) -> Result<C, Error> {
         self.check()?;
-        let mut nodes: Vec<(String, u32)> = endpoints
-            .endpoints()
-            .into_iter()
-            .map(|endpoint| (endpoint, 1))
-            .collect();
-        nodes.extend(self.weights);
+        let mut nodes = endpoints.members();
+        nodes.extend(self.nodes);
         if nodes.is_empty() {
             return Err(Error::NoEndpoints);
         }
@@ -210,11 +185,13 @@ impl ClientBuilder {
             Some(engine) => engine,
             None => Engine::global().map_err(brokerless_patterns::Error::System)?,
         };
-        let client = Client::new(Core::new(engine, self.settings, self.limits));
-        for (endpoint, weight) in nodes {
-            client.add(&endpoint, weight)?;
+        let seed = RandomState::new().hash_one(nodes.len());
+        let balancer = Balancer::new(&self.policy, seed)?;
+        let client = Client::new(Core::new(engine, self.settings, self.limits, balancer));
+        for node in nodes {
+            client.add(node)?;
         }
-        Ok(client)
+        Ok(client.into())
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -263,11 +240,12 @@ impl ClientBuilder {
     }
 }
 
-impl fmt::Debug for ClientBuilder {
+impl<C> fmt::Debug for ClientBuilder<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder")
             .field("limits", &self.limits)
-            .field("weights", &self.weights)
+            .field("policy", &self.policy)
+            .field("nodes", &self.nodes)
             .finish_non_exhaustive()
     }
 }

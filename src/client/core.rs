@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use brokerless_patterns::balance::Balancer;
 use brokerless_patterns::tap::{self, Drive};
 use brokerless_patterns::{Engine, Options};
 use crossbeam_channel::Receiver;
@@ -18,12 +19,11 @@ use super::group::Group;
 use super::interceptor::{Interceptor, Outgoing};
 use super::node::{Link, Place};
 use super::options::Call;
+use super::relay::{Relay, Way};
 use super::slot::{Left, Path, Request, Slot};
 use super::stream::{Conduit, Counts};
 use crate::deadline;
-use crate::machine::{
-    Ask, CallId, Caller, CallerLimits, Ended, NodeId, Sending, Smooth, Submitted, Time,
-};
+use crate::machine::{Ask, CallId, Caller, CallerLimits, Ended, NodeId, Sending, Submitted, Time};
 use crate::service::MethodInfo;
 use crate::wire::{self, CallHead, CallMetadata, Encoding, Flags, METHOD_BYTES_MAX, Payload};
 use crate::{Code, Metadata, Ran, RpcError, Status};
@@ -134,6 +134,8 @@ pub(super) struct Table {
     pub(super) byes: Vec<NodeId>,
     /// Streams that have something to send, and nobody who is about to.
     pub(super) flows: VecDeque<Arc<Conduit>>,
+    /// Calls that were passed on, and of which there is something to tell.
+    pub(super) relays: VecDeque<Arc<Relay>>,
     pub(super) closed: bool,
     /// When what came in together did; until all of it is settled.
     pub(super) came_at: Option<Time>,
@@ -146,6 +148,7 @@ impl Table {
             && self.leaving.is_empty()
             && self.byes.is_empty()
             && self.flows.is_empty()
+            && self.relays.is_empty()
             && self.caller.is_settled()
     }
 
@@ -162,6 +165,13 @@ impl Table {
 
     pub(super) fn place(&mut self, node: NodeId) -> Option<&mut Place> {
         self.nodes.get_mut(node.index())?.as_mut()
+    }
+
+    /// The node of this endpoint, unless it is about to leave.
+    pub(super) fn named(&self, endpoint: &str) -> Option<NodeId> {
+        let mut places = self.nodes.iter().flatten();
+        let node = places.find(|place| *place.endpoint == *endpoint)?.id;
+        (!self.leaving.contains(&node)).then_some(node)
     }
 
     pub(super) fn link(&self, node: NodeId) -> Option<Arc<Link>> {
@@ -201,18 +211,24 @@ pub(super) struct Core {
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
 impl Core {
-    pub(super) fn new(engine: Engine, settings: Settings, limits: CallerLimits) -> Arc<Core> {
+    pub(super) fn new(
+        engine: Engine,
+        settings: Settings,
+        limits: CallerLimits,
+        balancer: Balancer,
+    ) -> Arc<Core> {
         Arc::new_cyclic(|me| Core {
             me: me.clone(),
             engine,
             settings,
             table: Mutex::new(Table {
-                caller: Caller::new(limits, Box::new(Smooth::new())),
+                caller: Caller::new(limits, balancer),
                 nodes: Vec::new(),
                 tells: VecDeque::new(),
                 leaving: Vec::new(),
                 byes: Vec::new(),
                 flows: VecDeque::new(),
+                relays: VecDeque::new(),
                 closed: false,
                 came_at: None,
             }),
@@ -318,24 +334,45 @@ impl Core {
         payload: Payload,
         held: bool,
     ) -> Result<Begun, RpcError> {
-        let began = Instant::now();
-        let oneway = wanted.oneway;
-        let request = self.request(wanted, options, payload, began)?;
+        let request = self.request(wanted, options, payload, Instant::now())?;
+        let wait_for_ready = options
+            .wait_for_ready
+            .unwrap_or(self.settings.wait_for_ready);
+        self.launch(request, wait_for_ready, options.key, held)
+    }
+
+    /// Sends a call, or lets it wait for credit.
+    pub(super) fn launch(
+        &self,
+        request: Request,
+        wait_for_ready: bool,
+        key: Option<u64>,
+        held: bool,
+    ) -> Result<Begun, RpcError> {
+        let began = request.began;
+        let oneway = request.flags.has(Flags::ONEWAY);
+        let watched = request.relay.is_some();
         let ask = Ask {
             deadline: self.time(request.deadline),
             bytes: request.payload.bytes() as u64,
             oneway,
-            wait_for_ready: options
-                .wait_for_ready
-                .unwrap_or(self.settings.wait_for_ready),
+            wait_for_ready,
             only: request.only,
+            key,
         };
         let slot = Arc::new(Slot::new(request));
         let now = self.time(began);
         let (id, sending, due) = {
             let mut table = self.table.lock();
             let submitted = table.caller.submit(now, ask, slot.clone());
-            let due = oneway.then(|| table.caller.next_due()).flatten();
+            if let (true, Submitted::Send(Sending { id, .. }) | Submitted::Waits(id)) =
+                (watched, &submitted)
+            {
+                table.caller.watch(*id);
+            }
+            let due = (oneway || watched)
+                .then(|| table.caller.next_due())
+                .flatten();
             match submitted {
                 Submitted::Send(sending) => {
                     let link = table.link(sending.node);
@@ -351,7 +388,7 @@ impl Core {
             }
         };
         if let Some((sending, link)) = sending
-            && !self.send(&sending, &slot, link.as_deref(), began, held)
+            && !self.send(&sending, &slot, link.as_ref(), began, held)
         {
             self.act();
         }
@@ -429,6 +466,8 @@ impl Core {
             encoding: wanted.encoding,
             metadata,
             conduit: wanted.conduit,
+            relay: None,
+            hops: 0,
             only,
             began,
             deadline: ends,
@@ -441,7 +480,7 @@ impl Core {
         &self,
         sending: &Sending,
         slot: &Slot,
-        link: Option<&Link>,
+        link: Option<&Arc<Link>>,
         now: Instant,
         held: bool,
     ) -> bool {
@@ -454,8 +493,14 @@ impl Core {
             return false;
         }
         let left = request.deadline.saturating_duration_since(now);
+        let id = sending.id.wire();
+        let window = match (&request.conduit, &request.relay) {
+            (Some(conduit), _) => conduit.first_window,
+            (None, Some(relay)) => relay.sending(Way::new(link, id)),
+            (None, None) => None,
+        };
         let head = CallHead {
-            id: sending.id.wire(),
+            id,
             method: &request.path,
             left_us: u64::try_from(left.as_micros()).unwrap_or(u64::MAX),
             flags: match sending.used_up {
@@ -467,13 +512,17 @@ impl Core {
                 Some(metadata) => CallMetadata::from(&**metadata),
                 None => CallMetadata::empty(),
             },
-            hops: 0,
-            window: request.conduit.as_ref().and_then(|it| it.first_window),
+            hops: request.hops,
+            window,
         };
         match wire::encode_call(&head, link.version) {
             Ok(envelope) => {
                 let message = request.payload.clone().into_message(envelope);
-                link.send(message, held) || self.unsent(sending, now)
+                let sent = link.send(message, held) || self.unsent(sending, now);
+                if let (true, Some(relay)) = (sent, &request.relay) {
+                    relay.sent(id);
+                }
+                sent
             }
             Err(error) => {
                 self.refuse(sending, now, Status::from(error));
@@ -565,7 +614,8 @@ impl Core {
     }
 
     fn expire(&self, begun: &Begun) -> Answer {
-        let ended = self.table.lock().caller.expire(begun.id);
+        let now = self.time(Instant::now());
+        let ended = self.table.lock().caller.expire(now, begun.id);
         match ended {
             Some(ended) => {
                 let answer = self.answer_of(&ended);
@@ -584,7 +634,8 @@ impl Core {
 
     /// Gives a call up: what it came to, which may be an end that had come already.
     pub(super) fn give_up(&self, begun: &Begun) -> Answer {
-        let ended = self.table.lock().caller.cancel(begun.id);
+        let now = self.time(Instant::now());
+        let ended = self.table.lock().caller.cancel(now, begun.id);
         let answer = match ended {
             Some(ended) => {
                 let answer = self.answer_of(&ended);
@@ -609,7 +660,8 @@ impl Core {
 
     /// Gives a call up.
     pub(super) fn cancel(&self, begun: &Begun) {
-        let ended = self.table.lock().caller.cancel(begun.id);
+        let now = self.time(Instant::now());
+        let ended = self.table.lock().caller.cancel(now, begun.id);
         match ended {
             Some(ended) => {
                 let answer = self.answer_of(&ended);
@@ -655,6 +707,9 @@ impl Core {
 
     /// Puts an end into the slot of its call.
     pub(super) fn complete(&self, slot: &Slot, answer: Answer) {
+        if let Some(relay) = &slot.request.relay {
+            return self.tell_relay(relay, relay.put_end(answer));
+        }
         if slot.request.flags.has(Flags::ONEWAY) {
             if let Err(error) = answer.payload() {
                 log::debug!("{} went one way, and: {error}", &*slot.request.path);

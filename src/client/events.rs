@@ -7,18 +7,21 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use brokerless_patterns::balance::Facts;
 use brokerless_patterns::tap::Drive;
-use brokerless_patterns::{CloseReason, Dealer, Message, Peer};
+use brokerless_patterns::{CloseReason, Dealer, Endpoint, Message, Peer};
 
 use super::answer::Answer;
 use super::clerk::Job;
 use super::core::{Core, Table, Tell};
+use super::member::Member;
 use super::node::{Link, NodeTap, Place};
+use super::relay::Relay;
 use super::slot::Slot;
 use super::stats::{ClientStats, NodeReport};
 use super::stream::Conduit;
 use crate::machine::{
-    Again, Answered, CallId, Credit, Ended, ErrorThen, Failure, NodeId, Sending, Time,
+    Again, Answered, CallId, Credit, Ended, ErrorThen, Failure, NodeId, Sending, Time, Verdict,
 };
 use crate::wire::{self, Envelope, Hello, Version};
 use crate::{Code, Error, Ran, RpcError, Status};
@@ -35,19 +38,19 @@ enum Deed {
     Send(Sending, Arc<Slot>, Option<Arc<Link>>),
     End(Ended<Arc<Slot>>),
     Flush(Arc<Conduit>),
+    Relay(Arc<Relay>),
     Part(Arc<Dealer>, Option<Arc<Link>>),
 }
 
 impl Core {
     // The pool.
 
-    pub(super) fn add(&self, endpoint: &str, weight: u32) -> Result<(), Error> {
-        if !(1..=1_000).contains(&weight) {
-            return Err(Error::option("weight", weight, "from 1 to 1,000"));
-        }
-        let parsed: brokerless_patterns::Endpoint =
-            endpoint.parse().map_err(brokerless_patterns::Error::from)?;
+    pub(super) fn add(&self, member: &Member) -> Result<(), Error> {
+        let facts = member.facts(&Facts::default())?;
+        let endpoint = member.endpoint();
+        let parsed: Endpoint = endpoint.parse().map_err(brokerless_patterns::Error::from)?;
         let name: Arc<str> = Arc::from(parsed.to_string());
+        let now = self.time(Instant::now());
         let (node, before) = {
             let mut table = self.table.lock();
             if table
@@ -59,10 +62,11 @@ impl Core {
                 return Err(Error::option("endpoint", name, "each endpoint once"));
             }
             let node = match self.settings.sessionless {
-                Some(calls) => table
-                    .caller
-                    .add_sessionless(weight, Credit::new(calls, u64::MAX)),
-                None => table.caller.add_node(weight),
+                Some(calls) => {
+                    let window = Credit::new(calls, u64::MAX);
+                    table.caller.add_sessionless(now, facts, window)
+                }
+                None => table.caller.add_node(now, facts),
             };
             let place = Place {
                 id: node,
@@ -94,7 +98,7 @@ impl Core {
         if connected.is_err() {
             let place = {
                 let mut table = self.table.lock();
-                table.caller.remove_node(node);
+                table.caller.remove_node(now, node);
                 let place = table.nodes[node.index()].take_if(|place| place.id == node);
                 self.set_drive(drive(&table));
                 place
@@ -131,6 +135,7 @@ impl Core {
     /// Within the process it is known at once whether anybody has the name. Whoever takes it later
     /// is connected to then.
     fn look_for(&self, node: NodeId) {
+        let now = self.time(Instant::now());
         {
             let mut table = self.table.lock();
             let Some(place) = table.place(node) else {
@@ -140,7 +145,7 @@ impl Core {
                 return;
             }
             place.last_error = Some("nobody is bound to it".to_owned());
-            table.caller.failed_to_connect(node);
+            table.caller.failed_to_connect(now, node);
         }
         // Calls end that were not to wait for a node.
         self.act();
@@ -171,24 +176,40 @@ impl Core {
         }
     }
 
+    pub(super) fn set(&self, member: &Member) -> Result<bool, Error> {
+        let endpoint: Endpoint = member
+            .endpoint()
+            .parse()
+            .map_err(brokerless_patterns::Error::from)?;
+        let endpoint = endpoint.to_string();
+        let now = self.time(Instant::now());
+        let known = {
+            let mut table = self.table.lock();
+            let node = table.named(&endpoint);
+            let facts = node.and_then(|node| table.caller.facts(node));
+            // Of a node that is not there, too, what is said has to be right.
+            let facts = member.facts(facts.unwrap_or(&Facts::default()))?;
+            if let Some(node) = node {
+                table.caller.set_node(now, node, facts);
+            }
+            node.is_some()
+        };
+        self.act();
+        Ok(known)
+    }
+
     pub(super) fn remove(&self, endpoint: &str) -> bool {
         // However it is spelled, as in `add`.
-        let endpoint = match endpoint.parse::<brokerless_patterns::Endpoint>() {
+        let endpoint = match endpoint.parse::<Endpoint>() {
             Ok(endpoint) => endpoint.to_string(),
             Err(_) => return false,
         };
+        let now = self.time(Instant::now());
         let known = {
             let mut table = self.table.lock();
-            let named = |place: &&Place| *place.endpoint == *endpoint;
-            let node = table
-                .nodes
-                .iter()
-                .flatten()
-                .find(named)
-                .map(|place| place.id);
-            let node = node.filter(|node| !table.leaving.contains(node));
+            let node = table.named(&endpoint);
             if let Some(node) = node {
-                table.caller.remove_node(node);
+                table.caller.remove_node(now, node);
                 table.leaving.push(node);
             }
             node.is_some()
@@ -222,8 +243,9 @@ impl Core {
     // What nodes tell. Locks of the engine are held.
 
     pub(super) fn came(&self, node: NodeId, peer: &Peer) {
+        let now = self.time(Instant::now());
         let mut table = self.table.lock();
-        table.caller.connected(node);
+        table.caller.connected(now, node);
         let Some(place) = table.place(node) else {
             return;
         };
@@ -247,6 +269,7 @@ impl Core {
     }
 
     pub(super) fn gone(&self, node: NodeId, peer: &Peer, reason: &CloseReason) {
+        let now = self.time(Instant::now());
         let mut table = self.table.lock();
         let Some(place) = table.place(node) else {
             return;
@@ -259,7 +282,7 @@ impl Core {
         place.draining = false;
         place.last_error = Some(reason.to_string());
         let inproc = place.inproc;
-        table.caller.lost(node);
+        table.caller.lost(now, node);
         let closed = table.closed;
         drop(table);
         self.tell_watching();
@@ -269,6 +292,7 @@ impl Core {
     }
 
     pub(super) fn failed(&self, node: NodeId, why: &dyn fmt::Display) {
+        let now = self.time(Instant::now());
         let again = {
             let mut table = self.table.lock();
             let Some(place) = table.place(node) else {
@@ -278,7 +302,7 @@ impl Core {
             // Nobody else tries again within the process: who was turned away has no connection
             // whose end would tell.
             let again = place.inproc && place.link.is_none();
-            table.caller.failed_to_connect(node);
+            table.caller.failed_to_connect(now, node);
             again && !table.closed
         };
         if again {
@@ -290,6 +314,11 @@ impl Core {
             let ended = self.table.lock().caller.next_ended();
             let Some(ended) = ended else { break };
             self.end(&ended);
+        }
+        // Nobody may be about to settle; those who pass calls on are told by the clerk then.
+        let told = self.table.lock().relays.is_empty();
+        if !told {
+            self.look_by(Some(self.time(Instant::now())));
         }
     }
 
@@ -322,6 +351,7 @@ impl Core {
                     ran: head.ran,
                     again: Again::of_code(head.code.number(), head.retry_after.is_some()),
                     retry_after: head.retry_after,
+                    verdict: Verdict::of_code(head.code.number(), head.retry_after.is_some()),
                 };
                 let told = Answered {
                     load: head.load,
@@ -331,9 +361,12 @@ impl Core {
                 let then = {
                     let mut table = self.table.lock();
                     let now = self.came_at(&mut table);
-                    let slot = table.caller.payload(id);
+                    let slot = table.caller.payload(id).map(|slot| &**slot);
                     let streaming = slot.and_then(|slot| slot.request.conduit.as_ref());
-                    if streaming.is_some_and(|conduit| conduit.has_begun()) {
+                    let relayed = slot.and_then(|slot| slot.request.relay.as_ref());
+                    if streaming.is_some_and(|conduit| conduit.has_begun())
+                        || relayed.is_some_and(|relay| relay.has_begun())
+                    {
                         // Whatever it says: items have travelled.
                         failure.again = Again::Never;
                     }
@@ -348,7 +381,8 @@ impl Core {
             Ok(Envelope::Welcome(welcome)) => self.welcomed(node, &welcome),
             Ok(Envelope::Bye { .. }) => {
                 let mut table = self.table.lock();
-                if table.caller.bye(node) {
+                let now = self.came_at(&mut table);
+                if table.caller.bye(now, node) {
                     if let Some(place) = table.place(node) {
                         place.draining = true;
                         place.last_error = Some("draining".to_owned());
@@ -401,7 +435,8 @@ impl Core {
         place.welcomed = true;
         place.last_error = None;
         place.name = Arc::from(welcome.name);
-        table.caller.welcome(node, welcome.credit);
+        let now = self.came_at(&mut table);
+        table.caller.welcome(now, node, welcome.credit);
         drop(table);
         self.tell_watching();
     }
@@ -430,6 +465,7 @@ impl Core {
                 _ => Again::Never,
             },
             retry_after: None,
+            verdict: Verdict::None,
         };
         let (node, id) = (sending.node, sending.id);
         let then =
@@ -461,13 +497,14 @@ impl Core {
             match deed {
                 Deed::Tell(link, tell) => self.tell(&link, &tell),
                 Deed::Send(sending, slot, link) => {
-                    self.send(&sending, &slot, link.as_deref(), now, false);
+                    self.send(&sending, &slot, link.as_ref(), now, false);
                 }
                 Deed::End(ended) => {
                     self.tell_of(&ended);
                     self.end(&ended);
                 }
                 Deed::Flush(conduit) => self.flush_items(&conduit),
+                Deed::Relay(relay) => relay.run(),
                 Deed::Part(dealer, link) => self.part(Some(dealer), link),
             }
         }
@@ -506,6 +543,9 @@ impl Core {
         }
         if let Some(ended) = table.caller.next_ended() {
             return Some(Deed::End(ended));
+        }
+        if let Some(relay) = table.relays.pop_front() {
+            return Some(Deed::Relay(relay));
         }
         if let Some(sending) = table.caller.next_send(self.time(now)) {
             let link = table.link(sending.node);
@@ -547,6 +587,7 @@ impl Core {
 
     pub(super) fn report(&self) -> ClientStats {
         let table = self.table.lock();
+        let sent: u64 = table.caller.nodes().map(|node| node.sent).sum();
         let nodes = table.nodes.iter().flatten().filter_map(|place| {
             let known = table.caller.node_stats(place.id)?;
             Some(NodeReport {
@@ -554,6 +595,11 @@ impl Core {
                 name: place.name.to_string(),
                 state: known.state,
                 weight: known.weight,
+                weight_now: f64::from(known.weight_now) / 1000.0,
+                priority: known.priority,
+                place: known.place,
+                paused: known.paused,
+                share: known.sent as f64 / sent.max(1) as f64,
                 credit_calls: known.credit.calls,
                 credit_bytes: known.credit.bytes,
                 in_flight: known.in_flight.calls,

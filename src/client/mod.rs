@@ -20,12 +20,14 @@
 //! | `node` | one node: its connection, and what is told of it |
 //! | `nodes` | nodes by name: [`Node`], for calls that go to one and no other |
 //! | `slot`, `answer`, `pending` | a call in flight |
+//! | `relay` | calls that are passed on, without a thread that waits |
 //! | `stream` | items that travel before a call ends |
 //! | `together`, `group` | many calls in flight, of which any is waited for |
 //! | `clerk` | what nobody waits for |
 //! | `errors` | how a call that was not answered ended |
 //! | `interceptor` | what sees every call |
-//! | `stats` | the picker's and the credit's view |
+//! | `member` | [`Member`]: what a pool is told of a node |
+//! | `stats` | the policy's and the credit's view |
 //!
 //! # Invariants
 //!
@@ -51,22 +53,26 @@ mod errors;
 mod events;
 mod group;
 mod interceptor;
+mod member;
 mod node;
 mod nodes;
 mod options;
 mod pending;
+mod relay;
 mod slot;
 mod stats;
 mod stream;
 mod together;
 
 pub use answer::{Answer, finish, finish_typed};
-pub use builder::{ClientBuilder, Endpoints};
+pub use builder::ClientBuilder;
 pub(crate) use group::Group;
 pub use interceptor::{Interceptor, Outgoing};
+pub use member::{Endpoints, Member};
 pub use nodes::{Calls, Node};
 pub use options::Call;
 pub use pending::Pending;
+pub(crate) use relay::{Relay, Returns};
 pub use stats::{ClientStats, NodeReport};
 pub use stream::{Duplex, Feed, Item, Next, Sink, Stream, StreamStats, TrySendError};
 #[doc(hidden)]
@@ -135,19 +141,39 @@ impl Client {
         ClientBuilder::new()
     }
 
+    /// Options first, of a service's client.
+    #[doc(hidden)]
+    pub fn builder_of<C: From<Client>>() -> ClientBuilder<C> {
+        ClientBuilder::new()
+    }
+
     fn new(core: Arc<Core>) -> Client {
         Client {
             handle: Arc::new(Handle { core }),
         }
     }
 
-    /// Adds a node to the pool, with this weight.
+    /// Adds a node to the pool: an endpoint alone, or a [`Member`] with a weight, a priority and a
+    /// place.
     ///
     /// # Errors
     ///
-    /// If the endpoint is malformed or known already, or the weight is not 1 to 1,000.
-    pub fn add(&self, endpoint: &str, weight: u32) -> Result<(), Error> {
-        self.core().add(endpoint, weight)
+    /// If the endpoint is malformed or known already, or a field is out of its bounds.
+    pub fn add(&self, node: impl Into<Member>) -> Result<(), Error> {
+        self.core().add(&node.into())
+    }
+
+    /// Gives the node of this endpoint the weight, priority and place that are said; what is not said
+    /// stays as it is. False if it is not in the pool.
+    ///
+    /// It holds from the next call on; no call fails for it. A node of weight 0 is drained without
+    /// leaving: see [`Member::weight`].
+    ///
+    /// # Errors
+    ///
+    /// If the endpoint is malformed, or a field is out of its bounds: then nothing is changed.
+    pub fn set(&self, node: impl Into<Member>) -> Result<bool, Error> {
+        self.core().set(&node.into())
     }
 
     /// Takes a node out of the pool: it gets no more calls, and is parted from once it has
@@ -253,6 +279,11 @@ impl Client {
         wanted.oneway = true;
         self.core().send_off(wanted, options, payload)?;
         Ok(())
+    }
+
+    /// Leaves the nodes, as when the last clone goes.
+    pub(crate) fn leave(&self) {
+        self.core().close();
     }
 
     fn is_same(&self, other: &Client) -> bool {

@@ -23,6 +23,7 @@ pub struct Call {
     pub(super) wait_for_ready: Option<bool>,
     pub(super) idempotent: bool,
     pub(super) to: Option<Node>,
+    pub(super) key: Option<u64>,
     pub(super) metadata: Option<Arc<Metadata>>,
     pub(super) refused: Option<MetadataError>,
 }

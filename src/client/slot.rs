@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 
 use super::answer::Answer;
 use super::group::Group;
+use super::relay::Relay;
 use super::stream::Conduit;
 use crate::RpcError;
 use crate::machine::NodeId;
@@ -49,6 +50,10 @@ pub(super) struct Request {
     pub(super) metadata: Option<Arc<Metadata>>,
     /// What it has beside arguments and answer, if it streams: its end goes there.
     pub(super) conduit: Option<Arc<Conduit>>,
+    /// Who hears of it, if it is passed on: its end goes there.
+    pub(super) relay: Option<Arc<Relay>>,
+    /// Programs that have passed it on.
+    pub(super) hops: u8,
     /// The only node that it may go to.
     pub(super) only: Option<NodeId>,
     pub(super) began: Instant,
@@ -256,6 +261,8 @@ mod tests {
             encoding: Encoding::Raw,
             metadata: None,
             conduit: None,
+            relay: None,
+            hops: 0,
             only: None,
             began: Instant::now(),
             deadline: Instant::now(),

@@ -1,6 +1,9 @@
-//! The picker's and the credit's view of a client.
+//! The policy's and the credit's view of a client.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use brokerless_patterns::balance::Place;
 
 use super::stream::StreamStats;
 use crate::machine::{CallerStats, Load, NodeState};
@@ -27,8 +30,18 @@ pub struct NodeReport {
     pub name: String,
     /// How it stands.
     pub state: NodeState,
-    /// Its weight in the pool.
+    /// Its weight in the pool; 0 if it is drained without leaving.
     pub weight: u32,
+    /// Its weight of now: less than that while it warms up.
+    pub weight_now: f64,
+    /// Its priority in the pool.
+    pub priority: u8,
+    /// Where it is, as far as that was said.
+    pub place: Option<Arc<Place>>,
+    /// Whether it has asked to be left alone, and that time is not over.
+    pub paused: bool,
+    /// Of the calls sent to all nodes that are in the pool now, the part that was sent to it: 0 to 1.
+    pub share: f64,
     /// Calls that it lets this client have in flight.
     pub credit_calls: u32,
     /// Bytes that it lets this client have in flight.

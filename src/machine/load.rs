@@ -68,6 +68,9 @@ impl LoadTracker {
             in_flight: self.in_flight,
             latency_us: u32::try_from(self.latency / 1000).unwrap_or(u32::MAX),
             utilisation_permille: self.utilisation,
+            per_s: 0,
+            errors_per_s: 0,
+            ..Load::default()
         }
     }
 }

@@ -33,7 +33,7 @@ mod window;
 
 pub use caller::{
     Again, Answered, Ask, CallId, Caller, CallerLimits, CallerStats, Ended, ErrorThen, Failure,
-    NodeId, NodeState, NodeStats, Picker, Sending, Smooth, Submitted, Why,
+    NodeId, NodeState, NodeStats, Sending, Submitted, Verdict, Why,
 };
 pub use credit::Credit;
 pub use load::{Load, LoadTracker};
@@ -47,7 +47,7 @@ pub use session::{
     Admit, Arrival, Cancelled, Finish, HelloRefused, Refusal, Session, SessionLimits, SessionStats,
     Start, Terms, Ticket, Versions,
 };
-pub use stream::{Batch, Flow, Inflow, Outflow, Violation};
+pub use stream::{Batch, Flow, Inflow, Meter, Outflow, Violation};
 pub use time::Time;
 pub use window::{Window, WindowLimits};
 

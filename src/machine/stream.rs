@@ -36,9 +36,11 @@
 //! When a stream ends for other reasons: answers, deadlines, lost nodes (`caller`, `session`).
 
 mod inflow;
+mod meter;
 mod outflow;
 
 pub use inflow::{Inflow, Violation};
+pub use meter::Meter;
 pub use outflow::{Batch, Outflow};
 
 pub use crate::values::Flow;

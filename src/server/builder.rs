@@ -13,6 +13,7 @@ use super::drain;
 use super::hooks::Hooks;
 use super::intercept::Interceptor;
 use super::methods::{Methods, Place};
+use super::pass::Fallback;
 use super::pool;
 use super::receive::Receiver;
 use super::serve::{Group, Settings, Shared};
@@ -112,8 +113,18 @@ pub struct ServerBuilder {
     item_timeout: Duration,
     stream_items: u64,
     stream_bytes: u64,
-    builtin: bool,
+    builtin: Builtin,
     transport: Option<Options>,
+    engine: Option<Engine>,
+    fallback: Option<Arc<dyn Fallback>>,
+}
+
+/// Which of the built-in services are offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Builtin {
+    All,
+    Stats,
+    None,
 }
 
 impl Default for ServerBuilder {
@@ -135,10 +146,12 @@ impl Default for ServerBuilder {
             drain_timeout: Duration::from_secs(10),
             plain_timeout: Duration::from_secs(10),
             item_timeout: Duration::from_secs(10),
-            stream_items: 1024,
+            stream_items: 16 * 1024,
             stream_bytes: 1 << 20,
-            builtin: true,
+            builtin: Builtin::All,
             transport: None,
+            engine: None,
+            fallback: None,
         }
     }
 }
@@ -275,7 +288,11 @@ impl ServerBuilder {
     }
 
     /// Items that a caller may have sent in one call beyond those that the method has taken.
-    /// Default 1,024; 1 to 1,000,000.
+    /// Default 16,384; 1 to 1,000,000.
+    ///
+    /// A caller that is fast sends hundreds of them in a message. One that sends each by itself
+    /// makes the server keep some 250 bytes a message beside those of
+    /// [`stream_bytes`](Self::stream_bytes): by default 4 MiB a stream that is not read.
     pub fn stream_items(mut self, items: u64) -> Self {
         self.stream_items = items;
         self
@@ -290,7 +307,19 @@ impl ServerBuilder {
 
     /// Whether health, reflection, statistics and echo are offered. Default true.
     pub fn builtin(mut self, offered: bool) -> Self {
-        self.builtin = offered;
+        self.builtin = match offered {
+            true => Builtin::All,
+            false => Builtin::None,
+        };
+        self
+    }
+
+    /// Calls of methods that no service here has are passed on there; of the built-in services only
+    /// statistics are offered, and the first engine is this one.
+    pub(crate) fn passing(mut self, engine: &Engine, fallback: Arc<dyn Fallback>) -> Self {
+        self.builtin = Builtin::Stats;
+        self.engine = Some(engine.clone());
+        self.fallback = Some(fallback);
         self
     }
 
@@ -341,6 +370,7 @@ impl ServerBuilder {
         });
         let named = named.collect();
         let interceptors = self.interceptors;
+        let methods = (methods, self.fallback);
         let shared = Arc::new_cyclic(|me| {
             let me = me.clone();
             Shared::new(
@@ -455,7 +485,10 @@ impl ServerBuilder {
         for service in &self.services {
             offer(service.clone())?;
         }
-        if self.builtin {
+        if self.builtin == Builtin::Stats {
+            offer(builtin::stats(observer))?;
+        }
+        if self.builtin == Builtin::All {
             let offered: Vec<_> = self.services.iter().map(|service| service.info()).collect();
             for service in builtin::services(&offered, health, observer) {
                 offer(service)?;
@@ -473,8 +506,11 @@ impl ServerBuilder {
         });
         let window = self.window_max.max(self.sessionless_max) as usize;
         let transport = transport.send_messages_max(2 * window + SLACK);
-        let group = |_| -> Result<Group, Error> {
-            let engine = Engine::new().map_err(brokerless_patterns::Error::System)?;
+        let group = |index| -> Result<Group, Error> {
+            let engine = match &self.engine {
+                Some(engine) if index == 0 => engine.clone(),
+                _ => Engine::new().map_err(brokerless_patterns::Error::System)?,
+            };
             let router = Router::with_tap(transport.clone().engine(&engine), hooks.clone())?;
             let pool = &self.default;
             Ok(Group {

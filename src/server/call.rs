@@ -20,7 +20,7 @@ use crate::metadata::Metadata;
 use crate::service::{
     Answerer, Caller, Deferred, MethodInfo, Outcome, RawIncoming, Running, ServiceInfo,
 };
-use crate::wire::{Encoding, Flow, ReturnPath, Version};
+use crate::wire::{Encoding, Flow, Payload, ReturnPath, Version};
 
 /// How a call came, which is how its answer goes.
 #[derive(Debug, Clone)]
@@ -79,6 +79,17 @@ impl Body {
         match frame.get(start..) {
             Some(tail) if std::ptr::eq(tail, arguments) => Body::Within(start..frame.len()),
             _ => Body::Absent,
+        }
+    }
+
+    /// What the arguments and blobs are, sharing the message's frames.
+    pub(super) fn into_payload(self, message: Message) -> Payload {
+        match self {
+            Body::Frames => Payload::of_message(message),
+            Body::Within(range) if range.end <= message.first().len() => {
+                Payload::raw(message.first().slice(range))
+            }
+            Body::Within(_) | Body::Absent => Payload::raw(NO_ARGUMENTS.to_vec()),
         }
     }
 

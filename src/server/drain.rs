@@ -236,6 +236,7 @@ fn give_up(shared: &Arc<Shared>) -> (u64, u64) {
         for stream in session.streams.all() {
             streams += u64::from(shared.cut(&stream, Over::Leaving));
         }
+        shared.tell_all_gone(&session, &leaving());
     }
     let default = shared.groups.iter().map(|group| &group.pool);
     for pool in default.chain(&shared.named) {

@@ -104,7 +104,7 @@ impl Tap for Hooks {
                     }
                     todo.is_some()
                 }
-                Came::Broken(_) => true,
+                Came::Broken(_) | Came::Items(..) | Came::Window(_) => true,
             };
             if later {
                 self.came.lock().push((stream, came));

@@ -34,6 +34,7 @@
 //! | `call.rs` | a call on its way, and what its handler sees |
 //! | `answer.rs` | answers to bytes |
 //! | `pool.rs`, `queue.rs` | who runs a call, and what waits |
+//! | `pass.rs` | calls that are passed on |
 //! | `methods.rs` | methods by path, and what was learned of them |
 //! | `session.rs` | callers |
 //! | `drain.rs` | the end |
@@ -54,6 +55,7 @@ mod drain;
 mod hooks;
 mod intercept;
 mod methods;
+mod pass;
 mod pool;
 mod queue;
 mod receive;
@@ -75,6 +77,7 @@ pub use crate::builtin::{Condition, Health};
 pub use builder::{Pool, ServerBuilder};
 pub use drain::DrainReport;
 pub use intercept::{Interceptor, Next};
+pub(crate) use pass::{Back, Fallback, Hears};
 pub use pool::PoolStats;
 use serve::Shared;
 #[cfg(feature = "signals")]

@@ -23,6 +23,7 @@ use brokerless_patterns::{Message, Peer, Received};
 use super::answer::{self, Report};
 use super::call::{Body, Call, Form, Job, Target, Work};
 use super::methods::Place;
+use super::pass::Coming;
 use super::pool::Seat;
 use super::serve::{Group, Phase, Shared, leaving};
 use super::session::Session;
@@ -30,7 +31,7 @@ use super::stats::Count;
 use super::stream::{Broken, Over};
 use crate::machine::{Admit, Arrival, Cancelled, HelloRefused, Start, Versions};
 use crate::metadata::Metadata;
-use crate::service::MethodInfo;
+use crate::service::{MethodInfo, Passing};
 use crate::status::Status;
 use crate::values::Ran;
 use crate::wire::{
@@ -56,14 +57,22 @@ pub(super) struct Receiver {
 struct Head {
     target: Target,
     via: u64,
-    method: Result<usize, Status>,
+    method: Result<usize, Unknown>,
     left: Duration,
     more: bool,
     encoding: Encoding,
     body: Body,
     metadata: Metadata,
     flags: Flags,
+    hops: u8,
     window: Option<Flow>,
+}
+
+/// A method that no service here has.
+enum Unknown {
+    /// Its calls are passed on.
+    Passed(Arc<str>),
+    Refused(Status),
 }
 
 impl Receiver {
@@ -185,12 +194,15 @@ impl Receiver {
                 Form::Session(_) => self.shared.window(session, id, window),
                 _ => counts.one(Count::Unexpected),
             },
+            Ok(Envelope::Stop { id }) => match session.streams.get(id).and_then(|it| it.ear()) {
+                Some(ear) => ear.stop(),
+                None => counts.one(Count::Unexpected),
+            },
             Ok(
                 Envelope::Reply(_)
                 | Envelope::Error(_)
                 | Envelope::Credit(_)
-                | Envelope::Welcome(_)
-                | Envelope::Stop { .. },
+                | Envelope::Welcome(_),
             ) => counts.one(Count::Unexpected),
             Ok(Envelope::Unknown { .. }) => counts.one(Count::UnknownKind),
             Err(error) => self.malformed(session, form, error),
@@ -210,10 +222,14 @@ impl Receiver {
         }
     }
 
-    fn find(&self, path: &str) -> Result<usize, Status> {
+    fn find(&self, path: &str) -> Result<usize, Unknown> {
         let methods = &self.shared.methods;
-        let found = methods.find(path);
-        found.ok_or_else(|| Status::unimplemented(methods.unknown(path)))
+        methods
+            .find(path)
+            .ok_or_else(|| match self.shared.fallback {
+                Some(_) => Unknown::Passed(Arc::from(path)),
+                None => Unknown::Refused(Status::unimplemented(methods.unknown(path))),
+            })
     }
 
     fn head_of_call(&self, form: Form, call: CallHead<'_>) -> Head {
@@ -236,6 +252,7 @@ impl Receiver {
             body: Body::Frames,
             metadata,
             flags: call.flags,
+            hops: call.hops,
             window: call.window,
         }
     }
@@ -266,6 +283,7 @@ impl Receiver {
             body: Body::within(message.first(), call.arguments),
             metadata: Metadata::new(),
             flags: Flags::empty(),
+            hops: 0,
             window: None,
         }
     }
@@ -284,9 +302,15 @@ impl Receiver {
             shared.counts.one(why);
             shared.say_no(session, target, status, Report::default());
         };
-        let index = match head.method {
-            Ok(index) => index,
-            Err(status) => return no(&head.target, &status, Count::UnknownMethod),
+        let index = match &head.method {
+            Ok(index) => *index,
+            Err(Unknown::Refused(status)) => {
+                return no(&head.target, status, Count::UnknownMethod);
+            }
+            Err(Unknown::Passed(path)) => {
+                let path = path.clone();
+                return self.pass(session, head, path, message, now);
+            }
         };
         let bytes = match self.bytes_of(&head.body, &message) {
             Ok(bytes) => bytes,
@@ -380,6 +404,57 @@ impl Receiver {
         }
     }
 
+    /// A call of a method that no service here has, and that is passed on.
+    fn pass(
+        &self,
+        session: &Arc<Session>,
+        head: Head,
+        path: Arc<str>,
+        message: Message,
+        now: Instant,
+    ) {
+        let shared = &self.shared;
+        let Some(fallback) = &shared.fallback else {
+            return;
+        };
+        let no = |target: &Target, status: &Status, why: Count| {
+            shared.counts.one(why);
+            shared.say_no(session, target, status, Report::default());
+        };
+        let bytes = match self.bytes_of(&head.body, &message) {
+            Ok(bytes) => bytes,
+            Err(status) => return no(&head.target, &status, Count::TooLarge),
+        };
+        let in_session = matches!(head.target.form, Form::Session(_));
+        if !in_session && shared.phase() >= Phase::Draining {
+            // It cannot be told before it sends.
+            return no(&head.target, &leaving(), Count::Draining);
+        }
+        if head.flags.streams()
+            && let Err((status, why)) = may_stream(&head, &path)
+        {
+            return no(&head.target, &status, why);
+        }
+        let call = Passing {
+            path,
+            payload: head.body.into_payload(message),
+            encoding: head.encoding,
+            metadata: head.metadata,
+            flags: Flags(head.flags.0 & !Flags::MORE.0),
+            hops: head.hops,
+            window: head.window,
+            deadline: now + head.left,
+        };
+        let coming = Coming {
+            target: head.target,
+            via: head.via,
+            bytes,
+            more: head.more,
+            call,
+        };
+        shared.pass(fallback, session, coming, now);
+    }
+
     /// Bytes of the arguments and blobs, if each part is within the limit.
     fn bytes_of(&self, body: &Body, message: &Message) -> Result<u64, Status> {
         let (body, blobs) = body.of(message);
@@ -410,16 +485,23 @@ impl Receiver {
     }
 
     fn cancel(&self, session: &Session, id: u64, via: u64) {
+        self.cancel_call(session, id, via);
+        // Whoever sees it counted finds that its handler is told.
+        self.shared.counts.one(Count::Cancels);
+    }
+
+    fn cancel_call(&self, session: &Session, id: u64, via: u64) {
         let shared = &self.shared;
-        shared.counts.one(Count::Cancels);
         let cancelled = session.lock().machine.cancel(id, via);
         let ticket = match cancelled {
             Cancelled::Waiting(ticket) => ticket,
-            Cancelled::Running(_) => {
+            Cancelled::Running(ticket) => {
                 if via == 0
                     && let Some(stream) = session.streams.get(id)
                 {
                     shared.cut(&stream, Over::Cancelled);
+                } else {
+                    shared.tell_gone(session, ticket, &Over::Cancelled.status());
                 }
                 return;
             }
@@ -543,6 +625,7 @@ impl Receiver {
 /// Whether a call carries items in the directions in which its method does, and may.
 fn accept_stream(head: &Head, info: &MethodInfo) -> Result<(), (Status, Count)> {
     let path = info.path;
+    may_stream(head, path)?;
     let (calls, wants) = (
         (
             head.flags.has(Flags::ITEMS_IN),
@@ -550,6 +633,18 @@ fn accept_stream(head: &Head, info: &MethodInfo) -> Result<(), (Status, Count)> 
         ),
         (info.items_in.is_some(), info.items_out.is_some()),
     );
+    if calls != wants {
+        let (is, came) = (form_name(wants), form_name(calls));
+        let status = Status::unimplemented(format!(
+            "{path} is a method {is}: it was called as one {came}"
+        ));
+        return Err((status, Count::WrongForm));
+    }
+    Ok(())
+}
+
+/// Whether a call may carry items at all.
+fn may_stream(head: &Head, path: &str) -> Result<(), (Status, Count)> {
     let Form::Session(version) = head.target.form else {
         let status = Status::failed_precondition(format!(
             "{path} carries items, which takes a session: say hello on a connection of your own first"
@@ -562,13 +657,6 @@ fn accept_stream(head: &Head, info: &MethodInfo) -> Result<(), (Status, Count)> 
             version.number()
         ));
         return Err((status, Count::NoStreams));
-    }
-    if calls != wants {
-        let (is, came) = (form_name(wants), form_name(calls));
-        let status = Status::unimplemented(format!(
-            "{path} is a method {is}: it was called as one {came}"
-        ));
-        return Err((status, Count::WrongForm));
     }
     if head.target.oneway {
         let status = Status::unimplemented(format!(

@@ -35,6 +35,7 @@ use super::call::{Call, Job, Live, Target, Work};
 use super::drain::Drain;
 use super::intercept::{Calling, Handler, Interceptor, Next};
 use super::methods::{Method, Methods, Place};
+use super::pass::Fallback;
 use super::pool::{Pool, Pushed, Seat, Waiting};
 use super::session::{Session, Sessions};
 use super::stats::{Count, Counts, MethodStats, ServerStats};
@@ -112,6 +113,8 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) origin: Instant,
     pub(super) methods: Methods,
+    /// Takes up the calls of all other methods.
+    pub(super) fallback: Option<Arc<dyn Fallback>>,
     pub(super) interceptors: Vec<Arc<dyn Interceptor>>,
     pub(super) groups: Vec<Group>,
     pub(super) named: Vec<Pool<Ticket, Work>>,
@@ -132,7 +135,7 @@ impl Shared {
     pub(super) fn new(
         me: Weak<Shared>,
         settings: Settings,
-        methods: Methods,
+        (methods, fallback): (Methods, Option<Arc<dyn Fallback>>),
         interceptors: Vec<Arc<dyn Interceptor>>,
         (groups, named): (Vec<Group>, Vec<Pool<Ticket, Work>>),
         health: Health,
@@ -142,6 +145,7 @@ impl Shared {
             settings,
             origin: Instant::now(),
             methods,
+            fallback,
             interceptors,
             groups,
             named,
@@ -649,7 +653,12 @@ impl Shared {
             drop(state);
             if let Err(error) = group.router.send(&session.peer, message) {
                 if error.reason() == SendRefusal::Full {
-                    session.lock().owed.push_front(error.into_message());
+                    let mut state = session.lock();
+                    state.owed.push_front(error.into_message());
+                    // Another thread may have found nothing while this one had it in hand.
+                    session.set_owed(true);
+                    drop(state);
+                    self.watch_out();
                 }
                 return;
             }
@@ -673,8 +682,8 @@ impl Shared {
         let Some(session) = self.sessions.get(peer) else {
             return;
         };
-        let abandoned = session.leave();
-        self.counts.add(Count::Abandoned, u64::from(abandoned));
+        session.leave(&self.counts);
+        self.tell_all_gone(&session, &Over::Gone.status());
         for stream in session.streams.close() {
             self.cut(&stream, Over::Gone);
         }

@@ -19,6 +19,7 @@
 //! | `context.rs` | what a handler may ask about its call |
 //! | `request.rs` | a call on its way in, and how it came out |
 //! | `responder.rs` | answers given later |
+//! | `passing.rs` | a call that is passed on as it came |
 //! | `stream/` | items: what a method sends and is sent, one after the other |
 //! | `support.rs` | what generated code is written against |
 //!
@@ -36,6 +37,7 @@
 
 mod context;
 mod info;
+mod passing;
 mod request;
 mod responder;
 mod stream;
@@ -44,6 +46,7 @@ pub mod support;
 
 pub use context::{Caller, Context, Running};
 pub use info::{ArgumentInfo, MethodInfo, ServiceInfo};
+pub(crate) use passing::Passing;
 pub use request::{Outcome, Request, Service};
 pub use responder::{Answerer, Deferred, Responder};
 pub use stream::{Batch, Incoming, Item, Items, Produce, Produced, RawIncoming, RawItem, Supply};

@@ -186,13 +186,23 @@ fn welcome<'f>(fields: &mut Fields<'f>) -> Result<Welcome<'f>, WireError> {
 
 #[inline]
 fn load(reader: &mut Reader<'_>) -> Result<Load, Bad> {
-    let surplus = reader.array()?.checked_sub(3).ok_or(Bad::OutOfRange)?;
-    let load = Load {
+    let mut left = reader.array()?.checked_sub(3).ok_or(Bad::OutOfRange)?;
+    let mut load = Load {
         in_flight: saturated(reader)?,
         latency_us: saturated(reader)?,
         utilisation_permille: u16::try_from(reader.uint()?).unwrap_or(u16::MAX),
+        per_s: 0,
+        errors_per_s: 0,
+        ..Load::default()
     };
-    skip(reader, surplus)?;
+    // Replies of before have three.
+    for rate in [&mut load.per_s, &mut load.errors_per_s] {
+        if left > 0 {
+            left -= 1;
+            *rate = saturated(reader)?;
+        }
+    }
+    skip(reader, left)?;
     Ok(load)
 }
 

@@ -374,10 +374,12 @@ fn write_bound(to: &mut impl Put, bound: u64) {
 fn write_state(to: &mut impl Put, load: Option<Load>, credit: Option<Credit>) {
     match load {
         Some(load) => {
-            write::array(to, 3);
+            write::array(to, 5);
             write::uint(to, load.in_flight.into());
             write::uint(to, load.latency_us.into());
             write::uint(to, load.utilisation_permille.into());
+            write::uint(to, load.per_s.into());
+            write::uint(to, load.errors_per_s.into());
         }
         None if credit.is_some() => write::nil(to),
         None => {}

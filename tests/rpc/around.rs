@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brokerless::builtin::{Condition, EchoClient, HealthCheckClient, ReflectionClient};
-use brokerless::client::{Call, Client, Interceptor, Outgoing};
+use brokerless::client::{Call, Client, Interceptor, Member, Outgoing};
 use brokerless::server::Next;
 use brokerless::service::{Outcome, Request};
 use brokerless::wire::Payload;
@@ -276,8 +276,11 @@ fn options_out_of_bounds_are_named() {
     refused(new().sessionless(0), "sessionless");
     refused(new().waiting_max(0), "waiting_max");
     refused(new().window_max(0, 1 << 20), "window_max");
-    refused(new().node("tcp://127.0.0.1:2", 0), "weight");
-    refused(new().node("tcp://127.0.0.1:1", 1), "endpoint");
+    let node = Member::new("tcp://127.0.0.1:2");
+    refused(new().nodes([node.clone().weight(-1)]), "weight");
+    refused(new().nodes([node.clone().weight(1_001)]), "weight");
+    refused(new().nodes([node.zone("", "a")]), "zone");
+    refused(new().nodes(["tcp://127.0.0.1:1"]), "endpoint");
     let none = new().connect(Vec::<String>::new()).expect_err("none");
     assert!(none.to_string().contains("no endpoint"), "{none}");
     let error = DeskClient::connect("tcp//x").expect_err("no endpoint");

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use brokerless::client::Call;
+use brokerless::client::{Call, Member};
 use brokerless::scatter::{Fate, Over};
 use brokerless::{Ran, scatter};
 
@@ -112,7 +112,7 @@ fn values_are_merged_as_they_come() {
 
 #[test]
 fn a_free_node_takes_more_than_a_slow_one() {
-    let slow = Worker::slow(Duration::from_millis(20));
+    let slow = Worker::slow(Duration::from_millis(100));
     let served = [
         Served::at("tcp://127.0.0.1:*", slow, |builder| builder.workers(1)),
         Served::new(),
@@ -150,7 +150,9 @@ fn a_node_with_many_workers_is_given_as_much_as_they_run() {
 fn weights_are_shares_where_the_policy_picks() {
     let served = workers(2);
     let one = &*served[0].endpoint;
-    let work = pool_of([one], |builder| builder.node(&served[1].endpoint, 3));
+    let work = pool_of([one], |builder| {
+        builder.nodes([Member::new(&served[1].endpoint).weight(3)])
+    });
     let gathered = scatter(0..400u64)
         .over(&work)
         .policy(8)

@@ -52,7 +52,13 @@ pub(crate) mod client {
 
     type Finish<T, E> = fn(&Answer) -> Result<T, CallError<E>>;
 
+    pub(crate) struct ClientBuilder<C>(std::marker::PhantomData<C>);
+
     impl Client {
+        pub(crate) fn builder_of<C>() -> ClientBuilder<C> {
+            ClientBuilder(std::marker::PhantomData)
+        }
+
         pub(crate) fn connect(_: impl Endpoints) -> Result<Client, Error> {
             unreachable!("nobody has endpoints here")
         }

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use brokerless::balance::{Facts, Policy};
 use brokerless::machine::{
     Again, Answered, Ask, CallId, Caller, CallerLimits, Credit, ErrorThen, Failure, NodeId,
-    NodeState, Ran, Sending, Smooth, Submitted, Time, Why,
+    NodeState, Ran, Sending, Submitted, Time, Verdict, Why,
 };
 
 use crate::doses::{Kind, MS, SECOND};
 use crate::ledger::{Key, Outcome};
 use crate::network::{Call, Connection, End, Message, Packet};
-use crate::random::mix;
+use crate::policies;
+use crate::random::{Random, mix};
 use crate::world::{Event, World, trace};
 
 /// The largest window that a caller believes, whatever it is told.
@@ -50,7 +52,10 @@ impl Host {
             stopped_until: 0,
             lives_in,
             repliers,
-            machine: Caller::new(CallerLimits::default(), Box::new(Smooth::new())),
+            machine: Caller::new(
+                CallerLimits::default(),
+                policies::at_work(&Policy::weighted(), &mut Random::new(0)),
+            ),
             places: Vec::new(),
             open: BTreeMap::new(),
             nested: BTreeMap::new(),
@@ -91,22 +96,26 @@ impl World {
             window_max: WINDOW_MAX,
             ..CallerLimits::default()
         };
+        let now = self.at();
         let before = &self.callers[caller];
         let (lives_in, repliers) = (before.lives_in, before.repliers.clone());
         let mut host = Host::dead(lives_in, repliers);
-        host.machine = Caller::new(limits, Box::new(Smooth::new()));
+        let balancer = policies::at_work(&self.doses.policy, &mut self.random);
+        host.machine = Caller::new(limits, balancer);
         host.alive = true;
         host.incarnation = before.incarnation + 1;
         for index in 0..host.repliers.len() {
-            let weight = self.random.between(1, 4) as u32;
+            let facts = policies::facts(&mut self.random);
             host.places.push(Place {
-                id: host.machine.add_node(weight),
+                id: host.machine.add_node(now, facts),
                 replier: Some(host.repliers[index]),
                 connection: None,
             });
         }
         if self.doses.through_device && lives_in.is_none() {
-            let id = host.machine.add_sessionless(1, DEVICE_WINDOW);
+            let id = host
+                .machine
+                .add_sessionless(now, Facts::default(), DEVICE_WINDOW);
             host.places.push(Place {
                 id,
                 replier: None,
@@ -154,7 +163,7 @@ impl World {
         let host = &mut self.callers[caller];
         let node = host.places[place].id;
         let Some(replier) = host.places[place].replier else {
-            host.machine.connected(node);
+            host.machine.connected(now, node);
             self.pump(caller);
             return;
         };
@@ -171,10 +180,10 @@ impl World {
             );
             let host = &mut self.callers[caller];
             host.places[place].connection = Some(connection);
-            host.machine.connected(node);
+            host.machine.connected(now, node);
             self.send(connection, End::Replier, Message::Hello);
         } else {
-            self.callers[caller].machine.failed_to_connect(node);
+            self.callers[caller].machine.failed_to_connect(now, node);
             self.dial_later(caller, place);
         }
         self.pump(caller);
@@ -187,16 +196,18 @@ impl World {
     }
 
     pub(crate) fn caller_loses(&mut self, connection: usize) {
+        let now = self.at();
         let link = &self.connections[connection];
         let (caller, place, node) = (link.caller, link.place, link.node);
         let host = &mut self.callers[caller];
         host.places[place].connection = None;
-        host.machine.lost(node);
+        host.machine.lost(now, node);
         self.pump(caller);
         self.dial_later(caller, place);
     }
 
     pub(crate) fn device_breaks(&mut self, caller: usize) {
+        let now = self.at();
         let host = &mut self.callers[caller];
         let through = host.places.iter().position(|place| place.replier.is_none());
         if let Some(place) = through
@@ -205,7 +216,7 @@ impl World {
             trace!(self, "caller {caller} loses its device");
             let host = &mut self.callers[caller];
             let node = host.places[place].id;
-            host.machine.lost(node);
+            host.machine.lost(now, node);
             self.pump(caller);
             self.dial_later(caller, place);
         }
@@ -273,6 +284,7 @@ impl World {
             oneway,
             wait_for_ready,
             only: self.only(key),
+            key: Some(mix(key)),
         };
         trace!(self, "caller {caller} submits call {key}");
         let host = &self.callers[caller];
@@ -320,13 +332,14 @@ impl World {
 
     /// A program gives a call up: because its deadline is over, or for a reason of its own.
     pub(crate) fn give_up(&mut self, caller: usize, key: Key, expired: bool) {
+        let now = self.at();
         let host = &mut self.callers[caller];
         let Some(&id) = host.open.get(&key) else {
             return;
         };
         let ended = match expired {
-            true => host.machine.expire(id),
-            false => host.machine.cancel(id),
+            true => host.machine.expire(now, id),
+            false => host.machine.cancel(now, id),
         };
         match ended {
             Some(ended) => {
@@ -474,13 +487,14 @@ impl World {
     }
 
     pub(crate) fn caller_hears(&mut self, connection: usize, message: Message) {
+        let now = self.at();
         let link = &mut self.connections[connection];
         let (caller, node) = (link.caller, link.node);
         let machine = &mut self.callers[caller].machine;
         match message {
             Message::Welcome(credit) => {
                 link.told = credit.at_most(WINDOW_MAX);
-                machine.welcome(node, credit);
+                machine.welcome(now, node, credit);
             }
             Message::NotWelcome => {
                 // Hung up, and tried again later.
@@ -489,11 +503,11 @@ impl World {
                 let place = self.connections[connection].place;
                 let host = &mut self.callers[caller];
                 host.places[place].connection = None;
-                host.machine.failed_to_connect(node);
+                host.machine.failed_to_connect(now, node);
                 self.dial_later(caller, place);
             }
             Message::Bye => {
-                if machine.bye(node) {
+                if machine.bye(now, node) {
                     link.caller_said_bye = true;
                     self.send(connection, End::Replier, Message::Bye);
                 }
@@ -553,6 +567,10 @@ impl World {
                     ran,
                     again,
                     retry_after: retry_after.map(Duration::from_nanos),
+                    verdict: match again {
+                        Again::Never => Verdict::Well,
+                        Again::Elsewhere | Again::Later => Verdict::Unwell,
+                    },
                 };
                 let load = None;
                 if ran == Ran::No {
@@ -690,7 +708,7 @@ impl World {
             if let Some(connection) = place.connection {
                 let link = &self.connections[connection];
                 let known = host.machine.node_stats(place.id);
-                if known.is_some_and(|node| node.credit != link.told) {
+                if known.as_ref().is_some_and(|node| node.credit != link.told) {
                     faults.push(format!("{known:?} was told {:?}", link.told));
                 }
             }

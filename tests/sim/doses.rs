@@ -1,5 +1,8 @@
 //! How much of everything a seed gets: drawn once, in one place.
 
+use brokerless::balance::Policy;
+
+use crate::policies;
 use crate::random::Random;
 
 pub(crate) const MS: u64 = 1_000_000;
@@ -20,6 +23,8 @@ pub(crate) enum Kind {
 #[derive(Debug, Clone)]
 pub(crate) struct Doses {
     pub(crate) kind: Kind,
+    /// What callers pick by.
+    pub(crate) policy: Policy,
     pub(crate) callers: usize,
     pub(crate) repliers: usize,
     /// Callers that have a path through a device beside their sessions.
@@ -128,6 +133,7 @@ impl Doses {
             stream_window,
             disorder,
             kind,
+            policy: policies::draw(random),
             callers: random.between(1, 4) as usize,
             repliers: match kind {
                 Kind::Rolling => random.between(2, 5) as usize,

@@ -28,6 +28,7 @@
 //! | `scattering` | scatters of the callers, with a ledger of their own |
 //! | `streams` | calls with items: both sides' shells and programs |
 //! | `ledger` | what truly happened |
+//! | `policies` | what callers pick by |
 //! | `plants` | the proof that it finds mistakes |
 
 #![allow(clippy::print_stdout)]
@@ -38,6 +39,7 @@ mod ledger;
 mod network;
 #[cfg(planted)]
 mod plants;
+mod policies;
 mod random;
 mod replying;
 mod scattering;

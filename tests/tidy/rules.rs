@@ -108,6 +108,13 @@ const FABRIC_ROOMS: &[(&str, &[&str])] = &[
             "values", "wire",
         ],
     ),
+    (
+        "proxy",
+        &[
+            "builtin", "client", "error", "machine", "server", "service", "status", "values",
+            "wire",
+        ],
+    ),
 ];
 /// Those of the fabric. What a thread keeps for itself is in `chunk`.
 const FABRIC_PURE: &[&str] = &[

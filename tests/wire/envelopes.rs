@@ -29,10 +29,12 @@ fn credits() -> impl Strategy<Value = Credit> {
 }
 
 fn loads() -> impl Strategy<Value = Load> {
-    any::<(u32, u32, u16)>().prop_map(|(in_flight, latency_us, utilisation_permille)| Load {
-        in_flight,
-        latency_us,
-        utilisation_permille,
+    any::<(u32, u32, u16, u32, u32)>().prop_map(|it| Load {
+        in_flight: it.0,
+        latency_us: it.1,
+        utilisation_permille: it.2,
+        per_s: it.3,
+        errors_per_s: it.4,
     })
 }
 
@@ -353,6 +355,8 @@ fn the_longest_envelope_is_within_the_limit() {
         in_flight: u32::MAX,
         latency_us: u32::MAX,
         utilisation_permille: u16::MAX,
+        per_s: u32::MAX,
+        errors_per_s: u32::MAX,
     });
     let error = Envelope::Error(ErrorHead {
         id: u64::MAX,

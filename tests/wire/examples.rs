@@ -137,6 +137,8 @@ fn of_two(all: &mut Vec<Example>) {
             in_flight: 3,
             latency_us: 180,
             utilisation_permille: 250,
+            per_s: 1200,
+            errors_per_s: 2,
         }),
         credit: Some(Credit {
             calls: 32,

@@ -65,6 +65,11 @@ fn of_client(model: &Model) -> TokenStream {
                 ::core::result::Result::Ok(Self::from(#krate::client::Client::connect(endpoints)?))
             }
 
+            /// Options first.
+            #visibility fn builder() -> #krate::client::ClientBuilder<Self> {
+                #krate::client::Client::builder_of()
+            }
+
             /// The same client, whose calls have these options instead of its own.
             #[must_use]
             #visibility fn with(&self, options: #krate::client::Call) -> Self {

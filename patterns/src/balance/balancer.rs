@@ -156,6 +156,7 @@ impl Balancer {
             return;
         }
         self.nodes.heard(now, node, Some(load));
+        self.policy.reported(&self.nodes, now, node, &load);
     }
 }
 

@@ -22,6 +22,10 @@ pub struct Load {
     pub per_s: u32,
     /// Of those, answered with an error.
     pub errors_per_s: u32,
+    /// How long a call ran there lately, without its wait, in microseconds. 0: not said.
+    pub run_us: u32,
+    /// Calls it runs at once. 0: not said, or without a bound.
+    pub workers: u16,
 }
 
 /// A load report, and when it came.

@@ -88,6 +88,11 @@ pub trait Pick: Send {
         let _ = (nodes, now, node);
     }
 
+    /// A node has told its load without a call, as it was asked to by [`wonders`](Pick::wonders).
+    fn reported(&mut self, nodes: &Nodes, now: Nanos, node: usize, load: &Load) {
+        let _ = (nodes, now, node, load);
+    }
+
     /// A node whose load it would like to know, although no call goes there: to be asked now. Rarely.
     fn wonders(&mut self, ask: &mut Ask<'_>) -> Option<usize> {
         let _ = ask;

@@ -105,7 +105,8 @@ impl Line {
     /// Something did not come in time: the call ends, unless it has just ended otherwise.
     pub(super) fn expire(&self, awaited: Awaited, patience: Patience) {
         let core = self.core();
-        let ended = core.table.lock().caller.expire(self.begun.id());
+        let now = core.time(Instant::now());
+        let ended = core.table.lock().caller.expire(now, self.begun.id());
         let Some(ended) = ended else {
             // Somebody has just ended it, and is about to say so.
             let gate = match awaited {
@@ -138,7 +139,8 @@ impl Line {
     /// Gives the call up, if it has not ended.
     pub(super) fn cancel(&self) {
         let core = self.core();
-        let ended = core.table.lock().caller.cancel(self.begun.id());
+        let now = core.time(Instant::now());
+        let ended = core.table.lock().caller.cancel(now, self.begun.id());
         if let Some(ended) = ended {
             self.conduit.end(core.answer_of(&ended));
             core.tell_of(&ended);

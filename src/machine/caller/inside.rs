@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use brokerless_patterns::balance::Facts;
+
 use super::nodes::Node;
 use super::slots::{Line, Slots, State};
 use super::timers::Timer;
 use super::{
-    Again, Answered, Ask, CallId, Caller, Ended, Failure, NodeId, NodeState, Sending, Why,
+    Again, Answered, Ask, CallId, Caller, Ended, Failure, NodeId, NodeState, Sending, Verdict, Why,
 };
 use crate::machine::Ran;
 use crate::machine::credit::Credit;
@@ -49,13 +51,13 @@ impl<T> Caller<T> {
     }
 
     /// The node that a call may be sent to at once: nobody waits before it.
-    pub(super) fn pick_at_once(&mut self, ask: &Ask) -> Option<usize> {
+    pub(super) fn pick_at_once(&mut self, now: Time, ask: &Ask) -> Option<usize> {
         match ask.only {
             Some(only) if self.slots.waiting(Line::Only(only.index)) == 0 => {
                 let node = self.node(only)?;
                 node.takes(ask.bytes).then_some(only.index as usize)
             }
-            None if self.slots.waiting(Line::Fresh) == 0 => self.pick(ask.bytes, 0),
+            None if self.slots.waiting(Line::Fresh) == 0 => self.pick(now, ask.key, ask.bytes, 0),
             _ => None,
         }
     }
@@ -63,8 +65,9 @@ impl<T> Caller<T> {
     /// The next of those that any node may take.
     pub(super) fn next_fresh(&mut self, now: Time) -> Option<Sending> {
         let id = self.slots.first(Line::Fresh)?;
-        let bytes = self.slots.get(id)?.bytes;
-        let node = self.pick(bytes, 0)?;
+        let slot = self.slots.get(id)?;
+        let (key, bytes) = (slot.key, slot.bytes);
+        let node = self.pick(now, key, bytes, 0)?;
         self.only_went_last = false;
         Some(self.send(now, id, node))
     }
@@ -87,7 +90,7 @@ impl<T> Caller<T> {
                 let waits = |index: &usize| self.slots.first(Line::Only(*index as u32));
                 let id = (0..self.nodes.len()).find_map(|index| waits(&index))?;
                 let bytes = self.slots.get(id)?.bytes;
-                (id, self.pick(bytes, 0)?)
+                (id, self.pick(now, None, bytes, 0)?)
             }
             None => return None,
         };
@@ -111,7 +114,7 @@ impl<T> Caller<T> {
         };
         let hopeless: Vec<CallId> = self.slots.ids().filter(hopeless).collect();
         for id in hopeless {
-            if let Some(ended) = self.end(id, Why::Unavailable, false) {
+            if let Some(ended) = self.end_unsent(id, Why::Unavailable) {
                 self.ended.push_back(ended);
             }
         }
@@ -122,23 +125,29 @@ impl<T> Caller<T> {
     }
 
     /// A node that is up and has credit, and is not among those tried.
-    pub(super) fn pick(&mut self, bytes: u64, tried: u64) -> Option<usize> {
+    pub(super) fn pick(
+        &mut self,
+        now: Time,
+        key: Option<u64>,
+        bytes: u64,
+        tried: u64,
+    ) -> Option<usize> {
         let nodes = &self.nodes;
-        let mut able = |index: usize| {
+        let able = |index: usize| {
             let node = nodes.get(index);
-            tried & bit(index) == 0 && node.is_some_and(|node| node.takes(bytes))
+            tried & bit(index) == 0 && node.is_some_and(|node| node.weight > 0 && node.takes(bytes))
         };
         match nodes.len() {
             // Whatever the policy: there is nothing to choose.
             1 => able(0).then_some(0),
-            _ => self.picker.pick(&mut able),
+            _ => self.balancer.pick(now.as_nanos(), key, &able),
         }
     }
 
     pub(super) fn is_another_up(&self, tried: u64) -> bool {
         let mut nodes = self.nodes.iter().enumerate();
         nodes.any(|(index, node)| {
-            node.used && node.state == NodeState::Up && tried & bit(index) == 0
+            node.used && node.state == NodeState::Up && node.weight > 0 && tried & bit(index) == 0
         })
     }
 
@@ -170,19 +179,21 @@ impl<T> Caller<T> {
         node.flight.add(slot.bytes);
         node.sent += 1;
         self.stats.sent += 1;
+        self.balancer.sent(now.as_nanos(), index);
         sending.node.generation = node.generation;
         sending.used_up |= node.is_used_up();
         sending
     }
 
-    /// Takes note of an answer. None if it is no answer to a call in flight at this node.
+    /// Takes note of an answer, an error or not. None if it is no answer to a call in flight at this
+    /// node.
     pub(super) fn answered(
         &mut self,
         now: Time,
         node: NodeId,
         id: CallId,
         answered: Answered,
-        replied: bool,
+        error: Option<Verdict>,
     ) -> Option<()> {
         let max = self.limits.window_max;
         let known = self.nodes.get_mut(node.index as usize);
@@ -206,24 +217,39 @@ impl<T> Caller<T> {
             return None;
         };
         let took = now.since(slot.sent_at);
-        known.load = answered.load.or(known.load);
         if !planted!(CreditLeaksOnAnswer) {
             known.flight.take(slot.bytes);
         }
-        let index = node.index as usize;
-        if replied {
-            known.answered += 1;
-            known.took(took);
-            self.picker.replied(index, answered.load.as_ref(), took);
-        } else {
-            known.errors += 1;
-            self.picker.failed(index, answered.load.as_ref());
+        let (index, at, load) = (node.index(), now.as_nanos(), answered.load.as_ref());
+        match error {
+            None => {
+                known.answered += 1;
+                known.took(took);
+                self.balancer.replied(at, index, took, load);
+            }
+            Some(verdict) => {
+                known.errors += 1;
+                match verdict {
+                    // One that comes faster than answers do says nothing of the node's speed.
+                    Verdict::Well => {
+                        let took = took.max(Duration::from_nanos(known.latency));
+                        self.balancer.replied(at, index, took, load);
+                    }
+                    Verdict::Unwell => self.balancer.failed(at, index, took, load),
+                    Verdict::None => {
+                        self.balancer.lapsed(at, index);
+                        if let Some(load) = load {
+                            self.balancer.reported(at, index, *load);
+                        }
+                    }
+                }
+            }
         }
         Some(())
     }
 
     /// Frees the slot of a call that is answered.
-    pub(super) fn finish(&mut self, id: CallId) -> Option<T> {
+    pub(super) fn finish(&mut self, now: Time, id: CallId) -> Option<T> {
         let slot = self.slots.get(id)?;
         let (node, watched) = (slot.node, slot.watched);
         let payload = self.slots.free(id);
@@ -237,10 +263,11 @@ impl<T> Caller<T> {
         if let Some(known) = self.nodes.get(node as usize)
             && known.state == NodeState::Leaving
         {
-            self.drop_if_idle(NodeId {
+            let node = NodeId {
                 index: node,
                 generation: known.generation,
-            });
+            };
+            self.drop_if_idle(now, node);
         }
         payload
     }
@@ -344,8 +371,14 @@ impl<T> Caller<T> {
         }
     }
 
+    /// Ends a call that is not in flight.
+    pub(super) fn end_unsent(&mut self, id: CallId, why: Why) -> Option<Ended<T>> {
+        // When it is makes no difference: there is no node to know of it.
+        self.end(Time::ZERO, id, why, false)
+    }
+
     /// Ends a call without an answer. `tell`: its node, if it is still there, is told.
-    pub(super) fn end(&mut self, id: CallId, why: Why, tell: bool) -> Option<Ended<T>> {
+    pub(super) fn end(&mut self, now: Time, id: CallId, why: Why, tell: bool) -> Option<Ended<T>> {
         let id = self.slots.current(id);
         let slot = self.slots.get(id)?;
         let (state, bytes, watched) = (slot.state, slot.bytes, slot.watched);
@@ -376,6 +409,7 @@ impl<T> Caller<T> {
             }
             if sent && let Some(node) = self.nodes.get_mut(at as usize) {
                 node.flight.take(bytes);
+                self.balancer.lapsed(now.as_nanos(), at as usize);
             }
             let payload = self.slots.free(id);
             if state == State::Rests {
@@ -417,7 +451,7 @@ impl<T> Caller<T> {
         };
         let hasty: Vec<CallId> = self.slots.ids().filter(hasty).collect();
         for id in hasty {
-            if let Some(ended) = self.end(id, Why::Unavailable, false) {
+            if let Some(ended) = self.end_unsent(id, Why::Unavailable) {
                 self.ended.push_back(ended);
             }
         }
@@ -434,7 +468,7 @@ impl<T> Caller<T> {
         }
     }
 
-    pub(super) fn add(&mut self, weight: u32, fixed: Option<Credit>) -> NodeId {
+    pub(super) fn add(&mut self, now: Time, facts: Facts, fixed: Option<Credit>) -> NodeId {
         let free = self.nodes.iter().position(|node| !node.used);
         let generation = free.and_then(|index| self.nodes.get(index));
         let generation = generation.map_or(0, |node| node.generation.wrapping_add(1));
@@ -442,7 +476,7 @@ impl<T> Caller<T> {
             generation,
             used: true,
             state: NodeState::Connecting,
-            weight,
+            weight: facts.weight,
             fixed,
             credit: Credit::default(),
             flight: Credit::default(),
@@ -450,7 +484,6 @@ impl<T> Caller<T> {
             answered: 0,
             errors: 0,
             lost: 0,
-            load: None,
             latency: 0,
             paused: None,
         };
@@ -459,8 +492,8 @@ impl<T> Caller<T> {
             Some(place) => *place = node,
             None => self.nodes.push(node),
         }
-        self.hopes += 1;
-        self.picker.add(index, weight);
+        self.hopes += usize::from(facts.weight > 0);
+        self.balancer.add(now.as_nanos(), index, facts);
         NodeId {
             index: index as u32,
             generation,
@@ -477,35 +510,37 @@ impl<T> Caller<T> {
         (known.used && known.generation == node.generation).then_some(known)
     }
 
-    pub(super) fn set_state(&mut self, node: NodeId, state: NodeState) {
-        let hope = |state| matches!(state, NodeState::Connecting | NodeState::Up);
+    pub(super) fn set_state(&mut self, now: Time, node: NodeId, state: NodeState) {
         let Some(known) = self.node_mut(node) else {
             return;
         };
-        let (before, after) = (known.state, state);
-        if before == NodeState::Leaving {
+        if known.state == NodeState::Leaving {
             return;
         }
+        let before = known.is_hope();
         known.state = state;
+        let after = known.is_hope();
         if state != NodeState::Up && !planted!(WelcomeIgnored) {
             known.credit = Credit::default();
         }
-        self.hopes -= usize::from(hope(before));
-        self.hopes += usize::from(hope(after));
+        self.hopes -= usize::from(before);
+        self.hopes += usize::from(after);
+        let up = state == NodeState::Up;
+        self.balancer.set_up(now.as_nanos(), node.index(), up);
     }
 
-    pub(super) fn drop_if_idle(&mut self, node: NodeId) {
+    pub(super) fn drop_if_idle(&mut self, now: Time, node: NodeId) {
         let idle = |node: &Node| node.state == NodeState::Leaving && node.flight.calls == 0;
         if self.node(node).is_some_and(idle) {
-            self.drop_node(node);
+            self.drop_node(now, node);
         }
     }
 
-    pub(super) fn drop_node(&mut self, node: NodeId) {
-        self.set_state(node, NodeState::Leaving);
+    pub(super) fn drop_node(&mut self, now: Time, node: NodeId) {
+        self.set_state(now, node, NodeState::Leaving);
         if let Some(known) = self.node_mut(node) {
             known.used = false;
-            self.picker.remove(node.index as usize);
+            self.balancer.remove(node.index());
         }
         self.fail_only(node);
     }

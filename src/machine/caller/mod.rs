@@ -37,13 +37,13 @@
 //!
 //! # Not here
 //!
-//! Retries of what may have run, hedging and breakers; how a policy weighs nodes ([`Picker`]).
+//! Retries of what may have run, hedging and breakers; how a policy weighs nodes
+//! ([`brokerless_patterns::balance`]).
 
 mod inside;
 mod nodes;
 #[cfg(test)]
 mod only_tests;
-mod picker;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -52,12 +52,13 @@ mod values;
 
 use std::collections::VecDeque;
 
+use brokerless_patterns::balance::{Balancer, Facts};
+
 pub use nodes::{NodeId, NodeState, NodeStats};
-pub use picker::{Picker, Smooth};
 pub use slots::CallId;
 pub use values::{
     Again, Answered, Ask, CallerLimits, CallerStats, Ended, ErrorThen, Failure, Sending, Submitted,
-    Why,
+    Verdict, Why,
 };
 
 use super::Ran;
@@ -76,7 +77,7 @@ pub struct Caller<T> {
     limits: CallerLimits,
     slots: Slots<T>,
     nodes: Vec<Node>,
-    picker: Box<dyn Picker>,
+    balancer: Balancer,
     timers: Timers,
     ended: VecDeque<Ended<T>>,
     /// Nodes that are up or being connected to.
@@ -90,13 +91,13 @@ pub struct Caller<T> {
 }
 
 impl<T> Caller<T> {
-    /// An empty pool.
-    pub fn new(limits: CallerLimits, picker: Box<dyn Picker>) -> Caller<T> {
+    /// An empty pool. `balancer`: one without nodes.
+    pub fn new(limits: CallerLimits, balancer: Balancer) -> Caller<T> {
         Caller {
             limits,
             slots: Slots::new(),
             nodes: Vec::new(),
-            picker,
+            balancer,
             timers: Timers::default(),
             ended: VecDeque::new(),
             hopes: 0,
@@ -111,31 +112,52 @@ impl<T> Caller<T> {
     // ---- nodes -------------------------------------------------------------------------------
 
     /// A node joins the pool. It takes no calls before its welcome.
-    pub fn add_node(&mut self, weight: u32) -> NodeId {
-        self.add(weight, None)
+    pub fn add_node(&mut self, now: Time, facts: Facts) -> NodeId {
+        self.add(now, facts, None)
     }
 
     /// Something behind a device joins: no session, and a window of this end's own choice. It takes
     /// calls once it is connected.
-    pub fn add_sessionless(&mut self, weight: u32, window: Credit) -> NodeId {
-        self.add(weight, Some(window.at_most(self.limits.window_max)))
+    pub fn add_sessionless(&mut self, now: Time, facts: Facts, window: Credit) -> NodeId {
+        self.add(now, facts, Some(window.at_most(self.limits.window_max)))
+    }
+
+    /// What the pool says of a node is something else from now on. With a weight of 0 it is given
+    /// no more calls, but for those that name it, and stays connected.
+    pub fn set_node(&mut self, now: Time, node: NodeId, facts: Facts) {
+        let Some(known) = self.node_mut(node) else {
+            return;
+        };
+        let (before, after) = (known.is_hope(), facts.weight > 0);
+        known.weight = facts.weight;
+        let after = after && known.is_hope();
+        self.hopes -= usize::from(before);
+        self.hopes += usize::from(after);
+        self.balancer.set(now.as_nanos(), node.index(), facts);
+        self.fail_fast();
+    }
+
+    /// What the pool says of a node.
+    pub fn facts(&self, node: NodeId) -> Option<&Facts> {
+        self.node(node)?;
+        self.balancer.nodes().facts(node.index())
     }
 
     /// A connection is made. A node with sessions is to be sent a hello; another is up.
-    pub fn connected(&mut self, node: NodeId) {
+    pub fn connected(&mut self, now: Time, node: NodeId) {
         let Some(known) = self.node_mut(node) else {
             return;
         };
         if let Some(window) = known.fixed {
             known.credit = window;
-            self.set_state(node, NodeState::Up);
+            self.set_state(now, node, NodeState::Up);
         } else if known.state == NodeState::Failed {
-            self.set_state(node, NodeState::Connecting);
+            self.set_state(now, node, NodeState::Connecting);
         }
     }
 
     /// A node welcomes this caller.
-    pub fn welcome(&mut self, node: NodeId, credit: Credit) {
+    pub fn welcome(&mut self, now: Time, node: NodeId, credit: Credit) {
         let max = self.limits.window_max;
         let Some(known) = self.node_mut(node) else {
             return;
@@ -144,7 +166,7 @@ impl<T> Caller<T> {
             if !planted!(WelcomeIgnored) || known.credit.calls == 0 {
                 known.credit = credit.at_most(max);
             }
-            self.set_state(node, NodeState::Up);
+            self.set_state(now, node, NodeState::Up);
         }
     }
 
@@ -159,7 +181,7 @@ impl<T> Caller<T> {
     }
 
     /// A node says bye. Whether that is to be answered by a bye.
-    pub fn bye(&mut self, node: NodeId) -> bool {
+    pub fn bye(&mut self, now: Time, node: NodeId) -> bool {
         let Some(known) = self.node_mut(node) else {
             return false;
         };
@@ -171,22 +193,22 @@ impl<T> Caller<T> {
         if planted!(ByeIgnored) {
             return true;
         }
-        self.set_state(node, NodeState::Draining);
+        self.set_state(now, node, NodeState::Draining);
         self.fail_only(node);
         self.fail_fast();
         true
     }
 
     /// An attempt to connect failed, or the hello was refused; more attempts follow.
-    pub fn failed_to_connect(&mut self, node: NodeId) {
-        self.set_state(node, NodeState::Failed);
+    pub fn failed_to_connect(&mut self, now: Time, node: NodeId) {
+        self.set_state(now, node, NodeState::Failed);
         self.fail_only(node);
         self.fail_fast();
     }
 
     /// The connection is lost; another attempt is made. What was in flight ends as `Maybe`: see
     /// [`Caller::next_ended`].
-    pub fn lost(&mut self, node: NodeId) {
+    pub fn lost(&mut self, now: Time, node: NodeId) {
         let Some(known) = self.node(node) else { return };
         let leaving = known.state == NodeState::Leaving;
         let there = |id: &CallId| {
@@ -199,7 +221,7 @@ impl<T> Caller<T> {
             if planted!(LostIsPickedAgain) && self.send_lost_again(id) {
                 continue;
             }
-            if let Some(ended) = self.end(id, Why::Lost, false) {
+            if let Some(ended) = self.end(now, id, Why::Lost, false) {
                 self.ended.push_back(ended);
             }
             if let Some(known) = self.node_mut(node) {
@@ -207,26 +229,26 @@ impl<T> Caller<T> {
             }
         }
         if leaving {
-            self.drop_node(node);
+            self.drop_node(now, node);
             return;
         }
-        self.set_state(node, NodeState::Connecting);
+        self.set_state(now, node, NodeState::Connecting);
         self.fail_only(node);
         self.fail_fast();
     }
 
     /// Takes a node out of the pool: no more calls for it. True if it has none in flight and is
     /// gone; otherwise it is after its last answer, or when it is lost.
-    pub fn remove_node(&mut self, node: NodeId) -> bool {
+    pub fn remove_node(&mut self, now: Time, node: NodeId) -> bool {
         let Some(known) = self.node(node) else {
             return true;
         };
         if known.flight.calls == 0 {
-            self.drop_node(node);
+            self.drop_node(now, node);
             self.fail_fast();
             return true;
         }
-        self.set_state(node, NodeState::Leaving);
+        self.set_state(now, node, NodeState::Leaving);
         self.fail_only(node);
         self.fail_fast();
         false
@@ -237,13 +259,13 @@ impl<T> Caller<T> {
         let nodes = self.nodes.iter().enumerate();
         nodes
             .filter(|(_, node)| node.used)
-            .map(|(index, node)| node.stats(index))
+            .map(|(index, node)| node.stats(index, self.balancer.nodes()))
     }
 
     /// The same, of one node.
     pub fn node_stats(&self, node: NodeId) -> Option<NodeStats> {
         self.node(node)
-            .map(|known| known.stats(node.index as usize))
+            .map(|known| known.stats(node.index(), self.balancer.nodes()))
     }
 
     // ---- calls -------------------------------------------------------------------------------
@@ -255,7 +277,7 @@ impl<T> Caller<T> {
             self.count(why);
             return Submitted::Refused(payload, why);
         }
-        let node = self.pick_at_once(&ask);
+        let node = self.pick_at_once(now, &ask);
         if node.is_none() && self.waiting() >= self.limits.waiting_max {
             self.count(Why::QueueFull);
             return Submitted::Refused(payload, Why::QueueFull);
@@ -266,6 +288,7 @@ impl<T> Caller<T> {
             slot.oneway = ask.oneway;
             slot.wait_for_ready = ask.wait_for_ready;
             slot.only = ask.only;
+            slot.key = ask.key;
             slot.state = State::Rests;
         });
         let id = match taken {
@@ -297,8 +320,8 @@ impl<T> Caller<T> {
             let Some(slot) = self.slots.get(id) else {
                 break;
             };
-            let (bytes, tried) = (slot.bytes, slot.tried);
-            if let Some(node) = self.pick(bytes, tried) {
+            let (key, bytes, tried) = (slot.key, slot.bytes, slot.tried);
+            if let Some(node) = self.pick(now, key, bytes, tried) {
                 return Some(self.send(now, id, node));
             }
             if self.is_round_over(tried) {
@@ -319,14 +342,15 @@ impl<T> Caller<T> {
             ran: Ran::No,
             again: Again::Later,
             retry_after: None,
+            verdict: Verdict::None,
         };
         self.error(now, node, id, failure, Answered::default())
     }
 
     /// A node replies. What the shell keeps with the call, unless it has been given up.
     pub fn reply(&mut self, now: Time, node: NodeId, id: CallId, answered: Answered) -> Option<T> {
-        self.answered(now, node, id, answered, true)?;
-        let payload = self.finish(id);
+        self.answered(now, node, id, answered, None)?;
+        let payload = self.finish(now, id);
         match payload {
             Some(_) => self.stats.replied += 1,
             None => self.stats.late += 1,
@@ -343,7 +367,10 @@ impl<T> Caller<T> {
         failure: Failure,
         answered: Answered,
     ) -> ErrorThen<T> {
-        if self.answered(now, node, id, answered, false).is_none() {
+        if self
+            .answered(now, node, id, answered, Some(failure.verdict))
+            .is_none()
+        {
             return ErrorThen::Late;
         }
         if failure.ran == Ran::No
@@ -356,10 +383,10 @@ impl<T> Caller<T> {
             && failure.again != Again::Never
             && self.pick_again(now, node, id, failure)
         {
-            self.drop_if_idle(node);
+            self.drop_if_idle(now, node);
             return ErrorThen::Again;
         }
-        let payload = self.finish(id);
+        let payload = self.finish(now, id);
         match payload {
             Some(payload) => {
                 self.stats.failed += 1;
@@ -373,13 +400,13 @@ impl<T> Caller<T> {
     }
 
     /// Its caller gives a call up. None if it has ended.
-    pub fn cancel(&mut self, id: CallId) -> Option<Ended<T>> {
-        self.end(id, Why::Cancelled, true)
+    pub fn cancel(&mut self, now: Time, id: CallId) -> Option<Ended<T>> {
+        self.end(now, id, Why::Cancelled, true)
     }
 
     /// A call's deadline has passed. None if it has ended.
-    pub fn expire(&mut self, id: CallId) -> Option<Ended<T>> {
-        self.end(id, Why::Expired, true)
+    pub fn expire(&mut self, now: Time, id: CallId) -> Option<Ended<T>> {
+        self.end(now, id, Why::Expired, true)
     }
 
     /// Nobody waits for this call: the table ends it at its deadline.
@@ -413,7 +440,7 @@ impl<T> Caller<T> {
                     if let Some(slot) = self.slots.get_mut(id) {
                         slot.watched = false;
                     }
-                    if let Some(ended) = self.end(id, Why::Expired, true) {
+                    if let Some(ended) = self.end(now, id, Why::Expired, true) {
                         self.ended.push_back(ended);
                     }
                 }
@@ -467,7 +494,7 @@ impl<T> Caller<T> {
         };
         let unsent: Vec<CallId> = self.slots.ids().filter(unsent).collect();
         for id in unsent {
-            if let Some(ended) = self.end(id, Why::Closed, true) {
+            if let Some(ended) = self.end_unsent(id, Why::Closed) {
                 self.ended.push_back(ended);
             }
         }

@@ -1,6 +1,9 @@
 //! The nodes of a pool, as one caller sees them.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use brokerless_patterns::balance::{Nodes, Place};
 
 use crate::machine::credit::Credit;
 use crate::machine::load::{Load, smoothed};
@@ -35,8 +38,8 @@ pub enum NodeState {
     Leaving,
 }
 
-/// What the picker and the credit know of a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the policy and the credit know of a node.
+#[derive(Debug, Clone, PartialEq)]
 pub struct NodeStats {
     /// Which one.
     pub node: NodeId,
@@ -44,6 +47,12 @@ pub struct NodeStats {
     pub state: NodeState,
     /// Its weight.
     pub weight: u32,
+    /// Its weight of now, in thousandths: less than that while it warms up.
+    pub weight_now: u32,
+    /// Its priority.
+    pub priority: u8,
+    /// Where it is.
+    pub place: Option<Arc<Place>>,
     /// Whether it is behind a device: no session, and a window of this end's own choice.
     pub sessionless: bool,
     /// Whether it has asked to be left alone, and that time is not over.
@@ -79,7 +88,6 @@ pub(super) struct Node {
     pub(super) answered: u64,
     pub(super) errors: u64,
     pub(super) lost: u64,
-    pub(super) load: Option<Load>,
     pub(super) latency: u64,
     /// It has asked to be left alone until then; a timer ends it.
     pub(super) paused: Option<Time>,
@@ -102,7 +110,13 @@ impl Node {
         self.latency = smoothed(self.latency, nanos(took));
     }
 
-    pub(super) fn stats(&self, index: usize) -> NodeStats {
+    /// Whether calls that any node may take can hope for it.
+    pub(super) fn is_hope(&self) -> bool {
+        self.weight > 0 && matches!(self.state, NodeState::Connecting | NodeState::Up)
+    }
+
+    pub(super) fn stats(&self, index: usize, nodes: &Nodes) -> NodeStats {
+        let facts = nodes.facts(index);
         NodeStats {
             node: NodeId {
                 index: index as u32,
@@ -110,6 +124,9 @@ impl Node {
             },
             state: self.state,
             weight: self.weight,
+            weight_now: nodes.weight(index),
+            priority: facts.map_or(0, |facts| facts.priority),
+            place: facts.and_then(|facts| facts.place.clone()),
             sessionless: self.fixed.is_some(),
             paused: self.paused.is_some(),
             credit: self.credit,
@@ -118,7 +135,7 @@ impl Node {
             answered: self.answered,
             errors: self.errors,
             lost: self.lost,
-            load: self.load,
+            load: nodes.report(index).map(|report| report.load),
             latency: Duration::from_nanos(self.latency),
         }
     }

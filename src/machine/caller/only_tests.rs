@@ -35,7 +35,7 @@ fn a_call_for_one_node_goes_there_or_ends() {
     let waits = caller.submit(NOW, only(nodes[1]), 2);
     assert!(matches!(waits, Submitted::Waits(_)), "for its credit");
     assert_eq!(caller.next_send(NOW), None, "though others have some");
-    caller.lost(nodes[1]);
+    caller.lost(NOW, nodes[1]);
     let mut ended = ends(&mut caller);
     ended.sort_by_key(|it| it.0);
     assert_eq!(
@@ -113,16 +113,16 @@ fn those_for_one_node_and_those_for_any_take_turns() {
 #[test]
 fn one_that_is_to_wait_outlasts_everything_but_the_nodes_leaving() {
     let (mut caller, nodes) = pool(2, 1);
-    assert!(caller.bye(nodes[0]));
+    assert!(caller.bye(NOW, nodes[0]));
     let refused = caller.submit(NOW, only(nodes[0]), 0);
     assert_eq!(refused, Submitted::Refused(0, Why::Unavailable));
     let waits = caller.submit(NOW, patient(nodes[0]), 1);
     assert!(matches!(waits, Submitted::Waits(_)));
-    caller.lost(nodes[0]);
-    caller.failed_to_connect(nodes[0]);
+    caller.lost(NOW, nodes[0]);
+    caller.failed_to_connect(NOW, nodes[0]);
     assert_eq!(ends(&mut caller), []);
-    caller.connected(nodes[0]);
-    caller.welcome(nodes[0], Credit::new(1, 1000));
+    caller.connected(NOW, nodes[0]);
+    caller.welcome(NOW, nodes[0], Credit::new(1, 1000));
     let it = caller.next_send(NOW).expect("it is back");
     assert_eq!(it.node, nodes[0]);
     // It is turned away: it rests, and comes back to the same node.
@@ -135,7 +135,7 @@ fn one_that_is_to_wait_outlasts_everything_but_the_nodes_leaving() {
     assert_eq!(again.node, nodes[0]);
     let then = caller.error(due, again.node, again.id, NO, Answered::default());
     assert_eq!(then, ErrorThen::Again);
-    caller.remove_node(nodes[0]);
+    caller.remove_node(NOW, nodes[0]);
     assert_eq!(ends(&mut caller), [(1, Why::Unavailable, Ran::No)]);
     assert_eq!((caller.stats().held, caller.stats().waiting), (0, 0));
     let gone = caller.submit(NOW, patient(nodes[0]), 2);
@@ -166,7 +166,7 @@ fn its_deadline_ends_it_while_it_waits() {
     caller.watch(id);
     caller.due(ask().deadline);
     assert_eq!(ends(&mut caller), [(1, Why::Expired, Ran::No)]);
-    caller.welcome(nodes[0], Credit::new(1, 1000));
+    caller.welcome(NOW, nodes[0], Credit::new(1, 1000));
     caller.credit(nodes[0], Credit::new(1, 1000));
     assert_eq!(caller.next_send(ask().deadline), None);
 }
@@ -178,11 +178,11 @@ fn a_node_that_takes_anothers_number_gets_none_of_its_calls() {
         caller.submit(NOW, patient(nodes[0]), 1),
         Submitted::Waits(_)
     ));
-    caller.remove_node(nodes[0]);
+    caller.remove_node(NOW, nodes[0]);
     assert_eq!(ends(&mut caller), [(1, Why::Unavailable, Ran::No)]);
-    let next = caller.add_node(1);
+    let next = caller.add_node(NOW, Facts::default());
     assert_eq!(next.index(), nodes[0].index());
-    caller.welcome(next, Credit::new(1, 1000));
+    caller.welcome(NOW, next, Credit::new(1, 1000));
     assert_eq!(caller.next_send(NOW), None);
     let refused = caller.submit(NOW, patient(nodes[0]), 2);
     assert_eq!(refused, Submitted::Refused(2, Why::Unavailable));

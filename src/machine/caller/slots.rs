@@ -87,6 +87,8 @@ pub(super) struct Slot<T> {
     pub(super) tried: u64,
     /// The only node that it may go to, if there is one.
     pub(super) only: Option<NodeId>,
+    /// The hash of its key.
+    pub(super) key: Option<u64>,
     pub(super) node: u32,
     pub(super) generation: u32,
     prev: u32,
@@ -156,6 +158,7 @@ impl<T> Slots<T> {
                     bytes: 0,
                     tried: 0,
                     only: None,
+                    key: None,
                     node: NONE,
                     // Never 0, so that no identifier is: on the wire 0 stands for the session itself.
                     generation: 1,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use brokerless_patterns::balance::Policy;
 use proptest::prelude::*;
 
 use super::*;
@@ -12,7 +13,12 @@ pub(super) const NO: Failure = Failure {
     ran: Ran::No,
     again: Again::Later,
     retry_after: None,
+    verdict: Verdict::Unwell,
 };
+
+fn balancer() -> Balancer {
+    Balancer::new(&Policy::weighted(), 1).expect("a policy without options")
+}
 
 pub(super) fn ask() -> Ask {
     Ask {
@@ -21,15 +27,18 @@ pub(super) fn ask() -> Ask {
         oneway: false,
         wait_for_ready: false,
         only: None,
+        key: None,
     }
 }
 
 pub(super) fn pool(nodes: usize, calls: u32) -> (Caller<u64>, Vec<NodeId>) {
-    let mut caller = Caller::new(CallerLimits::default(), Box::new(Smooth::new()));
-    let nodes: Vec<NodeId> = (0..nodes).map(|_| caller.add_node(1)).collect();
+    let mut caller = Caller::new(CallerLimits::default(), balancer());
+    let nodes: Vec<NodeId> = (0..nodes)
+        .map(|_| caller.add_node(NOW, Facts::default()))
+        .collect();
     for node in &nodes {
-        caller.connected(*node);
-        caller.welcome(*node, Credit::new(calls, 1 << 20));
+        caller.connected(NOW, *node);
+        caller.welcome(NOW, *node, Credit::new(calls, 1 << 20));
     }
     (caller, nodes)
 }
@@ -64,9 +73,9 @@ fn a_call_fails_fast_without_hope_of_a_node_unless_it_waits_for_one() {
         caller.submit(NOW, patient, 2),
         Submitted::Waits(_)
     ));
-    caller.lost(nodes[0]);
+    caller.lost(NOW, nodes[0]);
     assert_eq!(caller.next_ended(), None, "it is connecting again");
-    caller.failed_to_connect(nodes[0]);
+    caller.failed_to_connect(NOW, nodes[0]);
     let ended = caller.next_ended().unwrap();
     assert_eq!(
         (ended.payload, ended.why, ended.ran),
@@ -75,8 +84,8 @@ fn a_call_fails_fast_without_hope_of_a_node_unless_it_waits_for_one() {
     assert_eq!(caller.next_ended(), None);
     let refused = caller.submit(NOW, ask(), 3);
     assert_eq!(refused, Submitted::Refused(3, Why::Unavailable));
-    caller.connected(nodes[0]);
-    caller.welcome(nodes[0], Credit::new(1, 1000));
+    caller.connected(NOW, nodes[0]);
+    caller.welcome(NOW, nodes[0], Credit::new(1, 1000));
     assert!(caller.next_send(NOW).is_some());
 }
 
@@ -139,13 +148,14 @@ fn only_a_no_is_picked_again() {
             ran,
             again,
             retry_after: None,
+            verdict: Verdict::Unwell,
         };
         let then = caller.error(NOW, sending.node, sending.id, failure, Answered::default());
         assert_eq!(then, ErrorThen::Finished(1));
     }
     let (mut caller, _) = pool(2, 10);
     let sending = sent(&mut caller, 1);
-    caller.lost(sending.node);
+    caller.lost(NOW, sending.node);
     let ended = caller.next_ended().unwrap();
     assert_eq!(
         (ended.payload, ended.why, ended.ran),
@@ -248,9 +258,9 @@ fn a_doubled_answer_ends_nothing() {
 fn a_call_given_up_keeps_its_credit_until_its_node_answers() {
     let (mut caller, _) = pool(1, 1);
     let sending = sent(&mut caller, 1);
-    let ended = caller.cancel(sending.id).unwrap();
+    let ended = caller.cancel(NOW, sending.id).unwrap();
     assert_eq!((ended.ran, ended.tell), (Ran::Maybe, true));
-    assert_eq!(caller.cancel(sending.id), None);
+    assert_eq!(caller.cancel(NOW, sending.id), None);
     assert!(matches!(caller.submit(NOW, ask(), 2), Submitted::Waits(_)));
     assert_eq!(caller.next_send(NOW), None);
     assert_eq!(
@@ -265,7 +275,7 @@ fn a_call_given_up_keeps_its_credit_until_its_node_answers() {
 fn a_draining_node_answers_and_takes_no_more() {
     let (mut caller, nodes) = pool(2, 10);
     let first = sent(&mut caller, 1);
-    assert!(caller.bye(first.node) && !caller.bye(first.node));
+    assert!(caller.bye(NOW, first.node) && !caller.bye(NOW, first.node));
     for payload in 2..6 {
         assert_ne!(sent(&mut caller, payload).node, first.node);
     }
@@ -313,11 +323,11 @@ proptest! {
                 }
                 7 if !known.is_empty() => {
                     let id = known[which.index(known.len())];
-                    ends.extend(caller.cancel(id).map(|it| it.payload));
+                    ends.extend(caller.cancel(NOW, id).map(|it| it.payload));
                 }
                 8 if !known.is_empty() => caller.watch(known[which.index(known.len())]),
-                9 => { caller.lost(node); flying.retain(|it| it.node != node) }
-                10 => caller.welcome(node, Credit::new(4, 100)),
+                9 => { caller.lost(NOW, node); flying.retain(|it| it.node != node) }
+                10 => caller.welcome(NOW, node, Credit::new(4, 100)),
                 _ => caller.due(now),
             }
             while let Some(it) = caller.next_send(now) { flying.push(it) }
@@ -329,7 +339,7 @@ proptest! {
             prop_assert_eq!((stats.held - stats.given_up) as u64 + out.len() as u64, next);
         }
         caller.close();
-        nodes.iter().for_each(|node| caller.lost(*node));
+        nodes.iter().for_each(|node| caller.lost(NOW, *node));
         while let Some(it) = caller.next_ended() { out.insert(it.payload); }
         prop_assert_eq!(out.len() as u64, next);
         prop_assert_eq!(caller.stats().held, 0);

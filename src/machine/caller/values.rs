@@ -52,6 +52,8 @@ pub struct Ask {
     pub wait_for_ready: bool,
     /// It goes to this node, or ends: to no other, ever.
     pub only: Option<NodeId>,
+    /// The hash of its key, for policies that pick by one.
+    pub key: Option<u64>,
 }
 
 /// What becomes of a call that is submitted.
@@ -150,6 +152,39 @@ pub struct Failure {
     pub again: Again,
     /// How long the node wishes to be left alone.
     pub retry_after: Option<Duration>,
+    /// What it says of the node.
+    pub verdict: Verdict,
+}
+
+/// What an error says of the node that answers with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// The node is well, and the error the call's own: it counts as a reply, and never as a faster one
+    /// than the node's replies are.
+    Well,
+    /// The node is not well: policies keep away from it.
+    Unwell,
+    /// Neither: the call was cut short, or never got there.
+    None,
+}
+
+impl Verdict {
+    /// By the number of a status code, and whether the node says when to come again.
+    ///
+    /// An unknown method says that the node is not well, too: it is so fast a refusal that calls
+    /// would crowd where nobody can serve them.
+    pub const fn of_code(code: u8, says_when: bool) -> Verdict {
+        match code {
+            // CANCELLED, DEADLINE_EXCEEDED: their caller's time is in it, not the node's.
+            1 | 4 => Verdict::None,
+            // RESOURCE_EXHAUSTED, ABORTED: full for now, or too large a call, or a clash of two.
+            8 | 10 if !says_when => Verdict::Well,
+            // Those two, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS.
+            8 | 10 | 12 | 13 | 14 | 15 => Verdict::Unwell,
+            // INVALID_ARGUMENT, NOT_FOUND and others, and the method's own.
+            _ => Verdict::Well,
+        }
+    }
 }
 
 /// What rides on an answer, of either kind.

@@ -384,6 +384,19 @@ impl Session {
         })
     }
 
+    /// A call that was taken up to be passed on was not, as there is no room for it: as one that
+    /// waits and finds a queue full, so that the window shrinks. None if its caller is gone.
+    pub fn turn_back(&mut self, now: Time, ticket: Ticket) -> Option<Finish> {
+        let entry = self.release(ticket)?;
+        self.stats.turned_away += 1;
+        let window = self.window.as_mut();
+        Some(Finish {
+            credit: window.and_then(|window| window.overloaded(now)),
+            queued: now.since(entry.arrived),
+            ran: Duration::ZERO,
+        })
+    }
+
     /// The caller cancels a call.
     pub fn cancel(&mut self, id: u64, via: u64) -> Cancelled {
         let Some(ticket) = self.table.find(id, via) else {

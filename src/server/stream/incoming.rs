@@ -22,10 +22,10 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::send::Post;
 use super::{Broken, Over, Stream, Todo};
-use crate::machine::{Flow, Inflow};
+use crate::machine::{Flow, Inflow, Violation};
 use crate::server::serve::Shared;
 use crate::server::session::Session;
-use crate::server::stats::{Count, Counts};
+use crate::server::stats::{Count, Counts, Tally};
 use crate::service::{Batch, RawIncoming, RawItem, Supply};
 use crate::status::Status;
 use crate::wire::{Encoding, ItemsHead, Payload};
@@ -129,6 +129,8 @@ enum Feed {
 /// What became of items that came.
 enum Arrived {
     Taken(Todo),
+    /// They are to be passed on.
+    Passed(Payload),
     /// Nobody wants them.
     Late,
     Broken(Broken),
@@ -137,6 +139,10 @@ enum Arrived {
 /// What follows from what came.
 pub(in crate::server) enum Came {
     Todo(Todo),
+    /// Items that are to be passed on.
+    Items(ItemsHead, Payload),
+    /// The same of a window.
+    Window(Flow),
     /// The stream is to be cut off.
     Broken(Broken),
 }
@@ -156,10 +162,11 @@ impl Session {
             counts.one(Count::StreamOver);
             return (None, nothing);
         };
-        let mut todo = match stream.arrive(head, message, part_max) {
-            Arrived::Taken(todo) => {
+        let mut todo = match stream.arrive(&counts.tally, head, message, part_max) {
+            Arrived::Taken(todo) => todo,
+            Arrived::Passed(items) => {
                 counts.tally.items_in(head.count);
-                todo
+                return (Some(stream), Came::Items(*head, items));
             }
             Arrived::Late => {
                 counts.one(Count::StreamOver);
@@ -183,6 +190,7 @@ impl Session {
         window: Flow,
     ) -> (Option<Arc<Stream>>, Came) {
         match self.streams.granted(id, window) {
+            Ok(stream) if stream.is_passed() => (Some(stream), Came::Window(window)),
             Ok(stream) => {
                 let todo = stream.granted(&counts.tally, window);
                 (Some(stream), Came::Todo(todo))
@@ -196,10 +204,11 @@ impl Session {
 }
 
 impl Stream {
-    /// Items have come. May be called with locks of the engine held.
-    fn arrive(&self, head: &ItemsHead, message: Message, part_max: u64) -> Arrived {
-        let Payload { body, blobs } = Payload::of_message(message);
-        let parts = std::iter::once(&body).chain(&blobs);
+    /// Items have come. May be called with locks of the engine held. They are counted before its
+    /// handler can take them.
+    fn arrive(&self, tally: &Tally, head: &ItemsHead, message: Message, part_max: u64) -> Arrived {
+        let items = Payload::of_message(message);
+        let parts = std::iter::once(&items.body).chain(&items.blobs);
         let (mut bytes, mut largest) = (0, 0);
         for part in parts {
             let length = part.len() as u64;
@@ -209,6 +218,13 @@ impl Stream {
         if largest > part_max {
             return Arrived::Broken(Broken::TooLarge(largest, part_max));
         }
+        if self.is_passed() {
+            return match self.is_cut() {
+                true => Arrived::Late,
+                false => Arrived::Passed(items),
+            };
+        }
+        let Payload { body, blobs } = items;
         let raw = self.call.encoding != Encoding::MessagePack;
         if raw && head.count > 1 {
             let status = Status::invalid_argument(
@@ -236,6 +252,7 @@ impl Stream {
         if let Err(violation) = arrived {
             return Arrived::Broken(Broken::Flow(violation));
         }
+        tally.items_in(head.count);
         let feed = matches!(taking.channel, Channel::Open(_));
         Arrived::Taken(Todo {
             wake: !feed,
@@ -314,6 +331,16 @@ impl Shared {
         match came {
             Came::Todo(todo) => self.act(&stream, todo),
             Came::Broken(broken) => drop(self.cut(&stream, Over::Broken(broken))),
+            Came::Items(head, items) => {
+                let ear = stream.ear();
+                // Before anybody listens the caller was let send nothing.
+                let early = || Err(Violation::Items(head.count.into(), 0));
+                let passed = ear.map_or_else(early, |ear| ear.items(&head, items));
+                if let Err(violation) = passed {
+                    self.cut(&stream, Over::Broken(Broken::Flow(violation)));
+                }
+            }
+            Came::Window(window) => stream.pass_window(window),
         }
     }
 

@@ -17,6 +17,7 @@
 //! | file | what |
 //! |---|---|
 //! | `outgoing.rs` | items that gather, and room for them |
+//! | `strip.rs` | small items, between the worker that makes them and those that send |
 //! | `turn.rs` | the iterator of a method: opened, driven, dropped |
 //! | `send.rs` | what goes out, in order, and how it ends |
 //! | `incoming.rs` | items that come, and the handler that waits for them |
@@ -38,6 +39,7 @@
 mod incoming;
 mod outgoing;
 mod send;
+mod strip;
 mod turn;
 mod watch;
 
@@ -50,7 +52,9 @@ use brokerless_patterns::tap::Gate;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::call::Call;
+use super::pass::Hears;
 use super::session::Session;
+use super::stats::Counts;
 use crate::machine::{Flow, Violation};
 use crate::service::MethodInfo;
 use crate::status::Status;
@@ -73,6 +77,8 @@ pub(super) struct Stream {
     gate: Gate,
     /// It was cut off: for a look without the lock.
     is_cut: AtomicBool,
+    /// It is passed on.
+    is_passed: bool,
     state: Mutex<State>,
 }
 
@@ -91,6 +97,16 @@ struct State {
     ended: bool,
     /// When the watch looks at it, if it does.
     watched: Option<watch::Key>,
+    /// It is passed on: what comes of it goes there.
+    passed: Option<Passed>,
+}
+
+/// Of a stream that is passed on.
+#[derive(Default)]
+struct Passed {
+    ear: Option<Arc<dyn Hears>>,
+    /// What its caller let be sent before somebody listened.
+    early: Option<Flow>,
 }
 
 /// Why a stream is cut off.
@@ -125,7 +141,7 @@ pub(super) enum Broken {
 
 impl Over {
     /// What the caller is told.
-    fn status(&self) -> Status {
+    pub(super) fn status(&self) -> Status {
         match self {
             Over::Cancelled => Status::cancelled("the caller cancelled the call"),
             Over::Gone => Status::cancelled("the caller is gone"),
@@ -189,6 +205,7 @@ impl Stream {
             busy: AtomicU64::new(0),
             gate: Gate::new(),
             is_cut: AtomicBool::new(false),
+            is_passed: false,
             state: Mutex::new(State {
                 over: None,
                 incoming: info.items_in.map(|_| Taking::new(window)),
@@ -198,8 +215,39 @@ impl Stream {
                 clogged: false,
                 ended: false,
                 watched: None,
+                passed: None,
             }),
         }
+    }
+
+    /// One that is passed on: nothing of it is kept here but what goes out.
+    pub(super) fn passed(session: Arc<Session>, call: Call, info: &'static MethodInfo) -> Self {
+        let mut stream = Stream::new(session, call, info, Flow::default(), Duration::MAX);
+        stream.is_passed = true;
+        stream.lock().passed = Some(Passed::default());
+        stream
+    }
+
+    /// Somebody listens from now on: what it missed, and why nobody wants it if that is so.
+    pub(super) fn listen(&self, ear: &Arc<dyn Hears>) -> (Option<Flow>, Option<Status>) {
+        let mut state = self.lock();
+        let over = state.over.as_ref().map(Over::status);
+        let Some(passed) = &mut state.passed else {
+            return (None, over);
+        };
+        passed.ear = Some(ear.clone());
+        (passed.early.take(), over)
+    }
+
+    /// Nobody listens any more.
+    pub(super) fn unlisten(&self) {
+        let ear = self.lock().passed.as_mut().and_then(|it| it.ear.take());
+        drop(ear);
+    }
+
+    /// Who hears of it, if it is passed on.
+    pub(super) fn ear(&self) -> Option<Arc<dyn Hears>> {
+        self.lock().passed.as_ref()?.ear.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -215,11 +263,15 @@ impl Stream {
         self.is_cut.load(Ordering::Acquire)
     }
 
-    /// Cuts it off. Nothing if it has ended, or was cut off before.
-    pub(super) fn cut(&self, why: Over) -> Option<Todo> {
+    /// Cuts it off. Nothing if it has ended, or was cut off before. What the caller did is counted
+    /// first: its handler may see the end at once, and answer.
+    pub(super) fn cut(&self, counts: &Counts, why: Over) -> Option<Todo> {
         let mut state = self.lock();
         if state.ended || state.over.is_some() {
             return None;
+        }
+        if let Over::Broken(broken) = &why {
+            counts.one(broken.count());
         }
         state.over = Some(why);
         self.is_cut.store(true, Ordering::Release);

@@ -115,8 +115,51 @@ impl super::State {
 }
 
 impl Stream {
+    /// Whether it is passed on.
+    pub(super) fn is_passed(&self) -> bool {
+        self.is_passed
+    }
+
+    /// Lets whoever has it know that the caller lets more be sent; later, if nobody has it yet.
+    pub(super) fn pass_window(&self, window: Flow) {
+        let ear = {
+            let mut state = self.lock();
+            let Some(passed) = &mut state.passed else {
+                return;
+            };
+            if passed.ear.is_none() {
+                let early = passed.early.get_or_insert(window);
+                early.items = early.items.max(window.items);
+                early.bytes = early.bytes.max(window.bytes);
+            }
+            passed.ear.clone()
+        };
+        if let Some(ear) = ear {
+            ear.window(window);
+        }
+    }
+
+    /// Puts what is passed on where it goes out.
+    pub(in crate::server) fn post(&self, message: Message) {
+        let mut state = self.lock();
+        if !state.ended && state.over.is_none() {
+            state.out.push_back(Out::Message(message));
+        }
+    }
+
+    /// The same for what the caller may send.
+    pub(in crate::server) fn post_window(&self, window: Flow) {
+        let mut state = self.lock();
+        if !state.ended && state.over.is_none() {
+            put_window(&mut state.out, window);
+        }
+    }
+
     /// The caller has let more be sent before the method was opened.
     pub(super) fn granted_early(&self, to: Flow) {
+        if self.is_passed() {
+            return self.pass_window(to);
+        }
         if let Some(giving) = &mut self.lock().outgoing {
             giving.granted(to);
         }
@@ -127,10 +170,14 @@ impl Stream {
         let mut state = self.lock();
         let mut todo = Todo::default();
         let clogged = state.clogged;
+        // What had gathered when it was cut off is not sent any more: its answer may be.
+        let whole = state.over.is_none();
         let (mut post, giving) = state.post(self.id());
         if let Some(giving) = giving
+            && whole
             && giving.granted(to)
         {
+            giving.absorb(&mut post);
             giving.flush(&mut post);
             tally.items_out(post.items);
             if !clogged && giving.is_parked() && giving.may_go_on() {
@@ -161,17 +208,13 @@ impl Shared {
 
     /// Cuts a stream off. False if it had ended, or was cut off before.
     pub(in crate::server) fn cut(self: &Arc<Self>, stream: &Arc<Stream>, why: Over) -> bool {
-        let reason = match &why {
-            Over::Broken(broken) => Some(broken.count()),
-            _ => None,
-        };
-        let Some(todo) = stream.cut(why) else {
+        let Some(todo) = stream.cut(&self.counts, why) else {
             return false;
         };
-        if let Some(reason) = reason {
-            self.counts.one(reason);
-        }
         self.act(stream, todo);
+        if let (Some(ear), Some(why)) = (stream.ear(), stream.verdict()) {
+            ear.gone(&why);
+        }
         true
     }
 
@@ -261,6 +304,7 @@ impl Shared {
             if let Some(giving) = giving
                 && whole
             {
+                giving.absorb(&mut post);
                 giving.flush(&mut post);
                 self.counts.tally.items_out(post.items);
             }
@@ -285,6 +329,7 @@ impl Shared {
             }
             state.watched.take()
         };
+        stream.unlisten();
         if let Some(key) = watched {
             self.watch.forget(key);
         }
@@ -309,7 +354,7 @@ impl Shared {
 
 impl Broken {
     /// What it is counted as.
-    fn count(&self) -> Count {
+    pub(super) fn count(&self) -> Count {
         match self {
             Broken::Flow(Violation::Items(..) | Violation::Bytes(..)) => Count::OverWindow,
             Broken::Flow(Violation::Twice(_)) => Count::Twice,

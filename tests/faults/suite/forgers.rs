@@ -124,7 +124,7 @@ pub(super) fn answers_to_what_was_not_asked_are_counted_and_reach_nobody() {
     let deep = Load::begin(&client, 100, 1, 16);
     let (ledger, forged) = std::thread::scope(|scope| {
         let forger = scope.spawn(|| forge(&router, &worker, &over));
-        client.add(&endpoint, 1).expect("another node");
+        client.add(&endpoint).expect("another node");
         load.until_answered(2000);
         eventually("enough is forged", ms(30_000), || {
             (client.stats().calls.unknown > 1000).then_some(())

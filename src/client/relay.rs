@@ -1,0 +1,405 @@
+//! Calls that are passed on: whoever passes them on hears what comes of each, without a thread that
+//! waits for it.
+//!
+//! ```text
+//! whoever has the call              whoever leads the engine
+//! Client::pass ── envelope ─────►   Tap::take ── table ── Relay::put     locks are held
+//! Relay::give, allow, stop ─────►   Tap::settle ── Relay::run ── Returns: answer, items, windows
+//! ```
+//!
+//! Items and windows go through as they came, with another number of their call: what lies here of a
+//! stream is what was sent and not read on, which the taker's window bounds.
+//!
+//! # Invariants
+//!
+//! 1. What a node says of one call is heard in the order in which it came, its end as the last.
+//!    (held by `Relay::run`, which one thread at a time does)
+//! 2. A node is held to what the far taker has let it send. (test
+//!    `a_node_behind_a_proxy_that_breaks_the_rules_of_streams_ends_its_stream_alone`)
+//! 3. A window that comes while its call is on its way reaches the node that gets it. (held by
+//!    `Relay::sending` and `Relay::sent`)
+//!
+//! # Not here
+//!
+//! Where the calls came from (`crate::server`); what passes them on (`crate::proxy`).
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Instant;
+
+use brokerless_patterns::Message;
+use parking_lot::Mutex;
+
+use super::Client;
+use super::answer::Answer;
+use super::core::Core;
+use super::node::Link;
+use super::slot::{Path, Request};
+use crate::RpcError;
+use crate::machine::{CallId, Flow, Meter, Violation};
+use crate::service::Passing;
+use crate::wire::{self, Flags, ItemsHead, Payload};
+
+/// Who hears what comes of a call that was passed on. Called without a lock held; it must not
+/// block.
+pub(crate) trait Returns: Send + Sync {
+    /// The call has ended. Told once, after all else.
+    fn answered(&self, answer: Answer);
+    /// The node sends items.
+    fn items(&self, head: &ItemsHead, items: Payload);
+    /// The node lets items be sent.
+    fn window(&self, window: Flow);
+    /// The node wants no more items.
+    fn stop(&self);
+}
+
+/// The connection that a call goes over, and its number there.
+#[derive(Clone)]
+pub(super) struct Way {
+    link: Arc<Link>,
+    id: u64,
+}
+
+impl Way {
+    pub(super) fn new(link: &Arc<Link>, id: u64) -> Way {
+        let link = link.clone();
+        Way { link, id }
+    }
+
+    /// Tells the node what it may send.
+    fn tell(&self, window: Flow) {
+        // A connection that has gone needs not be told.
+        let frame = wire::encode_window(self.id, window);
+        self.link.send(Message::single(frame), false);
+    }
+}
+
+/// What a node said of a call.
+enum News {
+    Items(ItemsHead, Payload),
+    Window(Flow),
+    Stop,
+    End(Answer),
+}
+
+/// A call that was passed on.
+pub(crate) struct Relay {
+    core: Weak<Core>,
+    /// Its number in the table, once it is there.
+    id: OnceLock<CallId>,
+    begun: AtomicBool,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// None once it has heard the end.
+    to: Option<Arc<dyn Returns>>,
+    inbox: VecDeque<News>,
+    /// A thread tells what is in the inbox, or is about to.
+    running: bool,
+    over: bool,
+    way: Option<Way>,
+    /// The call has been written on that way.
+    sent: bool,
+    /// The caller takes items.
+    takes: bool,
+    /// What the node may send.
+    from_node: Meter,
+    /// Of that, what the node was told.
+    told: Flow,
+    /// What the caller may send.
+    from_caller: Meter,
+}
+
+impl Client {
+    /// What a call goes by that is to be passed on, and who hears what comes of it.
+    pub(crate) fn relay(&self, call: &Passing, to: Arc<dyn Returns>) -> Arc<Relay> {
+        let mut from_node = Meter::default();
+        if let Some(window) = call.window {
+            from_node.granted(window);
+        }
+        Arc::new(Relay {
+            core: Arc::downgrade(self.core()),
+            id: OnceLock::new(),
+            begun: AtomicBool::new(false),
+            state: Mutex::new(State {
+                to: Some(to),
+                inbox: VecDeque::new(),
+                running: false,
+                over: false,
+                way: None,
+                sent: false,
+                takes: call.flags.has(Flags::ITEMS_OUT),
+                from_node,
+                told: Flow::default(),
+                from_caller: Meter::default(),
+            }),
+        })
+    }
+
+    /// Passes a call on: it is sent, or waits for credit, and ends by its deadline.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not to be. Nobody hears of it then.
+    pub(crate) fn pass(&self, call: Passing, relay: &Arc<Relay>) -> Result<(), RpcError> {
+        let request = Request {
+            path: Path::Shared(call.path),
+            payload: call.payload,
+            flags: call.flags,
+            encoding: call.encoding,
+            metadata: (!call.metadata.is_empty()).then(|| Arc::new(call.metadata)),
+            conduit: None,
+            relay: Some(relay.clone()),
+            hops: call.hops,
+            only: None,
+            began: Instant::now(),
+            deadline: call.deadline,
+        };
+        let core = self.core();
+        let wait_for_ready = core.settings.wait_for_ready;
+        match core.launch(request, wait_for_ready, None, false) {
+            Ok(begun) => {
+                // It is set once.
+                let _ = relay.id.set(begun.id());
+                Ok(())
+            }
+            Err(error) => {
+                relay.let_go();
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Relay {
+    /// Whether anything has come from the node.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Acquire)
+    }
+
+    /// Whether the method has begun, as far as is known here.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.has_begun()
+    }
+
+    fn let_go(&self) {
+        let to = self.state.lock().to.take();
+        drop(to);
+    }
+
+    // On the way to the node.
+
+    /// The call is about to be written on this way: what the node may send at first, if it is to
+    /// be told.
+    pub(super) fn sending(&self, way: Way) -> Option<Flow> {
+        let mut state = self.state.lock();
+        state.way = Some(way);
+        state.sent = false;
+        state.told = state.from_node.told();
+        let told = state.told != Flow::default();
+        (state.takes && told).then_some(state.told)
+    }
+
+    /// The call of this number has been written: what was let be sent meanwhile is told.
+    pub(super) fn sent(&self, id: u64) {
+        let due = {
+            let mut state = self.state.lock();
+            match &state.way {
+                Some(way) if way.id == id => state.sent = true,
+                _ => return,
+            }
+            state.due()
+        };
+        if let Some((way, window)) = due {
+            way.tell(window);
+        }
+    }
+
+    /// The caller lets items be sent.
+    pub(crate) fn allow(&self, window: Flow) {
+        let due = {
+            let mut state = self.state.lock();
+            state.from_node.granted(window);
+            state.due()
+        };
+        if let Some((way, window)) = due {
+            way.tell(window);
+        }
+    }
+
+    /// The caller sends items.
+    ///
+    /// # Errors
+    ///
+    /// Where it may not: the stream cannot go on.
+    pub(crate) fn give(&self, head: &ItemsHead, items: Payload) -> Result<(), Violation> {
+        let way = {
+            let mut state = self.state.lock();
+            if let Some(window) = head.window {
+                state.from_node.granted(window);
+                state.told = state.from_node.told();
+            }
+            // Nothing but the window may ride on what has no items.
+            if head.count == 0 && !head.last && head.window.is_none() {
+                return Err(Violation::Empty);
+            }
+            state.from_caller.pass(head.count, items.bytes() as u64)?;
+            match &state.way {
+                Some(way) if !state.over => way.clone(),
+                _ => return Ok(()),
+            }
+        };
+        let head = ItemsHead {
+            id: way.id,
+            ..*head
+        };
+        let envelope = wire::encode_items(&head);
+        let message = match head.count {
+            0 => Message::single(envelope),
+            _ => items.into_message(envelope),
+        };
+        // A connection that has gone ends the call by itself.
+        way.link.send(message, false);
+        Ok(())
+    }
+
+    /// The caller wants no more items.
+    pub(crate) fn stop(&self) {
+        let way = self.state.lock().way.clone();
+        if let Some(way) = way {
+            let frame = wire::encode_stop(way.id);
+            way.link.send(Message::single(frame), false);
+        }
+    }
+
+    /// Gives the call up, if it has not ended: its node is told, and the end is heard at once.
+    pub(crate) fn cancel(self: &Arc<Self>) {
+        let (Some(core), Some(id)) = (self.core.upgrade(), self.id.get()) else {
+            return;
+        };
+        let now = core.time(Instant::now());
+        let ended = core.table.lock().caller.cancel(now, *id);
+        if let Some(ended) = ended {
+            let answer = core.answer_of(&ended);
+            core.tell_of(&ended);
+            core.act();
+            if self.put_end(answer) {
+                self.run();
+            }
+        }
+    }
+
+    // On the way back. Locks of the engine are held, but for `run`.
+
+    /// Something came by this way, for the first time perhaps.
+    pub(super) fn begin(&self, way: Way) {
+        if self.has_begun() {
+            return;
+        }
+        let mut state = self.state.lock();
+        state.way = Some(way);
+        state.sent = true;
+        self.begun.store(true, Ordering::Release);
+    }
+
+    /// The node sends items. Whether [`run`](Self::run) is to be called.
+    pub(super) fn put_items(&self, head: &ItemsHead, items: Payload) -> Result<bool, Violation> {
+        let mut state = self.state.lock();
+        if let Some(window) = head.window {
+            state.from_caller.granted(window);
+        }
+        if head.count == 0 && !head.last && head.window.is_none() {
+            return Err(Violation::Empty);
+        }
+        state.from_node.pass(head.count, items.bytes() as u64)?;
+        Ok(state.put(News::Items(*head, items)))
+    }
+
+    /// The node lets items be sent.
+    pub(super) fn put_window(&self, window: Flow) -> bool {
+        let mut state = self.state.lock();
+        state.from_caller.granted(window);
+        let window = state.from_caller.told();
+        if let Some(News::Window(last)) = state.inbox.back_mut() {
+            // One that is waiting to be told says it all.
+            *last = window;
+            return false;
+        }
+        state.put(News::Window(window))
+    }
+
+    /// The node wants no more items.
+    pub(super) fn put_stop(&self) -> bool {
+        let mut state = self.state.lock();
+        if matches!(state.inbox.back(), Some(News::Stop)) {
+            return false;
+        }
+        state.put(News::Stop)
+    }
+
+    /// The call has ended. The first end holds.
+    pub(super) fn put_end(&self, answer: Answer) -> bool {
+        let mut state = self.state.lock();
+        let puts = state.put(News::End(answer));
+        state.over = true;
+        puts
+    }
+
+    /// Tells what has come. No lock may be held.
+    pub(super) fn run(&self) {
+        loop {
+            let (to, news) = {
+                let mut state = self.state.lock();
+                let Some(news) = state.inbox.pop_front() else {
+                    state.running = false;
+                    return;
+                };
+                let to = match news {
+                    News::End(_) => state.to.take(),
+                    _ => state.to.clone(),
+                };
+                (to, news)
+            };
+            let Some(to) = to else { continue };
+            match news {
+                News::Items(head, items) => to.items(&head, items),
+                News::Window(window) => to.window(window),
+                News::Stop => to.stop(),
+                News::End(answer) => to.answered(answer),
+            }
+        }
+    }
+}
+
+impl State {
+    /// Puts this into the inbox; whether somebody is to look there.
+    fn put(&mut self, news: News) -> bool {
+        if self.over {
+            return false;
+        }
+        self.inbox.push_back(news);
+        !std::mem::replace(&mut self.running, true)
+    }
+
+    /// What the node is to be told that it may send.
+    fn due(&mut self) -> Option<(Way, Flow)> {
+        let window = self.from_node.told();
+        if !self.sent || self.over || window == self.told {
+            return None;
+        }
+        self.told = window;
+        Some((self.way.clone()?, window))
+    }
+}
+
+impl fmt::Debug for Relay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Relay")
+            .field("id", &self.id.get())
+            .field("begun", &self.has_begun())
+            .finish_non_exhaustive()
+    }
+}
