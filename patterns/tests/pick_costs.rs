@@ -50,6 +50,7 @@ fn at_work(policy: &Policy, nodes: usize, weight: fn(usize) -> u32) -> Balancer 
             utilisation_permille: 400 + (node % 5) as u16 * 50,
             per_s: 1000 + node as u32 % 11,
             errors_per_s: 1,
+            ..Load::default()
         };
         balancer.sent(now, node);
         let took = Duration::from_micros(1000 + node as u64 % 13 * 50);
@@ -72,10 +73,12 @@ fn different(node: usize) -> u32 {
 }
 
 /// What is measured: its name, the policy, and the weights.
-fn measured() -> Vec<(&'static str, Policy, fn(usize) -> u32)> {
+type Measured = (&'static str, Policy, fn(usize) -> u32);
+
+fn measured() -> Vec<Measured> {
     let home = Place::new("eu", "eu-1").at(50.0, 8.0);
     let near = Policy::peak_ewma().by_priority().by_place(home.clone());
-    let mut measured: Vec<(&'static str, Policy, fn(usize) -> u32)> = Vec::new();
+    let mut measured: Vec<Measured> = Vec::new();
     for name in Policy::names() {
         if let Ok(policy) = Policy::named(name) {
             measured.push((name, policy, different));
