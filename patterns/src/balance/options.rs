@@ -133,7 +133,8 @@ impl Policy {
     }
 
     /// For how long a node that comes up gets less than its share: a tenth at first, and more by the
-    /// time. The first of a pool begin with all. 0: so do all others.
+    /// time. The first of a pool begin with all. 0: so do all others. It is by the weight, so
+    /// policies that do not go by weights have none.
     ///
     /// Default 500 ms, from 0 to 1 h.
     #[must_use]
