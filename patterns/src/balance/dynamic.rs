@@ -215,7 +215,14 @@ impl Pick for Dynamic {
         }
     }
 
-    fn failed(&mut self, nodes: &Nodes, now: Nanos, node: usize, took: Duration, load: Option<&Load>) {
+    fn failed(
+        &mut self,
+        nodes: &Nodes,
+        now: Nanos,
+        node: usize,
+        took: Duration,
+        load: Option<&Load>,
+    ) {
         self.replied(nodes, now, node, took, load);
     }
 }
@@ -259,7 +266,10 @@ mod tests {
 
     #[track_caller]
     fn assert_near(found: &[f64], expected: &[f64]) {
-        let off = found.iter().zip(expected).any(|(f, e)| (f - e).abs() > 0.005);
+        let off = found
+            .iter()
+            .zip(expected)
+            .any(|(f, e)| (f - e).abs() > 0.005);
         assert!(!off, "{found:?}, not {expected:?}");
     }
 
@@ -303,7 +313,11 @@ mod tests {
     #[test]
     fn a_node_without_a_weight_gets_the_mean() {
         let mut pool = Pool::of(&Policy::dynamic(), [1, 1, 1]);
-        run(&mut pool, 12 * SECOND, &[(0, load(100, 0, 500)), (1, load(300, 0, 500))]);
+        run(
+            &mut pool,
+            12 * SECOND,
+            &[(0, load(100, 0, 500)), (1, load(300, 0, 500))],
+        );
         // Weights 200, 600, and their mean.
         assert_near(&shares(&mut pool), &[1.0 / 6.0, 0.5, 1.0 / 3.0]);
         pool.join(3, Facts::default());
@@ -357,7 +371,11 @@ mod tests {
     fn weights_are_taken_over_once_a_period() {
         let policy = Policy::dynamic().blackout(Duration::ZERO);
         let mut pool = Pool::of(&policy, [1, 1]);
-        run(&mut pool, 3 * SECOND, &[(0, load(100, 0, 500)), (1, load(100, 0, 500))]);
+        run(
+            &mut pool,
+            3 * SECOND,
+            &[(0, load(100, 0, 500)), (1, load(100, 0, 500))],
+        );
         let next = pool.now / SECOND * SECOND + SECOND + 100 * MS;
         let loads = [(0, load(100, 0, 500)), (1, load(300, 0, 500))];
         let left = next - pool.now;

@@ -120,7 +120,9 @@ impl Dealing {
         table.resize(ENTRIES as usize, FREE);
         Dealing {
             left: if takers.is_empty() { 0 } else { table.len() },
-            turns: (0..takers.len() as u32).map(|taker| Reverse((1, taker))).collect(),
+            turns: (0..takers.len() as u32)
+                .map(|taker| Reverse((1, taker)))
+                .collect(),
             most: most.unwrap_or(1),
             table,
             takers,
@@ -335,7 +337,10 @@ mod tests {
     fn a_node_less_moves_little_but_its_own_keys() {
         let known: Vec<_> = (0..10).map(|node| (1, hash(&[node]))).collect();
         let (before, after) = (table(&known), table(&known[..9]));
-        let moved = before.iter().zip(&after).filter(|(b, a)| **b != 9 && b != a);
+        let moved = before
+            .iter()
+            .zip(&after)
+            .filter(|(b, a)| **b != 9 && b != a);
         let moved = moved.count();
         assert!(moved * 20 < before.len(), "{moved} of {}", before.len());
     }
@@ -350,7 +355,10 @@ mod tests {
         let picks = (0..keys).map(|key| pool.balancer.pick(0, Some(mix(key)), &|_| true).unwrap());
         let picks: Vec<_> = picks.collect();
         let nodes = pool.balancer.nodes();
-        picks.iter().map(|node| nodes.facts(*node).unwrap().id).collect()
+        picks
+            .iter()
+            .map(|node| nodes.facts(*node).unwrap().id)
+            .collect()
     }
 
     #[test]

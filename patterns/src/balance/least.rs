@@ -9,11 +9,11 @@
 
 use std::time::Duration;
 
+use super::Nanos;
 use super::choice::Choice;
 use super::nodes::{Load, Nodes};
 use super::pick::{Ask, Pick};
 use super::random::Random;
-use super::Nanos;
 
 /// See the options of [`Policy::least_in_flight`](super::Policy::least_in_flight).
 #[derive(Debug, Clone)]
@@ -61,7 +61,8 @@ fn cost(nodes: &Nodes, bias: f64, node: usize) -> f64 {
 impl Pick for Least {
     fn pick(&mut self, ask: &mut Ask<'_>) -> Option<usize> {
         let bias = self.bias;
-        self.choice.pick(ask, |ask, node| cost(ask.nodes, bias, node))
+        self.choice
+            .pick(ask, |ask, node| cost(ask.nodes, bias, node))
     }
 
     fn joined(&mut self, nodes: &Nodes, node: usize) {
@@ -70,12 +71,14 @@ impl Pick for Least {
 
     fn changed(&mut self, nodes: &Nodes, node: usize) {
         let bias = self.bias;
-        self.choice.changed(nodes, node, |node| cost(nodes, bias, node));
+        self.choice
+            .changed(nodes, node, |node| cost(nodes, bias, node));
     }
 
     fn left(&mut self, nodes: &Nodes, node: usize) {
         let bias = self.bias;
-        self.choice.left(nodes, node, |node| cost(nodes, bias, node));
+        self.choice
+            .left(nodes, node, |node| cost(nodes, bias, node));
     }
 
     fn replied(&mut self, nodes: &Nodes, _: Nanos, node: usize, _: Duration, _: Option<&Load>) {
@@ -123,9 +126,16 @@ mod tests {
     fn the_best_of_ten_is_picked_as_often_as_it_is_among_those_drawn() {
         for choices in 1..=10 {
             let mut pool = steps(&Policy::least_in_flight().choices(choices), 10);
-            let best = pool.picks(100_000).iter().filter(|node| **node == 0).count();
+            let best = pool
+                .picks(100_000)
+                .iter()
+                .filter(|node| **node == 0)
+                .count();
             let exact = 10_000 * choices;
-            assert!(best.abs_diff(exact) < 700, "{best} for {exact} of {choices}");
+            assert!(
+                best.abs_diff(exact) < 700,
+                "{best} for {exact} of {choices}"
+            );
         }
     }
 
@@ -153,7 +163,10 @@ mod tests {
             for node in pool.picks(10_000) {
                 *counts.entry(node).or_insert(0.0) += 1e-4;
             }
-            assert!((counts[&0] - share as f64).abs() < 0.01, "{bias}: {counts:?}");
+            assert!(
+                (counts[&0] - share).abs() < 0.01,
+                "{bias}: {counts:?}"
+            );
         }
     }
 

@@ -48,6 +48,7 @@ mod priority;
 mod random;
 mod rotate;
 mod schedule;
+mod slow_start;
 mod smooth;
 mod stale;
 mod stay;

@@ -172,7 +172,10 @@ impl Near {
             return (1.0, 0.0);
         }
         let region = || self.plan.iter().take_while(|turn| turn.tier <= 1);
-        let home: f64 = region().filter(|turn| turn.tier == 0).map(|turn| turn.worth).sum();
+        let home: f64 = region()
+            .filter(|turn| turn.tier == 0)
+            .map(|turn| turn.worth)
+            .sum();
         let worth: f64 = region().map(|turn| turn.worth).sum();
         // Callers are at home, even where no node is.
         let is_home = region().any(|turn| turn.tier == 0);
@@ -204,7 +207,10 @@ impl Near {
         for tier in (0..TIERS).rev() {
             let utilisation = (weights[tier] > 0.0).then(|| busy[tier] / weights[tier]);
             self.stays[tier].look(utilisation, further);
-            let is_there = self.plan.iter().any(|turn| turn.tier == tier && turn.worth > 0.0);
+            let is_there = self
+                .plan
+                .iter()
+                .any(|turn| turn.tier == tier && turn.worth > 0.0);
             if is_there {
                 // One that says nothing is thought to have room.
                 further = further.min(utilisation.unwrap_or(0.0));
@@ -253,11 +259,25 @@ impl Pick for Near {
         }
     }
 
-    fn replied(&mut self, nodes: &Nodes, now: Nanos, node: usize, took: Duration, load: Option<&Load>) {
+    fn replied(
+        &mut self,
+        nodes: &Nodes,
+        now: Nanos,
+        node: usize,
+        took: Duration,
+        load: Option<&Load>,
+    ) {
         self.parts.replied(nodes, now, node, took, load);
     }
 
-    fn failed(&mut self, nodes: &Nodes, now: Nanos, node: usize, took: Duration, load: Option<&Load>) {
+    fn failed(
+        &mut self,
+        nodes: &Nodes,
+        now: Nanos,
+        node: usize,
+        took: Duration,
+        load: Option<&Load>,
+    ) {
         self.parts.failed(nodes, now, node, took, load);
     }
 
@@ -291,13 +311,13 @@ mod tests {
 
     /// The share of each zone, in hundredths.
     fn shares(pool: &mut Pool) -> Vec<(String, f64)> {
-        let counts = pool.counts(10_000);
+        let counts = pool.counts(5_000);
         let nodes = pool.balancer.nodes();
         let mut shares: Vec<(String, f64)> = Vec::new();
         for node in nodes.iter() {
             let place = nodes.facts(node).and_then(|facts| facts.place.as_ref());
             let zone = place.map_or("nowhere".to_owned(), |place| place.zone.clone());
-            let share = counts[node] as f64 / 100.0;
+            let share = counts[node] as f64 / 50.0;
             match shares.iter_mut().find(|(name, _)| *name == zone) {
                 Some((_, sum)) => *sum += share,
                 None => shares.push((zone, share)),
@@ -311,7 +331,10 @@ mod tests {
         let found = shares(pool);
         for (zone, expected) in expected {
             let share = found.iter().find(|(name, _)| name == zone).unwrap().1;
-            assert!((share - expected).abs() < 2.0, "{found:?}, not {expected} in {zone}");
+            assert!(
+                (share - expected).abs() < 2.0,
+                "{found:?}, not {expected} in {zone}"
+            );
         }
     }
 
@@ -331,10 +354,16 @@ mod tests {
 
     #[test]
     fn a_small_zone_keeps_what_gives_its_nodes_the_mean() {
-        let mut pool = zones("eu-1", &[("eu", "eu-1", 2), ("eu", "eu-2", 4), ("eu", "eu-3", 6)]);
+        let mut pool = zones(
+            "eu-1",
+            &[("eu", "eu-1", 2), ("eu", "eu-2", 4), ("eu", "eu-3", 6)],
+        );
         // Half of what its callers need is there, and all that is too much is in the third.
         assert_shares(&mut pool, &[("eu-1", 50.0), ("eu-2", 0.0), ("eu-3", 50.0)]);
-        let mut pool = zones("eu-1", &[("eu", "eu-1", 1), ("eu", "eu-2", 5), ("eu", "eu-3", 6)]);
+        let mut pool = zones(
+            "eu-1",
+            &[("eu", "eu-1", 1), ("eu", "eu-2", 5), ("eu", "eu-3", 6)],
+        );
         assert_shares(&mut pool, &[("eu-1", 25.0), ("eu-2", 25.0), ("eu-3", 50.0)]);
     }
 
@@ -354,7 +383,10 @@ mod tests {
     fn a_zone_without_an_able_node_falls_to_the_next() {
         let mut pool = zones("eu-1", &WORLD);
         for _ in 0..100 {
-            assert!(pool.pick_of(&|node| node >= 4).is_some_and(|node| node < 12));
+            assert!(
+                pool.pick_of(&|node| node >= 4)
+                    .is_some_and(|node| node < 12)
+            );
             assert!(pool.pick_of(&|node| node >= 12).is_some());
             assert_eq!(pool.pick_of(&|node| node == 17), Some(17));
             assert_eq!(pool.pick_of(&|_| false), None);
@@ -374,7 +406,13 @@ mod tests {
         let mut pool = zones("eu-1", &[("eu", "eu-1", 1), ("eu", "eu-2", 1)]);
         let there = Place::new("eu", "eu-2");
         pool.balancer.set(0, 0, Facts::default().place(there));
-        assert_eq!(pool.counts(1000).iter().filter(|count| **count > 300).count(), 2);
+        assert_eq!(
+            pool.counts(1000)
+                .iter()
+                .filter(|count| **count > 300)
+                .count(),
+            2
+        );
         pool.balancer.remove(1);
         assert_eq!(pool.counts(10), [10, 0]);
         pool.balancer.remove(0);
@@ -401,7 +439,9 @@ mod tests {
             pool.now += 200 * MS;
             got = shares(&mut pool);
         }
-        got.iter().map(|(zone, share)| (zone.clone(), share * offered / 100.0)).collect()
+        got.iter()
+            .map(|(zone, share)| (zone.clone(), share * offered / 100.0))
+            .collect()
     }
 
     #[test]
@@ -444,7 +484,10 @@ mod tests {
     #[test]
     fn distances_are_those_of_a_great_circle() {
         let km = |from: (f64, f64), to: (f64, f64)| {
-            let (from, to) = (Place::default().at(from.0, from.1), Place::default().at(to.0, to.1));
+            let (from, to) = (
+                Place::default().at(from.0, from.1),
+                Place::default().at(to.0, to.1),
+            );
             from.km_to(&to).unwrap()
         };
         // A quarter of the way round, half of it, and over the line where dates change.

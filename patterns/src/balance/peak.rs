@@ -202,7 +202,14 @@ impl Pick for Peak {
         }
     }
 
-    fn replied(&mut self, nodes: &Nodes, now: Nanos, node: usize, took: Duration, _: Option<&Load>) {
+    fn replied(
+        &mut self,
+        nodes: &Nodes,
+        now: Nanos,
+        node: usize,
+        took: Duration,
+        _: Option<&Load>,
+    ) {
         self.estimates.heard(now, node, nanos(took));
         self.costs(nodes, now, node);
     }

@@ -49,12 +49,13 @@ impl ByPriority {
     fn split(&mut self) {
         let overprovision = self.overprovision;
         self.levels.clear();
-        self.levels.extend(self.parts.iter().map(|(at, part)| Level {
-            at,
-            priority: part.key,
-            health: (overprovision * part.up as f64 / part.all.max(1) as f64).min(1.0),
-            upto: 0.0,
-        }));
+        self.levels
+            .extend(self.parts.iter().map(|(at, part)| Level {
+                at,
+                priority: part.key,
+                health: (overprovision * part.up as f64 / part.all.max(1) as f64).min(1.0),
+                upto: 0.0,
+            }));
         self.levels.sort_unstable_by_key(|level| level.priority);
         let healths = self.levels.iter().map(|level| level.health);
         let total = healths.sum::<f64>().min(1.0);
@@ -102,11 +103,25 @@ impl Pick for ByPriority {
         self.parts.sent(nodes, now, node);
     }
 
-    fn replied(&mut self, nodes: &Nodes, now: Nanos, node: usize, took: Duration, load: Option<&Load>) {
+    fn replied(
+        &mut self,
+        nodes: &Nodes,
+        now: Nanos,
+        node: usize,
+        took: Duration,
+        load: Option<&Load>,
+    ) {
         self.parts.replied(nodes, now, node, took, load);
     }
 
-    fn failed(&mut self, nodes: &Nodes, now: Nanos, node: usize, took: Duration, load: Option<&Load>) {
+    fn failed(
+        &mut self,
+        nodes: &Nodes,
+        now: Nanos,
+        node: usize,
+        took: Duration,
+        load: Option<&Load>,
+    ) {
         self.parts.failed(nodes, now, node, took, load);
     }
 
@@ -147,7 +162,10 @@ mod tests {
         for node in pool.picks(100_000) {
             shares[node / 4] += 1e-3;
         }
-        let off = shares.iter().zip(expected).any(|(s, e): (&f64, _)| (s - e).abs() > 0.6);
+        let off = shares
+            .iter()
+            .zip(expected)
+            .any(|(s, e): (&f64, _)| (s - e).abs() > 0.6);
         assert!(!off, "{shares:?}, not {expected:?}");
     }
 

@@ -239,7 +239,9 @@ mod tests {
         for _ in 0..1000 {
             assert_ne!(schedule.pick(|node| node != 2, |_| 1.0), Some(2));
         }
-        let after: Vec<_> = (0..40).filter_map(|_| schedule.pick(|_| true, |_| 1.0)).collect();
+        let after: Vec<_> = (0..40)
+            .filter_map(|_| schedule.pick(|_| true, |_| 1.0))
+            .collect();
         let mine = after.iter().filter(|node| **node == 2).count();
         assert!((9..=11).contains(&mine), "{mine} of 40");
     }

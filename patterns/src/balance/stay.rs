@@ -77,7 +77,10 @@ mod tests {
         for lag in 0..=15 {
             for offered in [0.95, 1.2, 1.5, 3.0] {
                 let (kept, swings) = settled(offered, 0.0, lag);
-                assert!((kept * offered - BUSY).abs() < 0.03, "{lag}, {offered}: {kept}");
+                assert!(
+                    (kept * offered - BUSY).abs() < 0.03,
+                    "{lag}, {offered}: {kept}"
+                );
                 assert!(swings < 0.05, "{lag}, {offered}: swings by {swings}");
             }
         }

@@ -145,13 +145,27 @@ impl Pick for Subset {
         }
     }
 
-    fn replied(&mut self, nodes: &Nodes, now: Nanos, node: usize, took: Duration, load: Option<&Load>) {
+    fn replied(
+        &mut self,
+        nodes: &Nodes,
+        now: Nanos,
+        node: usize,
+        took: Duration,
+        load: Option<&Load>,
+    ) {
         if self.is_inside(node) {
             self.policy.replied(nodes, now, node, took, load);
         }
     }
 
-    fn failed(&mut self, nodes: &Nodes, now: Nanos, node: usize, took: Duration, load: Option<&Load>) {
+    fn failed(
+        &mut self,
+        nodes: &Nodes,
+        now: Nanos,
+        node: usize,
+        took: Duration,
+        load: Option<&Load>,
+    ) {
         if self.is_inside(node) {
             self.policy.failed(nodes, now, node, took, load);
         }
@@ -225,10 +239,15 @@ mod tests {
     fn every_node_has_about_as_many_callers() {
         let mut callers = [0; 20];
         for seed in 0..2000 {
-            subset(&mut pool(4, 20, seed)).iter().for_each(|node| callers[*node] += 1);
+            subset(&mut pool(4, 20, seed))
+                .iter()
+                .for_each(|node| callers[*node] += 1);
         }
         // 400 each, and three times the deviation.
-        assert!(callers.iter().all(|count| (340..460).contains(count)), "{callers:?}");
+        assert!(
+            callers.iter().all(|count| (340..460).contains(count)),
+            "{callers:?}"
+        );
     }
 
     #[test]

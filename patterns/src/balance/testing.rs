@@ -15,7 +15,12 @@ pub(super) struct Pool {
 impl Pool {
     /// Nodes of these weights, without a slow start.
     pub(super) fn of(policy: &Policy, weights: impl IntoIterator<Item = usize>) -> Pool {
-        Pool::with(policy, weights.into_iter().map(|weight| Facts::weight(weight as u32)))
+        Pool::with(
+            policy,
+            weights
+                .into_iter()
+                .map(|weight| Facts::weight(weight as u32)),
+        )
     }
 
     /// Nodes of these facts, without a slow start.
