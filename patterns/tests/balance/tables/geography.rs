@@ -35,6 +35,9 @@ const HEARTBEAT: u64 = 4 * S;
 /// A closed one is made again after this.
 const RECONNECT: u64 = S / 10;
 const DEADLINE: u64 = S;
+/// Calls that one caller may have at one node: the first window that a server grants. Later ones
+/// follow how long calls wait there; this one does not.
+const CREDIT: u32 = 16;
 /// Stretches in which errors are counted, to see when they are over.
 const STRETCH: u64 = S / 10;
 
@@ -114,7 +117,7 @@ pub(crate) fn table(size: Size, threads: usize) -> Table {
         id: "places",
         title: "Three regions of three zones of four nodes",
         about: "36 nodes, each runs 4 calls of 10 ms (exponential) at once; 3 callers in each zone; round trips of 0.3 ms in \
-                the zone, 2 ms in the region, 80 ms elsewhere. Deadline 1 s. At 150 % one zone offers one and a half of what \
+                the zone, 2 ms in the region, 80 ms elsewhere. Deadline 1 s, credit of 16 calls a caller and node. At 150 % one zone offers one and a half of what \
                 its nodes can do, the others 30 %. A zone is lost for 15 s of 40: killed, so that its connections close, or \
                 silent, so that only heartbeats tell (4 s). Times in milliseconds.",
         ..Table::default()
@@ -220,6 +223,7 @@ fn run(scene: Scene, who: &Who, seed: u64, share: f64) -> Log {
         });
     }
     world.log.from = 2 * S;
+    world.credit = Some(CREDIT);
     world.log.calls = Some(Vec::new());
     if is_lost {
         plan_loss(&mut world, scene == Scene::Silent);
