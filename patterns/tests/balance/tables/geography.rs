@@ -26,6 +26,8 @@ const NEAR: [&str; 3] = ["% in the zone", "% in the region", "% elsewhere"];
 /// Calls a second that a zone's nodes can do.
 const ZONE_PER_S: f64 = (NODES_A_ZONE * SLOTS) as f64 * S as f64 / SERVICE as f64;
 
+/// Who is held to the bars.
+const BEST: &str = "adaptive by place";
 /// The zone that has too many calls, or whose nodes are lost.
 const ZONE: usize = 4;
 const LOST_FROM: u64 = 10 * S;
@@ -83,14 +85,12 @@ pub(crate) fn table(size: Size, threads: usize) -> Table {
             "least in flight by place",
             Who::ByPlace(Policy::least_in_flight()),
         ),
+        ("adaptive", Who::Everywhere(Policy::adaptive())),
+        ("adaptive by place", Who::ByPlace(Policy::adaptive())),
         ("oracle: soonest done", Who::Oracle),
     ];
-    if let Some(adaptive) = super::adaptive() {
-        policies.push(("adaptive", Who::Everywhere(adaptive.clone())));
-        policies.push(("adaptive by place", Who::ByPlace(adaptive)));
-    }
     if size == Size::Small {
-        policies.retain(|(name, _)| name.ends_with("by place") && !name.starts_with("round"));
+        policies.retain(|(name, _)| *name == BEST);
     }
     let scenes: Vec<usize> = size.of(vec![1, 3, 5], (0..SCENES.len()).collect());
     let mut cells = Vec::new();
@@ -144,15 +144,10 @@ pub(crate) fn table(size: Size, threads: usize) -> Table {
         is_y_log: false,
         lines,
     });
-    let best = if super::adaptive().is_some() {
-        "adaptive by place"
-    } else {
-        "least in flight by place"
-    };
     for scene in &scenes {
-        bars(&mut table, SCENES[*scene], best);
+        bars(&mut table, SCENES[*scene], BEST);
     }
-    for name in ["adaptive by place", "adaptive"] {
+    for name in [BEST, "adaptive"] {
         table.never_worse(name, "round-robin", &["mean", "p99", "% failed"], 0.02);
     }
     table
