@@ -64,9 +64,10 @@ second-engine: ## Lints and tests of the feature zeromq: the facts about both en
 	$(CARGO) test $(LOCKED) -p brokerless-patterns --features zeromq --lib second
 	$(CARGO) test $(LOCKED) -p brokerless-patterns --features zeromq --doc zeromq
 
-costs: ## What a message and a call cost: copies, allocations, system calls; instructions, where valgrind is.
+costs: ## What a message, a pick and a call cost: copies, allocations, system calls; instructions, where valgrind is.
 	$(CARGO) test $(LOCKED) --release -p brokerless-patterns --features counters --test costs -- --nocapture
 	$(CARGO) test $(LOCKED) --release -p brokerless-patterns --test instructions -- --nocapture
+	$(CARGO) test $(LOCKED) --release -p brokerless-patterns --test pick_costs -- --nocapture --test-threads=1
 	$(CARGO) test $(LOCKED) --release -p brokerless --features counters --test costs -- --nocapture
 	$(CARGO) test $(LOCKED) --release -p brokerless --test instructions -- --nocapture
 

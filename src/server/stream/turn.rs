@@ -283,7 +283,10 @@ impl Shared {
     ) -> (Step, bool) {
         let raw = stream.call.encoding != Encoding::MessagePack;
         // Else each is to be compared with the limit.
-        let bytes_max = self.settings.blob_bytes_max.min(self.settings.call_bytes_max);
+        let bytes_max = self
+            .settings
+            .blob_bytes_max
+            .min(self.settings.call_bytes_max);
         let small = bytes_max >= ITEM_BYTES_MAX as u64;
         let mut state = stream.lock();
         if let Some(over) = &state.over {
@@ -303,7 +306,11 @@ impl Shared {
         };
         let room = goes && !clogged && giving.has_room();
         let step = if room && pace.goes_on() {
-            let run = if raw || !small { None } else { giving.begin_run() };
+            let run = if raw || !small {
+                None
+            } else {
+                giving.begin_run()
+            };
             Step::Next(producer, run)
         } else if room {
             giving.queue(producer);
