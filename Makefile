@@ -23,7 +23,7 @@ SHARE ?= $(or $(CARGO_INSTALL_ROOT),$(CARGO_HOME),$(HOME)/.cargo)/share
 MANDIR ?= $(SHARE)/man
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt test second-engine costs demo interop fuzz sim balance-churn sim-planted bench-sockets bench-rpc bench-curve bench-scale loom macos deny doc man completions install clean
+.PHONY: help check fmt test second-engine costs demo interop fuzz sim balance-churn sim-planted balance-tables bench-sockets bench-rpc bench-curve bench-scale loom macos deny doc man completions install clean
 .PHONY: check-format check-lints check-docs check-style check-licences test-all
 
 help: ## This list.
@@ -92,6 +92,9 @@ balance-churn: ## A pool that changes a hundred times a second for a minute, und
 sim-planted: ## Plants mistakes in the machines, one at a time: the simulator has to find each.
 	SEEDS=$(or $(SEEDS),10000) RUSTFLAGS="--cfg planted" CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/planted \
 	  $(CARGO) test $(LOCKED) --quiet --release -p brokerless --test sim
+
+balance-tables: ## The picking policies under a virtual clock, beside published tables: target/balance/tables.json and index.html.
+	TABLES=$(abspath $(CARGO_TARGET_DIR))/balance $(CARGO) test $(LOCKED) --quiet --release -p brokerless-patterns --test balance
 
 fuzz: ## Fuzzes every parser and a whole session: RUNS inputs or FUZZ_SECONDS seconds a target.
 	@rustc +nightly --version >/dev/null 2>&1 || { \

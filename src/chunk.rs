@@ -99,6 +99,11 @@ impl Writer {
         self.memory.len()
     }
 
+    /// What is written.
+    pub(crate) fn written(&self) -> &[u8] {
+        &self.memory
+    }
+
     /// Takes back what was written after the first so many bytes.
     pub(crate) fn cut(&mut self, bytes: usize) {
         self.memory.truncate(bytes);

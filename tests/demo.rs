@@ -383,8 +383,10 @@ fn one_stopped_one_killed_and_one_slow_cost_no_word_and_little_time() {
     // Taken afterwards, too: whatever else the machine does may have begun meanwhile.
     let healthy = before.max(enough());
     println!("{took:.2} s; healthy ones {healthy:.2} s");
+    // Without optimisation, on cores that others want, too, five processes are in each other's way.
+    let most = if cfg!(debug_assertions) { 3.0 } else { 2.0 };
     assert!(
-        took <= 2.0 * healthy,
+        took <= most * healthy,
         "{took:.2} s, healthy ones {healthy:.2} s"
     );
 }

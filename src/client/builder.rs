@@ -50,7 +50,7 @@ impl<C: From<Client>> ClientBuilder<C> {
                 timeout: Duration::from_secs(10),
                 wait_for_ready: false,
                 sessionless: None,
-                stream_items: 1024,
+                stream_items: 16 * 1024,
                 stream_bytes: 1 << 20,
                 options: Options::new(),
                 interceptors: Vec::new(),
@@ -99,8 +99,12 @@ impl<C: From<Client>> ClientBuilder<C> {
         self
     }
 
-    /// Items of one stream that a node may have sent and its reader not taken. Default 1,024; 1 to
+    /// Items of one stream that a node may have sent and its reader not taken. Default 16,384; 1 to
     /// 1,000,000.
+    ///
+    /// A node that is fast sends hundreds of them in a message. One that sends each by itself makes
+    /// the reader keep some 250 bytes a message beside those of
+    /// [`stream_bytes`](Self::stream_bytes): by default 4 MiB a stream that is not read.
     pub fn stream_items(mut self, items: u32) -> Self {
         self.settings.stream_items = items;
         self

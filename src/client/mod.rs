@@ -283,11 +283,6 @@ impl Client {
         Ok(())
     }
 
-    /// Gives a node of the pool another weight.
-    pub(crate) fn set_weight(&self, endpoint: &str, weight: u32) -> Result<bool, Error> {
-        self.set(Member::new(endpoint).weight(weight))
-    }
-
     /// Leaves the nodes, as when the last clone goes.
     pub(crate) fn leave(&self) {
         self.core().close();

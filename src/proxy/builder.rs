@@ -8,7 +8,7 @@ use brokerless_patterns::{Engine, Options};
 use super::Proxy;
 use super::core::{Core, Passer};
 use super::members::{self, Member};
-use crate::client::{self, Client};
+use crate::client::Client;
 use crate::error::Error;
 use crate::server::Server;
 
@@ -185,15 +185,13 @@ impl ProxyBuilder {
             .options
             .frame_bytes_max(twice(self.blob_bytes_max))
             .message_bytes_max(twice(call_bytes_max));
-        let mut client = Client::builder()
+        let client = Client::builder()
             .name(&self.name)
             .waiting_max(self.queue)
             .options(options.clone())
-            .engine(&engine);
-        for one in &members {
-            client = client.nodes([client::Member::new(one.endpoint()).weight(one.get_weight())]);
-        }
-        let client = client.connect(())?;
+            .engine(&engine)
+            .nodes(members.iter().map(super::members::node))
+            .connect(())?;
         // It is set once.
         let _ = core.client.set(client);
         let server = Server::builder()

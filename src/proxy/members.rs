@@ -9,7 +9,6 @@ use std::fmt;
 use brokerless_patterns::Endpoint;
 
 use super::core::Core;
-use crate::client;
 use crate::error::Error;
 
 /// A node that calls are passed on to.
@@ -93,6 +92,11 @@ pub(super) fn check(members: Vec<Member>) -> Result<Vec<Member>, Error> {
     Ok(checked)
 }
 
+/// As the client takes it.
+pub(super) fn node(one: &Member) -> crate::client::Member {
+    crate::client::Member::new(&one.endpoint).weight(one.weight)
+}
+
 impl Core {
     pub(super) fn members(&self) -> Vec<Member> {
         self.members.lock().clone()
@@ -113,11 +117,11 @@ impl Core {
         for one in &wanted {
             match find(&current, one) {
                 None => {
-                    client.add(client::Member::new(&one.endpoint).weight(one.weight))?;
+                    client.add(node(one))?;
                     changes.push(Change::Added(one.clone()));
                 }
                 Some(before) if before.weight != one.weight => {
-                    client.set_weight(&one.endpoint, one.weight)?;
+                    client.set(node(one))?;
                     changes.push(Change::Weight(one.clone()));
                 }
                 Some(_) => {}

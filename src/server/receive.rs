@@ -485,8 +485,13 @@ impl Receiver {
     }
 
     fn cancel(&self, session: &Session, id: u64, via: u64) {
+        self.cancel_call(session, id, via);
+        // Whoever sees it counted finds that its handler is told.
+        self.shared.counts.one(Count::Cancels);
+    }
+
+    fn cancel_call(&self, session: &Session, id: u64, via: u64) {
         let shared = &self.shared;
-        shared.counts.one(Count::Cancels);
         let cancelled = session.lock().machine.cancel(id, via);
         let ticket = match cancelled {
             Cancelled::Waiting(ticket) => ticket,

@@ -671,7 +671,12 @@ impl Shared {
             drop(state);
             if let Err(error) = group.router.send(&session.peer, message) {
                 if error.reason() == SendRefusal::Full {
-                    session.lock().owed.push_front(error.into_message());
+                    let mut state = session.lock();
+                    state.owed.push_front(error.into_message());
+                    // Another thread may have found nothing while this one had it in hand.
+                    session.set_owed(true);
+                    drop(state);
+                    self.watch_out();
                 }
                 return;
             }
@@ -695,9 +700,8 @@ impl Shared {
         let Some(session) = self.sessions.get(peer) else {
             return;
         };
-        let abandoned = session.leave();
+        session.leave(&self.counts);
         self.tell_all_gone(&session, &Over::Gone.status());
-        self.counts.add(Count::Abandoned, u64::from(abandoned));
         for stream in session.streams.close() {
             self.cut(&stream, Over::Gone);
         }

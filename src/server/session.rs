@@ -13,6 +13,7 @@ use brokerless_patterns::{Message, Peer};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use super::pass::Ears;
+use super::stats::{Count, Counts};
 use super::stream::Streams;
 use crate::machine;
 use crate::service::Caller;
@@ -127,12 +128,13 @@ impl Session {
         self.is_clogged.store(some, Ordering::Release);
     }
 
-    /// It has gone: gives the number of its calls that end with it.
-    pub(super) fn leave(&self) -> u32 {
-        self.gone.store(true, Ordering::Release);
+    /// It has gone, and its calls end with it: they are counted before a handler can see that, so
+    /// that the books balance once nothing is in flight.
+    pub(super) fn leave(&self, counts: &Counts) {
         let mut state = self.lock();
         state.owed.clear();
-        state.machine.gone()
+        counts.add(Count::Abandoned, u64::from(state.machine.gone()));
+        self.gone.store(true, Ordering::Release);
     }
 }
 

@@ -119,6 +119,11 @@ impl Encoder {
         self.blobs.len()
     }
 
+    /// What is written so far, but for blobs.
+    pub(crate) fn written(&self) -> &[u8] {
+        self.to.written()
+    }
+
     /// Where the writing stands: to come back to, if what is put next is refused.
     pub fn mark(&self) -> Mark {
         Mark {

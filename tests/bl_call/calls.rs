@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use crate::support::{run, run_with, serve, serve_with, until};
+use crate::support::{REACHES, run, run_with, serve, serve_with, until};
 
 #[test]
 fn arguments_are_given_in_order_by_name_or_as_json() {
@@ -113,8 +113,9 @@ fn several_endpoints_are_a_pool() {
     let (one, first) = serve();
     let (two, second) = serve();
     let all = format!("{first},{second}");
-    let left = run(&[&all, "calc.v1.add", "1", "1", "--repeat", "20"]);
-    assert!(left.fine().starts_with("calls     20 in"));
+    // More than are made while the second one is being connected to.
+    let left = run(&[&all, "calc.v1.add", "1", "1", "--repeat", "3000"]);
+    assert!(left.fine().starts_with("calls     3000 in"));
     for server in [one, two] {
         let stats = server.stats();
         let add = stats.methods.iter().find(|of| of.path == "calc.v1.add");
@@ -172,7 +173,7 @@ fn a_device_between_is_passed_without_a_session() {
     let front = line.trim().strip_prefix("frontend ").unwrap();
     let left = run(&[front, "calc.v1.add", "2", "3", "--sessionless"]);
     assert_eq!(left.fine(), "5\n");
-    let left = run(&[front, "calc.v1.add", "2", "3", "--timeout", "500ms"]);
+    let left = run(&[front, "calc.v1.add", "2", "3", "--timeout", REACHES]);
     left.failed(3, &["no node can be reached", "give --sessionless"]);
     queue.kill().unwrap();
     queue.wait().unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use brokerless::patterns::Rep;
 use serde_json::Value;
 
-use crate::support::{ADD, command, end, run, serve, until};
+use crate::support::{ADD, KeptPort, REACHES, command, end, run, serve, until};
 
 #[test]
 fn a_wrong_name_is_told_with_the_nearest_and_its_signature() {
@@ -181,7 +181,7 @@ fn errors_are_json_for_programs_that_ask_for_it() {
         (&error["exit"], &error["signature"]),
         (&2.into(), &ADD.into())
     );
-    let error = told(&["calc.v1.wait", "5000", "--timeout", "50ms"], 4);
+    let error = told(&["calc.v1.wait", "20000", "--timeout", REACHES], 4);
     assert_eq!(
         (&error["code"], &error["ran"]),
         (&"DEADLINE_EXCEEDED".into(), &"maybe".into())
@@ -190,12 +190,8 @@ fn errors_are_json_for_programs_that_ask_for_it() {
 
 #[test]
 fn an_unreachable_node_is_told_with_what_was_tried() {
-    // A port that nobody has any more.
-    let free = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let at = format!("tcp://{free}");
+    let kept = KeptPort::new();
+    let at = kept.endpoint();
     for line in [
         &["list"][..],
         &["calc.v1.add", "2", "3"],
@@ -223,11 +219,8 @@ fn an_unreachable_node_is_told_with_what_was_tried() {
 
 #[test]
 fn a_node_that_comes_late_is_waited_for() {
-    let free = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let at = format!("tcp://{free}");
+    let kept = KeptPort::new();
+    let at = kept.endpoint();
     let child = command(&[
         &at,
         "brokerless.echo.v1.text",
@@ -247,12 +240,12 @@ fn a_port_of_another_program_is_no_server() {
     // It takes connections and says nothing.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = format!("tcp://{}", silent.local_addr().unwrap());
-    let left = run(&[&at, "list", "--timeout", "300ms"]);
+    let left = run(&[&at, "list", "--timeout", "1s"]);
     left.failed(
         3,
         &[
             "no node can be reached",
-            &format!("tried {at}: no answer within 300ms"),
+            &format!("tried {at}: no answer within 1s"),
         ],
     );
     // It speaks another protocol.
@@ -280,7 +273,7 @@ fn a_port_of_another_program_is_no_server() {
 #[test]
 fn the_deadline_has_an_exit_code_of_its_own() {
     let (_server, at) = serve();
-    let left = run(&[&at, "calc.v1.wait", "60000", "--timeout", "100ms"]);
+    let left = run(&[&at, "calc.v1.wait", "60000", "--timeout", REACHES]);
     left.failed(
         4,
         &[
@@ -294,7 +287,9 @@ fn the_deadline_has_an_exit_code_of_its_own() {
 #[test]
 fn a_connection_that_is_lost_is_told() {
     let (server, at) = serve();
-    let child = command(&[&at, "calc.v1.wait", "1000"]).spawn().unwrap();
+    let child = command(&[&at, "calc.v1.wait", "20000", "-t", "1m"])
+        .spawn()
+        .unwrap();
     until("the call", || {
         let stats = server.stats();
         let mut methods = stats.methods.iter();

@@ -3,7 +3,7 @@
 use brokerless::server::Condition;
 use serde_json::Value;
 
-use crate::support::{ADD, command, run, serve, serve_with, until};
+use crate::support::{ADD, REACHES, command, run, serve, serve_with, until};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
@@ -91,7 +91,7 @@ fn health_is_told_and_is_the_exit_code() {
 
 #[test]
 fn statistics_have_calls_pools_callers_and_what_was_refused() {
-    let (_server, at) = serve();
+    let (server, at) = serve();
     run(&[&at, "calc.v1.add", "1", "2"]).fine();
     let left = run(&[&at, "calc.v1.nothing", "--no-reflection"]);
     left.failed(1, &["UNIMPLEMENTED"]);
@@ -108,6 +108,11 @@ calc.v1.add ",
     ] {
         assert!(told.contains(part), "{part:?} is not in: {told}");
     }
+    // Those before have ended, which the server hears a moment later.
+    until("nobody is there", || {
+        let stats = server.stats();
+        stats.callers == 0 && stats.sockets[0].connections == 0
+    });
     let told = json(&run(&[&at, "stats", "--json"]).fine());
     assert_eq!(told["name"], "desk");
     assert_eq!(told["refused"]["unknown-method"], 1);
@@ -127,14 +132,14 @@ fn statistics_are_told_while_every_worker_is_busy() {
         let stats = server.stats();
         stats.pools.iter().any(|pool| pool.running == 1)
     });
-    let left = run(&[&at, "stats", "--timeout", "300ms"]);
+    let left = run(&[&at, "stats", "--timeout", REACHES]);
     assert_eq!(left.code, 0, "{}", left.err);
     assert!(
         left.out.contains("callers not told: DEADLINE_EXCEEDED"),
         "{}",
         left.out
     );
-    let left = run(&[&at, "stats", "--json", "--timeout", "300ms"]);
+    let left = run(&[&at, "stats", "--json", "--timeout", REACHES]);
     let told = json(&left.out);
     assert_eq!(told["pools"][0]["running"], 1);
     assert!(told["sockets_untold"].is_string(), "{told}");

@@ -3,7 +3,7 @@
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::support::{ADD, command, end, run, serve, until};
+use crate::support::{ADD, REACHES, command, end, run, serve, until};
 
 #[test]
 fn many_calls_are_made_and_summed_up() {
@@ -87,7 +87,7 @@ fn errors_are_counted_by_code_and_the_first_is_told() {
         "{}",
         left.out
     );
-    let left = run(&[&at, "calc.v1.wait", "1000", "-p", "2", "--timeout", "20ms"]);
+    let left = run(&[&at, "calc.v1.wait", "20000", "-p", "2", "-t", REACHES]);
     assert_eq!(left.code, 4);
     assert!(
         left.out.contains("  DEADLINE_EXCEEDED    2\n"),

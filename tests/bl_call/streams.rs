@@ -17,7 +17,7 @@ fn items_are_printed_a_line_each() {
     assert_eq!(run(&[&at, "calc.v1.count", "0"]).fine(), "");
     let out = run(&[&at, "calc.v1.words", "a b"]).fine();
     assert_eq!(out, "\"a\"\n\"b\"\n");
-    let out = run(&[&at, "calc.v1.count", "30000", "--item-timeout", "1m"]).fine();
+    let out = run(&[&at, "calc.v1.count", "30000", "-t", "1m"]).fine();
     assert_eq!(out.lines().count(), 30_000);
     assert!(out.ends_with("\n29999\n"));
     let out = run(&[&at, "calc.v1.chunks", "2"]).fine();
@@ -61,11 +61,7 @@ fn lines_of_standard_input_are_items() {
         assert_eq!(left.fine(), out, "{line:?}");
     }
     let many: String = (0..30_000).map(|n| format!("{n}\n")).collect();
-    let out = run_with(
-        &[&at, "calc.v1.total", "0", "--item-timeout", "1m"],
-        many.as_bytes(),
-    )
-    .fine();
+    let out = run_with(&[&at, "calc.v1.total", "0", "-t", "1m"], many.as_bytes()).fine();
     assert_eq!(out, "449985000\n");
     let folder = Folder::new();
     let file = folder.file("blob", &[7; 5000]);
@@ -98,11 +94,7 @@ fn both_ways_go_at_once() {
     assert_eq!(rest, "");
     assert_eq!(end(child).code, 0);
     let many: String = (0..20_000).map(|n| format!("{n}\n")).collect();
-    let out = run_with(
-        &[&at, "calc.v1.chat", "", "--item-timeout", "1m"],
-        many.as_bytes(),
-    )
-    .fine();
+    let out = run_with(&[&at, "calc.v1.chat", "", "-t", "1m"], many.as_bytes()).fine();
     assert_eq!(out.lines().count(), 20_000);
     assert!(out.ends_with("\n\"19999\"\n"));
 }

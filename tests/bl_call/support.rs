@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -11,10 +13,13 @@ use std::time::{Duration, Instant};
 use brokerless::server::{Server, ServerBuilder};
 use brokerless::service::{Context, Incoming, Items};
 use brokerless::{Blob, Status};
+use rustix::net;
 use serde::{Deserialize, Serialize};
 
 /// Nothing here takes as long, even on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Time enough to reach a server and call it, on a busy machine, too; and soon over.
+pub(crate) const REACHES: &str = "2s";
 /// The signature of the method that most errors here are about.
 pub(crate) const ADD: &str = "calc.v1.add(x: i64, y: i64) -> i64";
 
@@ -164,7 +169,7 @@ impl Calc for Desk {
     }
     fn silent(&self) -> Items<'_, u64> {
         Items::new(std::iter::once_with(|| {
-            let until = Instant::now() + Duration::from_secs(1);
+            let until = Instant::now() + Duration::from_secs(5);
             while let Some(left) = until.checked_duration_since(Instant::now()) {
                 std::thread::park_timeout(left);
             }
@@ -269,6 +274,25 @@ pub(crate) fn end(child: Child) -> Left {
         code: output.status.code().unwrap_or(-1),
         out: text(output.stdout),
         err: text(output.stderr),
+    }
+}
+
+/// A port that nobody listens at, and that nobody else is given while this is kept: who names it can
+/// bind to it.
+pub(crate) struct KeptPort(OwnedFd);
+
+impl KeptPort {
+    pub(crate) fn new() -> Self {
+        let kept = net::socket(net::AddressFamily::INET, net::SocketType::STREAM, None).unwrap();
+        net::sockopt::set_socket_reuseaddr(&kept, true).unwrap();
+        net::bind(&kept, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
+        KeptPort(kept)
+    }
+
+    pub(crate) fn endpoint(&self) -> String {
+        let at = net::getsockname(&self.0).unwrap();
+        let at = SocketAddrV4::try_from(at).unwrap();
+        format!("tcp://{at}")
     }
 }
 

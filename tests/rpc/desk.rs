@@ -36,7 +36,7 @@ pub(crate) trait Desk {
     /// Begins, and ends once the desk is open or the call is cancelled: whether it was.
     fn hold(&self, ctx: &Context<'_>) -> bool;
     /// The same, with a timeout of its own.
-    #[rpc(timeout = "400ms")]
+    #[rpc(timeout = "1s")]
     fn hold_short(&self, ctx: &Context<'_>) -> bool;
     /// Microseconds that are left of the call.
     fn left(&self, ctx: &Context<'_>) -> u64;

@@ -1,5 +1,6 @@
 //! Pools of nodes: which gets a call, what is picked again, and what is told of them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use brokerless::client::{Call, Client, Member};
@@ -7,7 +8,7 @@ use brokerless::patterns::Engine;
 use brokerless::{Code, Ran, Status};
 
 use crate::desk::DeskClient;
-use crate::support::{ByHand, PATIENCE, Served, all_up, inproc, node, until};
+use crate::support::{ByHand, KeptPort, PATIENCE, Served, all_up, inproc, node, until};
 
 fn pool(served: &[&Served]) -> DeskClient {
     let endpoints: Vec<&str> = served.iter().map(|served| &*served.endpoint).collect();
@@ -16,7 +17,8 @@ fn pool(served: &[&Served]) -> DeskClient {
 
 #[test]
 fn without_a_node_calls_fail_fast_or_wait_for_one() {
-    let nowhere = ByHand::new("tcp://127.0.0.1:*").endpoint;
+    let kept = KeptPort::new();
+    let nowhere = kept.endpoint();
     let desk = DeskClient::connect(&nowhere).expect("an endpoint");
     let before = Instant::now();
     let error = desk.add(2, 3).expect_err("nobody is there");
@@ -155,10 +157,14 @@ fn a_draining_node_costs_no_call() {
 fn nodes_come_and_go_while_calls_run() {
     let (first, second) = (Served::new(), Served::new());
     let desk = first.client();
+    let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        // Until the pool has changed twice, however long this thread is kept from doing so.
         let calls = scope.spawn(|| {
-            for n in 0..500 {
+            let (began, mut n) = (Instant::now(), 0);
+            while n < 500 || (!over.load(Ordering::SeqCst) && began.elapsed() < 2 * PATIENCE) {
                 assert_eq!(desk.add(n, 1), Ok(n + 1));
+                n += 1;
             }
         });
         let client = desk.client();
@@ -168,6 +174,7 @@ fn nodes_come_and_go_while_calls_run() {
         until("it is called", || second.server.stats().answered > 0);
         assert!(client.remove(&first.endpoint));
         assert!(!client.remove(&first.endpoint));
+        over.store(true, Ordering::SeqCst);
         calls.join().expect("no call fails");
     });
     until("it is parted from", || first.server.stats().callers == 0);

@@ -1,5 +1,7 @@
 //! Servers, clients and peers by hand for the tests.
 
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -12,6 +14,7 @@ use brokerless::wire::{
     encode_welcome,
 };
 use brokerless::{Ran, Status};
+use rustix::net;
 
 use crate::desk::{DeskClient, DeskServer, Handler};
 
@@ -117,6 +120,26 @@ pub(crate) fn node(client: &Client, endpoint: &str) -> NodeReport {
     let stats = client.stats();
     let found = stats.nodes.iter().find(|node| node.endpoint == endpoint);
     found.expect("a node of the pool").clone()
+}
+
+/// A port that nobody listens at, and that nobody else is given while this is kept: who names it can
+/// bind to it.
+pub(crate) struct KeptPort(OwnedFd);
+
+impl KeptPort {
+    pub(crate) fn new() -> KeptPort {
+        let (family, kind) = (net::AddressFamily::INET, net::SocketType::STREAM);
+        let kept = net::socket(family, kind, None).expect("a socket");
+        net::sockopt::set_socket_reuseaddr(&kept, true).expect("an option");
+        net::bind(&kept, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        KeptPort(kept)
+    }
+
+    pub(crate) fn endpoint(&self) -> String {
+        let at = net::getsockname(&self.0).expect("it is bound");
+        let at = SocketAddrV4::try_from(at).expect("an address of this family");
+        format!("tcp://{at}")
+    }
 }
 
 /// A replier made of a ROUTER and the wire's functions: it does what a test says, and no more.

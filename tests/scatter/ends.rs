@@ -8,8 +8,11 @@ use brokerless::client::{Call, Client};
 use brokerless::scatter::{Canceller, Fate, Over};
 use brokerless::{CallError, Code, Ran, RpcError, Status, scatter};
 
-use crate::support::{Served, nothing_is_left, pool, until, workers};
+use crate::support::{KeptPort, Served, nothing_is_left, pool, until, workers};
 use crate::work::{WorkClient, Worker};
+
+/// Time enough for calls to be begun, on a busy machine, too; and soon over.
+const TIME: Duration = Duration::from_secs(1);
 
 #[test]
 fn it_ends_once_as_many_have_failed_as_are_put_up_with() {
@@ -70,14 +73,14 @@ fn what_there_is_by_the_deadline_is_given() {
     let gathered = scatter(0..20u64)
         .over(&work)
         .pull(2)
-        .timeout(Duration::from_millis(200))
+        .timeout(TIME)
         .run(|work, x| match x {
             0..4 => work.begin().square(*x),
             _ => work.begin().hold(*x),
         })
         .expect("it runs")
         .gather();
-    assert!(began.elapsed() >= Duration::from_millis(200));
+    assert!(began.elapsed() >= TIME);
     assert!(began.elapsed() < Duration::from_secs(10));
     assert_eq!((gathered.over(), gathered.done()), (Over::Deadline, 4));
     let count = |fate| gathered.tasks().iter().filter(|it| it.fate == fate).count();
@@ -94,7 +97,7 @@ fn what_ends_with_the_whole_is_cancelled_and_has_not_failed() {
     let work = pool(&served);
     let gathered = scatter(0..3u64)
         .over(&work)
-        .timeout(Duration::from_millis(50))
+        .timeout(TIME)
         .tries(1)
         .run(|work, x| work.begin().hold(*x))
         .expect("it runs")
@@ -103,7 +106,7 @@ fn what_ends_with_the_whole_is_cancelled_and_has_not_failed() {
     // Those that were called; one that has its own deadline before that has failed.
     let told = &gathered.tasks()[0];
     assert_eq!((&told.fate, told.ran), (&Fate::Cancelled, Ran::Maybe));
-    let short = work.with(Call::new().timeout(Duration::from_millis(20)));
+    let short = work.with(Call::new().timeout(TIME / 2));
     let gathered = scatter(0..1u64)
         .over(&short)
         .timeout(Duration::from_secs(20))
@@ -334,8 +337,9 @@ fn an_empty_pool_and_one_that_is_not_there_are_told_apart_from_tasks() {
             .is_err()
     );
     // No tasks are no fault.
-    let nowhere = Served::new();
-    let endpoint = nowhere.endpoint.clone();
+    let kept = KeptPort::new();
+    let endpoint = kept.endpoint();
+    let nowhere = Served::at(&endpoint, Worker::default(), |builder| builder);
     let work = pool(std::slice::from_ref(&nowhere));
     let gathered = scatter([0u64; 0])
         .over(&work)
@@ -367,7 +371,7 @@ fn an_empty_pool_and_one_that_is_not_there_are_told_apart_from_tasks() {
 
 #[test]
 fn nodes_that_join_take_their_share() {
-    let slow = || Worker::slow(Duration::from_millis(2));
+    let slow = || Worker::slow(Duration::from_millis(5));
     let served = [(); 2].map(|()| Served::at("tcp://127.0.0.1:*", slow(), |builder| builder));
     let client = Client::connect(&served[0].endpoint).expect("an endpoint");
     let work = WorkClient::from(client.clone());

@@ -112,7 +112,7 @@ fn values_are_merged_as_they_come() {
 
 #[test]
 fn a_free_node_takes_more_than_a_slow_one() {
-    let slow = Worker::slow(Duration::from_millis(20));
+    let slow = Worker::slow(Duration::from_millis(100));
     let served = [
         Served::at("tcp://127.0.0.1:*", slow, |builder| builder.workers(1)),
         Served::new(),

@@ -1,6 +1,8 @@
 //! Workers in this process and in others, and peers by hand.
 
 use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,6 +11,7 @@ use std::time::{Duration, Instant};
 use brokerless::client::{Client, ClientBuilder, NodeState};
 use brokerless::patterns::Options;
 use brokerless::server::{Server, ServerBuilder};
+use rustix::net;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::work::{WorkClient, WorkServer, Worker};
@@ -16,11 +19,39 @@ use crate::work::{WorkClient, WorkServer, Worker};
 /// How long anything that has to happen may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Silence after which a node is taken for dead. Without optimisation, on cores that others want,
+/// too, a thread may be late.
+const SILENCE: Duration = if cfg!(debug_assertions) {
+    Duration::from_secs(1)
+} else {
+    Duration::from_millis(300)
+};
+
 static NAMES: AtomicUsize = AtomicUsize::new(0);
 
 /// An endpoint within the process that nobody else has.
 pub(crate) fn inproc() -> String {
     format!("inproc://scatter-{}", NAMES.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A port that nobody listens at, and that nobody else is given while this is kept: who names it can
+/// bind to it.
+pub(crate) struct KeptPort(OwnedFd);
+
+impl KeptPort {
+    pub(crate) fn new() -> KeptPort {
+        let (family, kind) = (net::AddressFamily::INET, net::SocketType::STREAM);
+        let kept = net::socket(family, kind, None).expect("a socket");
+        net::sockopt::set_socket_reuseaddr(&kept, true).expect("an option");
+        net::bind(&kept, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        KeptPort(kept)
+    }
+
+    pub(crate) fn endpoint(&self) -> String {
+        let at = net::getsockname(&self.0).expect("it is bound");
+        let at = SocketAddrV4::try_from(at).expect("an address of this family");
+        format!("tcp://{at}")
+    }
 }
 
 /// A server with a worker.
@@ -77,7 +108,7 @@ pub(crate) fn pool_of<'e>(
 ) -> WorkClient {
     let options = Options::new()
         .heartbeat_interval(Some(Duration::from_millis(100)))
-        .heartbeat_timeout(Duration::from_millis(300))
+        .heartbeat_timeout(SILENCE)
         .reconnect_interval(Duration::from_millis(10));
     let endpoints: Vec<&str> = endpoints.into_iter().collect();
     let client = build(Client::builder().options(options)).connect(endpoints);

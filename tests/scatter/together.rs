@@ -84,7 +84,8 @@ fn each_of_many_calls_ends_by_its_own_deadline() {
     let served = workers(1);
     let work = pool(&served);
     let mut calls = Together::new();
-    let timeouts = [60u64, 20, 40];
+    // Far enough apart that a busy machine sees them one by one.
+    let timeouts = [1500u64, 500, 1000];
     let began = Instant::now();
     for timeout in timeouts {
         let short = work.with(Call::new().timeout(Duration::from_millis(timeout)));
@@ -92,7 +93,7 @@ fn each_of_many_calls_ends_by_its_own_deadline() {
     }
     calls.put(0, work.begin().square(5).expect("it begins"));
     assert_eq!(calls.wait_any(), Some((0, Ok(25))));
-    for timeout in [20, 40, 60] {
+    for timeout in [500, 1000, 1500] {
         let (key, end) = calls.wait_any().expect("it ends");
         let error = end.expect_err("its deadline");
         assert_eq!((key, error.code()), (timeout, Code::DeadlineExceeded));

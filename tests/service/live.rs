@@ -22,7 +22,7 @@ trait Live {
     #[rpc(oneway)]
     fn note(&self, line: &str);
     fn noted(&self) -> Vec<String>;
-    #[rpc(timeout = "300ms")]
+    #[rpc(timeout = "1s")]
     fn stuck(&self, answer: Responder<()>);
 }
 

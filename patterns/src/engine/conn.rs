@@ -20,6 +20,8 @@
 //!    (held by `heartbeat.rs`; shown in `tests/hostile/silence.rs`)
 //! 4. What a peer sent before it left is read, behind a pause too.
 //!    (test `what_a_peer_sent_before_it_left_is_received_behind_a_full_inbox_too`)
+//! 5. A peer that its owner has admitted comes in, or the owner hears that it does not.
+//!    (test `who_leaves_as_it_is_let_in_leaves_nothing_behind`)
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -426,12 +428,13 @@ impl Conn {
     ) {
         handshake.admit();
         if let Err(reason) = self.write_plain(&handshake.take_output()) {
+            self.owner.turns_back(&pipe, &reason, false);
             self.close(reason, bench);
             return;
         }
         let settings = self.owner.settings();
         let pings = peer.version.major > 3 || peer.version.minor >= 1;
-        *self.phase.lock() = Phase::Traffic(Box::new(Traffic {
+        let traffic = Phase::Traffic(Box::new(Traffic {
             decoder: Decoder::new(settings.limits.clone()),
             last_heard: bench.now,
             beat_due: bench.now,
@@ -442,8 +445,18 @@ impl Conn {
             pongs: Rate::new(bench.now),
             subscribable: matches!(self.owner.local().0, SocketType::Pub | SocketType::XPub),
         }));
-        if self.pipe.set(pipe.clone()).is_err() {
-            return; // admitted before: cannot be
+        {
+            // Another thread may close it at any time: it finds the pipe, or we find it closed.
+            let mut phase = self.phase.lock();
+            if self.closed.load(Ordering::Acquire) {
+                drop(phase);
+                self.owner.turns_back(&pipe, &CloseReason::Local, false);
+                return;
+            }
+            *phase = traffic;
+            if self.pipe.set(pipe.clone()).is_err() {
+                return; // admitted before: cannot be
+            }
         }
         self.owner.census().lock().settled(self);
         if let Some(beat) = settings.heartbeat
@@ -457,6 +470,13 @@ impl Conn {
         // Before anybody hears of it: who asks then finds it connected.
         pipe.set_peer(peer.socket_type, pings);
         self.owner.attach(&pipe, self);
+        if self.closed.load(Ordering::Acquire) {
+            // Meanwhile, perhaps before the pipe had been given the connection.
+            pipe.detach(self);
+            self.owner.turns_back(&pipe, &CloseReason::Local, true);
+            bench.settle_later(&self.owner);
+            return;
+        }
         self.owner.report(Event::Connected {
             endpoint: self.endpoint.clone(),
             remote: self.remote_name.clone(),

@@ -92,7 +92,7 @@ impl End {
 
     pub(crate) fn push(&self, message: Message) -> Result<(), (Refused, Message)> {
         let mut state = self.state.lock();
-        if state.closed {
+        if state.closed || state.parted {
             return Err((Refused::Gone, message));
         }
         let bytes = message.bytes();
@@ -113,7 +113,7 @@ impl End {
     /// Sends a message that goes to others too; without room for it, it is dropped and counted.
     pub(crate) fn offer(&self, message: &Message, beyond: bool) -> Offered {
         let mut state = self.state.lock();
-        if state.closed {
+        if state.closed || state.parted {
             return Offered::Gone;
         }
         let bytes = message.bytes();

@@ -189,6 +189,14 @@ impl<L> State<L> {
         self.backlog.shrink_to(16);
     }
 
+    /// Takes no more; what waits for a link is dropped.
+    fn shut(&mut self) {
+        self.closed = true;
+        self.dropped += self.backlog.len() as u64;
+        self.backlog = VecDeque::new();
+        self.backlog_bytes = 0;
+    }
+
     /// Puts unsent messages back to the front, or drops them.
     fn put_back(&mut self, mut batch: Encoder, keeps: bool) {
         let (unsent, lost) = batch.take_unsent();
@@ -474,7 +482,8 @@ impl<L: Link> Outbox<L> {
         }
     }
 
-    /// The link is gone. Its unsent messages wait for the next one or are dropped.
+    /// The link is gone. Its unsent messages wait for the next one; or they are dropped, and no
+    /// more are taken: who sees that there is no link finds that nothing is sent to it.
     pub(crate) fn detach(&self, link: &L) {
         let mut state = self.state.lock();
         if !state
@@ -493,18 +502,18 @@ impl<L: Link> Outbox<L> {
         let first = std::mem::take(&mut state.held);
         state.put_back(later, self.keeps);
         state.put_back(first, self.keeps);
+        if !self.keeps {
+            state.shut();
+        }
     }
 
     /// Takes no more, and drops what is queued; gives the messages dropped.
     pub(crate) fn close(&self) -> u64 {
         let mut state = self.state.lock();
         let before = state.dropped;
-        state.closed = true;
+        state.shut();
         state.link = None;
         state.blocked = false;
-        state.dropped += state.backlog.len() as u64;
-        state.backlog = VecDeque::new();
-        state.backlog_bytes = 0;
         let batches = [
             std::mem::take(&mut state.held),
             std::mem::take(&mut state.pending),
@@ -754,6 +763,13 @@ mod tests {
                 (counts.written, counts.dropped),
                 (1, if keeps { 0 } else { 2 })
             );
+            if !keeps {
+                assert_eq!(
+                    push(&outbox, "d"),
+                    Err(Refused::Gone),
+                    "it has no other link"
+                );
+            }
             outbox.close();
             let counts = balanced(&outbox);
             assert_eq!((counts.dropped, counts.queued), (2, 0));

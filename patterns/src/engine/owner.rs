@@ -94,6 +94,9 @@ pub(crate) trait Owner: Send + Sync + 'static {
         pipe.place(conn, Vec::new());
         pipe.flush();
     }
+    /// A peer that was admitted does not come in after all: its connection ends just then, for
+    /// this reason, which is counted elsewhere. `told` if it was attached before that was seen.
+    fn turns_back(&self, pipe: &Arc<Pipe>, reason: &CloseReason, told: bool);
     /// A peer within the process is there.
     fn joined(&self, _pipe: &Arc<Pipe>) {}
     /// Whether [`settle`](Self::settle) is to be called.
@@ -104,7 +107,7 @@ pub(crate) trait Owner: Send + Sync + 'static {
     fn settle(&self) {}
     /// Some peer takes messages again, or for the first time.
     fn room(&self);
-    /// A peer's connection has ended.
+    /// A peer's connection has ended; the reason is counted.
     fn gone(&self, pipe: &Arc<Pipe>, reason: &CloseReason);
     /// Something happened.
     fn report(&self, event: Event);

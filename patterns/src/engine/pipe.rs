@@ -420,6 +420,11 @@ impl Pipe {
         *self.identity.lock() = identity;
     }
 
+    /// Whether its messages go over a connection of this engine.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self.route, Route::Stream { .. })
+    }
+
     /// Whether it leads to a socket of this process.
     pub(crate) fn is_inproc(&self) -> bool {
         matches!(self.route, Route::Inproc(_))

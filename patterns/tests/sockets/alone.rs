@@ -66,8 +66,8 @@ fn a_newcomer_is_let_in_beside_a_busy_peer() {
     });
 }
 
-#[test]
-fn who_comes_after_another_is_let_in_at_once() {
+/// How long 24 took that came one after another to a router that nobody had come to before.
+fn one_after_another() -> Vec<Duration> {
     let router = Router::with(options()).unwrap();
     router.bind_to("tcp://127.0.0.1:*").unwrap();
     let mut took = Vec::new();
@@ -92,11 +92,22 @@ fn who_comes_after_another_is_let_in_at_once() {
         drop(last);
         let _ = router.close();
     });
-    // A receive call that is not ended lasts 4 ms at least. Other things may last as long on a
-    // machine that is busy, but not for three in four.
     took.sort();
-    let most = took[took.len() / 4];
-    assert!(most < Duration::from_millis(4), "let in after {took:?}");
+    took
+}
+
+#[test]
+fn who_comes_after_another_is_let_in_at_once() {
+    // A receive call that is not ended lasts 4 ms at least. Other things may last as long on a
+    // machine that is busy, but not for three in four, and not all the time.
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let took = one_after_another();
+        if took[took.len() / 4] < Duration::from_millis(4) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "let in after {took:?}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use brokerless_patterns::{Dealer, Endpoint, Error, Event, Options, Router, SendRefusal};
 
-use crate::support::{LIMIT, bound, event, transports, until};
+use crate::support::{LIMIT, bound, event, own_tcp, transports, until};
 
 #[test]
 fn connecting_may_come_before_binding() {
@@ -49,7 +49,7 @@ fn who_leaves_while_it_is_introduced_is_no_peer() {
 
 #[test]
 fn a_dealer_finds_a_restarted_router_and_keeps_what_it_had_queued() {
-    let router = Router::bind("tcp://127.0.0.1:*").unwrap();
+    let router = Router::bind(&own_tcp()).unwrap();
     let endpoint = bound(&router);
     let dealer = Dealer::connect(&endpoint).unwrap();
     let events = dealer.monitor();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use brokerless_patterns::{CloseReason, Dealer, Event, Options, RecvError, Router, SendRefusal};
 
+use crate::raw::{Raw, patient};
 use crate::support::{LIMIT, bound, event, transports, until};
 
 #[test]
@@ -94,4 +95,22 @@ fn an_answer_never_goes_to_a_later_peer_of_the_same_name() {
     );
     router.send(&later, "yours").unwrap();
     assert_eq!(second.recv_timeout(LIMIT).unwrap()[0], "yours");
+}
+
+#[test]
+fn who_leaves_as_it_is_let_in_leaves_nothing_behind() {
+    let router = Router::with(patient()).unwrap();
+    router.bind_to("tcp://127.0.0.1:*").unwrap();
+    for round in 1..=100 {
+        Raw::leaves_at_the_door(&bound(&router), b"alice");
+        until("its end", || {
+            router.stats().closes.values().sum::<u64>() == round
+        });
+        let peers = router.peers();
+        assert!(peers.is_empty(), "round {round}: {peers:?}");
+    }
+    let dealer = Dealer::with(Options::new().identity("alice")).unwrap();
+    dealer.connect_to(&bound(&router)).unwrap();
+    dealer.send("it is my name now").unwrap();
+    router.recv_timeout(LIMIT).unwrap();
 }

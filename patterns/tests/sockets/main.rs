@@ -1,6 +1,7 @@
 //! What the sockets promise, each promise over tcp, ipc and inproc where it makes sense.
 
 mod alone;
+mod deaf;
 mod endpoints;
 mod exchange;
 mod identity;

@@ -8,7 +8,7 @@ use brokerless_patterns::{
     Dealer, Event, Message, Options, RecvError, Rep, Req, Router, SendRefusal, WeightedDealer,
 };
 
-use crate::support::{LIMIT, bound, event, transports, until};
+use crate::support::{LIMIT, bound, event, own_tcp, transports, until};
 
 #[test]
 fn requests_and_answers_take_turns() {
@@ -119,9 +119,7 @@ fn saturated_peers_share_by_weight() {
 
 #[test]
 fn a_weighted_dealer_gives_each_its_share_and_passes_over_those_that_are_down() {
-    let routers: Vec<Router> = (0..3)
-        .map(|_| Router::bind("tcp://127.0.0.1:*").unwrap())
-        .collect();
+    let routers: Vec<Router> = (0..3).map(|_| Router::bind(&own_tcp()).unwrap()).collect();
     let pool = WeightedDealer::new().unwrap();
     let servers: Vec<_> = routers
         .iter()

@@ -6,7 +6,7 @@ use std::time::Duration;
 use brokerless_patterns::{Dealer, Message, Options, Pull, Push, SendRefusal};
 
 use crate::raw::{Raw, patient};
-use crate::support::{LIMIT, transports, until};
+use crate::support::{LIMIT, own_tcp, transports, until};
 
 #[test]
 fn work_goes_to_the_pullers_in_turn() {
@@ -32,10 +32,10 @@ fn work_goes_to_the_pullers_in_turn() {
 
 #[test]
 fn work_waits_for_a_puller_that_is_not_there_yet() {
-    for endpoint in ["inproc://pipeline-early", "tcp://127.0.0.1:*"] {
+    for endpoint in ["inproc://pipeline-early".into(), own_tcp()] {
         // A port that is free, and bound later.
         let probe = Pull::with(Options::new()).unwrap();
-        let endpoint = probe.bind_to(endpoint).unwrap().to_string();
+        let endpoint = probe.bind_to(&endpoint).unwrap().to_string();
         let _ = probe.close();
         let push = Push::connect(&endpoint).unwrap();
         for n in 0..10 {
@@ -49,12 +49,12 @@ fn work_waits_for_a_puller_that_is_not_there_yet() {
     }
 }
 
-/// Sends until nobody takes more; gives the number of messages sent.
+/// Sends until nobody takes more for a while; gives the number of messages sent.
 fn fill(push: &Push) -> u64 {
     let large = Message::from(vec![1; 1 << 20]);
     let mut queued = 0;
     loop {
-        match push.send_timeout(large.clone(), Duration::from_millis(100)) {
+        match push.send_timeout(large.clone(), Duration::from_millis(500)) {
             Ok(()) => queued += 1,
             Err(error) => {
                 assert_eq!(error.reason(), SendRefusal::Timeout);
@@ -75,7 +75,11 @@ fn goes_to(push: &Push, good: &Pull) {
 
 #[test]
 fn a_push_passes_over_a_full_puller_and_waits_only_if_all_are_full() {
-    let push = Push::with(patient().send_messages_max(4)).unwrap();
+    // A buffer that does not grow: what has been full for a while stays full.
+    let options = patient()
+        .send_messages_max(4)
+        .send_buffer_bytes(Some(64 * 1024));
+    let push = Push::with(options).unwrap();
     let endpoint = push.bind_to("tcp://127.0.0.1:*").unwrap().to_string();
     let mut full = Raw::connect(&endpoint, "PULL", 1);
     let queued = fill(&push);
@@ -113,6 +117,7 @@ fn a_peer_that_sends_to_a_push_is_closed_and_counted() {
     let endpoint = push.bind_to("tcp://127.0.0.1:*").unwrap().to_string();
     let mut rude = Raw::connect(&endpoint, "PULL", 1);
     let polite = Pull::connect(&endpoint).unwrap();
+    until("both peers", || push.stats().peers.len() == 2);
     rude.send(&[b"a message"]);
     assert!(rude.is_closed());
     until("the count", || {

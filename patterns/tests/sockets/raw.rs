@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use brokerless_patterns::Options;
 use brokerless_patterns::zmtp::{FLAG_COMMAND, FLAG_LONG, FLAG_MORE, command, metadata};
+use rustix::net::sockopt::set_socket_linger;
 
 use crate::support::LIMIT;
 
@@ -47,6 +48,15 @@ impl Raw {
     }
 
     fn shake_hands(&mut self, socket_type: &str, minor: u8) {
+        self.greet(minor);
+        self.say_ready(socket_type, b"");
+        self.hear_greeting();
+        let ready = self.frame().expect("its READY");
+        assert_eq!(ready.flags & FLAG_COMMAND, FLAG_COMMAND);
+        assert!(ready.body.starts_with(b"\x05READY"), "{ready:?}");
+    }
+
+    fn greet(&mut self, minor: u8) {
         self.stream.set_nodelay(true).unwrap();
         self.stream.set_read_timeout(Some(LIMIT)).unwrap();
         let mut greeting = [0; 64];
@@ -56,16 +66,33 @@ impl Raw {
         greeting[11] = minor;
         greeting[12..16].copy_from_slice(b"NULL");
         self.write(&greeting);
+    }
+
+    fn say_ready(&mut self, socket_type: &str, identity: &[u8]) {
         let mut properties = Vec::new();
         let _ = metadata::put(&mut properties, "Socket-Type", socket_type.as_bytes());
+        let _ = metadata::put(&mut properties, "Identity", identity);
         let mut ready = Vec::new();
         command::ready(&mut ready, &properties);
         self.write(&ready);
+    }
+
+    fn hear_greeting(&mut self) {
         let mut theirs = [0; 64];
         self.stream.read_exact(&mut theirs).unwrap();
-        let ready = self.frame().expect("its READY");
-        assert_eq!(ready.flags & FLAG_COMMAND, FLAG_COMMAND);
-        assert!(ready.body.starts_with(b"\x05READY"), "{ready:?}");
+    }
+
+    /// Connects as a DEALER of this name, says all that lets it in, and resets the connection at
+    /// once: it is gone before it is answered.
+    pub(crate) fn leaves_at_the_door(endpoint: &str, identity: &[u8]) {
+        let address = endpoint.strip_prefix("tcp://").expect("a tcp endpoint");
+        let mut raw = Raw {
+            stream: TcpStream::connect(address).unwrap(),
+        };
+        raw.greet(1);
+        raw.hear_greeting();
+        set_socket_linger(&raw.stream, Some(Duration::ZERO)).unwrap();
+        raw.say_ready("DEALER", identity);
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) {

@@ -33,6 +33,19 @@ pub(crate) fn transports() -> [String; 3] {
     ]
 }
 
+/// A fresh endpoint over tcp, for those that give their port up while others look for it, or bind
+/// it again: nobody else takes it meanwhile, and nobody is found there who is another test's. So
+/// the address is one of its own, where a machine has more than one for itself.
+pub(crate) fn own_tcp() -> String {
+    if !cfg!(target_os = "linux") {
+        return "tcp://127.0.0.1:*".into();
+    }
+    let id = std::process::id();
+    let number = NAMES.fetch_add(1, Ordering::Relaxed);
+    let (x, y, z) = (1 + id % 250, 1 + id / 250 % 250, 1 + number % 250);
+    format!("tcp://127.{x}.{y}.{z}:*")
+}
+
 /// Closes the socket when it goes, however the test ends: who waits for it would wait for ever.
 pub(crate) struct Closing<'a>(pub(crate) &'a Router);
 

@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use brokerless_patterns::tap::{Drive, Gate, Tap};
 use brokerless_patterns::{CloseReason, Dealer, Engine, Message, Options, Peer, Received, Router};
 
-use crate::support::{LIMIT, bound, transports};
+use crate::support::{LIMIT, bound, own_tcp, transports};
 
 #[derive(Debug, PartialEq)]
 enum Told {
@@ -121,7 +121,7 @@ fn without_keep_unsent_each_connection_is_a_peer_and_nothing_waits_for_the_next(
         .keep_unsent(false)
         .reconnect_interval(Duration::from_millis(1));
     let dealer = Dealer::with_tap(options, notes.clone()).unwrap();
-    let router = Router::bind("tcp://127.0.0.1:*").unwrap();
+    let router = Router::bind(&own_tcp()).unwrap();
     let endpoint = router.local_endpoints()[0].to_string();
     dealer.connect_to(&endpoint).unwrap();
     let Told::Came(first) = notes.next(&engine) else {
@@ -275,7 +275,7 @@ fn a_tap_is_told_of_attempts_that_fail() {
     }
     let engine = Engine::new().unwrap();
     let failures = Arc::new(Failures(Mutex::default(), Gate::new()));
-    let gone = Router::bind("tcp://127.0.0.1:*").unwrap();
+    let gone = Router::bind(&own_tcp()).unwrap();
     let endpoint = gone.local_endpoints()[0].to_string();
     drop(gone);
     let dealer = Dealer::with_tap(Options::new().engine(&engine), failures.clone()).unwrap();

@@ -1,13 +1,15 @@
 //! The sending end of a stream: room, batches, and what has been sent.
 
+use std::ops::RangeInclusive;
+
 use super::Flow;
 
 /// Batches on their way up to which an item goes at once.
 const QUIET: usize = 4;
 /// Bytes that are worth a message of their own.
 const BATCH_BYTES: u64 = 16 * 1024;
-/// Items that are worth a message of their own.
-const BATCH_ITEMS: u32 = 256;
+/// Items that are worth a message of their own: a quarter of the window, within these.
+const BATCH_ITEMS: RangeInclusive<u64> = 256..=2048;
 /// Whoever grants so many items more than were sent does not say what it takes: nothing gathers.
 const UNBOUNDED: u64 = 1 << 21;
 
@@ -26,6 +28,8 @@ pub struct Outflow {
     gathered: Flow,
     /// Where the last batches ended, the newest first; 0 where there was none.
     ends: [u64; QUIET],
+    /// The other side does not say what it takes: nothing waits until it has.
+    unbounded: bool,
     stopped: bool,
 }
 
@@ -49,6 +53,7 @@ impl Outflow {
             used: Flow::default(),
             gathered: Flow::default(),
             ends: [0; QUIET],
+            unbounded: first.items > UNBOUNDED,
             stopped: false,
         }
     }
@@ -79,6 +84,8 @@ impl Outflow {
         if planted!(GatheredNeverFlushed) && self.gathered.items > 0 {
             return false;
         }
+        let ahead = self.granted.items.saturating_sub(self.used.items);
+        self.unbounded |= ahead > UNBOUNDED;
         self.granted != before
     }
 
@@ -101,12 +108,32 @@ impl Outflow {
     /// Counts an item that is put into the batch; there was room for it. Whether the batch is to be
     /// sent now: [`flush`](Self::flush).
     pub fn gather(&mut self, bytes: u64) -> bool {
-        self.use_up(1, bytes);
-        self.gathered.items += 1;
+        self.gather_run(1, bytes)
+    }
+
+    /// The same, for so many items with so many bytes in all, which were within
+    /// [`run`](Self::run).
+    pub fn gather_run(&mut self, items: u32, bytes: u64) -> bool {
+        self.use_up(items, bytes);
+        self.gathered.items += u64::from(items);
         self.gathered.bytes = self.gathered.bytes.saturating_add(bytes);
         self.is_quiet()
             || self.gathered.bytes >= BATCH_BYTES
-            || self.gathered.items >= BATCH_ITEMS.into()
+            || self.gathered.items >= self.batch_items()
+    }
+
+    /// How many items with how many bytes there is room for that would only gather: none if one
+    /// would go at once. It stays so until a window comes, which can but add to it.
+    pub fn run(&self) -> Flow {
+        if self.stopped || self.is_quiet() {
+            return Flow::default();
+        }
+        let room = self.granted.items.saturating_sub(self.used.items);
+        let batch = self.batch_items().saturating_sub(self.gathered.items);
+        Flow {
+            items: room.min(batch),
+            bytes: self.granted.bytes.saturating_sub(self.used.bytes),
+        }
     }
 
     /// Items in the batch that is not sent yet.
@@ -121,7 +148,7 @@ impl Outflow {
             .ok()
             .filter(|&count| count > 0)?;
         self.ended_batch();
-        if planted!(LastOfBatchLost) && count >= BATCH_ITEMS {
+        if planted!(LastOfBatchLost) && u64::from(count) >= *BATCH_ITEMS.start() {
             count -= 1;
         }
         Some(Batch {
@@ -143,8 +170,7 @@ impl Outflow {
     /// Whether few batches are on their way, so that an item is worth its own message.
     pub fn is_quiet(&self) -> bool {
         let oldest = self.ends.last().copied().unwrap_or_default();
-        let ahead = self.granted.items.saturating_sub(self.used.items);
-        oldest <= self.taken() || ahead > UNBOUNDED
+        oldest <= self.taken() || self.unbounded
     }
 
     /// Items that are sent or gathered: the index of the next one.
@@ -173,6 +199,10 @@ impl Outflow {
     /// Items that are known to be taken: the window moves by what is.
     fn taken(&self) -> u64 {
         self.granted.items.saturating_sub(self.size.items)
+    }
+
+    fn batch_items(&self) -> u64 {
+        (self.size.items / 4).clamp(*BATCH_ITEMS.start(), *BATCH_ITEMS.end())
     }
 
     fn use_up(&mut self, items: u32, bytes: u64) {

@@ -25,7 +25,7 @@ use super::{Broken, Over, Stream, Todo};
 use crate::machine::{Flow, Inflow, Violation};
 use crate::server::serve::Shared;
 use crate::server::session::Session;
-use crate::server::stats::{Count, Counts};
+use crate::server::stats::{Count, Counts, Tally};
 use crate::service::{Batch, RawIncoming, RawItem, Supply};
 use crate::status::Status;
 use crate::wire::{Encoding, ItemsHead, Payload};
@@ -162,11 +162,8 @@ impl Session {
             counts.one(Count::StreamOver);
             return (None, nothing);
         };
-        let mut todo = match stream.arrive(head, message, part_max) {
-            Arrived::Taken(todo) => {
-                counts.tally.items_in(head.count);
-                todo
-            }
+        let mut todo = match stream.arrive(&counts.tally, head, message, part_max) {
+            Arrived::Taken(todo) => todo,
             Arrived::Passed(items) => {
                 counts.tally.items_in(head.count);
                 return (Some(stream), Came::Items(*head, items));
@@ -207,8 +204,9 @@ impl Session {
 }
 
 impl Stream {
-    /// Items have come. May be called with locks of the engine held.
-    fn arrive(&self, head: &ItemsHead, message: Message, part_max: u64) -> Arrived {
+    /// Items have come. May be called with locks of the engine held. They are counted before its
+    /// handler can take them.
+    fn arrive(&self, tally: &Tally, head: &ItemsHead, message: Message, part_max: u64) -> Arrived {
         let items = Payload::of_message(message);
         let parts = std::iter::once(&items.body).chain(&items.blobs);
         let (mut bytes, mut largest) = (0, 0);
@@ -254,6 +252,7 @@ impl Stream {
         if let Err(violation) = arrived {
             return Arrived::Broken(Broken::Flow(violation));
         }
+        tally.items_in(head.count);
         let feed = matches!(taking.channel, Channel::Open(_));
         Arrived::Taken(Todo {
             wake: !feed,

@@ -17,6 +17,7 @@
 //! | file | what |
 //! |---|---|
 //! | `outgoing.rs` | items that gather, and room for them |
+//! | `strip.rs` | small items, between the worker that makes them and those that send |
 //! | `turn.rs` | the iterator of a method: opened, driven, dropped |
 //! | `send.rs` | what goes out, in order, and how it ends |
 //! | `incoming.rs` | items that come, and the handler that waits for them |
@@ -38,6 +39,7 @@
 mod incoming;
 mod outgoing;
 mod send;
+mod strip;
 mod turn;
 mod watch;
 
@@ -52,6 +54,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::call::Call;
 use super::pass::Hears;
 use super::session::Session;
+use super::stats::Counts;
 use crate::machine::{Flow, Violation};
 use crate::service::MethodInfo;
 use crate::status::Status;
@@ -260,11 +263,15 @@ impl Stream {
         self.is_cut.load(Ordering::Acquire)
     }
 
-    /// Cuts it off. Nothing if it has ended, or was cut off before.
-    pub(super) fn cut(&self, why: Over) -> Option<Todo> {
+    /// Cuts it off. Nothing if it has ended, or was cut off before. What the caller did is counted
+    /// first: its handler may see the end at once, and answer.
+    pub(super) fn cut(&self, counts: &Counts, why: Over) -> Option<Todo> {
         let mut state = self.lock();
         if state.ended || state.over.is_some() {
             return None;
+        }
+        if let Over::Broken(broken) = &why {
+            counts.one(broken.count());
         }
         state.over = Some(why);
         self.is_cut.store(true, Ordering::Release);

@@ -1,16 +1,26 @@
 //! Items that a method sends: those that gather, the one that waits for room, and the iterator
 //! while nobody runs it.
 //!
+//! ```text
+//! small ones ──► strip ──┐
+//!                        ├─► gathered ──► messages
+//! others ────────────────┴──────────────► (one of its own)
+//! ```
+//!
 //! # Invariants
 //!
 //! 1. An item goes at once while few messages are un-taken; else it goes with others, at the latest
 //!    when a window comes. (test `items_gather_while_the_caller_is_slow_and_go_when_a_window_comes`)
 //! 2. An item with blobs goes alone, so that what it says of them holds. (test
 //!    `items_with_blobs_and_raw_ones_go_alone`)
+//! 3. What a worker has put on the strip is before all that comes after it: it is gathered before
+//!    anything else is done. (held by [`Giving::absorb`])
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::send::Post;
+use super::strip::{Strip, Taken};
 use super::turn::Producer;
 use crate::machine::{Flow, Outflow};
 use crate::wire::{Blobs, Payload};
@@ -19,15 +29,13 @@ use crate::wire::{Blobs, Payload};
 const ALONE: usize = 4 * 1024;
 /// Room that a message of small items begins with.
 const GATHERED: usize = 1024;
-/// A caller that grants so many items more than it was sent does not say what it takes: nothing
-/// gathers for it.
-const UNBOUNDED: u64 = 1 << 21;
-
 /// What one stream sends.
 pub(super) struct Giving {
     flow: Outflow,
-    /// Nothing is held back until the caller has taken something.
-    unbounded: bool,
+    /// Where its worker puts small items, once there were any to gather.
+    strip: Option<Arc<Strip>>,
+    /// What of it has gathered.
+    taken: Taken,
     /// Items that go together, one after the other.
     gathered: Vec<u8>,
     /// An item that waits for room.
@@ -49,7 +57,8 @@ impl Giving {
     pub(super) fn new(granted: Flow) -> Self {
         Giving {
             flow: Outflow::new(granted),
-            unbounded: granted.items > UNBOUNDED,
+            strip: None,
+            taken: Taken::default(),
             gathered: Vec::new(),
             held: None,
             phase: Phase::Taken,
@@ -74,7 +83,7 @@ impl Giving {
         if alone {
             self.flush(post);
         }
-        let goes = self.flow.gather(bytes) || alone || self.unbounded;
+        let goes = self.flow.gather(bytes) || alone;
         if goes && self.flow.gathered() == 1 {
             self.send(item, post);
             return true;
@@ -87,6 +96,30 @@ impl Giving {
             self.flush(post);
         }
         true
+    }
+
+    /// Gathers what the worker has put since. Messages that are complete are posted.
+    pub(super) fn absorb(&mut self, post: &mut Post<'_>) {
+        let Some(strip) = &self.strip else {
+            return;
+        };
+        let before = self.gathered.len();
+        let items = strip.take(&mut self.taken, &mut self.gathered);
+        let bytes = (self.gathered.len() - before) as u64;
+        if items > 0 && self.flow.gather_run(items, bytes) {
+            self.flush(post);
+        }
+    }
+
+    /// How many items of how many bytes its worker may put on the strip, if any: it begins anew.
+    pub(super) fn begin_run(&mut self) -> Option<(Arc<Strip>, Flow)> {
+        let room = self.flow.run();
+        if room.items == 0 || self.held.is_some() {
+            return None;
+        }
+        let strip = self.strip.get_or_insert_with(|| Arc::new(Strip::new()));
+        strip.begin(&mut self.taken);
+        Some((strip.clone(), room))
     }
 
     /// Puts the item that waits, if there is room now; false if it waits on.
@@ -119,9 +152,8 @@ impl Giving {
     /// The caller lets more be sent. Whether that is news: what has gathered goes then.
     pub(super) fn granted(&mut self, to: Flow) -> bool {
         let news = self.flow.granted(to);
-        if news {
-            let ahead = to.items.saturating_sub(self.flow.items());
-            self.unbounded |= ahead > UNBOUNDED;
+        if news && let Some(strip) = &self.strip {
+            strip.tell();
         }
         news
     }

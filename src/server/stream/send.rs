@@ -170,10 +170,14 @@ impl Stream {
         let mut state = self.lock();
         let mut todo = Todo::default();
         let clogged = state.clogged;
+        // What had gathered when it was cut off is not sent any more: its answer may be.
+        let whole = state.over.is_none();
         let (mut post, giving) = state.post(self.id());
         if let Some(giving) = giving
+            && whole
             && giving.granted(to)
         {
+            giving.absorb(&mut post);
             giving.flush(&mut post);
             tally.items_out(post.items);
             if !clogged && giving.is_parked() && giving.may_go_on() {
@@ -204,16 +208,9 @@ impl Shared {
 
     /// Cuts a stream off. False if it had ended, or was cut off before.
     pub(in crate::server) fn cut(self: &Arc<Self>, stream: &Arc<Stream>, why: Over) -> bool {
-        let reason = match &why {
-            Over::Broken(broken) => Some(broken.count()),
-            _ => None,
-        };
-        let Some(todo) = stream.cut(why) else {
+        let Some(todo) = stream.cut(&self.counts, why) else {
             return false;
         };
-        if let Some(reason) = reason {
-            self.counts.one(reason);
-        }
         self.act(stream, todo);
         if let (Some(ear), Some(why)) = (stream.ear(), stream.verdict()) {
             ear.gone(&why);
@@ -307,6 +304,7 @@ impl Shared {
             if let Some(giving) = giving
                 && whole
             {
+                giving.absorb(&mut post);
                 giving.flush(&mut post);
                 self.counts.tally.items_out(post.items);
             }
@@ -356,7 +354,7 @@ impl Shared {
 
 impl Broken {
     /// What it is counted as.
-    fn count(&self) -> Count {
+    pub(super) fn count(&self) -> Count {
         match self {
             Broken::Flow(Violation::Items(..) | Violation::Bytes(..)) => Count::OverWindow,
             Broken::Flow(Violation::Twice(_)) => Count::Twice,

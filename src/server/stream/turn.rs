@@ -1,7 +1,7 @@
 //! The iterator of a method that sends items: opened and driven by workers, in turns.
 //!
 //! ```text
-//! open ──► turn: up to TURN_ITEMS, while there is room ──► again: at the end of the pool's queue
+//! open ──► turn: TURN_ITEMS or more, while there is room ──► again: at the end of the pool's queue
 //!             ▲                     │ none left
 //!             └── window ── parked ◄┘
 //! ```
@@ -19,13 +19,15 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use brokerless_patterns::Message;
 use self_cell::self_cell;
 
+use super::strip::{ITEM_BYTES_MAX, Run, Strip};
 use super::{Giving, Over, Stream};
 use crate::deadline::Scope;
+use crate::machine::Flow;
 use crate::server::answer;
 use crate::server::call::Work;
 use crate::server::intercept::Handler;
@@ -37,10 +39,12 @@ use crate::service::{Outcome, Produce, Produced, Request, Service};
 use crate::status::Status;
 use crate::wire::{Encoder, Encoding, Payload};
 
-/// Items of a turn.
+/// Items of a turn: that many again, while it has taken no longer than [`TURN_TIME`].
 const TURN_ITEMS: u32 = 64;
 /// Bytes of one.
 const TURN_BYTES: usize = 64 * 1024;
+/// What a turn may take to be worth its place in the queue.
+const TURN_TIME: Duration = Duration::from_micros(100);
 
 type Boxed<'s> = Box<dyn Produce + 's>;
 
@@ -70,6 +74,43 @@ impl Handler for Opening<'_> {
             }
             Err(outcome) => outcome,
         }
+    }
+}
+
+/// How far a turn has come.
+struct Pace {
+    begun: Instant,
+    items: u32,
+    bytes: usize,
+    over: bool,
+}
+
+impl Pace {
+    fn new(begun: Instant) -> Self {
+        Pace {
+            begun,
+            items: 0,
+            bytes: 0,
+            over: false,
+        }
+    }
+
+    #[inline]
+    fn made(&mut self, bytes: usize) {
+        self.items += 1;
+        self.bytes += bytes;
+        if self.items.is_multiple_of(TURN_ITEMS) {
+            self.look();
+        }
+    }
+
+    fn look(&mut self) {
+        self.over = self.begun.elapsed() >= TURN_TIME;
+    }
+
+    #[inline]
+    fn goes_on(&self) -> bool {
+        !self.over && self.bytes < TURN_BYTES
     }
 }
 
@@ -208,40 +249,45 @@ impl Shared {
         if begun >= stream.call.deadline {
             self.cut(stream, Over::Deadline);
         }
-        let (mut items, mut bytes) = (0, 0);
+        let mut pace = Pace::new(begun);
         let mut made = None;
         loop {
-            let (step, sends) = self.step(stream, producer, made.take(), |room| {
-                room && items < TURN_ITEMS && bytes < TURN_BYTES
-            });
+            let (step, sends) = self.step(stream, producer, made.take(), &pace);
             if sends {
                 self.send_out(stream);
             }
-            producer = match step {
-                Step::Next(producer) => producer,
+            let run;
+            (producer, run) = match step {
+                Step::Next(producer, run) => (producer, run),
                 Step::Over(producer, outcome) => return Turn::Ended(producer, outcome),
                 Step::Parked => return Turn::Parked,
                 Step::Again => return Turn::Again,
             };
-            let item = match self.make(stream, &mut producer) {
-                Ok(item) => item,
+            let run = run.as_ref();
+            let run = run.map(|(strip, room)| Run::new(strip, room.items, room.bytes));
+            made = match self.make(stream, &mut producer, run, &mut pace) {
+                Ok(made) => made,
                 Err(outcome) => return Turn::Ended(producer, outcome),
             };
-            items += 1;
-            bytes += item.bytes();
-            made = Some(item);
         }
     }
 
-    /// Puts the item that was made, and sees whether the next one is to be.
+    /// Puts the item that was made, behind those on the strip, and sees whether the next one is to
+    /// be.
     fn step(
         &self,
         stream: &Stream,
         producer: Producer,
         made: Option<Payload>,
-        goes_on: impl FnOnce(bool) -> bool,
+        pace: &Pace,
     ) -> (Step, bool) {
         let raw = stream.call.encoding != Encoding::MessagePack;
+        // Else each is to be compared with the limit.
+        let bytes_max = self
+            .settings
+            .blob_bytes_max
+            .min(self.settings.call_bytes_max);
+        let small = bytes_max >= ITEM_BYTES_MAX as u64;
         let mut state = stream.lock();
         if let Some(over) = &state.over {
             let outcome = Outcome::failed(over.status());
@@ -253,13 +299,19 @@ impl Shared {
             let status = Status::internal("the items have no place to go to");
             return (Step::Over(producer, Outcome::failed(status)), false);
         };
+        giving.absorb(&mut post);
         let goes = match made {
             Some(item) => giving.put(item, raw, &mut post),
             None => giving.put_held(raw, &mut post),
         };
         let room = goes && !clogged && giving.has_room();
-        let step = if goes_on(room) {
-            Step::Next(producer)
+        let step = if room && pace.goes_on() {
+            let run = if raw || !small {
+                None
+            } else {
+                giving.begin_run()
+            };
+            Step::Next(producer, run)
         } else if room {
             giving.queue(producer);
             Step::Again
@@ -273,22 +325,54 @@ impl Shared {
         (step, sends)
     }
 
-    /// Has the next item made.
-    fn make(&self, stream: &Stream, producer: &mut Producer) -> Result<Payload, Outcome> {
+    /// Has items made: puts those that it may on the strip, and gives the first that it may not.
+    fn make(
+        &self,
+        stream: &Stream,
+        producer: &mut Producer,
+        mut run: Option<Run<'_>>,
+        pace: &mut Pace,
+    ) -> Result<Option<Payload>, Outcome> {
         let mut encoder = Encoder::answer();
-        let next = || producer.with_dependent_mut(|_, items| items.next(&mut encoder));
-        let item = match catch_unwind(AssertUnwindSafe(next)) {
-            Ok(Produced::Item) => encoder.finish(),
-            Ok(Produced::Raw(item)) => Payload::raw(item),
-            Ok(Produced::End(outcome)) => return Err(outcome),
+        let begin = encoder.mark();
+        let made = catch_unwind(AssertUnwindSafe(|| {
+            producer.with_dependent_mut(|_, items| {
+                loop {
+                    let produced = items.next(&mut encoder);
+                    let Produced::Item = produced else {
+                        return Some(produced);
+                    };
+                    let item = encoder.written();
+                    let Some(run) = run.as_mut().filter(|_| encoder.blobs() == 0) else {
+                        return Some(produced);
+                    };
+                    if !run.put(item) {
+                        return Some(produced);
+                    }
+                    pace.made(item.len());
+                    encoder.rewind(begin);
+                    if !run.goes_on() || stream.is_cut() || !pace.goes_on() {
+                        return None;
+                    }
+                }
+            })
+        }));
+        // Finished in any case: so the thread keeps its chunk.
+        let written = encoder.finish();
+        let item = match made {
+            Ok(None) => return Ok(None),
+            Ok(Some(Produced::Item)) => written,
+            Ok(Some(Produced::Raw(item))) => Payload::raw(item),
+            Ok(Some(Produced::End(outcome))) => return Err(outcome),
             Err(panic) => {
                 discard(panic);
                 return Err(self.panicked(stream));
             }
         };
+        pace.made(item.bytes());
         match answer::part_too_large(&item, &self.settings, "an item") {
             Some(status) => Err(Outcome::failed(status)),
-            None => Ok(item),
+            None => Ok(Some(item)),
         }
     }
 
@@ -338,8 +422,8 @@ impl Shared {
 
 /// What a stream does next.
 enum Step {
-    /// It makes an item.
-    Next(Producer),
+    /// It makes an item; or so many small ones, for the strip.
+    Next(Producer, Option<(Arc<Strip>, Flow)>),
     Parked,
     Again,
     /// It was cut off.

@@ -1,8 +1,14 @@
 //! Pools: who waits for whom, and who does not.
 
+use std::time::{Duration, Instant};
+
+use brokerless::server::{MethodStats, ServerStats};
 use brokerless::{Code, Ran};
 
-use super::support::{Caller, Got, one, serve, until};
+use super::support::{Caller, Got, PATIENCE, one, serve, until};
+
+/// A method that takes longer on average is not quick.
+const SLOW: Duration = Duration::from_micros(50);
 
 #[test]
 fn a_full_queue_refuses_and_says_when_to_come_back() {
@@ -93,40 +99,59 @@ fn a_full_named_pool_stalls_neither_the_default_one_nor_inline_methods() {
     }
 }
 
+/// What a run of `desk.v1.quick` takes, once there were enough to tell.
+fn quick_takes(stats: &ServerStats) -> Option<Duration> {
+    let quick = |method: &&MethodStats| method.path == "desk.v1.quick" && method.calls >= 8;
+    stats.methods.iter().find(quick).map(|found| found.duration)
+}
+
 #[test]
 fn a_quick_method_is_answered_while_a_neighbours_slow_calls_take_every_worker() {
+    // A method that the machine interrupts again and again counts as slow, and waits with them: a
+    // round in which that happens says nothing.
+    const ROUNDS: usize = 20;
     let (server, desk) = serve(|builder| builder.workers(4));
-    let mut quick = Caller::greeted(&server);
-    let proven = |stats: &brokerless::server::ServerStats| {
-        let method = stats
-            .methods
-            .iter()
-            .find(|method| method.path == "desk.v1.quick");
-        method.is_some_and(|method| method.calls >= 8 && method.duration.as_micros() < 10)
-    };
-    // It proves to be quick by far, so that a run or two that the machine interrupts change nothing.
-    let end = std::time::Instant::now() + super::support::PATIENCE;
-    while !proven(&server.stats()) && std::time::Instant::now() < end {
-        assert_eq!(quick.call::<u64>("desk.v1.quick", one(&1u64)), 1);
-    }
-    let mut slow = Caller::greeted(&server);
-    for number in 1..=10u64 {
-        slow.begin("desk.v1.block", one(&number));
-    }
-    until(&server, "a pool at work", |stats| {
-        (stats.pools[0].running, stats.pools[0].queued) == (4, 6)
+    let (mut quick, mut slow) = (Caller::greeted(&server), Caller::greeted(&server));
+    let told = (0..ROUNDS).any(|_| {
+        // It proves to be quick by far, so that a run or two that are interrupted change nothing.
+        let end = Instant::now() + PATIENCE;
+        let far = Duration::from_micros(10);
+        while quick_takes(&server.stats()).is_none_or(|took| took >= far) && Instant::now() < end {
+            assert_eq!(quick.call::<u64>("desk.v1.quick", one(&1u64)), 1);
+        }
+        for number in 1..=10u64 {
+            slow.begin("desk.v1.block", one(&number));
+        }
+        until(&server, "a pool at work", |stats| {
+            (stats.pools[0].running, stats.pools[0].queued) == (4, 6)
+        });
+        // None of the slow ones ends before the quick ones are answered.
+        let waits = (0..100u64).find_map(|number| {
+            let id = quick.begin("desk.v1.quick", one(&number));
+            match quick.dealer.recv_timeout(PATIENCE / 10) {
+                Ok(answer) => assert_eq!(Got::of(answer).value::<u64>(id), number),
+                Err(_) => return Some((id, number)),
+            }
+            None
+        });
+        let stats = server.stats();
+        for _ in 0..10 {
+            desk.let_go();
+        }
+        for _ in 0..10 {
+            assert!(matches!(slow.next(), Got::Reply { .. }));
+        }
+        match waits {
+            None => assert_eq!(stats.pools[0].queued, 6),
+            Some((id, number)) => {
+                let slow = quick_takes(&stats).is_some_and(|took| took > SLOW);
+                assert!(slow, "it waited, though it is quick: {stats:#?}");
+                assert_eq!(quick.next().value::<u64>(id), number);
+            }
+        }
+        waits.is_none()
     });
-    // None of the slow ones ends before the quick ones are answered.
-    for number in 0..100u64 {
-        assert_eq!(quick.call::<u64>("desk.v1.quick", one(&number)), number);
-    }
-    assert_eq!(server.stats().pools[0].queued, 6);
-    for _ in 0..10 {
-        desk.let_go();
-    }
-    for _ in 0..10 {
-        assert!(matches!(slow.next(), Got::Reply { .. }));
-    }
+    assert!(told, "it never was quick");
 }
 
 #[test]

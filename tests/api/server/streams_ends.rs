@@ -9,6 +9,11 @@ use brokerless::{Code, Ran};
 use super::flow::{PLENTY, Watched, serve};
 use super::support::{Caller, Got, LEFT, PATIENCE, one, until};
 
+/// Time left for a call that is to have begun before it is over, on a busy machine, too.
+const BEGINS: Duration = Duration::from_millis(700);
+/// What a drain leaves those who go on for a while.
+const DRAIN: Duration = Duration::from_secs(3);
+
 /// The iterator was dropped by one of the server's workers.
 #[track_caller]
 fn dropped_on_a_worker(flow: &Watched) {
@@ -101,12 +106,9 @@ fn a_handler_that_waits_for_items_hears_of_the_end() {
     };
     assert_eq!(end.error(id).0, Code::Cancelled, "though it gave an answer");
     // The deadline of the call.
-    let id = caller.begin_with(
-        "flow.v1.seen",
-        super::support::none(),
-        Duration::from_millis(50),
-        |head| head.flags = brokerless::wire::Flags::ITEMS_IN,
-    );
+    let id = caller.begin_with("flow.v1.seen", super::support::none(), BEGINS, |head| {
+        head.flags = brokerless::wire::Flags::ITEMS_IN
+    });
     caller.window(id);
     assert_eq!(caller.next().error(id).0, Code::DeadlineExceeded);
     said("deadline");
@@ -154,8 +156,7 @@ fn a_caller_that_gives_no_room_is_told_at_the_item_timeout() {
 fn a_stream_that_waits_for_room_ends_by_its_deadline() {
     let (server, flow) = serve(|builder| builder);
     let mut caller = Caller::greeted(&server);
-    let left = Duration::from_millis(50);
-    let id = caller.takes_with("flow.v1.count", one(&300u64), Flow::new(1, 1000), left);
+    let id = caller.takes_with("flow.v1.count", one(&300u64), Flow::new(1, 1000), BEGINS);
     assert_eq!(caller.items(id), [0]);
     let end = caller.next();
     let (code, ran, message) = end.error(id);
@@ -163,6 +164,7 @@ fn a_stream_that_waits_for_room_ends_by_its_deadline() {
     assert!(message.contains("deadline"), "{message}");
     dropped_on_a_worker(&flow);
     // And one that is never short of room.
+    let left = Duration::from_millis(50);
     let id = caller.takes_with("flow.v1.count", one(&u64::MAX), PLENTY, left);
     let (mut taken, mut bytes) = (0, 0);
     let end = loop {
@@ -187,7 +189,7 @@ fn a_drain_lets_streams_run_on_and_cuts_what_is_left() {
     assert_eq!(caller.items(parked), [0]);
     let waits = caller.sends("flow.v1.total");
     caller.window(waits);
-    let stopping = std::thread::spawn(move || server.stop_within(Duration::from_millis(400)));
+    let stopping = std::thread::spawn(move || server.stop_within(DRAIN));
     assert!(matches!(caller.next(), Got::Bye(_)));
     // It still sends, and is answered.
     for at in 0..3 {

@@ -1,7 +1,7 @@
 //! Servers that are killed, restarted, stopped.
 
 use std::net::TcpListener;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use brokerless::Code;
 use brokerless::Ran;
@@ -11,7 +11,7 @@ use brokerless::patterns::{Engine, Options};
 use rustix::process::Signal;
 
 use crate::suite::support::ledger::{End, Record};
-use crate::suite::support::load::{Load, client, end_of};
+use crate::suite::support::load::{BACK, Load, client, end_of};
 use crate::suite::support::process::{ANY, ServerProcess};
 use crate::suite::support::work::{Notes, WorkClient};
 use crate::suite::support::{canary, eventually, ms, pass};
@@ -19,6 +19,13 @@ use crate::suite::support::{canary, eventually, ms, pass};
 /// Calls that each server lets a caller have in flight.
 const CREDIT: usize = 64;
 const WINDOW: &str = "window_max=64";
+/// What a call may take to fail where nobody is there. Without optimisation, on cores that others
+/// want, too, a thread may be late.
+const FAST: Duration = if cfg!(debug_assertions) {
+    ms(500)
+} else {
+    ms(100)
+};
 
 fn node(client: &Client, server: &ServerProcess) -> NodeReport {
     let stats = client.stats();
@@ -131,6 +138,12 @@ pub(super) fn callers_of_servers_that_are_all_killed_come_back_spread_out_and_ar
     let listener = eventually("the port is free", ms(2000), || {
         TcpListener::bind(address).ok()
     });
+    // A call before that would go to a server that is dead, and be in doubt.
+    eventually("it knows that both are gone", ms(5000), || {
+        let nodes = [&servers[0], &servers[1]];
+        let mut up = nodes.map(|server| node(&patient, server).state).into_iter();
+        (!up.any(|state| state == NodeState::Up)).then_some(())
+    });
     let waiting = std::thread::spawn({
         let work = WorkClient::from(patient.clone());
         move || -> Vec<Record> {
@@ -195,7 +208,7 @@ pub(super) fn callers_of_servers_that_are_all_killed_come_back_spread_out_and_ar
     let mut took: Vec<_> = within.iter().map(|record| record.took()).collect();
     took.sort_unstable();
     let most = took[took.len() * 99 / 100];
-    assert!(most <= ms(100), "it took {most:?} to fail fast");
+    assert!(most <= FAST, "it took {most:?} to fail fast");
     assert_eq!(
         ledger.failures().count(),
         ledger.failures().filter(refused).count() + ledger.count(Ran::Maybe)
@@ -245,11 +258,7 @@ pub(super) fn a_stopped_replier_strands_at_most_its_credit() {
         (node(&client, &stops).sent > sent + 100).then_some(())
     });
     let back = Instant::now();
-    assert!(
-        canary::net(went_on, back) < ms(2000),
-        "{:?}",
-        back - went_on
-    );
+    assert!(canary::net(went_on, back) < BACK, "{:?}", back - went_on);
     pass(ms(1100));
     let mut ledger = quick.finish();
     ledger.assert_busy(before.0, before.1);

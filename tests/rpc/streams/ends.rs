@@ -9,7 +9,7 @@ use brokerless::{Call, Code, Ran, RpcError, Status};
 use parking_lot::Mutex;
 
 use super::wire::{Bench, FlowsClient, Heard};
-use crate::support::{transports, until};
+use crate::support::{KeptPort, transports, until};
 
 #[test]
 fn a_node_that_is_lost_ends_its_streams_with_what_had_come() {
@@ -48,10 +48,8 @@ fn a_node_that_is_lost_ends_its_streams_with_what_had_come() {
 
 #[test]
 fn a_stream_that_is_never_sent_ends_as_a_call_does() {
-    let nobody = {
-        let gone = crate::support::ByHand::new("tcp://127.0.0.1:*");
-        gone.endpoint.clone()
-    };
+    let kept = KeptPort::new();
+    let nobody = kept.endpoint();
     let client = Client::connect(&nobody).expect("an endpoint");
     let flows = FlowsClient::from(client);
     until("nobody is there", || {

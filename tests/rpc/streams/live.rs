@@ -295,10 +295,10 @@ fn a_stopped_reader_costs_its_producer_its_credit_and_nobody_else_anything() {
     let mut stopped = hall.live.forever().expect("it begins");
     assert_eq!(stopped.next(), Some(Ok(0)));
     let made = || hall.handler.made.load(Ordering::SeqCst);
-    until("it has filled its window", || made() >= 1024);
+    until("it has filled its window", || made() >= 16 * 1024);
     let full = made();
     // Its window, and what it had taken.
-    assert!(full <= 1024 + 64, "{full} were made");
+    assert!(full <= 16 * 1024 + 64, "{full} were made");
     // Others, over the same connection, go on.
     for n in 0..1000 {
         assert_eq!(hall.live.add(n, 1), Ok(n + 1));
@@ -316,7 +316,7 @@ fn a_stopped_reader_costs_its_producer_its_credit_and_nobody_else_anything() {
 #[test]
 fn a_stopped_method_costs_its_caller_its_credit_and_nobody_else_anything() {
     let hall = Hall::new();
-    let short = Duration::from_millis(200);
+    let short = Duration::from_millis(1500);
     let ours = hall.live.with(Call::new().item_timeout(short));
     let mut sink = ours.begin().slowly().expect("it begins");
     // The method takes nothing: so many go, and no more.
@@ -389,7 +389,7 @@ fn a_thousand_streams_at_once_are_served_fairly() {
 #[test]
 fn a_server_that_drains_lets_streams_end_and_cuts_off_those_that_do_not() {
     let hall = Hall::at("tcp://127.0.0.1:*", |builder| {
-        builder.drain_timeout(Duration::from_millis(300))
+        builder.drain_timeout(Duration::from_secs(3))
     });
     let mut ends = hall.live.count(3000).expect("it begins");
     assert_eq!(ends.next(), Some(Ok(0)));

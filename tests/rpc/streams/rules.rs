@@ -175,9 +175,11 @@ fn what_comes_after_the_end_is_passed_over_and_counted() {
     half.stop();
     half.reply(&());
     assert_eq!(items.next(), None);
-    until("all has come", || bench.client().stats().streams.late == 3);
-    let stats = bench.client().stats();
-    assert_eq!((stats.streams.items_in, stats.calls.unknown), (0, 1));
+    until("all has come", || {
+        let stats = bench.client().stats();
+        (stats.streams.late, stats.calls.unknown) == (3, 1)
+    });
+    assert_eq!(bench.client().stats().streams.items_in, 0);
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn items_are_taken_in_order_and_end_with_the_reply() {
         let mut items = bench.flows.count(5).expect("it begins");
         let half = bench.begun();
         assert_eq!(half.flags, Flags::ITEMS_OUT);
-        assert_eq!(half.window, Some(Flow::new(1024, 1 << 20)));
+        assert_eq!(half.window, Some(Flow::new(16 * 1024, 1 << 20)));
         assert!(
             half.left > Duration::from_secs(300 * 24 * 3600),
             "{:?}",
@@ -111,6 +111,7 @@ fn an_item_of_another_type_is_an_error_with_its_index_and_the_rest_follows() {
 #[test]
 fn room_is_given_when_half_is_taken_and_before_waiting() {
     let bench = Bench::of(|builder| builder.stream_items(8));
+    let began = Instant::now();
     let mut items = bench.flows.count(0).expect("it begins");
     let half = bench.begun();
     assert_eq!(half.window, Some(Flow::new(8, 1 << 20)));
@@ -121,14 +122,14 @@ fn room_is_given_when_half_is_taken_and_before_waiting() {
         assert_eq!(items.next(), Some(Ok(index)));
     }
     // With the look for the fifth, four had been taken.
-    assert_eq!(half.heard(), Heard::Window(Flow::new(12, (1 << 20) + 4)));
-    half.heard_nothing();
+    half.heard_room_after(Flow::new(12, (1 << 20) + 4), began);
+    half.heard_nothing_since(began);
     for index in 5..8 {
         assert_eq!(items.next(), Some(Ok(index)));
     }
-    half.heard_nothing();
+    half.heard_nothing_since(began);
     assert_eq!(items.try_next(), Next::NotYet);
-    assert_eq!(half.heard(), Heard::Window(Flow::new(16, (1 << 20) + 8)));
+    half.heard_room_after(Flow::new(16, (1 << 20) + 8), began);
     assert_eq!(items.try_next(), Next::NotYet);
     half.heard_nothing();
     half.reply(&());
@@ -155,7 +156,7 @@ fn a_slow_taker_gives_room_long_before_half_is_taken() {
                 panic!("{window:?}");
             };
             assert!(
-                window.items > 1024 && window.items <= 1024 + taken as u64,
+                (16 * 1024 + 1..=16 * 1024 + taken as u64).contains(&window.items),
                 "{window:?}"
             );
             break;
@@ -237,7 +238,7 @@ fn the_deadline_of_the_whole_ends_a_stream_that_flows() {
     let bench = Bench::new();
     let mut items = bench.flows.brief().expect("it begins");
     let half = bench.begun();
-    assert!(half.left <= Duration::from_millis(40), "{:?}", half.left);
+    assert!(half.left <= Duration::from_millis(400), "{:?}", half.left);
     let mut index = 0;
     let error = loop {
         half.items(index, &[1]);
@@ -276,7 +277,8 @@ fn dropping_a_stream_cancels_its_call() {
         bench.client().stats().streams.items_in == 4
     });
     drop(items);
-    assert_eq!(half.heard(), Heard::Cancel);
+    // A taker that was held up may have told of room before.
+    while half.heard() != Heard::Cancel {}
     // What is still on its way is passed over, and counted.
     half.items(4, &[5]);
     half.reply(&());
@@ -355,7 +357,7 @@ fn an_item_of_a_channel_that_is_late_ends_nothing_but_the_deadline_of_the_whole_
     let bench = Bench::new();
     let ours = bench
         .flows
-        .with(Call::new().timeout(Duration::from_millis(60)));
+        .with(Call::new().timeout(Duration::from_millis(500)));
     let mut items = ours.count(1).expect("it begins");
     let half = bench.begun();
     let channel = items.receiver();

@@ -1,6 +1,6 @@
 //! A service of streams, and a replier by hand in the middle of one of its calls.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use brokerless::client::{Client, ClientBuilder};
 use brokerless::patterns::{Frame, Message, Peer};
@@ -13,6 +13,9 @@ use brokerless::{Blob, Ran, Status};
 use serde::{Deserialize, Serialize};
 
 use crate::support::{ByHand, PATIENCE, inproc};
+
+/// A taker that has been at it for longer may tell of room sooner than it would.
+pub(crate) const SILENCE: Duration = Duration::from_millis(100);
 
 /// A method's own error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,7 +69,8 @@ pub(crate) trait Flows {
     fn raw(&self, body: &[u8], parts: Incoming<Vec<u8>>) -> Items<'_, Vec<u8>>;
     #[rpc(item_timeout = "40ms")]
     fn slow(&self) -> Items<'_, i64>;
-    #[rpc(timeout = "40ms")]
+    /// Long enough to have begun on a busy machine.
+    #[rpc(timeout = "400ms")]
     fn brief(&self) -> Items<'_, i64>;
 }
 
@@ -239,6 +243,21 @@ impl Half<'_> {
         }
     }
 
+    /// Room up to this is told. A taker that was held up tells of less before.
+    #[track_caller]
+    pub(crate) fn heard_room_after(&self, room: Flow, began: Instant) {
+        loop {
+            match self.heard() {
+                Heard::Window(window) if window == room => return,
+                Heard::Window(window) => {
+                    assert!(window.items < room.items, "{window:?}, not {room:?}");
+                    assert!(began.elapsed() >= SILENCE, "{window:?}, not {room:?}");
+                }
+                other => panic!("no window: {other:?}"),
+            }
+        }
+    }
+
     /// The items of the next message: the index of the first, the values, whether they are the last.
     #[track_caller]
     pub(crate) fn heard_items<T: serde::de::DeserializeOwned>(&self) -> (u64, Vec<T>, bool) {
@@ -254,6 +273,16 @@ impl Half<'_> {
                 (head.first, values.collect(), head.last)
             }
             other => panic!("no items: {other:?}"),
+        }
+    }
+
+    /// Nothing more has been said so far, but for room by a taker that was held up since then.
+    #[track_caller]
+    pub(crate) fn heard_nothing_since(&self, began: Instant) {
+        while let Ok((_, message)) = self.by_hand.router.try_recv() {
+            let said = Envelope::decode(message.first()).expect("an envelope");
+            let is_room = matches!(said, Envelope::Window { .. });
+            assert!(is_room && began.elapsed() >= SILENCE, "{said:?}");
         }
     }
 

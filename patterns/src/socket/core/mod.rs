@@ -17,8 +17,8 @@
 //!
 //! # Lock order
 //!
-//! `endpoints`, then `routes`, then a pipe's outbox or `inbox`. Nothing is woken, written or
-//! called back under `inbox` or `routes`, but for two things that end at once: reading is paused
+//! `endpoints`, then `routes`, then a pipe's outbox, `inbox` or `closes`. Nothing is woken, written
+//! or called back under `inbox` or `routes`, but for two things that end at once: reading is paused
 //! under `inbox`, so that the pause cannot overtake the resumption; and a receiver's channel is
 //! filled under it, so that nobody else takes the room that was seen.
 

@@ -217,6 +217,16 @@ impl Owner for Core {
         }
     }
 
+    fn turns_back(&self, pipe: &Arc<Pipe>, reason: &CloseReason, told: bool) {
+        // One that is kept waits for the next connection.
+        if !pipe.keeps() {
+            self.retire(pipe);
+        }
+        if told && let Some(tap) = &self.tap {
+            tap.gone(&Peer::new(pipe.clone()), reason);
+        }
+    }
+
     fn joined(&self, pipe: &Arc<Pipe>) {
         if let Some(subscriber) = self.subscriber() {
             self.join_publisher(subscriber, pipe);
@@ -243,9 +253,12 @@ impl Owner for Core {
     fn gone(&self, pipe: &Arc<Pipe>, reason: &CloseReason) {
         self.gone_from(pipe);
         let keeps = pipe.keeps();
+        let counted = pipe.is_stream().then_some(reason);
         if !keeps {
             // Before anybody hears of it: who has heard sends nothing to it any more.
-            self.retire(pipe);
+            self.retire_counting(pipe, counted);
+        } else if let Some(reason) = counted {
+            self.count(reason);
         }
         if let Some(tap) = &self.tap {
             tap.gone(&Peer::new(pipe.clone()), reason);
@@ -260,8 +273,13 @@ impl Owner for Core {
     fn report(&self, event: Event) {
         log::debug!("{} socket: {event:?}", self.kind);
         match &event {
-            Event::HandshakeFailed { reason, remote, .. }
-            | Event::Disconnected { reason, remote, .. } => self.count_close(reason, remote),
+            Event::HandshakeFailed { reason, remote, .. } => self.count_close(reason, remote),
+            #[cfg(feature = "zeromq")]
+            Event::Disconnected { reason, remote, .. } if self.is_second() => {
+                self.count_close(reason, remote);
+            }
+            // Counted when it went.
+            Event::Disconnected { reason, remote, .. } => self.log_close(reason, remote),
             _ => {}
         }
         if let Some(tap) = &self.tap {

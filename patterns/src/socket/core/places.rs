@@ -203,10 +203,20 @@ impl Core {
 
     /// A pipe is no longer sent to; what it has queued is dropped and counted.
     pub(super) fn retire(&self, pipe: &Arc<Pipe>) {
+        self.retire_counting(pipe, None);
+    }
+
+    /// The same; counts why its connection has `ended`.
+    pub(super) fn retire_counting(&self, pipe: &Arc<Pipe>, ended: Option<&CloseReason>) {
         pipe.close();
         self.gone_from(pipe);
         {
             let mut routes = self.routes_mut();
+            // With the routes locked: who finds the peer gone finds the reason, and who finds
+            // the reason finds the peer gone.
+            if let Some(reason) = ended {
+                self.count(reason);
+            }
             let Some(index) = routes
                 .order
                 .iter()

@@ -19,8 +19,11 @@ impl Core {
 
     pub(crate) fn stats(&self) -> SocketStats {
         let mut stats = SocketStats::default();
+        // In this order: a connection is counted as closed before it leaves the census.
+        (stats.connections, stats.handshakes) = self.census.lock().counts();
         let (pipes, mut total) = {
             let mut routes = self.routes.write();
+            stats.closes = self.closes.lock().clone();
             routes.settle();
             let mut total = routes.gone;
             routes
@@ -99,9 +102,6 @@ impl Core {
             stats.last_values = counts.kept;
             stats.last_values_evicted = counts.evicted;
         }
-        // In this order: a connection is counted as closed before it leaves the census.
-        (stats.connections, stats.handshakes) = self.census.lock().counts();
-        stats.closes = self.closes.lock().clone();
         stats.events_missed = self.events_missed.load(Ordering::Relaxed);
         stats
     }
@@ -123,8 +123,17 @@ impl Core {
         log::warn!("closed {remote}: {reason} ({held_back} like it since the last line)");
     }
 
-    pub(super) fn count_close(&self, reason: &CloseReason, remote: &str) {
+    /// Counts why a connection has ended.
+    pub(super) fn count(&self, reason: &CloseReason) {
         *self.closes.lock().entry(reason.name()).or_default() += 1;
+    }
+
+    pub(super) fn count_close(&self, reason: &CloseReason, remote: &str) {
+        self.count(reason);
+        self.log_close(reason, remote);
+    }
+
+    pub(super) fn log_close(&self, reason: &CloseReason, remote: &str) {
         if reason.is_misbehaviour() {
             self.log_misbehaviour(remote, reason);
         }

@@ -14,6 +14,7 @@
 //! | `brain` | who picks: a production policy, or one that knows more than it could |
 //! | `latencies` | quantiles |
 //! | `cells` | independent runs, side by side |
+//! | `checks` | the kernel itself, beside queues whose figures are exact |
 //!
 //! # Invariants
 //!
@@ -23,6 +24,7 @@
 
 mod brain;
 mod cells;
+mod checks;
 mod latencies;
 mod server;
 mod setup;
@@ -30,7 +32,8 @@ mod world;
 
 pub(crate) use brain::{Brain, Known, Production, View};
 pub(crate) use cells::side_by_side;
-pub(crate) use latencies::{Latencies, check};
+pub(crate) use checks::check;
+pub(crate) use latencies::Latencies;
 pub(crate) use server::{Order, Server};
 pub(crate) use setup::{Arrivals, Cost, Ended, Log, Source};
 pub(crate) use world::World;

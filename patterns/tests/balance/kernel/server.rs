@@ -72,9 +72,9 @@ impl Eq for Running {}
 
 impl Server {
     pub(crate) fn new(order: Order) -> Server {
-        let workers = match order {
-            Order::Fifo { slots } => slots as f64,
-            Order::Shared { cores } => cores,
+        let (workers, slots) = match order {
+            Order::Fifo { slots } => (slots as f64, u16::try_from(slots).unwrap_or(0)),
+            Order::Shared { cores } => (cores, 0),
         };
         Server {
             order,
@@ -89,7 +89,7 @@ impl Server {
             progress: 0.0,
             progressed_at: 0,
             turn: 0,
-            meter: Meter::new(workers),
+            meter: Meter::new(workers, slots),
         }
     }
 
@@ -191,12 +191,24 @@ impl Server {
     }
 }
 
+/// A mean over about 16 values; the first one counts in full.
+fn smoothed(mean: u64, value: u64) -> u64 {
+    if mean == 0 {
+        return value;
+    }
+    let change = (value as i64 - mean as i64) / 16;
+    (mean as i64 + change) as u64
+}
+
 /// What a server knows of its own load: latency as a mean over about 16 calls, utilisation over a
 /// tenth of a second, rates over a second.
 #[derive(Debug, Clone)]
 struct Meter {
     workers: f64,
+    /// As it says: 0 if it has no bound.
+    slots: u16,
     latency: u64,
+    run: u64,
     busy: u64,
     stretch_from: Nanos,
     utilisation: u16,
@@ -206,10 +218,12 @@ struct Meter {
 }
 
 impl Meter {
-    fn new(workers: f64) -> Meter {
+    fn new(workers: f64, slots: u16) -> Meter {
         Meter {
             workers,
+            slots,
             latency: 0,
+            run: 0,
             busy: 0,
             stretch_from: 0,
             utilisation: 0,
@@ -220,13 +234,8 @@ impl Meter {
     }
 
     fn finished(&mut self, now: Nanos, queued: Nanos, ran: Nanos, failed: bool) {
-        let took = queued + ran;
-        self.latency = if self.latency == 0 {
-            took
-        } else {
-            let change = (took as i64 - self.latency as i64) / 16;
-            (self.latency as i64 + change) as u64
-        };
+        self.latency = smoothed(self.latency, queued + ran);
+        self.run = smoothed(self.run, ran);
         self.busy += ran;
         let stretch = now - self.stretch_from;
         if stretch >= S / 10 {
@@ -253,6 +262,8 @@ impl Meter {
             utilisation_permille: self.utilisation,
             per_s: self.rates.0,
             errors_per_s: self.rates.1,
+            run_us: u32::try_from(self.run / 1000).unwrap_or(u32::MAX),
+            workers: self.slots,
         }
     }
 }

@@ -87,6 +87,8 @@ pub(crate) struct Log {
     pub(crate) calls: Option<Vec<Ended>>,
     /// A number that is another if anything went another way.
     pub(crate) digest: u64,
+    /// Of so many runs.
+    pub(crate) runs: u64,
 }
 
 impl Log {
@@ -100,6 +102,7 @@ impl Log {
             hits: vec![0; servers],
             calls: None,
             digest: 0,
+            runs: 1,
         }
     }
 
@@ -123,6 +126,21 @@ impl Log {
         if let Some(calls) = &mut self.calls {
             calls.push(ended);
         }
+    }
+
+    /// Together with another run of the same.
+    pub(crate) fn merge(&mut self, other: &Log) {
+        self.latencies.merge(&other.latencies);
+        self.all.merge(&other.all);
+        self.failed += other.failed;
+        self.runs += other.runs;
+        for (mine, theirs) in self.hits.iter_mut().zip(&other.hits) {
+            *mine += theirs;
+        }
+        if let (Some(mine), Some(theirs)) = (&mut self.calls, &other.calls) {
+            mine.extend_from_slice(theirs);
+        }
+        self.digest = self.digest.rotate_left(1) ^ other.digest;
     }
 
     /// The share of calls that took no longer than this, and ended well.

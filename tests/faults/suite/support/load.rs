@@ -21,6 +21,14 @@ pub(crate) const TIMEOUT: Duration = if cfg!(debug_assertions) {
     ms(3000)
 };
 
+/// What it may take until all is as before, once a process that stood still goes on. Without
+/// optimisation, on cores that others want, too, that is longer.
+pub(crate) const BACK: Duration = if cfg!(debug_assertions) {
+    ms(5000)
+} else {
+    ms(2000)
+};
+
 /// A client with an engine of its own.
 #[track_caller]
 pub(crate) fn client(

@@ -18,7 +18,8 @@ trait Ends {
     fn endless(&self) -> Items<'_, u64>;
     fn mixed(&self) -> Items<'_, Option<u8>>;
     fn faults(&self, values: Incoming<u8>) -> Vec<String>;
-    #[rpc(item_timeout = "40ms")]
+    /// Long enough for a connection and the first item on a busy machine.
+    #[rpc(item_timeout = "1s")]
     fn stuck(&self) -> Items<'_, u8>;
     fn fed(&self) -> Items<'_, u8>;
     /// Tells how its items ended.
