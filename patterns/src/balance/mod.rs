@@ -26,12 +26,14 @@
 //!
 //! Clocks, sockets and credit: whoever asks says which nodes are able to take a call.
 
+mod adaptive;
 mod any;
 mod balancer;
 mod choice;
 mod dynamic;
 mod error;
 mod hash;
+mod hot_cold;
 mod least;
 mod members;
 mod near;
@@ -48,6 +50,7 @@ mod rotate;
 mod schedule;
 mod slow_start;
 mod smooth;
+mod stale;
 mod stay;
 mod subset;
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub(crate) use cells::side_by_side;
 pub(crate) use checks::check;
 pub(crate) use latencies::Latencies;
 pub(crate) use server::{Order, Server};
-pub(crate) use setup::{Arrivals, Cost, Ended, Log, Source};
+pub(crate) use setup::{Arrivals, Cost, Ended, Log, Replicas, Source};
 pub(crate) use world::World;
 
 /// A second.

@@ -7,8 +7,8 @@ use brokerless_patterns::balance::{Load, Nanos, Random};
 
 use super::S;
 use super::brain::{Brain, View};
-use super::server::Server;
-use super::setup::{Arrivals, Cost, Ended, Log, Source, exponential};
+use super::server::{Server, Times};
+use super::setup::{Arrivals, Cost, Ended, Log, Replicas, Source, exponential};
 
 /// Something that a scenario does at a time of its own.
 type Act = Box<dyn FnOnce(&mut World)>;
@@ -48,6 +48,26 @@ struct Caller {
     waiting: VecDeque<u32>,
 }
 
+/// Where a call may go.
+#[derive(Debug, Clone, Copy)]
+enum Able {
+    All,
+    InARow { first: u16, count: u16 },
+    Three([u16; 3]),
+}
+
+impl Able {
+    fn has(self, server: usize, servers: usize) -> bool {
+        match self {
+            Able::All => true,
+            Able::InARow { first, count } => {
+                (server + servers - usize::from(first)) % servers < usize::from(count)
+            }
+            Able::Three(three) => three.iter().any(|one| usize::from(*one) == server),
+        }
+    }
+}
+
 /// A call, or a question about load.
 #[derive(Debug, Clone, Copy)]
 struct Job {
@@ -62,8 +82,9 @@ struct Job {
     started: Nanos,
     deadline: Nanos,
     cost: f64,
-    /// The first of those that it may go to, and how many.
-    able: (u16, u16),
+    /// How many others it met at the server.
+    met: u32,
+    able: Able,
     load: Load,
     is_probe: bool,
     is_sent: bool,
@@ -159,6 +180,13 @@ impl World {
     pub(crate) fn set_speed(&mut self, server: usize, speed: f64) {
         let now = self.now;
         self.servers[server].set_speed(now, speed);
+        self.plan_done(server);
+    }
+
+    /// What runs there shares so many cores from now on.
+    pub(crate) fn set_cores(&mut self, server: usize, cores: f64) {
+        let now = self.now;
+        self.servers[server].set_cores(now, cores);
         self.plan_done(server);
     }
 
@@ -272,8 +300,12 @@ impl World {
         };
         let servers = self.servers.len();
         let able = match replicas {
-            Some(replicas) => (self.random.below(servers) as u16, replicas as u16),
-            None => (0, servers as u16),
+            Replicas::All => Able::All,
+            Replicas::InARow(count) => Able::InARow {
+                first: self.random.below(servers) as u16,
+                count: count as u16,
+            },
+            Replicas::AnyThree => Able::Three(self.three(servers)),
         };
         let cost = self.cost.draw(&mut self.random);
         let job = self.new_job(Job {
@@ -287,6 +319,7 @@ impl World {
             started: 0,
             deadline,
             cost,
+            met: 0,
             able,
             load: Load::default(),
             is_probe: false,
@@ -300,7 +333,7 @@ impl World {
             self.plan(deadline, Event::Late { job, generation });
         }
         self.dispatch(job);
-        self.probe(caller);
+        self.probe(caller, able);
         if poisson {
             self.plan_next(number);
         }
@@ -311,7 +344,6 @@ impl World {
         let job = self.jobs[number as usize];
         let caller = job.caller as usize;
         let servers = self.servers.len();
-        let (first, count) = (usize::from(job.able.0), usize::from(job.able.1));
         let Caller {
             brain,
             up,
@@ -320,7 +352,7 @@ impl World {
         } = &mut self.callers[caller];
         let credit = self.credit.unwrap_or(u32::MAX);
         let able = |server: usize| {
-            (server + servers - first) % servers < count && up[server] && in_flight[server] < credit
+            job.able.has(server, servers) && up[server] && in_flight[server] < credit
         };
         let picked = brain.pick(&View {
             now: self.now,
@@ -353,7 +385,23 @@ impl World {
         }
     }
 
-    fn probe(&mut self, caller: usize) {
+    /// Any three different ones.
+    fn three(&mut self, servers: usize) -> [u16; 3] {
+        let mut rest: [usize; 3] = [0; 3];
+        for at in 0..3 {
+            // A number among those that are left, and then which that is.
+            let mut drawn = self.random.below(servers - at);
+            rest[..at].sort_unstable();
+            for before in &rest[..at] {
+                drawn += usize::from(*before <= drawn);
+            }
+            rest[at] = drawn;
+        }
+        rest.map(|server| server as u16)
+    }
+
+    fn probe(&mut self, caller: usize, among: Able) {
+        let servers = self.servers.len();
         let mut ask = std::mem::take(&mut self.ask);
         let Caller { brain, up, .. } = &mut self.callers[caller];
         let view = View {
@@ -361,7 +409,7 @@ impl World {
             servers: &self.servers,
             delays: &self.delays[caller],
             on_the_way: &self.on_the_way,
-            able: &|server| up[server],
+            able: &|server| among.has(server, servers) && up[server],
         };
         brain.probes(&view, &mut ask);
         for server in ask.drain(..) {
@@ -377,7 +425,8 @@ impl World {
                 started: 0,
                 deadline: 0,
                 cost: 0.0,
-                able: (0, 0),
+                met: 0,
+                able: Able::All,
                 load: Load::default(),
                 is_probe: true,
                 is_sent: true,
@@ -402,6 +451,7 @@ impl World {
             self.carry(caller, server, Event::Answer { job: number });
         } else {
             job.reached = now;
+            job.met = there.in_flight() as u32;
             there.hits += 1;
             if there.has_room() {
                 self.start(number);
@@ -433,12 +483,13 @@ impl World {
         let now = self.now;
         let job = &mut self.jobs[number as usize];
         let there = &mut self.servers[server];
-        there.answered(
-            now,
-            job.started - job.reached,
-            now - job.started,
-            job.failed,
-        );
+        let times = Times {
+            queued: job.started - job.reached,
+            ran: now - job.started,
+            cost: job.cost,
+            met: job.met,
+        };
+        there.answered(now, times, job.failed);
         // As it is once this one is answered, and before the next is begun.
         job.load = there.report();
         let caller = job.caller as usize;

@@ -4,7 +4,7 @@ use brokerless_patterns::balance::Policy;
 
 use super::{Who, merged};
 use crate::kernel::{
-    Arrivals, Cost, Ended, Log, MS, Order, S, Server, Source, World, side_by_side,
+    Arrivals, Cost, Ended, Log, MS, Order, Replicas, S, Server, Source, World, side_by_side,
 };
 use crate::results::{Bar, Line, Plot, Row, Size, Table};
 
@@ -103,7 +103,7 @@ fn run(who: &Who, seed: u64) -> Log {
         callers: 0..1,
         arrivals: Arrivals::Poisson { per_s: PER_S },
         deadline: None,
-        replicas: None,
+        replicas: Replicas::All,
         until: LASTS,
     });
     world.run(u64::MAX);

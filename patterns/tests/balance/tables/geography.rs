@@ -7,7 +7,8 @@ use brokerless_patterns::balance::{Facts, Place, Policy};
 
 use super::{merged, quantiles};
 use crate::kernel::{
-    Arrivals, Brain, Cost, Ended, Known, Log, MS, Order, Production, S, Server, Source, View,
+    Arrivals, Brain, Cost, Ended, Known, Log, MS, Order, Production, Replicas, S, Server, Source,
+    View,
     World, side_by_side,
 };
 use crate::results::{Bar, Line, Plot, Row, Size, Table};
@@ -215,7 +216,7 @@ fn run(scene: Scene, who: &Who, seed: u64, share: f64) -> Log {
                 per_s: load * thin * ZONE_PER_S,
             },
             deadline: Some(DEADLINE),
-            replicas: None,
+            replicas: Replicas::All,
             until: lasts,
         });
     }

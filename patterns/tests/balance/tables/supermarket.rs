@@ -4,7 +4,7 @@
 use brokerless_patterns::balance::Policy;
 
 use super::{Who, merged, quantiles};
-use crate::kernel::{Arrivals, Cost, Log, MS, Order, S, Server, Source, World, side_by_side};
+use crate::kernel::{Arrivals, Cost, Log, MS, Order, Replicas, S, Server, Source, World, side_by_side};
 use crate::results::{Bar, Line, Plot, Row, Size, Table};
 
 const SERVERS: usize = 100;
@@ -168,7 +168,7 @@ fn run(cell: &Cell) -> Log {
         callers: 0..1,
         arrivals: Arrivals::Poisson { per_s },
         deadline: None,
-        replicas: None,
+        replicas: Replicas::All,
         until: lasts(cell.before + cell.calls),
     });
     world.run(u64::MAX);
