@@ -179,7 +179,11 @@ impl Brain for Prequal {
             let rank = |at: &usize| {
                 let entry = &self.pool[*at];
                 let is_hot = entry.in_flight > hot_above;
-                let cost = if is_hot { entry.in_flight } else { entry.latency_us };
+                let cost = if is_hot {
+                    entry.in_flight
+                } else {
+                    entry.latency_us
+                };
                 (is_hot, cost)
             };
             let best = able.into_iter().min_by_key(rank)?;

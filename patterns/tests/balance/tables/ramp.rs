@@ -50,7 +50,11 @@ pub(crate) fn table(size: Size, threads: usize) -> Table {
     let mut cells = Vec::new();
     for &load in loads {
         let policies = policies.iter();
-        cells.extend(policies.map(|&policy| Cell { load, policy, until }));
+        cells.extend(policies.map(|&policy| Cell {
+            load,
+            policy,
+            until,
+        }));
     }
     let rows = side_by_side(threads, &cells, run);
     let mut table = Table {
@@ -173,6 +177,8 @@ fn change(world: &mut World, server: usize, mut random: Random, wait: u64, until
     world.set_cores(server, CORES * times);
     let next = world.now + wait;
     if next < until {
-        world.at(next, move |world| change(world, server, random, NEIGHBOURS, until));
+        world.at(next, move |world| {
+            change(world, server, random, NEIGHBOURS, until)
+        });
     }
 }
