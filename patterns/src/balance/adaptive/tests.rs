@@ -135,7 +135,9 @@ fn a_slow_node_is_tried_now_and_then_and_no_more() {
 #[test]
 fn a_node_that_was_slow_has_its_share_again() {
     let mut fleet = Fleet::of(&[1; 4]);
-    fleet.calls(5000, MS, |node, _| run(if node == 0 { 100 * MS } else { MS }));
+    fleet.calls(5000, MS, |node, _| {
+        run(if node == 0 { 100 * MS } else { MS })
+    });
     fleet.calls(3000, MS, |_, _| run(MS));
     fleet.calls(4000, MS, |_, _| run(MS));
     let share = fleet.share(0);
@@ -147,8 +149,14 @@ fn a_node_that_stops_is_left_before_any_answer_tells() {
     let mut fleet = Fleet::of(&[1; 4]);
     fleet.calls(1000, MS, |_, _| run(4 * MS));
     // Node 0 answers nothing any more.
-    fleet.calls(4000, MS, |node, _| run(if node == 0 { 3600 * SECOND } else { 4 * MS }));
-    assert!(fleet.counts[0] <= 8, "{} calls into the dark", fleet.counts[0]);
+    fleet.calls(4000, MS, |node, _| {
+        run(if node == 0 { 3600 * SECOND } else { 4 * MS })
+    });
+    assert!(
+        fleet.counts[0] <= 8,
+        "{} calls into the dark",
+        fleet.counts[0]
+    );
 }
 
 #[test]
@@ -201,7 +209,9 @@ fn an_old_report_is_worth_what_such_reports_were_worth() {
     let mut fleet = Fleet::of(&[1; 8]);
     let takes = |node: usize, at: Nanos| {
         let mut takes = run(MS);
-        let chance = (at / (20 * MS)).wrapping_mul(0x9e37_79b9).wrapping_add(node as u64 * 0x85eb_ca6b);
+        let chance = (at / (20 * MS))
+            .wrapping_mul(0x9e37_79b9)
+            .wrapping_add(node as u64 * 0x85eb_ca6b);
         let load = takes.load.as_mut().unwrap();
         load.workers = 1;
         load.in_flight = if (chance >> 7) % 2 == 0 { 0 } else { 10 };
@@ -259,7 +269,10 @@ fn questions_are_bounded_by_what_calls_cost() {
             asked += usize::from(fleet.pool.balancer.wonders(now, &|_| true).is_some());
         }
         let share = asked as f64 / 1000.0;
-        assert!(share > most / 10.0 && share <= most, "{runs_us} us: {share}");
+        assert!(
+            share > most / 10.0 && share <= most,
+            "{runs_us} us: {share}"
+        );
     }
 }
 
