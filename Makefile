@@ -17,7 +17,7 @@ FUZZ_SECONDS ?= 3600
 LOCKED := $(if $(CI),--locked)
 FEATURES := --features bin,signals
 VENV := $(CARGO_TARGET_DIR)/venv
-MANUALS := bl-call bl-forwarder bl-queue bl-streamer
+MANUALS := bl-call bl-forwarder bl-proxy bl-queue bl-streamer
 # Where man and the shells look, if the programs' folder is on the PATH.
 SHARE ?= $(or $(CARGO_INSTALL_ROOT),$(CARGO_HOME),$(HOME)/.cargo)/share
 MANDIR ?= $(SHARE)/man
