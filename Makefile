@@ -23,7 +23,7 @@ SHARE ?= $(or $(CARGO_INSTALL_ROOT),$(CARGO_HOME),$(HOME)/.cargo)/share
 MANDIR ?= $(SHARE)/man
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt test second-engine costs demo interop fuzz sim sim-planted balance-tables bench-sockets bench-rpc bench-curve bench-scale loom macos deny doc man completions install clean
+.PHONY: help check fmt test second-engine costs demo proxies interop fuzz sim sim-planted balance-tables bench-sockets bench-rpc bench-curve bench-scale loom macos deny doc man completions install clean
 .PHONY: check-format check-lints check-docs check-style check-licences test-all
 
 help: ## This list.
@@ -72,6 +72,13 @@ costs: ## What a message and a call cost: copies, allocations, system calls; ins
 
 demo: ## Counts the words of real text by a scatter over three worker processes, one of which dies on the way; shows who does how much.
 	$(CARGO) run $(LOCKED) --release $(FEATURES) --bin bl-wordcount -- demo $(ARGS)
+
+proxies: ## The fabric behind the real HAProxy and Nginx in TCP mode; as root on Debian what is missing is installed.
+	@command -v haproxy >/dev/null 2>&1 && command -v nginx >/dev/null 2>&1 || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	    apt-get install -y --no-install-recommends haproxy nginx libnginx-mod-stream; \
+	  else echo "haproxy or nginx is missing: its tests are left out, and say so"; fi; }
+	$(CARGO) test $(LOCKED) --test proxies -- --ignored --nocapture --test-threads 1 $(ARGS)
 
 interop: $(VENV)/pyzmq-msgpack ## Talks to libzmq (by pyzmq) and to the zeromq crate, both ways, and calls from and to Python, a line a case.
 	$(VENV)/bin/python tests/interop/run.py $(ARGS)
