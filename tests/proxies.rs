@@ -120,7 +120,7 @@ impl Kind {
                 });
                 let servers: String = servers.collect();
                 format!(
-                    "global\n    maxconn 10000\n\
+                    "global\n    maxconn 1000\n\
                      defaults\n    mode tcp\n    timeout connect 2s\n    timeout client {idle}s\n\
                      \x20   timeout server {idle}s\n    option clitcpka\n    option srvtcpka\n\
                      \x20   option redispatch 1\n    retries 3\n\
@@ -130,9 +130,9 @@ impl Kind {
                 )
             }
             Kind::Nginx => {
-                let servers = nodes.iter().map(|node| {
-                    format!("        server {node} max_fails=1 fail_timeout=2s;\n")
-                });
+                let servers = nodes
+                    .iter()
+                    .map(|node| format!("        server {node} max_fails=1 fail_timeout=2s;\n"));
                 let servers: String = servers.collect();
                 let module = "/usr/lib/nginx/modules/ngx_stream_module.so";
                 let module = match std::path::Path::new(module).exists() {
@@ -143,7 +143,7 @@ impl Kind {
                 format!(
                     "{module}daemon off;\nmaster_process off;\npid {folder}/pid;\n\
                      error_log stderr warn;\n\
-                     events {{ worker_connections 10000; }}\n\
+                     events {{ worker_connections 1000; }}\n\
                      stream {{\n    upstream nodes {{\n        least_conn;\n{servers}    }}\n\
                      \x20   server {{\n        listen {listen} so_keepalive=on;\n\
                      \x20       proxy_pass nodes;\n        proxy_connect_timeout 2s;\n\
@@ -250,7 +250,10 @@ fn calls_and_streams_pass() {
         drop(both);
         let hurried = client.with(Call::new().timeout(Duration::from_millis(200)));
         let error = hurried.hold().expect_err("the deadline");
-        assert_eq!((error.code(), error.ran()), (Code::DeadlineExceeded, Ran::Maybe));
+        assert_eq!(
+            (error.code(), error.ran()),
+            (Code::DeadlineExceeded, Ran::Maybe)
+        );
         // The cancel has reached it.
         until("it has ended", || node.stats().in_flight == 0);
     });
@@ -274,7 +277,11 @@ fn a_connection_is_one_backend_so_balancing_is_by_connections() {
         for client in others.iter().chain([&client]) {
             by_node[client.who().expect("an answer") as usize] += 1;
         }
-        assert_eq!(by_node, [4, 4], "{kind:?}: connections are spread, not calls");
+        assert_eq!(
+            by_node,
+            [4, 4],
+            "{kind:?}: connections are spread, not calls"
+        );
     });
 }
 
@@ -294,7 +301,10 @@ fn heartbeats_keep_an_idle_connection_open() {
         over.recv().expect("it is sent once the time is over");
         assert_eq!(client.who(), Ok(1));
         let after = client.client().stats().nodes[0].clone();
-        assert_eq!(after.last_error, before.last_error, "{kind:?}: it was not made anew");
+        assert_eq!(
+            after.last_error, before.last_error,
+            "{kind:?}: it was not made anew"
+        );
         assert_eq!(after.sent, before.sent + 1);
     });
 }
@@ -320,7 +330,11 @@ fn the_death_of_a_backend_costs_its_calls_in_flight_and_no_more() {
             assert_ne!(error.ran(), Ran::No, "{kind:?}: {error}");
         }
         for _ in 0..50 {
-            assert_eq!(client.who(), Ok(1 - first), "{kind:?}: the other one answers");
+            assert_eq!(
+                client.who(),
+                Ok(1 - first),
+                "{kind:?}: the other one answers"
+            );
         }
     });
 }
