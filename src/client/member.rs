@@ -70,7 +70,7 @@ impl Member {
     }
 
     /// The region and the zone that it is in, for policies by place. Default: not said; at most 64
-    /// bytes each, and no zone without a region.
+    /// bytes each.
     pub fn zone(mut self, region: &str, zone: &str) -> Member {
         self.zone = Some((region.to_owned(), zone.to_owned()));
         self
@@ -142,13 +142,6 @@ impl Member {
                     let value = format!("{} bytes", name.len());
                     return Err(Error::option(option, value, "at most 64 bytes"));
                 }
-            }
-            if region.is_empty() && !zone.is_empty() {
-                return Err(Error::option(
-                    "zone",
-                    zone,
-                    "a zone of a region: name that, too",
-                ));
             }
             place.region.clone_from(region);
             place.zone.clone_from(zone);
@@ -306,7 +299,6 @@ mod tests {
             (of().weight(-1), "weight"),
             (of().weight(1_001), "weight"),
             (of().weight(1i64 << 40), "weight"),
-            (of().zone("", "eu-1"), "zone"),
             (of().zone(&"r".repeat(65), ""), "region"),
             (of().zone("eu", &"z".repeat(65)), "zone"),
             (of().at(90.5, 0.0), "latitude"),

@@ -1,25 +1,22 @@
 //! A policy at work: what is known of the nodes, and who picks among them.
-//!
-//! # Slow start
-//!
-//! A node that comes up has a tenth of its weight, and all of it after a window of time: its weight
-//! grows with the time that it is up, in steps, whatever the policy. A policy only sees a weight
-//! that changes. The first nodes of a pool start at once, as there is nobody to take their share.
 
 use std::time::Duration;
 
 use super::Nanos;
 use super::error::PolicyError;
-use super::nodes::{Facts, Load, Nodes};
+use super::nodes::{Facts, Load, Nodes, WEIGHT_MAX};
 use super::pick::{Ask, Pick};
 use super::policy::Policy;
 use super::random::Random;
+use super::slow_start::SlowStart;
 
-/// The nodes of a pool, and the policy that picks among them.
+/// The nodes of a pool, and the policy that picks among them. What is said of a number that no node
+/// has changes nothing.
 pub struct Balancer {
     nodes: Nodes,
     policy: Box<dyn Pick>,
     random: Random,
+    slow_start: SlowStart,
 }
 
 impl Balancer {
@@ -34,6 +31,7 @@ impl Balancer {
             nodes: Nodes::default(),
             policy: policy.build(&mut random)?,
             random,
+            slow_start: SlowStart::new(policy.warm_up()),
         })
     }
 
@@ -42,33 +40,44 @@ impl Balancer {
         &self.nodes
     }
 
-    /// There is a node more, under a number that no other has. It is not up.
+    /// There is a node more, under a number that no other has. It is not up. A weight over
+    /// 1,000,000 counts as that.
     pub fn add(&mut self, now: Nanos, node: usize, facts: Facts) {
         let _ = now;
-        self.nodes.add(node, facts);
+        self.remove(node);
+        self.nodes.add(node, bounded(facts));
         self.policy.joined(&self.nodes, node);
     }
 
     /// A node can be reached and takes calls, or not any more.
     pub fn set_up(&mut self, now: Nanos, node: usize, up: bool) {
-        let _ = now;
-        if self.nodes.is_up(node) != up {
-            self.nodes.set_up(node, up);
-            self.policy.changed(&self.nodes, node);
+        if self.nodes.is_up(node) == up || self.nodes.facts(node).is_none() {
+            return;
         }
+        self.slow_start.set_up(now, node, up);
+        self.nodes.set_up(node, up);
+        self.nodes.set_part(node, self.slow_start.part(node, now));
+        self.policy.changed(&self.nodes, node);
     }
 
     /// What the pool says of a node is something else now.
     pub fn set(&mut self, now: Nanos, node: usize, facts: Facts) {
-        let _ = now;
-        self.nodes
-            .set_weight(node, facts.weight.saturating_mul(1000));
-        self.nodes.set_facts(node, facts);
+        if self.nodes.facts(node).is_none() {
+            return;
+        }
+        self.nodes.set_facts(node, bounded(facts));
+        self.nodes.set_part(node, self.slow_start.part(node, now));
         self.policy.changed(&self.nodes, node);
     }
 
     /// A node is gone.
     pub fn remove(&mut self, node: usize) {
+        if self.nodes.facts(node).is_none() {
+            return;
+        }
+        if self.nodes.is_up(node) {
+            self.slow_start.set_up(0, node, false);
+        }
         self.policy.left(&self.nodes, node);
         self.nodes.remove(node);
     }
@@ -80,8 +89,21 @@ impl Balancer {
         key: Option<u64>,
         able: &dyn Fn(usize) -> bool,
     ) -> Option<usize> {
+        if self.slow_start.is_due(now) {
+            self.warm_up(now);
+        }
         let mut ask = Ask::new(now, &self.nodes, &mut self.random, key, able);
         self.policy.pick(&mut ask)
+    }
+
+    fn warm_up(&mut self, now: Nanos) {
+        let Balancer {
+            nodes,
+            policy,
+            slow_start,
+            ..
+        } = self;
+        slow_start.step(nodes, now, |nodes, node| policy.changed(nodes, node));
     }
 
     /// A node whose load is worth a question, although no call goes there.
@@ -92,12 +114,18 @@ impl Balancer {
 
     /// A call goes to this node, whoever picked it.
     pub fn sent(&mut self, now: Nanos, node: usize) {
+        if self.nodes.facts(node).is_none() {
+            return;
+        }
         self.nodes.sent(now, node);
         self.policy.sent(&self.nodes, now, node);
     }
 
     /// It has replied.
     pub fn replied(&mut self, now: Nanos, node: usize, took: Duration, load: Option<&Load>) {
+        if self.nodes.facts(node).is_none() {
+            return;
+        }
         self.nodes.ended(node);
         self.nodes.heard(now, node, load.copied());
         self.policy.replied(&self.nodes, now, node, took, load);
@@ -105,6 +133,9 @@ impl Balancer {
 
     /// It has answered with an error that says it is not well.
     pub fn failed(&mut self, now: Nanos, node: usize, took: Duration, load: Option<&Load>) {
+        if self.nodes.facts(node).is_none() {
+            return;
+        }
         self.nodes.ended(node);
         self.nodes.heard(now, node, load.copied());
         self.policy.failed(&self.nodes, now, node, took, load);
@@ -112,14 +143,27 @@ impl Balancer {
 
     /// A call there has ended without an answer.
     pub fn lapsed(&mut self, now: Nanos, node: usize) {
+        if self.nodes.facts(node).is_none() {
+            return;
+        }
         self.nodes.ended(node);
         self.policy.lapsed(&self.nodes, now, node);
     }
 
     /// It has told its load, without a call.
     pub fn reported(&mut self, now: Nanos, node: usize, load: Load) {
+        if self.nodes.facts(node).is_none() {
+            return;
+        }
         self.nodes.heard(now, node, Some(load));
         self.policy.reported(&self.nodes, now, node, &load);
+    }
+}
+
+fn bounded(facts: Facts) -> Facts {
+    Facts {
+        weight: facts.weight.min(WEIGHT_MAX),
+        ..facts
     }
 }
 

@@ -26,24 +26,35 @@
 //!
 //! Clocks, sockets and credit: whoever asks says which nodes are able to take a call.
 
+mod adaptive;
 mod any;
 mod balancer;
 mod choice;
 mod dynamic;
 mod error;
+#[cfg(test)]
+mod every;
 mod hash;
+mod hot_cold;
 mod least;
 mod members;
+mod near;
 mod nodes;
 mod options;
+mod parts;
 mod peak;
 mod pick;
 mod place;
 mod policy;
+mod priority;
 mod random;
 mod rotate;
 mod schedule;
+mod slow_start;
 mod smooth;
+mod stale;
+mod stay;
+mod subset;
 #[cfg(test)]
 mod testing;
 mod weighted;

@@ -213,9 +213,10 @@ impl Nodes {
         }
     }
 
-    pub(super) fn set_weight(&mut self, node: usize, thousandths: u32) {
+    /// A node has this part of its weight, in thousandths.
+    pub(super) fn set_part(&mut self, node: usize, permille: u32) {
         if let Some(known) = self.get_mut(node) {
-            known.weight = thousandths;
+            known.weight = known.facts.weight.saturating_mul(permille);
         }
     }
 

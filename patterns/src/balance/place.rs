@@ -66,6 +66,18 @@ impl Place {
             && (home.zone.is_empty() || home.zone == self.zone)
     }
 
+    /// How near a place is to this as home: 0 in the zone, 1 in the region, 2 elsewhere.
+    pub(super) fn tier_of(&self, place: &Place) -> usize {
+        let is_region = !self.region.is_empty() && self.region == place.region;
+        let is_zone = !self.zone.is_empty() && self.zone == place.zone;
+        match (is_zone, is_region) {
+            (true, true) => 0,
+            (true, false) if self.region.is_empty() => 0,
+            (_, true) => 1,
+            _ => 2,
+        }
+    }
+
     /// Some of these, for an error.
     pub(super) fn list(places: &[&Place]) -> String {
         let mut names: Vec<String> = places.iter().map(ToString::to_string).collect();
