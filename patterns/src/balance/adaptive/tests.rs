@@ -214,7 +214,11 @@ fn an_old_report_is_worth_what_such_reports_were_worth() {
             .wrapping_add(node as u64 * 0x85eb_ca6b);
         let load = takes.load.as_mut().unwrap();
         load.workers = 1;
-        load.in_flight = if (chance >> 7) % 2 == 0 { 0 } else { 10 };
+        load.in_flight = if (chance >> 7).is_multiple_of(2) {
+            0
+        } else {
+            10
+        };
         takes
     };
     fleet.calls(4000, 5 * MS, takes);
