@@ -67,6 +67,7 @@
 //! | [`client`] | the calling end: pools of nodes, calls in flight, the clerk |
 //! | [`server`] | the serving end: pools of threads, sessions, how a server ends |
 //! | [`proxy`] | the services of a pool, passed on under one address |
+//! | [`balance`] | policies: which node of a pool gets the next call |
 //! | [`scatter`](mod@scatter) | tasks, spread over the nodes of a pool and gathered |
 //! | [`builtin`] | health, reflection, statistics and echo, which every server offers |
 //! | [`Status`], [`Code`], [`Ran`] | how a call ended, and whether it ran |
@@ -80,8 +81,8 @@
 //!
 //! 1. The client encodes the arguments and sets the deadline: the earliest of what the call's options or
 //!    else the method or else the client say, and of the deadline of the call that the thread serves.
-//! 2. It picks a node that is up and has granted credit, by weight. If there is none, the call
-//!    waits in the client, where it costs no node anything.
+//! 2. It picks a node that is up and has granted credit, by its [policy](client::ClientBuilder::policy). If
+//!    there is none, the call waits in the client, where it costs no node anything.
 //! 3. The server refuses it, queues it, or runs it: at once on the thread that received it where a
 //!    worker is free. One whose deadline has passed, or that was cancelled, is not begun.
 //! 4. The answer comes back with a report of the node's load and new credit, if that has changed,

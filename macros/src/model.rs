@@ -50,6 +50,8 @@ pub(crate) struct MethodOptions {
     pub(crate) item_timeout_ns: Option<(u64, Span)>,
     pub(crate) pool: Option<(String, Span)>,
     pub(crate) name: Option<(String, Span)>,
+    /// The name of the argument that is the key.
+    pub(crate) key: Option<(String, Span)>,
 }
 
 /// An argument that callers give.

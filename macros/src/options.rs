@@ -13,7 +13,7 @@ use crate::model::MethodOptions;
 pub(crate) const NAME_MAX: usize = 127;
 
 /// What `#[rpc(...)]` may say on a method.
-const METHOD_OPTIONS: &str = "`idempotent`, `oneway`, `inline`, `raw`, `timeout = \"2s\"`, `item_timeout = \"2s\"`, `pool = \"disk\"`, `name = \"add\"`";
+const METHOD_OPTIONS: &str = "`idempotent`, `oneway`, `inline`, `raw`, `timeout = \"2s\"`, `item_timeout = \"2s\"`, `pool = \"disk\"`, `key = \"user\"`, `name = \"add\"`";
 
 /// What `#[service(...)]` says.
 pub(crate) struct ServiceOptions {
@@ -111,6 +111,11 @@ fn method_option(options: &mut MethodOptions, meta: &ParseNestedMeta<'_>) -> Res
                 return Err(Error::new(text.span(), rule));
             }
             once(options.pool.replace((text.value(), span)).is_some(), meta)
+        }
+        "key" => {
+            let text: LitStr = meta.value()?.parse()?;
+            let key = (text.value(), text.span());
+            once(options.key.replace(key).is_some(), meta)
         }
         "name" => {
             let text: LitStr = meta.value()?.parse()?;

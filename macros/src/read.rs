@@ -17,7 +17,9 @@ use crate::options::{self, NAME_MAX, ServiceOptions};
 use crate::{streams, types};
 
 /// Methods of every client, so that none of the service's can have their names in Rust.
-const CLIENTS_OWN: &[&str] = &["begin", "client", "clone", "connect", "from", "with"];
+const CLIENTS_OWN: &[&str] = &[
+    "begin", "builder", "client", "clone", "connect", "from", "with",
+];
 
 /// Reads a service.
 ///
@@ -158,6 +160,7 @@ fn method(function: &mut TraitItemFn, faults: &mut Faults) -> Option<Method> {
     for fault in streams::options(&options, is_streaming) {
         faults.push(fault);
     }
+    faults.keep(key(&options, &taken));
     if options.raw.is_some() {
         faults.keep(raw(&ident, &options, &mut taken, &mut returns));
     }
@@ -477,6 +480,44 @@ fn returns(
 
 fn is_unit(ty: &Type) -> bool {
     matches!(ty, Type::Tuple(tuple) if tuple.elems.is_empty())
+}
+
+/// The key is one of the arguments, and one that travels among them.
+fn key(options: &crate::model::MethodOptions, taken: &Inputs) -> Result<()> {
+    let Some((name, span)) = &options.key else {
+        return Ok(());
+    };
+    let is_items = |incoming: &Incoming| incoming.ident.unraw() == name;
+    if taken.incoming.as_ref().is_some_and(is_items) {
+        let rule = "a node is picked before there are items: the key is an argument that goes with \
+                    the call";
+        return Err(Error::new(*span, rule));
+    }
+    let mut arguments = taken.arguments.iter();
+    match arguments.find(|argument| argument.ident.unraw() == name) {
+        None => {
+            let names = taken
+                .arguments
+                .iter()
+                .map(|argument| argument.ident.unraw());
+            let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+            let there = match &names[..] {
+                [] => "it has none".to_owned(),
+                names => format!("there are {}", names.join(", ")),
+            };
+            let rule = format!("the key is one of the method's arguments, by its name: {there}");
+            Err(Error::new(*span, rule))
+        }
+        Some(argument) => match argument.kind {
+            Kind::Blob | Kind::OptionalBlob | Kind::Blobs => {
+                let rule = "a blob travels beside the arguments, and is no key: name another";
+                Err(Error::new(*span, rule))
+            }
+            Kind::Value | Kind::Bytes | Kind::OptionalBytes | Kind::RawBytes | Kind::RawBlob => {
+                Ok(())
+            }
+        },
+    }
 }
 
 /// What is special about a method whose bytes are its own.

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use brokerless_patterns::balance::{Balancer, Policy};
+use brokerless_patterns::balance::{Balancer, Facts, Policy};
 use brokerless_patterns::{Engine, Options};
 
 use super::Client;
@@ -54,6 +54,7 @@ impl<C: From<Client>> ClientBuilder<C> {
                 stream_bytes: 1 << 20,
                 options: Options::new(),
                 interceptors: Vec::new(),
+                keyed: None,
             },
             limits: CallerLimits::default(),
             engine: None,
@@ -147,7 +148,8 @@ impl<C: From<Client>> ClientBuilder<C> {
         self
     }
 
-    /// Which node of the pool gets the next call. Default: each its share by weight, in turn.
+    /// Which node of the pool gets the next call. Default: each its share by weight, in turn. See
+    /// [`balance`](crate::balance) for what there is.
     ///
     /// ```
     /// use brokerless::balance::Policy;
@@ -157,6 +159,15 @@ impl<C: From<Client>> ClientBuilder<C> {
     /// ```
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
+        self
+    }
+
+    /// How often the policy may have a node asked for its load to which no call goes, by a call of
+    /// the built-in health service that nobody waits for. Default 1 s, give or take a tenth; 100 ms to
+    /// an hour. Only with calls of the program's own, and only if the policy would like to know: a
+    /// client that is not called through asks nobody.
+    pub fn probe_every(mut self, pause: Duration) -> Self {
+        self.limits.probe_every = pause;
         self
     }
 
@@ -174,10 +185,10 @@ impl<C: From<Client>> ClientBuilder<C> {
     ///
     /// If an endpoint is malformed or named twice, there is none, or an option of this, of a node or
     /// of the policy is out of its bounds.
-    pub fn connect(self, endpoints: impl Endpoints) -> Result<C, Error> {
+    pub fn connect(mut self, endpoints: impl Endpoints) -> Result<C, Error> {
         self.check()?;
         let mut nodes = endpoints.members();
-        nodes.extend(self.nodes);
+        nodes.append(&mut self.nodes);
         if nodes.is_empty() {
             return Err(Error::NoEndpoints);
         }
@@ -185,6 +196,12 @@ impl<C: From<Client>> ClientBuilder<C> {
             Some(engine) => engine,
             None => Engine::global().map_err(brokerless_patterns::Error::System)?,
         };
+        let facts: Result<Vec<Facts>, Error> = nodes
+            .iter()
+            .map(|node| node.facts(&Facts::default()))
+            .collect();
+        self.policy.check(&facts?)?;
+        self.settings.keyed = self.policy.needs_key().then(|| self.policy.name().into());
         let seed = RandomState::new().hash_one(nodes.len());
         let balancer = Balancer::new(&self.policy, seed)?;
         let client = Client::new(Core::new(engine, self.settings, self.limits, balancer));
@@ -226,6 +243,15 @@ impl<C: From<Client>> ClientBuilder<C> {
         if !(1..=1_000_000).contains(&self.limits.waiting_max) {
             let value = self.limits.waiting_max;
             return Err(Error::option("waiting_max", value, "from 1 to 1,000,000"));
+        }
+        let probe_every = self.limits.probe_every;
+        if !(Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&probe_every) {
+            let value = format!("{probe_every:?}");
+            return Err(Error::option(
+                "probe_every",
+                value,
+                "from 100 ms to an hour",
+            ));
         }
         let Credit { calls, bytes } = self.limits.window_max;
         if calls == 0 || bytes < 1024 {

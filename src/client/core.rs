@@ -38,15 +38,19 @@ pub(super) struct Settings {
     pub(super) stream_bytes: u64,
     pub(super) options: Options,
     pub(super) interceptors: Vec<Arc<dyn Interceptor>>,
+    /// The name of the policy, if it needs calls to have keys.
+    pub(super) keyed: Option<Arc<str>>,
 }
 
 /// What is called, and how.
 pub(super) struct Wanted {
-    path: Path,
+    pub(super) path: Path,
     timeout: Option<Duration>,
     idempotent: bool,
     pub(super) oneway: bool,
     pub(super) encoding: Encoding,
+    /// Which argument is the key.
+    pub(super) key: Option<usize>,
     /// What it has beside arguments and answer, if it streams.
     pub(super) conduit: Option<Arc<Conduit>>,
 }
@@ -59,6 +63,7 @@ impl Wanted {
             idempotent: method.idempotent || options.idempotent,
             oneway: false,
             encoding: method.encoding,
+            key: method.key,
             conduit: None,
         }
     }
@@ -70,6 +75,7 @@ impl Wanted {
             idempotent: options.idempotent,
             oneway: false,
             encoding: Encoding::MessagePack,
+            key: None,
             conduit: None,
         }
     }
@@ -119,6 +125,8 @@ pub(super) enum Tell {
     Hello,
     Bye,
     Cancel(u64),
+    /// So many calls wait for its credit.
+    Wish(u32),
 }
 
 /// What the lock is around.
@@ -170,8 +178,9 @@ impl Table {
     /// The node of this endpoint, unless it is about to leave.
     pub(super) fn named(&self, endpoint: &str) -> Option<NodeId> {
         let mut places = self.nodes.iter().flatten();
-        let node = places.find(|place| *place.endpoint == *endpoint)?.id;
-        (!self.leaving.contains(&node)).then_some(node)
+        let stays = |place: &&Place| !self.leaving.contains(&place.id);
+        let node = places.find(|place| *place.endpoint == *endpoint && stays(place))?;
+        Some(node.id)
     }
 
     pub(super) fn link(&self, node: NodeId) -> Option<Arc<Link>> {
@@ -334,19 +343,20 @@ impl Core {
         payload: Payload,
         held: bool,
     ) -> Result<Begun, RpcError> {
+        let key = self.key(&wanted, options, &payload)?;
         let request = self.request(wanted, options, payload, Instant::now())?;
         let wait_for_ready = options
             .wait_for_ready
             .unwrap_or(self.settings.wait_for_ready);
-        self.launch(request, wait_for_ready, options.key, held)
+        self.launch(request, key, wait_for_ready, held)
     }
 
     /// Sends a call, or lets it wait for credit.
     pub(super) fn launch(
         &self,
         request: Request,
-        wait_for_ready: bool,
         key: Option<u64>,
+        wait_for_ready: bool,
         held: bool,
     ) -> Result<Begun, RpcError> {
         let began = request.began;
@@ -359,11 +369,15 @@ impl Core {
             wait_for_ready,
             only: request.only,
             key,
+            probe: false,
         };
         let slot = Arc::new(Slot::new(request));
         let now = self.time(began);
-        let (id, sending, due) = {
+        // Something is to be done that nobody else may be about to do.
+        let mut act = false;
+        let (id, sending, due, wonders) = {
             let mut table = self.table.lock();
+            let wonders = table.caller.wonders(now);
             let submitted = table.caller.submit(now, ask, slot.clone());
             if let (true, Submitted::Send(Sending { id, .. }) | Submitted::Waits(id)) =
                 (watched, &submitted)
@@ -376,9 +390,12 @@ impl Core {
             match submitted {
                 Submitted::Send(sending) => {
                     let link = table.link(sending.node);
-                    (sending.id, Some((sending, link)), due)
+                    (sending.id, Some((sending, link)), due, wonders)
                 }
-                Submitted::Waits(id) => (id, None, due),
+                Submitted::Waits(id) => {
+                    act = table.caller.some_pull();
+                    (id, None, due, wonders)
+                }
                 Submitted::Refused(_, why) => {
                     let error = errors::ended(why, Ran::No, None, &slot.request, &table);
                     drop(table);
@@ -387,12 +404,16 @@ impl Core {
                 }
             }
         };
-        if let Some((sending, link)) = sending
-            && !self.send(&sending, &slot, link.as_ref(), began, held)
-        {
+        if let Some((sending, link)) = sending {
+            act = !self.send(&sending, &slot, link.as_ref(), began, held);
+        }
+        if act {
             self.act();
         }
         self.look_by(due);
+        if let Some(node) = wonders {
+            self.probe(node, began);
+        }
         Ok(Begun { slot, id })
     }
 
@@ -405,7 +426,7 @@ impl Core {
     ) -> Result<Request, RpcError> {
         let refuse = |status| Err(RpcError::new(status, Ran::No));
         if let Some(error) = &options.refused {
-            return refuse(Status::from(*error));
+            return refuse(error.clone());
         }
         if wanted.path.len() > METHOD_BYTES_MAX {
             return refuse(Status::invalid_argument(format!(

@@ -19,6 +19,14 @@ pub(super) fn not_encoded(path: &str, error: &EncodeError) -> RpcError {
     RpcError::new(Status::invalid_argument(message), Ran::No)
 }
 
+#[cold]
+pub(super) fn without_key(policy: &str, path: &str) -> RpcError {
+    let message = format!(
+        "the policy {policy} picks a node by key, and {path} has none: mark an argument by `#[rpc(key = \"..\")]`, or give calls one by `Call::key`"
+    );
+    RpcError::new(Status::failed_precondition(message), Ran::No)
+}
+
 pub(super) fn not_decoded(node: &str, error: &DecodeError) -> RpcError {
     let message = format!("the answer is of another type than was expected: {error}");
     RpcError::new(Status::internal(message), Ran::Yes).with_node(node)
@@ -53,7 +61,7 @@ pub(super) fn ended(
         ),
         (Why::Expired, None) => Status::new(
             Code::DeadlineExceeded,
-            format!("not sent within {time:.0?}: {}", standing(nodes)),
+            format!("not sent within {time:.0?}: {}", standing(nodes, table)),
         ),
         (Why::Cancelled, _) => Status::new(Code::Cancelled, "cancelled by its caller"),
         (Why::Unavailable, _) if request.only.is_some() => {
@@ -69,11 +77,11 @@ pub(super) fn ended(
         }
         (Why::Unavailable, _) => Status::unavailable(format!(
             "no node can be reached: {}; wait_for_ready lets calls wait for one",
-            standing(nodes)
+            standing(nodes, table)
         )),
         (Why::QueueFull, _) => Status::resource_exhausted(format!(
             "too many calls wait for credit: {}; waiting_max lets more",
-            standing(nodes)
+            standing(nodes, table)
         )),
         (Why::Lost, node) => Status::unavailable(format!(
             "the connection to {} was lost before its answer came",
@@ -89,12 +97,21 @@ pub(super) fn ended(
 }
 
 /// How the nodes stand, in a line.
-fn standing(nodes: &[&Place]) -> String {
+fn standing(nodes: &[&Place], table: &Table) -> String {
     let mut line = String::new();
     for (index, node) in nodes.iter().take(NAMED_MAX).enumerate() {
         let comma = if index > 0 { ", " } else { "" };
         // Writing to a string does not fail.
-        let _ = write!(line, "{comma}{}: {}", node.endpoint, node.standing());
+        let drained = table
+            .caller
+            .facts(node.id)
+            .is_some_and(|facts| facts.weight == 0);
+        let how = if drained {
+            "drained, by weight 0"
+        } else {
+            node.standing()
+        };
+        let _ = write!(line, "{comma}{}: {how}", node.endpoint);
     }
     if nodes.len() > NAMED_MAX {
         let _ = write!(line, " and {} more", nodes.len() - NAMED_MAX);

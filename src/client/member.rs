@@ -1,5 +1,6 @@
 //! What a pool is told of a node: [`Member`], and the many ways to name several.
 
+use std::fmt;
 use std::sync::Arc;
 
 use brokerless_patterns::Endpoint;
@@ -69,7 +70,7 @@ impl Member {
     }
 
     /// The region and the zone that it is in, for policies by place. Default: not said; at most 64
-    /// bytes each, and no zone without a region.
+    /// bytes each.
     pub fn zone(mut self, region: &str, zone: &str) -> Member {
         self.zone = Some((region.to_owned(), zone.to_owned()));
         self
@@ -85,6 +86,33 @@ impl Member {
     /// Where it listens, as it was given.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// The same, with its endpoint as it is spelled by itself.
+    ///
+    /// # Errors
+    ///
+    /// If that is malformed, or a field is out of its bounds.
+    pub(crate) fn checked(mut self) -> Result<Member, Error> {
+        let parsed: Endpoint = self
+            .endpoint
+            .parse()
+            .map_err(brokerless_patterns::Error::from)?;
+        self.endpoint = parsed.to_string();
+        self.facts(&Facts::default())?;
+        Ok(self)
+    }
+
+    /// What makes a node that was `before` into this one: what is not said here any more has its
+    /// default again, but for where it stands.
+    pub(crate) fn instead_of(&self, before: &Member) -> Member {
+        let mut whole = self.clone();
+        whole.weight = Some(self.weight.unwrap_or(1));
+        whole.priority = Some(self.priority.unwrap_or(0));
+        if before.zone.is_some() && self.zone.is_none() {
+            whole.zone = Some(Default::default());
+        }
+        whole
     }
 
     /// The facts of a node of which these are known.
@@ -115,13 +143,6 @@ impl Member {
                     return Err(Error::option(option, value, "at most 64 bytes"));
                 }
             }
-            if region.is_empty() && !zone.is_empty() {
-                return Err(Error::option(
-                    "zone",
-                    zone,
-                    "a zone of a region: name that, too",
-                ));
-            }
             place.region.clone_from(region);
             place.zone.clone_from(zone);
         }
@@ -144,6 +165,26 @@ impl Member {
             place.coordinates = Some((latitude, longitude));
         }
         Ok(place)
+    }
+}
+
+/// Where it listens, and what is said of it.
+impl fmt::Display for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.endpoint)?;
+        if let Some(weight) = self.weight {
+            write!(f, " weight={weight}")?;
+        }
+        if let Some(priority) = self.priority {
+            write!(f, " priority={priority}")?;
+        }
+        if let Some((region, zone)) = &self.zone {
+            write!(f, " region={region} zone={zone}")?;
+        }
+        if let Some((latitude, longitude)) = self.coordinates {
+            write!(f, " at={latitude},{longitude}")?;
+        }
+        Ok(())
     }
 }
 
@@ -258,7 +299,6 @@ mod tests {
             (of().weight(-1), "weight"),
             (of().weight(1_001), "weight"),
             (of().weight(1i64 << 40), "weight"),
-            (of().zone("", "eu-1"), "zone"),
             (of().zone(&"r".repeat(65), ""), "region"),
             (of().zone("eu", &"z".repeat(65)), "zone"),
             (of().at(90.5, 0.0), "latitude"),

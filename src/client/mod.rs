@@ -20,6 +20,7 @@
 //! | `node` | one node: its connection, and what is told of it |
 //! | `nodes` | nodes by name: [`Node`], for calls that go to one and no other |
 //! | `slot`, `answer`, `pending` | a call in flight |
+//! | `picking` | the keys of calls, and news of loads |
 //! | `relay` | calls that are passed on, without a thread that waits |
 //! | `stream` | items that travel before a call ends |
 //! | `together`, `group` | many calls in flight, of which any is waited for |
@@ -58,6 +59,7 @@ mod node;
 mod nodes;
 mod options;
 mod pending;
+mod picking;
 mod relay;
 mod slot;
 mod stats;

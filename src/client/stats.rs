@@ -62,6 +62,8 @@ pub struct NodeReport {
     pub load: Option<Load>,
     /// What a call takes as seen from here, smoothed.
     pub latency: Duration,
+    /// Load reports of it that were not believed as they came: see `docs/WIRE.md`.
+    pub doubted: u64,
     /// Messages from it that made no sense: malformed, or of no kind that a replier sends.
     pub misfits: u64,
     /// Why it was last not reached, or parted from; empty if never.

@@ -1,8 +1,9 @@
 //! How loaded a replier is: what it reports on each answer.
 //!
 //! In flight: calls admitted and not yet answered. Latency: an exponentially weighted mean of the
-//! time from arrival to answer, over about 16 calls. Utilisation: the share of its workers' time
-//! that went into handlers, over about a tenth of a second.
+//! time from arrival to answer, over about 16 calls; and of the time in the handler. Utilisation: the share of its workers' time
+//! that went into handlers, over about a tenth of a second. Answers a second, and errors among them:
+//! over about a second.
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ pub use crate::values::Load;
 
 /// The stretch over which utilisation is taken.
 const STRETCH: u64 = 100_000_000;
+const SECOND: u64 = 1_000_000_000;
 
 /// What a replier knows of its own load.
 #[derive(Debug, Clone)]
@@ -18,9 +20,16 @@ pub struct LoadTracker {
     workers: u64,
     in_flight: u32,
     latency: u64,
+    run: u64,
     busy: u64,
     stretch_from: Time,
     utilisation: u16,
+    /// Answers in this stretch, and errors among them.
+    answers: u64,
+    errors: u64,
+    /// The same a second, in thousandths, smoothed.
+    rate: u64,
+    error_rate: u64,
 }
 
 impl LoadTracker {
@@ -30,9 +39,14 @@ impl LoadTracker {
             workers: (workers as u64).max(1),
             in_flight: 0,
             latency: 0,
+            run: 0,
             busy: 0,
             stretch_from: Time::ZERO,
             utilisation: 0,
+            answers: 0,
+            errors: 0,
+            rate: 0,
+            error_rate: 0,
         }
     }
 
@@ -41,11 +55,15 @@ impl LoadTracker {
         self.in_flight += 1;
     }
 
-    /// A call is answered: it had waited for `queued` and run for `ran`.
-    pub fn finished(&mut self, now: Time, queued: Duration, ran: Duration) {
+    /// A call is answered: it had waited for `queued` and run for `ran`. `error`: with one that says
+    /// that this replier is not well.
+    pub fn finished(&mut self, now: Time, queued: Duration, ran: Duration, error: bool) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.answers += 1;
+        self.errors += u64::from(error);
         let took = nanos(queued).saturating_add(nanos(ran));
         self.latency = smoothed(self.latency, took);
+        self.run = smoothed(self.run, nanos(ran));
         self.busy = self.busy.saturating_add(nanos(ran));
         let stretch = nanos(now.since(self.stretch_from));
         if stretch >= STRETCH {
@@ -54,6 +72,16 @@ impl LoadTracker {
             self.utilisation = share.min(1000) as u16;
             self.busy = 0;
             self.stretch_from = now;
+            let part = stretch.min(SECOND);
+            let rate = |mean: u64, count: u64| {
+                let of_now = u128::from(count) * 1000 * u128::from(SECOND) / u128::from(stretch);
+                let mean = u128::from(mean) * u128::from(SECOND - part);
+                let sum = mean + of_now * u128::from(part);
+                u64::try_from(sum / u128::from(SECOND)).unwrap_or(u64::MAX)
+            };
+            self.rate = rate(self.rate, self.answers);
+            self.error_rate = rate(self.error_rate, self.errors);
+            (self.answers, self.errors) = (0, 0);
         }
     }
 
@@ -68,11 +96,18 @@ impl LoadTracker {
             in_flight: self.in_flight,
             latency_us: u32::try_from(self.latency / 1000).unwrap_or(u32::MAX),
             utilisation_permille: self.utilisation,
-            per_s: 0,
-            errors_per_s: 0,
-            ..Load::default()
+            per_s: per_s(self.rate),
+            errors_per_s: per_s(self.error_rate),
+            // What takes less than a microsecond is said, too.
+            run_us: u32::try_from(self.run.div_ceil(1000)).unwrap_or(u32::MAX),
+            workers: u16::try_from(self.workers).unwrap_or(u16::MAX),
         }
     }
+}
+
+/// From thousandths: the nearest.
+fn per_s(rate: u64) -> u32 {
+    u32::try_from(rate.saturating_add(500) / 1000).unwrap_or(u32::MAX)
 }
 
 /// An exponentially weighted mean over about 16 values; the first one counts in full.
@@ -100,8 +135,8 @@ mod tests {
             load.arrived();
             load.arrived();
             assert_eq!(load.report().in_flight, 2);
-            load.finished(at(index * 10), ms(5), ms(10));
-            load.finished(at(index * 10), ms(5), ms(0));
+            load.finished(at(index * 10), ms(5), ms(10), index % 4 == 0);
+            load.finished(at(index * 10), ms(5), ms(0), false);
         }
         let report = load.report();
         assert_eq!(report.in_flight, 0);
@@ -110,6 +145,25 @@ mod tests {
             (400..=600).contains(&report.utilisation_permille),
             "{report:?}"
         );
+        // Two each 10 ms, for a second.
+        assert!((100..=205).contains(&report.per_s), "{report:?}");
+        assert!((12..=26).contains(&report.errors_per_s), "{report:?}");
+    }
+
+    #[test]
+    fn a_rate_comes_near_what_stays_and_falls_after_a_pause() {
+        let none = Duration::ZERO;
+        let mut load = LoadTracker::new(1);
+        for index in 1..=5_000 {
+            load.arrived();
+            load.finished(at(index), none, none, false);
+        }
+        let busy = load.report().per_s;
+        assert!((980..=1_010).contains(&busy), "{busy}");
+        load.arrived();
+        load.finished(at(15_000), none, none, false);
+        let idle = load.report().per_s;
+        assert!(idle <= 1, "{idle}");
     }
 
     #[test]

@@ -34,10 +34,12 @@
 //! | `call.rs` | a call on its way, and what its handler sees |
 //! | `answer.rs` | answers to bytes |
 //! | `pool.rs`, `queue.rs` | who runs a call, and what waits |
+//! | `pull.rs` | worker-pull: credit for free workers alone |
 //! | `pass.rs` | calls that are passed on |
 //! | `methods.rs` | methods by path, and what was learned of them |
 //! | `session.rs` | callers |
 //! | `drain.rs` | the end |
+//! | `load.rs` | what is said of its load, on each answer |
 //! | `intercept.rs`, `stats.rs` | what surrounds calls, what is counted |
 //! | `report.rs` | what of it is told over the wire |
 //! | `signals.rs` | the end by a signal |
@@ -54,9 +56,11 @@ mod call;
 mod drain;
 mod hooks;
 mod intercept;
+mod load;
 mod methods;
 mod pass;
 mod pool;
+mod pull;
 mod queue;
 mod receive;
 mod report;
@@ -77,6 +81,7 @@ pub use crate::builtin::{Condition, Health};
 pub use builder::{Pool, ServerBuilder};
 pub use drain::DrainReport;
 pub use intercept::{Interceptor, Next};
+pub use load::Utilisation;
 pub(crate) use pass::{Back, Fallback, Hears};
 pub use pool::PoolStats;
 use serve::Shared;
@@ -157,6 +162,16 @@ impl Server {
     /// What says whether its services are fit to be called.
     pub fn health(&self) -> Health {
         self.shared.health.clone()
+    }
+
+    /// Says how much of what it can do it does, from anywhere: see [`Utilisation`].
+    pub fn utilisation(&self) -> Utilisation {
+        self.shared.utilisation.clone()
+    }
+
+    /// Says it once: [`Utilisation::set`].
+    pub fn set_utilisation(&self, utilisation: Option<f64>) {
+        self.shared.utilisation.set(utilisation);
     }
 
     /// What it has done so far.

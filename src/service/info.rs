@@ -83,6 +83,8 @@ pub struct MethodInfo {
     /// How long either side waits for the next item, or for room for one, where the caller says
     /// nothing else.
     pub item_timeout: Option<Duration>,
+    /// Which of the arguments is the key, by which some policies pick a node, if one is.
+    pub key: Option<usize>,
 }
 
 impl MethodInfo {
@@ -107,6 +109,7 @@ impl MethodInfo {
             items_in: None,
             items_out: None,
             item_timeout: None,
+            key: None,
         }
     }
 
@@ -135,6 +138,13 @@ impl MethodInfo {
     #[must_use]
     pub const fn error(mut self, type_name: &'static str) -> Self {
         self.error = Some(type_name);
+        self
+    }
+
+    /// Sets which of the arguments is the key. Default: none.
+    #[must_use]
+    pub const fn key(mut self, argument: usize) -> Self {
+        self.key = Some(argument);
         self
     }
 

@@ -181,26 +181,43 @@ fn welcome<'f>(fields: &mut Fields<'f>) -> Result<Welcome<'f>, WireError> {
         blob_bytes_max: fields.bound("blob_bytes_max")?,
         name: fields.name()?,
         call_bytes_max: fields.bound("call_bytes_max")?,
+        pulls: fields.optional("pulls", Reader::bool)?.unwrap_or(false),
     })
+}
+
+/// A number of a load report. The answer that it rides on is none the worse for one that makes no
+/// sense: it reads as the most, which nobody believes.
+#[inline]
+fn measure(reader: &mut Reader<'_>) -> Result<u32, Bad> {
+    let mut ahead = *reader;
+    if let Ok(number) = ahead.uint() {
+        *reader = ahead;
+        return Ok(u32::try_from(number).unwrap_or(u32::MAX));
+    }
+    skip(reader, 1)?;
+    Ok(u32::MAX)
 }
 
 #[inline]
 fn load(reader: &mut Reader<'_>) -> Result<Load, Bad> {
     let mut left = reader.array()?.checked_sub(3).ok_or(Bad::OutOfRange)?;
     let mut load = Load {
-        in_flight: saturated(reader)?,
-        latency_us: saturated(reader)?,
-        utilisation_permille: u16::try_from(reader.uint()?).unwrap_or(u16::MAX),
-        per_s: 0,
-        errors_per_s: 0,
+        in_flight: measure(reader)?,
+        latency_us: measure(reader)?,
+        utilisation_permille: u16::try_from(measure(reader)?).unwrap_or(u16::MAX),
         ..Load::default()
     };
     // Replies of before have three.
-    for rate in [&mut load.per_s, &mut load.errors_per_s] {
+    let more = [&mut load.per_s, &mut load.errors_per_s, &mut load.run_us];
+    for number in more {
         if left > 0 {
             left -= 1;
-            *rate = saturated(reader)?;
+            *number = measure(reader)?;
         }
+    }
+    if left > 0 {
+        left -= 1;
+        load.workers = u16::try_from(measure(reader)?).unwrap_or(u16::MAX);
     }
     skip(reader, left)?;
     Ok(load)

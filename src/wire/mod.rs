@@ -16,6 +16,7 @@
 //! | `version.rs` | which versions there are, and which one two sides speak |
 //! | `payload.rs` | body and blobs of a message |
 //! | `encoder.rs`, `arguments.rs`, `value.rs` | arguments and values to bytes and back |
+//! | `key.rs` | where a call's key lies among its arguments |
 //! | `items.rs` | where the items of a stream's message lie |
 //! | `plain.rs` | calls and answers of a single array |
 //! | `path.rs` | the addresses that stand before an envelope |
@@ -34,6 +35,7 @@ mod encoder;
 mod envelope;
 mod fault;
 mod items;
+mod key;
 mod path;
 mod payload;
 mod plain;
@@ -55,11 +57,13 @@ pub use envelope::{
 };
 pub use fault::{Came, DecodeError, EncodeError, WireError};
 pub use items::ItemCursor;
+pub(crate) use key::key_of;
 pub use path::ReturnPath;
 pub use payload::{Blobs, Parts, Payload};
 pub use plain::{PlainCall, encode_plain_call, encode_plain_error, encode_plain_reply};
-#[doc(hidden)]
 pub use value::OwnedBytes;
+#[doc(hidden)]
+pub(crate) use value::decode_found;
 pub use value::{decode_blob, decode_blobs, decode_optional_blob, decode_value};
 pub use version::Version;
 

@@ -14,6 +14,7 @@
 //! | `device` | the device between is killed |
 //! | `malformed` | bytes that make no sense |
 //! | `forgers` | a replier answers what it was not asked |
+//! | `weights` | weights and load reports make no sense |
 //! | `handlers` | handlers panic |
 //! | `upgrade` | versions are mixed, servers replaced one by one |
 //!

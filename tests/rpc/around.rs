@@ -279,7 +279,11 @@ fn options_out_of_bounds_are_named() {
     let node = Member::new("tcp://127.0.0.1:2");
     refused(new().nodes([node.clone().weight(-1)]), "weight");
     refused(new().nodes([node.clone().weight(1_001)]), "weight");
-    refused(new().nodes([node.zone("", "a")]), "zone");
+    refused(
+        new().nodes([node.clone().zone("eu", &"z".repeat(65))]),
+        "zone",
+    );
+    refused(new().nodes([node.at(f64::NAN, 0.0)]), "latitude");
     refused(new().nodes(["tcp://127.0.0.1:1"]), "endpoint");
     let none = new().connect(Vec::<String>::new()).expect_err("none");
     assert!(none.to_string().contains("no endpoint"), "{none}");

@@ -30,6 +30,9 @@ pub(crate) trait Desk {
     /// This status, with details and a time to wait if asked for.
     fn fail(&self, code: u8, message: &str, full: bool) -> Result<(), Status>;
     fn add(&self, x: i64, y: i64) -> i64;
+    /// The same number, from where calls of this user go.
+    #[rpc(inline, idempotent, key = "user")]
+    fn whose(&self, number: u64, user: &str) -> u64;
     /// Begins, and ends once the desk is open or the call is cancelled: whether it was.
     fn hold(&self, ctx: &Context<'_>) -> bool;
     /// The same, with a timeout of its own.
@@ -177,6 +180,11 @@ impl Desk for Handler {
 
     fn add(&self, x: i64, y: i64) -> i64 {
         x + y
+    }
+
+    fn whose(&self, number: u64, user: &str) -> u64 {
+        let _ = user;
+        number
     }
 
     fn hold(&self, ctx: &Context<'_>) -> bool {

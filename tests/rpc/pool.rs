@@ -8,21 +8,11 @@ use brokerless::patterns::Engine;
 use brokerless::{Code, Ran, Status};
 
 use crate::desk::DeskClient;
-use crate::support::{ByHand, KeptPort, PATIENCE, Served, inproc, node, until};
+use crate::support::{ByHand, KeptPort, PATIENCE, Served, all_up, inproc, node, until};
 
 fn pool(served: &[&Served]) -> DeskClient {
     let endpoints: Vec<&str> = served.iter().map(|served| &*served.endpoint).collect();
     DeskClient::connect(endpoints).expect("endpoints")
-}
-
-/// Waits until every node takes calls.
-fn all_up(desk: &DeskClient) {
-    until("every node is up", || {
-        let nodes = desk.client().stats().nodes;
-        nodes
-            .iter()
-            .all(|node| node.name.is_empty() && node.credit_calls > 0)
-    });
 }
 
 #[test]

@@ -103,6 +103,17 @@ pub(crate) fn until(what: &str, mut so: impl FnMut() -> bool) {
     }
 }
 
+/// Waits until every node takes calls.
+#[track_caller]
+pub(crate) fn all_up(desk: &DeskClient) {
+    until("every node is up", || {
+        let nodes = desk.client().stats().nodes;
+        nodes
+            .iter()
+            .all(|node| node.name.is_empty() && node.credit_calls > 0)
+    });
+}
+
 /// What a client knows of the node at this endpoint.
 #[track_caller]
 pub(crate) fn node(client: &Client, endpoint: &str) -> NodeReport {
@@ -167,6 +178,7 @@ impl ByHand {
             blob_bytes_max: u64::MAX,
             name: "by hand",
             call_bytes_max: u64::MAX,
+            pulls: false,
         });
         self.router.send(peer, welcome).expect("it is there");
     }

@@ -6,10 +6,27 @@ use brokerless::balance::{Balancer, Facts, Place, Policy};
 
 use crate::random::Random;
 
-/// One of all policies.
+/// One of all policies, as it is or with others around it.
 pub(crate) fn draw(random: &mut Random) -> Policy {
-    match random.between(0, 1) {
-        _ => Policy::weighted(),
+    let names: Vec<&str> = Policy::names().collect();
+    let mut policy = Policy::named(random.one(&names)).expect("a name of its own");
+    if random.chance(250_000) {
+        policy = policy.within_subset(random.between(1, 4) as usize);
+    }
+    if random.chance(250_000) {
+        policy = policy.by_priority();
+    }
+    match random.between(0, 8) {
+        0 => policy.by_place(Place::new("eu", "a")),
+        1 => policy.by_place(Place::new("us", "")),
+        2 => {
+            let coordinates = Some((10.0, 20.0));
+            policy.by_distance(Place {
+                coordinates,
+                ..Place::default()
+            })
+        }
+        _ => policy,
     }
 }
 
@@ -20,8 +37,7 @@ pub(crate) fn at_work(policy: &Policy, random: &mut Random) -> Balancer {
 
 /// A node of some weight, priority and place.
 pub(crate) fn facts(random: &mut Random) -> Facts {
-    let regions = ["", "eu", "us"];
-    let region = random.one(&regions);
+    let region = random.one(&["", "eu", "us"]);
     let zone = random.one(&["a", "b"]);
     let mut place = Place::new(region, if region.is_empty() { "" } else { zone });
     if random.chance(500_000) {
@@ -31,5 +47,6 @@ pub(crate) fn facts(random: &mut Random) -> Facts {
         weight: random.between(1, 4) as u32,
         priority: random.between(0, 2) as u8,
         place: Some(Arc::new(place)),
+        ..Facts::default()
     }
 }

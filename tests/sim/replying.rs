@@ -398,7 +398,7 @@ impl World {
         match finish {
             None => process.load.refused(),
             Some(finish) => {
-                process.load.finished(now, finish.queued, finish.ran);
+                process.load.finished(now, finish.queued, finish.ran, false);
                 let credit = finish.credit;
                 match self.plan(replier, key) {
                     _ if cut_short => {

@@ -29,12 +29,14 @@ fn credits() -> impl Strategy<Value = Credit> {
 }
 
 fn loads() -> impl Strategy<Value = Load> {
-    any::<(u32, u32, u16, u32, u32)>().prop_map(|it| Load {
+    any::<(u32, u32, u16, u32, u32, u32, u16)>().prop_map(|it| Load {
         in_flight: it.0,
         latency_us: it.1,
         utilisation_permille: it.2,
         per_s: it.3,
         errors_per_s: it.4,
+        run_us: it.5,
+        workers: it.6,
     })
 }
 
@@ -109,7 +111,7 @@ proptest! {
         id: u64, code in select(&Code::ALL[..]), ran in 0u64..3, message in ".{0,80}",
         retry_after: Option<u32>, details: Option<Vec<u8>>, typed: bool, (load, credit) in states(),
         own in credits(), version: u8, oldest: u8, name in ".{0,60}",
-        blob_bytes_max: u64, call_bytes_max: u64, left_us: u64, kind in 12u64..,
+        blob_bytes_max: u64, call_bytes_max: u64, pulls: bool, left_us: u64, kind in 12u64..,
     ) {
         read_back(&Envelope::Reply(ReplyHead { id, load, credit }))?;
         read_back(&Envelope::Error(ErrorHead {
@@ -127,7 +129,7 @@ proptest! {
         read_back(&Envelope::Credit(own))?;
         read_back(&Envelope::Hello(Hello { version, oldest, name: &name }))?;
         let version = version.max(2);
-        let welcome = Welcome { version, credit: own, blob_bytes_max, name: &name, call_bytes_max };
+        let welcome = Welcome { version, credit: own, blob_bytes_max, name: &name, call_bytes_max, pulls };
         read_back(&Envelope::Welcome(welcome))?;
         read_back(&Envelope::Bye { left_us })?;
         read_back(&Envelope::Unknown { kind })?;
@@ -357,6 +359,8 @@ fn the_longest_envelope_is_within_the_limit() {
         utilisation_permille: u16::MAX,
         per_s: u32::MAX,
         errors_per_s: u32::MAX,
+        run_us: u32::MAX,
+        workers: u16::MAX,
     });
     let error = Envelope::Error(ErrorHead {
         id: u64::MAX,
@@ -377,6 +381,59 @@ fn the_longest_envelope_is_within_the_limit() {
         assert!(frame.len() <= ENVELOPE_BYTES_MAX, "{} bytes", frame.len());
         assert!(Envelope::decode(&frame).is_ok());
     }
+}
+
+#[test]
+fn a_load_report_may_be_shorter_longer_or_make_no_sense_and_its_answer_is_read() {
+    let load = |report: &[u8]| {
+        let envelope = [&b"\x93\x02\x07"[..], report].concat();
+        match Envelope::decode(&envelope) {
+            Ok(Envelope::Reply(head)) => head.load.expect("a report"),
+            other => panic!("{other:?}"),
+        }
+    };
+    let three = Load {
+        in_flight: 3,
+        latency_us: 180,
+        utilisation_permille: 250,
+        ..Load::default()
+    };
+    // Of those before, which said three; and of those to come.
+    assert_eq!(load(b"\x93\x03\xcc\xb4\xcc\xfa"), three);
+    let longer = load(b"\x98\x03\xcc\xb4\xcc\xfa\x05\x01\x28\x04\x81\xa1x\xc0");
+    let seven = Load {
+        per_s: 5,
+        errors_per_s: 1,
+        run_us: 40,
+        workers: 4,
+        ..three
+    };
+    assert_eq!(longer, seven);
+    // Below zero, no number, a fraction, infinity, a map: each reads as the most.
+    for nonsense in [
+        &b"\xff"[..],
+        b"\xd3\x80\0\0\0\0\0\0\0",
+        b"\xcb\x7f\xf8\0\0\0\0\0\0",
+        b"\xcb\x3f\xe0\0\0\0\0\0\0",
+        b"\xca\x7f\x80\0\0",
+        b"\x81\xa1x\x01",
+        b"\xc0",
+        b"\xcf\xff\xff\xff\xff\xff\xff\xff\xff",
+    ] {
+        let most = load(&[b"\x94", nonsense, nonsense, nonsense, nonsense].concat());
+        assert_eq!(most.in_flight, u32::MAX, "{nonsense:x?}");
+        assert_eq!(most.latency_us, u32::MAX, "{nonsense:x?}");
+        assert_eq!(most.utilisation_permille, u16::MAX, "{nonsense:x?}");
+        assert_eq!(most.per_s, u32::MAX, "{nonsense:x?}");
+    }
+    assert!(
+        Envelope::decode(b"\x93\x02\x07\x92\x01\x01").is_err(),
+        "two are too few"
+    );
+    assert!(
+        Envelope::decode(b"\x93\x02\x07\x93\x01\x01").is_err(),
+        "cut off"
+    );
 }
 
 #[test]

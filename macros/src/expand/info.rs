@@ -79,6 +79,11 @@ fn constants(model: &Model, index: usize, of: &Method) -> TokenStream {
         .as_ref()
         .map(|(pool, _)| quote!(.pool(#pool)));
     let raw = of.options.raw.map(|_| quote!(.raw()));
+    let key = of.options.key.as_ref().and_then(|(key, _)| {
+        let mut arguments = of.arguments.iter();
+        let index = arguments.position(|argument| argument.ident.unraw() == key)?;
+        Some(quote!(.key(#index)))
+    });
     let later = of.later.then(|| quote!(.later()));
     quote! {
         const #arguments: &'static [#krate::service::ArgumentInfo; #count] = &[#(#infos),*];
@@ -89,6 +94,6 @@ fn constants(model: &Model, index: usize, of: &Method) -> TokenStream {
                 .arguments(Self::#arguments)
                 .returns(#returns)
                 #error #idempotent #oneway #inline #timeout #pool #raw #later
-                #items_in #items_out #item_timeout;
+                #items_in #items_out #item_timeout #key;
     }
 }

@@ -76,6 +76,7 @@
 //!
 //! Clocks, sockets and credit: whoever asks says which nodes are able to take a call.
 
+mod adaptive;
 mod any;
 mod balancer;
 mod choice;
@@ -84,6 +85,7 @@ mod error;
 #[cfg(test)]
 mod every;
 mod hash;
+mod hot_cold;
 mod least;
 mod members;
 mod near;
@@ -100,6 +102,7 @@ mod rotate;
 mod schedule;
 mod slow_start;
 mod smooth;
+mod stale;
 mod stay;
 mod subset;
 #[cfg(test)]

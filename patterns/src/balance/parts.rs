@@ -181,6 +181,12 @@ impl<K> Parts<K> {
         }
     }
 
+    pub(super) fn reported(&mut self, nodes: &Nodes, now: Nanos, node: usize, load: &Load) {
+        if let Some(policy) = self.policy_of(node) {
+            policy.reported(nodes, now, node, load);
+        }
+    }
+
     pub(super) fn replied(
         &mut self,
         nodes: &Nodes,

@@ -4,10 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::adaptive::Adaptive;
 use super::any::Any;
 use super::dynamic::{Dynamic, DynamicOptions};
 use super::error::PolicyError;
 use super::hash::{Hash, HashOptions};
+use super::hot_cold::HotCold;
 use super::least::{Least, LeastOptions};
 use super::near::{Near, Rule};
 use super::nodes::Facts;
@@ -50,6 +52,8 @@ type Make = dyn Fn() -> Box<dyn Pick> + Send + Sync;
 /// What there is to build, with its options.
 #[derive(Clone)]
 pub(super) enum Kind {
+    Adaptive,
+    HotCold,
     Custom(Arc<Make>),
     RoundRobin,
     Random,
@@ -70,13 +74,15 @@ pub(super) const SLOW_START: Duration = Duration::from_millis(500);
 const OVERPROVISION: f64 = 1.4;
 
 /// The names of [`Policy::named`].
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 9] = [
+    "adaptive",
     "round-robin",
     "random",
     "weighted",
     "dynamic",
     "least-in-flight",
     "peak-ewma",
+    "hot-cold",
     "consistent-hash",
 ];
 
@@ -93,6 +99,19 @@ impl Policy {
     /// One's own.
     pub fn custom(name: &str, make: impl Fn() -> Box<dyn Pick> + Send + Sync + 'static) -> Policy {
         Policy::of(name, Kind::Custom(Arc::new(make)))
+    }
+
+    /// Where a call is expected to end soonest, by all that is known: what nodes report, how old
+    /// that is, what is in flight from here, how long answers take, who owes one. Equal nodes get
+    /// equal shares; where nothing tells them apart, their weights do.
+    pub fn adaptive() -> Policy {
+        Policy::of("adaptive", Kind::Adaptive)
+    }
+
+    /// The fastest of those that are not full, by the last reports of sixteen: whoever has more in
+    /// flight than most others do is hot, and picked only if all are. For large fleets.
+    pub fn hot_cold() -> Policy {
+        Policy::of("hot-cold", Kind::HotCold)
     }
 
     /// Each in turn, whatever its weight.
@@ -192,6 +211,8 @@ impl Policy {
     /// If there is none of this name: it lists all, the nearest first.
     pub fn named(name: &str) -> Result<Policy, PolicyError> {
         Ok(match name {
+            "adaptive" => Policy::adaptive(),
+            "hot-cold" => Policy::hot_cold(),
             "round-robin" => Policy::round_robin(),
             "random" => Policy::random(),
             "weighted" => Policy::weighted(),
@@ -307,6 +328,8 @@ impl Policy {
     pub(super) fn make(&self, random: &mut Random) -> Box<dyn Pick> {
         match &self.kind {
             Kind::Custom(make) => make(),
+            Kind::Adaptive => Box::new(Adaptive::new(random)),
+            Kind::HotCold => Box::new(HotCold::new()),
             Kind::RoundRobin => Box::new(RoundRobin::new()),
             Kind::Random => Box::new(Any::new()),
             Kind::Weighted => Box::new(Weighted::new(random)),
@@ -338,7 +361,9 @@ impl Kind {
             | Kind::Dynamic(_)
             | Kind::Least(_)
             | Kind::Peak(_)
-            | Kind::Hash(_) => None,
+            | Kind::Hash(_)
+            | Kind::Adaptive
+            | Kind::HotCold => None,
         }
     }
 }

@@ -131,6 +131,10 @@ impl Pick for ByPriority {
         self.parts.lapsed(nodes, now, node);
     }
 
+    fn reported(&mut self, nodes: &Nodes, now: Nanos, node: usize, load: &Load) {
+        self.parts.reported(nodes, now, node, load);
+    }
+
     fn wonders(&mut self, ask: &mut Ask<'_>) -> Option<usize> {
         self.parts.wonders(ask)
     }

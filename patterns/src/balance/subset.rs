@@ -177,6 +177,12 @@ impl Pick for Subset {
         }
     }
 
+    fn reported(&mut self, nodes: &Nodes, now: Nanos, node: usize, load: &Load) {
+        if self.is_inside(node) {
+            self.policy.reported(nodes, now, node, load);
+        }
+    }
+
     fn wonders(&mut self, ask: &mut Ask<'_>) -> Option<usize> {
         self.policy.wonders(ask)
     }

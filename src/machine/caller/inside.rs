@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use brokerless_patterns::balance::Facts;
 
+use super::belief;
 use super::nodes::Node;
 use super::slots::{Line, Slots, State};
 use super::timers::Timer;
@@ -12,7 +13,10 @@ use super::{
 };
 use crate::machine::Ran;
 use crate::machine::credit::Credit;
-use crate::machine::time::Time;
+use crate::machine::time::{Time, nanos};
+
+/// Room for a probe.
+const PROBE_BYTES: u64 = 64;
 
 impl<T> Caller<T> {
     /// What the mistake of this name does: nobody knows whether the call has run.
@@ -124,6 +128,28 @@ impl<T> Caller<T> {
         self.slots.waiting_in_all() + self.resting
     }
 
+    #[cold]
+    pub(super) fn wonders_now(&mut self, now: Time) -> Option<NodeId> {
+        let every = nanos(self.limits.probe_every);
+        // Spread over a fifth of the time, so that callers that began together do not ask together.
+        let spread = now.as_nanos().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let wait = every - every / 10 + (every / 5) / 1000 * (spread % 1000);
+        self.wonders_at = now.after(Duration::from_nanos(wait));
+        let nodes = &self.nodes;
+        let able = |index: usize| {
+            let node = nodes.get(index);
+            node.is_some_and(|node| {
+                node.weight > 0 && node.fixed.is_none() && node.takes(PROBE_BYTES)
+            })
+        };
+        let index = self.balancer.wonders(now.as_nanos(), &able)?;
+        let node = self.nodes.get(index).filter(|_| able(index))?;
+        Some(NodeId {
+            index: index as u32,
+            generation: node.generation,
+        })
+    }
+
     /// A node that is up and has credit, and is not among those tried.
     pub(super) fn pick(
         &mut self,
@@ -149,6 +175,16 @@ impl<T> Caller<T> {
         nodes.any(|(index, node)| {
             node.used && node.state == NodeState::Up && node.weight > 0 && tried & bit(index) == 0
         })
+    }
+
+    /// Whether a node could take the call that has not turned it away: so the policy, which has just
+    /// picked none, keeps to those that have.
+    pub(super) fn is_left_over(&self, bytes: u64, tried: u64) -> bool {
+        let mut nodes = self.nodes.iter().enumerate();
+        tried != 0
+            && nodes.any(|(index, node)| {
+                node.weight > 0 && tried & bit(index) == 0 && node.takes(bytes)
+            })
     }
 
     /// Whether nodes are up, and all of them have turned the call away.
@@ -220,15 +256,28 @@ impl<T> Caller<T> {
         if !planted!(CreditLeaksOnAnswer) {
             known.flight.take(slot.bytes);
         }
-        let (index, at, load) = (node.index(), now.as_nanos(), answered.load.as_ref());
+        known.errors += u64::from(error.is_some());
+        known.answered += u64::from(error.is_none());
+        let (index, at) = (node.index(), now.as_nanos());
+        let load = answered.load.map(|told| {
+            let before = self.balancer.nodes().report(index);
+            let believed = belief::believed(at, before, told);
+            known.doubted += u64::from(believed != told);
+            believed
+        });
+        let load = load.as_ref();
+        // How fast a probe is answered says nothing of calls.
+        let error = if slot.probe {
+            Some(Verdict::None)
+        } else {
+            error
+        };
         match error {
             None => {
-                known.answered += 1;
                 known.took(took);
                 self.balancer.replied(at, index, took, load);
             }
             Some(verdict) => {
-                known.errors += 1;
                 match verdict {
                     // One that comes faster than answers do says nothing of the node's speed.
                     Verdict::Well => {
@@ -485,6 +534,10 @@ impl<T> Caller<T> {
             errors: 0,
             lost: 0,
             latency: 0,
+            pulls: false,
+            wished: 0,
+            wish_armed: false,
+            doubted: 0,
             paused: None,
         };
         let index = free.unwrap_or(self.nodes.len());
@@ -568,6 +621,6 @@ pub(super) fn is_good<T>(slots: &Slots<T>, timer: &Timer) -> bool {
             .get(*id)
             .is_some_and(|slot| slot.state == State::Rests && slot.attempt == id.attempt()),
         // Looked at when it comes up: there is one a node.
-        Timer::Resume(_) => true,
+        Timer::Resume(_) | Timer::Wish(_) => true,
     }
 }

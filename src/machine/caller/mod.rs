@@ -15,8 +15,8 @@
 //! A call that has never been sent, or that was answered `No`, is picked again within its deadline:
 //! that is no retry. One that was sent and is not answered ends as `Maybe` when its node is lost.
 //!
-//! After each input the shell asks [`Caller::next_send`] and [`Caller::next_ended`] until both have
-//! nothing more, and writes and wakes outside of its lock.
+//! After each input the shell asks [`Caller::next_send`], [`Caller::next_ended`] and
+//! [`Caller::next_wish`] until they have nothing more, and writes and wakes outside of its lock.
 //!
 //! A call may name the only node that it goes to. It waits for that one's credit behind others of
 //! its kind, and ends as `Unavailable`, not run, once that node is lost, drains, fails to be reached
@@ -40,6 +40,7 @@
 //! Retries of what may have run, hedging and breakers; how a policy weighs nodes
 //! ([`brokerless_patterns::balance`]).
 
+mod belief;
 mod inside;
 mod nodes;
 #[cfg(test)]
@@ -49,6 +50,7 @@ mod slots;
 mod tests;
 mod timers;
 mod values;
+mod wishes;
 
 use std::collections::VecDeque;
 
@@ -87,6 +89,10 @@ pub struct Caller<T> {
     closed: bool,
     /// Of those that have waited, the last to be sent was one for one node only.
     only_went_last: bool,
+    /// There are, or were, nodes that grant free workers alone.
+    some_pull: bool,
+    /// When the policy may next have a node asked for its load.
+    wonders_at: Time,
     stats: CallerStats,
 }
 
@@ -105,6 +111,8 @@ impl<T> Caller<T> {
             given_up: 0,
             closed: false,
             only_went_last: false,
+            some_pull: false,
+            wonders_at: Time::ZERO,
             stats: CallerStats::default(),
         }
     }
@@ -123,10 +131,10 @@ impl<T> Caller<T> {
     }
 
     /// What the pool says of a node is something else from now on. With a weight of 0 it is given
-    /// no more calls, but for those that name it, and stays connected.
-    pub fn set_node(&mut self, now: Time, node: NodeId, facts: Facts) {
+    /// no more calls, but for those that name it, and stays connected. False if it is not there.
+    pub fn set_node(&mut self, now: Time, node: NodeId, facts: Facts) -> bool {
         let Some(known) = self.node_mut(node) else {
-            return;
+            return false;
         };
         let (before, after) = (known.is_hope(), facts.weight > 0);
         known.weight = facts.weight;
@@ -135,6 +143,7 @@ impl<T> Caller<T> {
         self.hopes += usize::from(after);
         self.balancer.set(now.as_nanos(), node.index(), facts);
         self.fail_fast();
+        true
     }
 
     /// What the pool says of a node.
@@ -176,6 +185,8 @@ impl<T> Caller<T> {
         if let Some(known) = self.node_mut(node)
             && known.fixed.is_none()
         {
+            let more = credit.calls.saturating_sub(known.credit.calls);
+            known.wished = known.wished.saturating_sub(more);
             known.credit = credit.at_most(max);
         }
     }
@@ -273,6 +284,7 @@ impl<T> Caller<T> {
     /// A call. It is sent at once where a node has credit and nobody waits before it.
     pub fn submit(&mut self, now: Time, ask: Ask, payload: T) -> Submitted<T> {
         self.stats.submitted += 1;
+        self.stats.probes += u64::from(ask.probe);
         if let Some(why) = self.refusal(now, &ask) {
             self.count(why);
             return Submitted::Refused(payload, why);
@@ -289,6 +301,7 @@ impl<T> Caller<T> {
             slot.wait_for_ready = ask.wait_for_ready;
             slot.only = ask.only;
             slot.key = ask.key;
+            slot.probe = ask.probe;
             slot.state = State::Rests;
         });
         let id = match taken {
@@ -311,6 +324,16 @@ impl<T> Caller<T> {
         }
     }
 
+    /// A node whose load the policy would like to know, although no call goes there: to be asked by
+    /// a [probe](Ask::probe). Asked with each call, so that a pool without calls is left alone.
+    #[inline]
+    pub fn wonders(&mut self, now: Time) -> Option<NodeId> {
+        if now < self.wonders_at || self.nodes.len() < 2 {
+            return None;
+        }
+        self.wonders_now(now)
+    }
+
     /// The next call that has waited and can be sent now.
     pub fn next_send(&mut self, now: Time) -> Option<Sending> {
         let mut picky = self.slots.first(Line::Picky);
@@ -324,7 +347,7 @@ impl<T> Caller<T> {
             if let Some(node) = self.pick(now, key, bytes, tried) {
                 return Some(self.send(now, id, node));
             }
-            if self.is_round_over(tried) {
+            if self.is_round_over(tried) || self.is_left_over(bytes, tried) {
                 self.rest(now, id, None);
             }
         }
@@ -454,6 +477,7 @@ impl<T> Caller<T> {
                     self.slots.enter(id, line);
                 }
                 Timer::Resume(node) => self.resume(now, node),
+                Timer::Wish(node) => self.wish_again(node),
             }
         }
         self.fail_fast();
@@ -466,7 +490,7 @@ impl<T> Caller<T> {
 
     /// Whether there is neither an end to give out nor a call that waits to be sent.
     pub fn is_settled(&self) -> bool {
-        self.ended.is_empty() && self.waiting() == self.resting
+        self.ended.is_empty() && self.waiting() == self.resting && !self.has_wishes()
     }
 
     /// What the shell keeps with a call.

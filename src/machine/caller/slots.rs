@@ -89,6 +89,7 @@ pub(super) struct Slot<T> {
     pub(super) only: Option<NodeId>,
     /// The hash of its key.
     pub(super) key: Option<u64>,
+    pub(super) probe: bool,
     pub(super) node: u32,
     pub(super) generation: u32,
     prev: u32,
@@ -159,6 +160,7 @@ impl<T> Slots<T> {
                     tried: 0,
                     only: None,
                     key: None,
+                    probe: false,
                     node: NONE,
                     // Never 0, so that no identifier is: on the wire 0 stands for the session itself.
                     generation: 1,

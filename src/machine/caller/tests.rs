@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use brokerless_patterns::balance::Policy;
+use brokerless_patterns::balance::{Load, Policy};
 use proptest::prelude::*;
 
 use super::*;
@@ -28,6 +28,7 @@ pub(super) fn ask() -> Ask {
         wait_for_ready: false,
         only: None,
         key: None,
+        probe: false,
     }
 }
 
@@ -370,6 +371,139 @@ proptest! {
     }
 }
 
+#[test]
+fn a_call_that_its_subset_turns_away_comes_back_to_it_after_a_rest() {
+    let policy = Policy::weighted().within_subset(1);
+    let balancer = Balancer::new(&policy, 1).expect("options within bounds");
+    let mut caller = Caller::new(CallerLimits::default(), balancer);
+    for _ in 0..3 {
+        let node = caller.add_node(NOW, Facts::default());
+        caller.welcome(NOW, node, Credit::new(10, 1 << 20));
+    }
+    let first = sent(&mut caller, 1);
+    let answered = Answered::default();
+    let then = caller.error(NOW, first.node, first.id, NO, answered);
+    assert_eq!(then, ErrorThen::Again);
+    // Two others are up and free, and not of its subset.
+    assert_eq!(caller.next_send(NOW), None);
+    let due = caller.next_due().expect("it rests");
+    caller.due(due);
+    assert_eq!(caller.next_send(due).map(|it| it.node), Some(first.node));
+}
+
+#[test]
+fn a_pool_that_changes_for_long_has_no_more_places_than_nodes_at_once() {
+    let (mut caller, _) = pool(2, 10);
+    for index in 0..10_000 {
+        let node = caller.add_node(NOW, Facts::weight(1 + index % 7));
+        caller.welcome(NOW, node, Credit::new(1, 1000));
+        assert!(caller.set_node(NOW, node, Facts::weight(index % 3)));
+        assert_eq!(node.index(), 2);
+        let sending = sent(&mut caller, 1);
+        let answered = Answered::default();
+        assert_eq!(
+            caller.reply(NOW, sending.node, sending.id, answered),
+            Some(1)
+        );
+        assert!(caller.remove_node(NOW, node));
+    }
+    assert_eq!(caller.nodes().count(), 2);
+    assert_eq!(caller.balancer.nodes().bound(), 3);
+}
+
+#[test]
+fn a_node_of_weight_0_is_no_hope_and_gets_nothing_but_what_names_it() {
+    let (mut caller, nodes) = pool(2, 10);
+    assert!(caller.set_node(NOW, nodes[0], Facts::weight(0)));
+    for payload in 0..5 {
+        assert_eq!(sent(&mut caller, payload).node, nodes[1]);
+    }
+    let named = Ask {
+        only: Some(nodes[0]),
+        ..ask()
+    };
+    let then = caller.submit(NOW, named, 5);
+    assert!(
+        matches!(then, Submitted::Send(it) if it.node == nodes[0]),
+        "{then:?}"
+    );
+    caller.set_node(NOW, nodes[1], Facts::weight(0));
+    let then = caller.submit(NOW, ask(), 6);
+    assert_eq!(then, Submitted::Refused(6, Why::Unavailable));
+    // However it stands meanwhile, the count of hopes is right.
+    caller.lost(NOW, nodes[0]);
+    caller.failed_to_connect(NOW, nodes[0]);
+    caller.set_node(NOW, nodes[0], Facts::weight(1));
+    let then = caller.submit(NOW, ask(), 7);
+    assert_eq!(then, Submitted::Refused(7, Why::Unavailable));
+    caller.connected(NOW, nodes[0]);
+    caller.welcome(NOW, nodes[0], Credit::new(1, 1000));
+    assert_eq!(sent(&mut caller, 8).node, nodes[0]);
+}
+
+#[test]
+fn what_an_answer_says_of_its_node_is_told_to_the_policy_once() {
+    let (mut caller, _) = pool(2, 10);
+    let load = |in_flight| {
+        let load = Load {
+            in_flight,
+            ..Load::default()
+        };
+        Answered {
+            load: Some(load),
+            credit: None,
+        }
+    };
+    let in_flight = |caller: &Caller<u64>| {
+        let nodes = caller.balancer.nodes();
+        nodes.in_flight(0) + nodes.in_flight(1)
+    };
+    let mut payload = 0;
+    let mut answer = |caller: &mut Caller<u64>, verdict, given_up: bool| {
+        payload += 1;
+        let it = sent(caller, payload);
+        assert_eq!(in_flight(caller), 1);
+        if given_up {
+            assert!(caller.cancel(NOW, it.id).is_some());
+            assert_eq!(in_flight(caller), 1, "its node has it still");
+        }
+        match verdict {
+            None => drop(caller.reply(NOW, it.node, it.id, load(3))),
+            Some(verdict) => {
+                let failure = Failure {
+                    ran: Ran::Yes,
+                    verdict,
+                    ..NO
+                };
+                let then = caller.error(NOW, it.node, it.id, failure, load(3));
+                assert!(matches!(then, ErrorThen::Finished(_)));
+            }
+        }
+        assert_eq!(in_flight(caller), 0);
+        let report = caller.balancer.nodes().report(it.node.index());
+        assert_eq!(report.map(|report| report.load.in_flight), Some(3));
+    };
+    for given_up in [false, true] {
+        for verdict in [
+            None,
+            Some(Verdict::Well),
+            Some(Verdict::Unwell),
+            Some(Verdict::None),
+        ] {
+            answer(&mut caller, verdict, given_up);
+        }
+    }
+    let it = sent(&mut caller, 100);
+    caller.lost(NOW, it.node);
+    assert_eq!(in_flight(&caller), 0);
+    let it = sent(&mut caller, 101);
+    assert!(matches!(
+        caller.unsent(NOW, it.node, it.id),
+        ErrorThen::Again | ErrorThen::Finished(_)
+    ));
+    assert_eq!(in_flight(&caller), 0);
+}
+
 /// What a call costs here, apart from everything else: run it with `--release --ignored`.
 #[test]
 #[ignore = "a measure, not a fact"]
@@ -390,4 +524,34 @@ fn the_cost_of_a_call() {
         let each = began.elapsed().as_nanos() as f64 / calls as f64;
         println!("{nodes} nodes: {each:.1} ns for a call and its reply");
     }
+}
+
+#[test]
+fn a_node_that_grants_free_workers_is_told_of_calls_that_wait_and_that_they_do_no_more() {
+    let (mut caller, nodes) = pool(2, 0);
+    caller.pulls(nodes[0], true);
+    assert_eq!(caller.next_wish(NOW), None);
+    let waits: Vec<CallId> = (0..3)
+        .map(|payload| match caller.submit(NOW, ask(), payload) {
+            Submitted::Waits(id) => id,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(caller.next_wish(NOW), Some((nodes[0], 3)));
+    assert_eq!(caller.next_wish(NOW), None, "once");
+    let due = caller.next_due().unwrap();
+    caller.due(due);
+    assert_eq!(
+        caller.next_wish(due),
+        Some((nodes[0], 3)),
+        "and again after a while"
+    );
+    caller.credit(nodes[0], Credit::new(1, 1000));
+    assert!(caller.next_send(NOW).is_some());
+    for id in waits {
+        caller.cancel(NOW, id);
+    }
+    assert!(!caller.is_settled());
+    assert_eq!(caller.next_wish(NOW), Some((nodes[0], 0)));
+    assert!(caller.is_settled());
 }

@@ -24,6 +24,8 @@ pub struct CallerLimits {
     /// The longest time that a node is left alone because it asked for it. Default 100 ms: it may
     /// have no room for calls of one kind, and some for others.
     pub pause_max: Duration,
+    /// How often the policy may have a node asked for its load to which no call goes. Default 1 s.
+    pub probe_every: Duration,
 }
 
 impl Default for CallerLimits {
@@ -35,6 +37,7 @@ impl Default for CallerLimits {
             rest: Duration::from_millis(1),
             rest_max: Duration::from_millis(100),
             pause_max: Duration::from_millis(100),
+            probe_every: Duration::from_secs(1),
         }
     }
 }
@@ -54,6 +57,8 @@ pub struct Ask {
     pub only: Option<NodeId>,
     /// The hash of its key, for policies that pick by one.
     pub key: Option<u64>,
+    /// It is made for the sake of the node's load report, and says nothing of its speed.
+    pub probe: bool,
 }
 
 /// What becomes of a call that is submitted.
@@ -237,6 +242,8 @@ pub struct CallerStats {
     pub late: u64,
     /// Answers to no call that is known, or from a node that was not asked.
     pub unknown: u64,
+    /// Of those submitted, calls that asked a node for its load.
+    pub probes: u64,
     /// Calls held now: waiting, resting, in flight, or given up and not yet answered.
     pub held: usize,
     /// Of those, calls that wait or rest.

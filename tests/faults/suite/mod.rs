@@ -9,6 +9,7 @@ mod repliers;
 mod streams;
 mod support;
 mod upgrade;
+mod weights;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -60,6 +61,9 @@ pub(crate) fn run() {
         }
         forgers {
             answers_to_what_was_not_asked_are_counted_and_reach_nobody,
+        }
+        weights {
+            absurd_weights_and_load_reports_fail_no_call_and_are_counted,
         }
         handlers {
             a_handler_that_panics_has_run_and_takes_no_worker_with_it,

@@ -111,7 +111,7 @@ fn credit_keeps_the_rest_with_the_caller() {
     });
     world.run(u64::MAX);
     assert_eq!(world.log.hits, [5, 5]);
-    assert_eq!(world.log.all.quantile(1.0), 5e6);
+    near(world.log.all.quantile(1.0), 5e6, 0.001);
 }
 
 fn a_lost_server_answers_nothing_and_deadlines_end_its_calls() {

@@ -1,0 +1,518 @@
+//! The default: each call goes where it is expected to end soonest.
+//!
+//! Of a few nodes (all of them, if there are not many) it is reckoned how long a call would take
+//! there:
+//!
+//! ```text
+//!   what the line of others makes a call take, its own run included      its last report, and what
+//! + what those from here make it wait                                     that is worth at its age
+//! + the way there, where it is much longer than elsewhere                 (`stale`)
+//! ```
+//!
+//! Among those that are about as good, within a quarter of a run, turns are taken by weight: equal
+//! nodes get equal shares, as with round-robin, and a weight is a hint where reports say nothing.
+//!
+//! - A node that owes an answer for longer than is usual there is taken to go on at that pace, so one
+//!   that has stopped or become slow is left before any answer tells.
+//! - How long a failure took says nothing of speed. Failures put a node last, and are forgotten by
+//!   half in three seconds.
+//! - Whoever was slow is tried again, with one call, after a rest that grows with how slow it was, and
+//!   with no more than one call of two hundred.
+//! - Reports ride on answers. Beside a call a question may be asked, of whoever was not heard of for
+//!   long and may well be picked next: only while others' calls are in line there, and as far as
+//!   questions cost a hundredth of what calls cost. That is three questions for four calls where a
+//!   call runs for a millisecond, and one for twenty where it runs for 50 us.
+//!
+//! # What was found
+//!
+//! In the simulated tables (`patterns/tests/balance`), each against the policy without it. T4 is p99 at
+//! 100 and 500 ms between changes of speed, one question a call.
+//!
+//! | with | without | with |
+//! |---|---|---|
+//! | worth of reports learned by age, no questions | 164, 135 ms | 129, 122 ms |
+//! | the same, with a question a call | no questions: 129, 122 ms | 81, 65 ms |
+//! | asking those that are likely to be picked next, not the one unheard of for longest | 75, 63 ms | 73, 51 ms |
+//! | pace of now while an answer is owed | once the silence: 82, 56 ms | twice, by what is in flight: 76, 52 ms |
+//! | ways told apart only where they differ much | 76, 52 ms | 72, 45 ms |
+//! | half of the questions | 72, 45 ms | 81, 51 ms |
+//! | the six that were heard of last beside six drawn, T5 at 1.74 | 765 ms | 456 ms |
+//!
+//! No gain: calls from here that count many times (C3 does so), forgetting faster or slower what
+//! reports are worth, a wider band of equals, longer means of a run.
+//!
+//! # Invariants
+//!
+//! 1. Equal nodes get equal shares within 5 %. (test `equal_nodes_get_equal_shares`)
+//! 2. No more than one call of two hundred goes to a slow node for a try. (test
+//!    `a_slow_node_is_tried_now_and_then_and_no_more`)
+//! 3. Nothing that a node reports makes a pick fail, or keeps calls from the others. (test
+//!    `nonsense_in_reports_breaks_nothing`)
+//!
+//! # Not here
+//!
+//! Slow start and places: a weight of now that is below a node's own counts as being so much slower.
+
+use std::time::Duration;
+
+use super::members::Members;
+use super::nodes::Nodes;
+use super::pick::{Ask, Pick};
+use super::random::Random;
+use super::stale::Stale;
+use super::{Load, Nanos};
+
+/// Up to so many nodes all are looked at.
+const ALL: usize = 12;
+/// Of more, so many by chance,
+const DRAWN: usize = 6;
+/// and so many of those that were heard of last.
+const RECENT: usize = ALL - DRAWN;
+/// Within this share of a run nodes are equally good.
+const BAND: f64 = 0.25;
+/// So much of an old turn is kept: one that has had none for long has no backlog of turns.
+const TURNS_KEPT: f64 = 2.0;
+/// A report of a run so many times longer or shorter is not noise: the mean begins anew.
+const JUMP: f64 = 2.0;
+/// A run is the mean of so many reports,
+const RUNS: f64 = 64.0;
+/// and at first of so many that say what all the others say.
+const PRIOR: f64 = 4.0;
+/// How much longer than the shortest of all a way has to be, to count.
+const FAR: f64 = 4.0;
+/// How often a silence counts: the answer that ends it may be as far off again.
+const SILENCE: f64 = 2.0;
+/// A failure takes so much of what is left of a good name,
+const FAILURE: f64 = 0.25;
+/// half of which is back after this, in nanoseconds.
+const FORGIVEN: f64 = 3e9;
+/// Who does nothing but fail seems to take so much longer, in nanoseconds,
+const FAILING: f64 = 1e9;
+/// and so many times what is usual.
+const FAILING_TIMES: f64 = 20.0;
+/// A slow node is tried with one call of so many at most,
+const TRIES: f64 = 200.0;
+/// after so many times as long as a call would take there,
+const TRY_AFTER: f64 = 5.0;
+/// and not before so many times as long as a call takes on average, or this in nanoseconds.
+const REST_TIMES: f64 = 50.0;
+const REST_MAX: f64 = 1e9;
+/// What a question costs the node and the caller, about, in nanoseconds.
+const QUESTION: f64 = 10_000.0;
+/// What questions may cost, as a share of what calls cost,
+const QUESTIONS: f64 = 0.01;
+/// and how many there are of them for a call, at most.
+const QUESTIONS_MAX: f64 = 0.75;
+/// From so many calls of others in line on, questions are worth all that.
+const BUSY: f64 = 0.25;
+/// A report that is younger than this share of a usual answer's time is not asked for anew.
+const FRESH: f64 = 0.5;
+/// Of so many the one is asked of which it is worth most.
+const ASKED_OF: usize = 4;
+/// Who has calls that are not answered will report by itself: a question is worth so much.
+const OWES: f64 = 0.2;
+/// Whoever was not heard of for this long may be asked whatever it costs, one in a `PAUSE`.
+const UNHEARD: Nanos = 10_000_000_000;
+const PAUSE: Nanos = 1_000_000_000;
+/// The longest time that counts, in nanoseconds: an hour.
+const MOST: f64 = 3.6e12;
+/// The most calls in line that count.
+const LINE_MOST: u32 = 1_000_000;
+
+/// What is kept of a node.
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    /// How long a call runs there once it is its turn, in nanoseconds. 0: not known.
+    run: f64,
+    /// How many values that is the mean of.
+    runs: f64,
+    /// Reports so far, up to a bound.
+    seen: f64,
+    /// How long each call in line ahead makes one wait.
+    step: f64,
+    /// What the line of others would make a call take at the last report, its own run included.
+    line: f64,
+    /// Calls in flight there at its reports, smoothed.
+    usual: f64,
+    /// When it last reported, or was asked to.
+    reported: Nanos,
+    asked: Nanos,
+    /// How long answers took from here, smoothed. 0: not known.
+    took: f64,
+    /// The least that an answer took of late.
+    way: f64,
+    /// Since when it owes an answer.
+    since: Nanos,
+    /// When it last answered a call.
+    answered: Nanos,
+    /// The share of failures, as of `failed_at`.
+    failures: f64,
+    failed_at: Nanos,
+    /// Its turn comes when this is the least.
+    turn: f64,
+    /// 1 by its weight: what a turn costs.
+    per_turn: f64,
+    /// How many times its weight of now is below its own: it warms up.
+    cold: f64,
+    known: bool,
+}
+
+/// The policy.
+#[derive(Debug)]
+pub(super) struct Adaptive {
+    members: Members,
+    nodes: Vec<Node>,
+    stale: Stale,
+    /// For the order of the first turns.
+    random: Random,
+    /// The turn of the last pick.
+    turn: f64,
+    /// Runs and answers of all, smoothed, in nanoseconds.
+    run: f64,
+    took: f64,
+    /// A way that is shorter than this is not told apart: some times the shortest.
+    near: f64,
+    /// Calls of others at a report, smoothed.
+    others: f64,
+    /// Who was heard of last.
+    recent: [u32; RECENT],
+    recent_at: usize,
+    /// Calls that may be tries, and questions that may be asked.
+    tries: f64,
+    questions: f64,
+    asked: Nanos,
+}
+
+impl Default for Node {
+    fn default() -> Node {
+        Node {
+            run: 0.0,
+            runs: 0.0,
+            seen: 0.0,
+            step: 0.0,
+            line: 0.0,
+            usual: 0.0,
+            reported: 0,
+            asked: 0,
+            took: 0.0,
+            way: 0.0,
+            since: 0,
+            answered: 0,
+            failures: 0.0,
+            failed_at: 0,
+            turn: 0.0,
+            per_turn: 1.0,
+            cold: 1.0,
+            known: false,
+        }
+    }
+}
+
+impl Adaptive {
+    /// No nodes yet; with chance from `random`.
+    pub(super) fn new(random: &mut Random) -> Adaptive {
+        Adaptive {
+            members: Members::new(),
+            nodes: Vec::new(),
+            stale: Stale::default(),
+            random: Random::new(random.next_u64()),
+            turn: 0.0,
+            run: 0.0,
+            took: 0.0,
+            near: 0.0,
+            others: 0.0,
+            recent: [u32::MAX; RECENT],
+            recent_at: 0,
+            tries: 0.0,
+            questions: 0.0,
+            asked: 0,
+        }
+    }
+
+    /// What a call would take there, in nanoseconds.
+    #[inline]
+    fn expected(&self, nodes: &Nodes, now: Nanos, node: usize) -> f64 {
+        let Some(known) = self.nodes.get(node) else {
+            return MOST;
+        };
+        let ours = f64::from(nodes.in_flight(node));
+        let mut time = if known.known {
+            let line = self
+                .stale
+                .guess(known.line, now.saturating_sub(known.reported));
+            (known.way - self.near).max(0.0) + line + known.step * ours
+        } else if known.took > 0.0 {
+            known.took * (ours + 1.0) * known.per_turn
+        } else {
+            self.took.max(1.0) * (ours + 1.0) * known.per_turn
+        };
+        if ours > 0.0 {
+            // At the pace of now: one answer in all this time, if it came now.
+            let silent = now.saturating_sub(known.since) as f64;
+            let pace = silent * (ours + 1.0) * SILENCE - known.took;
+            time = time.max(pace);
+        }
+        time *= known.cold;
+        if known.failures > 0.0 {
+            let forgiven = (-(now.saturating_sub(known.failed_at) as f64) / FORGIVEN).exp2();
+            let failures = known.failures * forgiven;
+            time += failures * failures * (FAILING + FAILING_TIMES * self.took);
+        }
+        time
+    }
+
+    fn learn(&mut self, nodes: &Nodes, now: Nanos, node: usize, load: &Load) {
+        let ours = f64::from(nodes.in_flight(node));
+        let Some(known) = self.nodes.get_mut(node) else {
+            return;
+        };
+        let in_flight = f64::from(load.in_flight.min(LINE_MOST));
+        known.usual += (in_flight - known.usual) / 8.0;
+        let said = if load.run_us > 0 {
+            load.run_us
+        } else {
+            load.latency_us
+        };
+        if said == 0 {
+            return;
+        }
+        let said = (f64::from(said) * 1000.0).min(MOST);
+        // A mean over many, unless it is another altogether: then anew from this one.
+        if known.run == 0.0 || said > known.run * JUMP || said < known.run / JUMP {
+            known.runs = 0.0;
+        }
+        known.runs = (known.runs + 1.0).min(RUNS);
+        known.run += (said - known.run) / known.runs;
+        known.seen = (known.seen + 1.0).min(RUNS);
+        self.run = smoothed(self.run, known.run, 64.0);
+        // Little is known yet: as if a few more had said what all do.
+        let run = (known.run * known.seen + self.run * PRIOR) / (known.seen + PRIOR);
+        let run = if known.seen < RUNS { run } else { known.run };
+        let others = (in_flight - ours).max(0.0);
+        self.others += (others - self.others) / 64.0;
+        let line = if load.run_us > 0 && load.workers > 0 {
+            known.step = run / f64::from(load.workers);
+            known.step * (others + 1.0).max(f64::from(load.workers))
+        } else {
+            // Whoever divides itself among all that it has: in proportion to what it has.
+            known.step = run / (known.usual + 1.0);
+            known.step * (others + 1.0)
+        };
+        if known.known {
+            let age = now.saturating_sub(known.reported);
+            self.stale.learn(known.line, age, line);
+        }
+        known.line = line;
+        known.reported = now;
+        known.known = true;
+        self.recent[self.recent_at % RECENT] = node as u32;
+        self.recent_at = (self.recent_at + 1) % RECENT;
+    }
+
+    fn update(&mut self, nodes: &Nodes, node: usize) {
+        self.members.update(nodes, node);
+        let Some(known) = self.nodes.get_mut(node) else {
+            return;
+        };
+        let weight = f64::from(nodes.weight(node).max(1)) / 1000.0;
+        let whole = nodes.facts(node).map_or(1, |facts| facts.weight.max(1));
+        known.per_turn = 1.0 / weight;
+        known.cold = (f64::from(whole) / weight).max(1.0);
+    }
+}
+
+fn smoothed(mean: f64, value: f64, over: f64) -> f64 {
+    if mean == 0.0 {
+        value
+    } else {
+        mean + (value - mean) / over
+    }
+}
+
+impl Pick for Adaptive {
+    fn joined(&mut self, nodes: &Nodes, node: usize) {
+        if self.nodes.len() <= node {
+            self.nodes.resize(node + 1, Node::default());
+        }
+        self.nodes[node] = Node::default();
+        self.update(nodes, node);
+        // Many callers with the same nodes do not begin with the same one.
+        let known = &mut self.nodes[node];
+        known.turn = self.turn + self.random.unit() * known.per_turn;
+    }
+
+    fn changed(&mut self, nodes: &Nodes, node: usize) {
+        self.update(nodes, node);
+    }
+
+    fn left(&mut self, _: &Nodes, node: usize) {
+        self.members.leave(node);
+    }
+
+    fn pick(&mut self, ask: &mut Ask<'_>) -> Option<usize> {
+        let mut nodes = [(0usize, 0.0f64); ALL];
+        let mut count = 0;
+        let mut least = f64::MAX;
+        let mut run = 0.0;
+        let mut add = |this: &Adaptive, ask: &Ask<'_>, node: usize| {
+            let time = this.expected(ask.nodes, ask.now, node);
+            if time < least {
+                least = time;
+                run = this.nodes.get(node).map_or(0.0, |known| known.run);
+            }
+            if let Some(place) = nodes.get_mut(count) {
+                *place = (node, time);
+                count += 1;
+            }
+        };
+        if self.members.len() <= ALL {
+            for node in self.members.iter() {
+                if ask.is_able(node) {
+                    add(self, ask, node);
+                }
+            }
+        } else {
+            for &node in &self.recent {
+                let node = node as usize;
+                if self.members.contains(node) && ask.is_able(node) {
+                    add(self, ask, node);
+                }
+            }
+            let mut drawn = 0;
+            for _ in 0..DRAWN {
+                let Some(node) = self.members.draw(ask, &mut drawn) else {
+                    break;
+                };
+                add(self, ask, node);
+            }
+        }
+        let looked_at = &nodes[..count];
+        let close = if run > 0.0 { run } else { least };
+        // One that was slow, and has not been tried for long.
+        self.tries = (self.tries + 1.0 / TRIES).min(4.0);
+        let mut best: Option<(usize, f64)> = None;
+        for &(node, time) in looked_at {
+            let known = &self.nodes[node];
+            if time <= least + BAND * close {
+                let turn = known.turn.max(self.turn - TURNS_KEPT * known.per_turn);
+                if best.is_none_or(|(_, first)| turn < first) {
+                    best = Some((node, turn));
+                }
+            } else if self.tries >= 1.0 && ask.nodes.in_flight(node) == 0 && known.took > 0.0 {
+                let rest = ask.now.saturating_sub(known.answered) as f64;
+                let after = TRY_AFTER * known.took.max(time);
+                if rest > after.max(REST_MAX.min(self.took * REST_TIMES)) {
+                    self.tries -= 1.0;
+                    best = Some((node, self.turn));
+                    break;
+                }
+            }
+        }
+        let (node, turn) = best?;
+        self.turn = turn;
+        Some(node)
+    }
+
+    fn sent(&mut self, nodes: &Nodes, now: Nanos, node: usize) {
+        let clock = self.turn;
+        let Some(known) = self.nodes.get_mut(node) else {
+            return;
+        };
+        known.turn = known.turn.max(clock - TURNS_KEPT * known.per_turn) + known.per_turn;
+        if nodes.in_flight(node) <= 1 {
+            known.since = now;
+        }
+        let worth = (self.run * QUESTIONS / QUESTION).min(QUESTIONS_MAX);
+        let busy = (self.others / BUSY).min(1.0);
+        self.questions = (self.questions + worth * busy).min(2.0);
+    }
+
+    fn replied(
+        &mut self,
+        nodes: &Nodes,
+        now: Nanos,
+        node: usize,
+        took: Duration,
+        load: Option<&Load>,
+    ) {
+        let Some(known) = self.nodes.get_mut(node) else {
+            return;
+        };
+        let took = (took.as_nanos() as f64).min(MOST);
+        known.since = now;
+        known.answered = now;
+        known.way = if known.took == 0.0 || took < known.way {
+            took
+        } else {
+            known.way + (took - known.way) / 256.0
+        };
+        known.took = smoothed(known.took, took, 8.0);
+        let far = FAR * known.way + self.run;
+        self.near = if self.near == 0.0 || far < self.near {
+            far
+        } else {
+            self.near + (far - self.near) / 1024.0
+        };
+        known.failures *= 1.0 - FAILURE;
+        if known.failures < 0.01 {
+            known.failures = 0.0;
+        }
+        self.took = smoothed(self.took, took, 64.0);
+        if let Some(load) = load {
+            self.learn(nodes, now, node, load);
+        }
+    }
+
+    fn failed(&mut self, nodes: &Nodes, now: Nanos, node: usize, _: Duration, load: Option<&Load>) {
+        if let Some(known) = self.nodes.get_mut(node) {
+            known.since = now;
+            let forgiven = (-(now.saturating_sub(known.failed_at) as f64) / FORGIVEN).exp2();
+            known.failures *= forgiven;
+            known.failures += (1.0 - known.failures) * FAILURE;
+            known.failed_at = now;
+        }
+        if let Some(load) = load {
+            self.learn(nodes, now, node, load);
+        }
+    }
+
+    fn reported(&mut self, nodes: &Nodes, now: Nanos, node: usize, load: &Load) {
+        self.learn(nodes, now, node, load);
+    }
+
+    fn wonders(&mut self, ask: &mut Ask<'_>) -> Option<usize> {
+        let is_paid = self.questions >= 1.0;
+        if !is_paid && ask.now.saturating_sub(self.asked) < PAUSE {
+            return None;
+        }
+        let fresh = match is_paid {
+            true => (FRESH * self.took) as Nanos,
+            false => UNHEARD,
+        };
+        let mut drawn = 0;
+        let mut best: Option<(usize, f64)> = None;
+        for _ in 0..ASKED_OF {
+            let Some(node) = self.members.draw(ask, &mut drawn) else {
+                break;
+            };
+            let known = &self.nodes[node];
+            let age = ask.now.saturating_sub(known.reported.max(known.asked));
+            if age < fresh {
+                continue;
+            }
+            // One with a long line is not picked soon, whatever it says.
+            let mut worth = age as f64 / known.line.max(1.0).sqrt();
+            if ask.nodes.in_flight(node) > 0 {
+                worth *= OWES;
+            }
+            if best.is_none_or(|(_, most)| worth > most) {
+                best = Some((node, worth));
+            }
+        }
+        self.asked = ask.now;
+        let (node, _) = best?;
+        self.nodes[node].asked = ask.now;
+        self.questions = (self.questions - 1.0).max(0.0);
+        Some(node)
+    }
+}
