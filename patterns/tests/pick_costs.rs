@@ -222,7 +222,7 @@ fn picks_a_second<F: FnMut(u64) + Send>(threads: usize, make: impl Fn(usize) -> 
 /// a balancer of its own it is held to processor time: on the wall, 16 threads get more of a machine
 /// that has other things to do. Where they share one it is held to the clock on the wall: how much
 /// they wait for each other is what is looked for.
-fn scale<F: FnMut(u64) + Send>(what: &str, is_shared: bool, make: impl Fn(usize) -> F) {
+fn scale<F: FnMut(u64) + Send>(what: &str, is_shared: bool, make: impl Fn(usize) -> F) -> String {
     let mut on_the_wall = Vec::new();
     let ratio = |_| {
         let (two, many) = (picks_a_second(2, &make), picks_a_second(16, &make));
@@ -252,18 +252,19 @@ fn sixteen_threads_pick_as_much_as_two() {
         if !["weighted", "peak-ewma, equal"].contains(&name) {
             continue;
         }
-        scale(&format!("{name}, each its own"), false, |_| {
+        let own = scale(&format!("{name}, each its own"), false, |_| {
             let mut balancer = at_work(&policy, 100, weight);
             move |at| {
                 black_box(balancer.pick(13_000_000_000 + at, None, &|_| true));
             }
         });
         let shared = Arc::new(Mutex::new(at_work(&policy, 100, weight)));
-        scale(&format!("{name}, one for all"), true, |_| {
+        let one = scale(&format!("{name}, one for all"), true, |_| {
             let shared = Arc::clone(&shared);
             move |at| {
                 black_box(shared.lock().pick(13_000_000_000 + at, None, &|_| true));
             }
         });
+        println!("{own}\n{one}");
     }
 }
