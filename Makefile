@@ -17,13 +17,13 @@ FUZZ_SECONDS ?= 3600
 LOCKED := $(if $(CI),--locked)
 FEATURES := --features bin,signals
 VENV := $(CARGO_TARGET_DIR)/venv
-MANUALS := bl-call bl-forwarder bl-queue bl-streamer
+MANUALS := bl-call bl-forwarder bl-proxy bl-queue bl-streamer
 # Where man and the shells look, if the programs' folder is on the PATH.
 SHARE ?= $(or $(CARGO_INSTALL_ROOT),$(CARGO_HOME),$(HOME)/.cargo)/share
 MANDIR ?= $(SHARE)/man
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt test second-engine costs demo interop fuzz sim sim-planted balance-tables bench-sockets bench-rpc bench-curve bench-scale loom macos deny doc man completions install clean
+.PHONY: help check fmt test second-engine costs demo proxies interop fuzz sim sim-planted balance-churn balance-tables balance-real bench-sockets bench-rpc bench-curve bench-scale loom macos deny doc man completions install clean
 .PHONY: check-format check-lints check-docs check-style check-licences test-all
 
 help: ## This list.
@@ -74,6 +74,13 @@ costs: ## What a message, a pick and a call cost: copies, allocations, system ca
 demo: ## Counts the words of real text by a scatter over three worker processes, one of which dies on the way; shows who does how much.
 	$(CARGO) run $(LOCKED) --release $(FEATURES) --bin bl-wordcount -- demo $(ARGS)
 
+proxies: ## The fabric behind the real HAProxy and Nginx in TCP mode; as root on Debian what is missing is installed.
+	@command -v haproxy >/dev/null 2>&1 && command -v nginx >/dev/null 2>&1 || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	    apt-get install -y --no-install-recommends haproxy nginx libnginx-mod-stream; \
+	  else echo "haproxy or nginx is missing: its tests are left out, and say so"; fi; }
+	$(CARGO) test $(LOCKED) --test proxies -- --ignored --nocapture --test-threads 1 $(ARGS)
+
 interop: $(VENV)/pyzmq-msgpack ## Talks to libzmq (by pyzmq) and to the zeromq crate, both ways, and calls from and to Python, a line a case.
 	$(VENV)/bin/python tests/interop/run.py $(ARGS)
 
@@ -85,6 +92,10 @@ $(VENV)/pyzmq-msgpack:
 
 sim: ## Callers and repliers under a virtual clock and network: SEEDS seeds, or one of them with a trace, SEED.
 	SEEDS=$(or $(SEEDS),2000) SEED=$(SEED) FROM=$(FROM) $(CARGO) test $(LOCKED) --quiet --release -p brokerless --test sim
+
+balance-churn: ## A pool that changes a hundred times a second for a minute, under calls: none fails.
+	$(CARGO) test $(LOCKED) --release -p brokerless --test rpc -- --ignored --exact \
+	  balancing::a_pool_changes_a_hundred_times_a_second_for_a_minute_and_no_call_fails
 
 sim-planted: ## Plants mistakes in the machines, one at a time: the simulator has to find each.
 	SEEDS=$(or $(SEEDS),10000) RUSTFLAGS="--cfg planted" CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/planted \

@@ -234,12 +234,12 @@ fn scale<F: FnMut(u64) + Send>(what: &str, is_shared: bool, make: impl Fn(usize)
         ratios.sort_by(f64::total_cmp);
         ratios[ratios.len() / 2]
     });
-    println!("{what}: 16 threads pick {ratio:.2} of what 2 do, {wall:.2} by the clock on the wall");
     let held = if is_shared { wall } else { ratio };
     assert!(
         held >= SCALE,
         "{what}: 16 threads pick {held:.2} of what 2 do"
     );
+    format!("{what}: 16 threads pick {ratio:.2} of what 2 do, {wall:.2} by the clock on the wall")
 }
 
 #[test]
