@@ -28,7 +28,7 @@ const BATCHES: usize = 200;
 const TOLERANCE: f64 = 1.03;
 
 /// What is measured: the name of a function below, and what it stands for.
-const MEASURED: [(&str, &str); 10] = [
+const MEASURED: [(&str, &str); 12] = [
     (
         "measured_wire",
         "a message encoded, carried through memory, decoded",
@@ -49,6 +49,11 @@ const MEASURED: [(&str, &str); 10] = [
         "measured_pick_dynamic",
         "a pick of a thousand by their reports",
     ),
+    (
+        "measured_pick_hot_cold",
+        "a pick of a thousand, hot and cold",
+    ),
+    ("measured_pick_adaptive", "a pick of ten, adaptive"),
     ("measured_pick_hash", "a pick of a thousand by a key"),
     (
         "measured_pick_composed",
@@ -75,13 +80,14 @@ macro_rules! picks {
 
 picks! {
     measured_pick_in_turn measured_pick_smooth measured_pick_scheduled measured_pick_least
-    measured_pick_peak measured_pick_dynamic measured_pick_hash measured_pick_composed
+    measured_pick_peak measured_pick_dynamic measured_pick_hot_cold measured_pick_adaptive
+    measured_pick_hash measured_pick_composed
 }
 
 type Picks = fn(&mut Balancer, u64);
 
 /// Who picks, and from how many nodes.
-fn pickers() -> [(Picks, Balancer); 8] {
+fn pickers() -> [(Picks, Balancer); 10] {
     let near = Policy::peak_ewma().by_priority();
     let near = near.by_place(Place::new("eu", "eu-1"));
     [
@@ -100,6 +106,8 @@ fn pickers() -> [(Picks, Balancer); 8] {
             measured_pick_dynamic,
             at_work(&Policy::dynamic().blackout(Duration::ZERO), 1000),
         ),
+        (measured_pick_hot_cold, at_work(&Policy::hot_cold(), 1000)),
+        (measured_pick_adaptive, at_work(&Policy::adaptive(), 10)),
         (
             measured_pick_hash,
             at_work(&Policy::consistent_hash(), 1000),

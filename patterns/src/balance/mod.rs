@@ -12,12 +12,14 @@
 //!
 //! | policy | which node | take it where | after |
 //! |---|---|---|---|
+//! | [`adaptive`](Policy::adaptive) | where a call is expected to end soonest, by reports, answers and what is in flight | you know of no reason for another | hot-cold and peak EWMA, with reports at their worth of now |
 //! | [`round-robin`](Policy::round_robin) | each in turn | nodes and calls are alike | |
 //! | [`random`](Policy::random) | any | it has to be simple: many callers, short calls | |
 //! | [`weighted`](Policy::weighted) | each its share of turns, evenly spread | you know what nodes can do | nginx's smooth order (2012); earliest deadline first above 64 nodes |
 //! | [`dynamic`](Policy::dynamic) | shares by what nodes report: calls for what they take | nodes differ, and nobody knows how much | gRFC A58 |
 //! | [`least-in-flight`](Policy::least_in_flight) | the least busy of two; of different weights, each by weight / (in flight + 1) | calls differ in length | Mitzenmacher (1996); Envoy's least request |
 //! | [`peak-ewma`](Policy::peak_ewma) | of two, the one that seems to answer first | nodes become slow now and then | Finagle; linkerd |
+//! | [`hot-cold`](Policy::hot_cold) | the fastest of those that are not full, by sixteen reports | there are very many nodes | Prequal (2024) |
 //! | [`consistent-hash`](Policy::consistent_hash) | the one that the key belongs to, while it is not overloaded | nodes keep something for each key | Maglev (2016); bounded loads (Mirrokni, 2016) |
 //!
 //! Policies compose, from within to without: each of these divides the nodes, and the policy that it
@@ -68,6 +70,7 @@
 //! | `weighted`, `smooth`, `schedule` | by weight: the smooth order, and earliest deadline first |
 //! | `least`, `peak`, `choice` | least in flight; peak EWMA; the best of two, or turns by weight and cost |
 //! | `dynamic` | weights that follow reports |
+//! | `adaptive`, `hot_cold`, `stale` | adaptive; hot-cold; what a report is worth at its age |
 //! | `hash` | consistent hash |
 //! | `near`, `stay` | by place and by distance; how much stays near |
 //! | `priority`, `subset`, `parts` | by priority; a subset; nodes in parts, with a policy each |
