@@ -126,8 +126,9 @@ impl Server {
             let distance = |met: u32| u64::from(met.abs_diff(load.in_flight));
             // Of those as near, the latest.
             let ages = self.lately.iter().rev().zip(0u64..);
-            let mut near: Vec<(u64, u64)> =
-                ages.map(|((met, took), age)| ((distance(*met) << 16) + age, *took)).collect();
+            let mut near: Vec<(u64, u64)> = ages
+                .map(|((met, took), age)| ((distance(*met) << 16) + age, *took))
+                .collect();
             if near.len() > nearest {
                 near.select_nth_unstable(nearest);
                 near.truncate(nearest);
@@ -205,7 +206,12 @@ impl Server {
     }
 
     pub(super) fn answered(&mut self, now: Nanos, times: Times, failed: bool) {
-        let Times { queued, ran, cost, met } = times;
+        let Times {
+            queued,
+            ran,
+            cost,
+            met,
+        } = times;
         let used = match self.order {
             Order::Fifo { .. } => ran,
             Order::Shared { .. } => cost as Nanos,

@@ -8,8 +8,7 @@ use brokerless_patterns::balance::{Facts, Place, Policy};
 use super::{merged, quantiles};
 use crate::kernel::{
     Arrivals, Brain, Cost, Ended, Known, Log, MS, Order, Production, Replicas, S, Server, Source,
-    View,
-    World, side_by_side,
+    View, World, side_by_side,
 };
 use crate::results::{Bar, Line, Plot, Row, Size, Table};
 

@@ -21,7 +21,14 @@ const LOAD: f64 = 0.7;
 const NETWORK: u64 = 2 * MS;
 /// From one change of speeds to the next, in milliseconds.
 const INTERVALS: [u64; 6] = [10, 50, 100, 200, 300, 500];
-const POLICIES: [&str; 6] = [ADAPTIVE, C3_NAME, PREQUAL, "peak EWMA", "round-robin", ORACLE];
+const POLICIES: [&str; 6] = [
+    ADAPTIVE,
+    C3_NAME,
+    PREQUAL,
+    "peak EWMA",
+    "round-robin",
+    ORACLE,
+];
 const ADAPTIVE: &str = "adaptive";
 const C3_NAME: &str = "C3";
 const PREQUAL: &str = "Prequal, 3 questions a call";
@@ -150,7 +157,12 @@ fn run(cell: &Cell) -> Row {
         replicas: cell.replicas,
         until,
     });
-    change(&mut world, Random::new(cell.interval), cell.interval * MS, until);
+    change(
+        &mut world,
+        Random::new(cell.interval),
+        cell.interval * MS,
+        until,
+    );
     world.run(u64::MAX);
     let mut figures = quantiles(&world.log.all, MS);
     let asked = world.probes as f64 / world.log.all.count().max(1) as f64;

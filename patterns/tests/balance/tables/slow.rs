@@ -3,7 +3,9 @@
 use brokerless_patterns::balance::Policy;
 
 use super::{Who, merged, quantiles};
-use crate::kernel::{Arrivals, Cost, Log, MS, Order, Replicas, S, Server, Source, World, side_by_side};
+use crate::kernel::{
+    Arrivals, Cost, Log, MS, Order, Replicas, S, Server, Source, World, side_by_side,
+};
 use crate::results::{Bar, Line, Plot, Row, Size, Table};
 
 const SERVERS: usize = 16;
