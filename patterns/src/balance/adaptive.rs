@@ -14,6 +14,7 @@
 //!
 //! - A node that owes an answer for longer than is usual there is taken to go on at that pace, so one
 //!   that has stopped or become slow is left before any answer tells.
+//! - Reports that do not go with how long answers take are not believed: what was measured counts.
 //! - How long a failure took says nothing of speed. Failures put a node last, and are forgotten by
 //!   half in three seconds.
 //! - Whoever was slow is tried again, with one call, after a rest that grows with how slow it was, and
@@ -43,15 +44,15 @@
 //!
 //! # Invariants
 //!
-//! 1. Equal nodes get equal shares within 5 %. (test `equal_nodes_get_equal_shares`)
+//! 1. Equal nodes get equal shares, within 5 % where all are looked at. (test `equal_nodes_get_equal_shares`)
 //! 2. No more than one call of two hundred goes to a slow node for a try. (test
 //!    `a_slow_node_is_tried_now_and_then_and_no_more`)
-//! 3. Nothing that a node reports makes a pick fail, or keeps calls from the others. (test
+//! 3. Nothing that a slow node reports draws calls from the others for long. (test
 //!    `nonsense_in_reports_breaks_nothing`)
 //!
 //! # Not here
 //!
-//! Slow start and places: a weight of now that is below a node's own counts as being so much slower.
+//! Slow start and places: a node of which the weight of now is below its own has so many turns less.
 
 use std::time::Duration;
 
@@ -71,7 +72,7 @@ const RECENT: usize = ALL - DRAWN;
 /// Within this share of a run nodes are equally good.
 const BAND: f64 = 0.25;
 /// So much of an old turn is kept: one that has had none for long has no backlog of turns.
-const TURNS_KEPT: f64 = 2.0;
+const TURNS_KEPT: f64 = 8.0;
 /// A report of a run so many times longer or shorter is not noise: the mean begins anew.
 const JUMP: f64 = 2.0;
 /// A run is the mean of so many reports,
@@ -114,6 +115,10 @@ const OWES: f64 = 0.2;
 /// Whoever was not heard of for this long may be asked whatever it costs, one in a `PAUSE`.
 const UNHEARD: Nanos = 10_000_000_000;
 const PAUSE: Nanos = 1_000_000_000;
+/// Answers that take so many times as long as reports have it are odd,
+const DOUBTFUL: f64 = 8.0;
+/// and reports do not count any more when this share of answers is.
+const DOUBT: f64 = 0.5;
 /// The longest time that counts, in nanoseconds: an hour.
 const MOST: f64 = 3.6e12;
 /// The most calls in line that count.
@@ -145,6 +150,8 @@ struct Node {
     since: Nanos,
     /// When it last answered a call.
     answered: Nanos,
+    /// The share of answers of late that took far longer than its reports have it.
+    doubt: f64,
     /// The share of failures, as of `failed_at`.
     failures: f64,
     failed_at: Nanos,
@@ -152,6 +159,8 @@ struct Node {
     turn: f64,
     /// 1 by its weight: what a turn costs.
     per_turn: f64,
+    /// What of the sum of weights is its own.
+    weighed: f64,
     /// How many times its weight of now is below its own: it warms up.
     cold: f64,
     known: bool,
@@ -172,6 +181,10 @@ pub(super) struct Adaptive {
     took: f64,
     /// A way that is shorter than this is not told apart: some times the shortest.
     near: f64,
+    /// The mean weight of the members.
+    usual_weight: f64,
+    /// The sum of their weights.
+    weights: f64,
     /// Calls of others at a report, smoothed.
     others: f64,
     /// Who was heard of last.
@@ -198,10 +211,12 @@ impl Default for Node {
             way: 0.0,
             since: 0,
             answered: 0,
+            doubt: 0.0,
             failures: 0.0,
             failed_at: 0,
             turn: 0.0,
             per_turn: 1.0,
+            weighed: 0.0,
             cold: 1.0,
             known: false,
         }
@@ -220,6 +235,8 @@ impl Adaptive {
             run: 0.0,
             took: 0.0,
             near: 0.0,
+            usual_weight: 1.0,
+            weights: 0.0,
             others: 0.0,
             recent: [u32::MAX; RECENT],
             recent_at: 0,
@@ -236,15 +253,17 @@ impl Adaptive {
             return MOST;
         };
         let ours = f64::from(nodes.in_flight(node));
-        let mut time = if known.known {
+        // Of a weight below the usual each call of ours is worth more of its line.
+        let heavy = self.usual_weight * known.per_turn;
+        let mut time = if known.known && known.doubt <= DOUBT {
             let line = self
                 .stale
                 .guess(known.line, now.saturating_sub(known.reported));
-            (known.way - self.near).max(0.0) + line + known.step * ours
+            (known.way - self.near).max(0.0) + line + known.step * ours * known.cold
         } else if known.took > 0.0 {
-            known.took * (ours + 1.0) * known.per_turn
+            known.took * (ours * heavy + 1.0)
         } else {
-            self.took.max(1.0) * (ours + 1.0) * known.per_turn
+            self.took.max(1.0) * (ours * heavy + 1.0)
         };
         if ours > 0.0 {
             // At the pace of now: one answer in all this time, if it came now.
@@ -252,7 +271,6 @@ impl Adaptive {
             let pace = silent * (ours + 1.0) * SILENCE - known.took;
             time = time.max(pace);
         }
-        time *= known.cold;
         if known.failures > 0.0 {
             let forgiven = (-(now.saturating_sub(known.failed_at) as f64) / FORGIVEN).exp2();
             let failures = known.failures * forgiven;
@@ -284,7 +302,13 @@ impl Adaptive {
         known.runs = (known.runs + 1.0).min(RUNS);
         known.run += (said - known.run) / known.runs;
         known.seen = (known.seen + 1.0).min(RUNS);
-        self.run = smoothed(self.run, known.run, 64.0);
+        // None runs for much longer than answers take.
+        let run = if self.took > 0.0 {
+            known.run.min(4.0 * self.took)
+        } else {
+            known.run
+        };
+        self.run = smoothed(self.run, run, 64.0);
         // Little is known yet: as if a few more had said what all do.
         let run = (known.run * known.seen + self.run * PRIOR) / (known.seen + PRIOR);
         let run = if known.seen < RUNS { run } else { known.run };
@@ -310,7 +334,6 @@ impl Adaptive {
     }
 
     fn update(&mut self, nodes: &Nodes, node: usize) {
-        self.members.update(nodes, node);
         let Some(known) = self.nodes.get_mut(node) else {
             return;
         };
@@ -318,6 +341,22 @@ impl Adaptive {
         let whole = nodes.facts(node).map_or(1, |facts| facts.weight.max(1));
         known.per_turn = 1.0 / weight;
         known.cold = (f64::from(whole) / weight).max(1.0);
+        self.members.update(nodes, node);
+        self.weigh(node);
+    }
+
+    /// Its weight is another, or it is no member any more.
+    fn weigh(&mut self, node: usize) {
+        let Some(known) = self.nodes.get_mut(node) else {
+            return;
+        };
+        let weight = match self.members.contains(node) {
+            true => 1.0 / known.per_turn,
+            false => 0.0,
+        };
+        self.weights = (self.weights + weight - known.weighed).max(0.0);
+        known.weighed = weight;
+        self.usual_weight = self.weights / self.members.len().max(1) as f64;
     }
 }
 
@@ -347,6 +386,7 @@ impl Pick for Adaptive {
 
     fn left(&mut self, _: &Nodes, node: usize) {
         self.members.leave(node);
+        self.weigh(node);
     }
 
     fn pick(&mut self, ask: &mut Ask<'_>) -> Option<usize> {
@@ -461,6 +501,11 @@ impl Pick for Adaptive {
         if let Some(load) = load {
             self.learn(nodes, now, node, load);
         }
+        // What it says does not go with how long it takes.
+        let near = self.near;
+        let known = &mut self.nodes[node];
+        let is_odd = known.known && took > DOUBTFUL * (known.line + near);
+        known.doubt += (f64::from(u8::from(is_odd)) - known.doubt) / 16.0;
     }
 
     fn failed(&mut self, nodes: &Nodes, now: Nanos, node: usize, _: Duration, load: Option<&Load>) {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::super::testing::{MS, Pool, SECOND};
-use super::super::{Facts, Load, Nanos, Policy};
+use super::super::{Facts, Load, Nanos, Policy, Random};
 use super::TRIES;
 
 /// A pool whose nodes answer after a time of their own, at so many calls a second.
@@ -95,15 +95,14 @@ fn silent(took: Nanos) -> Takes {
 fn equal_nodes_get_equal_shares() {
     for (nodes, reports) in [(2, true), (5, true), (12, false), (40, true)] {
         let mut fleet = Fleet::of(&vec![1; nodes]);
-        let mut more = 0;
+        let mut random = Random::new(3);
         fleet.calls(nodes * 2000, MS / 2, |_, _| {
             // Not quite equal each time.
-            more = (more + 7) % 10;
-            let took = MS + more * MS / 50;
+            let took = MS + random.below(10) as Nanos * MS / 50;
             if reports { run(took) } else { silent(took) }
         });
         // Of many, some are drawn at a time.
-        let off = if nodes > 12 { 0.12 } else { 0.05 };
+        let off = if nodes > 12 { 0.1 } else { 0.05 };
         for node in 0..nodes {
             let share = fleet.share(node) * nodes as f64;
             assert!((share - 1.0).abs() < off, "{node} of {nodes}: {share}");
@@ -204,38 +203,13 @@ fn the_line_of_others_counts() {
 }
 
 #[test]
-fn an_old_report_is_worth_what_such_reports_were_worth() {
-    // Lines change within 20 ms: after that a report says nothing, and who was busy is called again.
-    let mut fleet = Fleet::of(&[1; 8]);
-    let takes = |node: usize, at: Nanos| {
-        let mut takes = run(MS);
-        let chance = (at / (20 * MS))
-            .wrapping_mul(0x9e37_79b9)
-            .wrapping_add(node as u64 * 0x85eb_ca6b);
-        let load = takes.load.as_mut().unwrap();
-        load.workers = 1;
-        load.in_flight = if (chance >> 7).is_multiple_of(2) {
-            0
-        } else {
-            10
-        };
-        takes
-    };
-    fleet.calls(4000, 5 * MS, takes);
-    fleet.calls(16_000, 5 * MS, takes);
-    for node in 0..8 {
-        let share = fleet.share(node);
-        assert!((0.05..0.25).contains(&share), "{node}: {share}");
-    }
-}
-
-#[test]
 fn nonsense_in_reports_breaks_nothing() {
     let mut fleet = Fleet::of(&[1; 4]);
     let mut round = 0u32;
-    fleet.calls(8000, MS, |node, _| {
+    fleet.calls(20_000, MS, |node, _| {
         round = round.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let mut takes = run(MS);
+        // Those that report nonsense are slow.
+        let mut takes = run(if node < 2 { 100 * MS } else { MS });
         if node < 2 {
             let value = [0, 1, u32::MAX, 1000][(round >> 20) as usize % 4];
             let other = [u32::MAX, 0, 7, 1][(round >> 24) as usize % 4];
@@ -253,7 +227,7 @@ fn nonsense_in_reports_breaks_nothing() {
     });
     // Those that report sense are called as ever.
     for node in 2..4 {
-        assert!(fleet.share(node) > 0.2, "{node}: {}", fleet.share(node));
+        assert!(fleet.share(node) > 0.4, "{node}: {}", fleet.share(node));
     }
 }
 
@@ -294,7 +268,7 @@ fn nobody_is_asked_while_nobody_else_calls() {
 
 #[test]
 fn a_node_that_warms_up_gets_less() {
-    let policy = Policy::adaptive().slow_start(Duration::from_secs(10));
+    let policy = Policy::adaptive().slow_start(Duration::from_secs(1));
     let mut pool = Pool::of(&Policy::adaptive(), [1; 3]);
     pool.balancer = super::super::Balancer::new(&policy, 1).unwrap();
     for node in 0..3 {
@@ -305,9 +279,9 @@ fn a_node_that_warms_up_gets_less() {
         due: VecDeque::new(),
         counts: vec![0; 4],
     };
-    fleet.calls(200, MS, |_, _| run(MS));
+    fleet.calls(2000, MS, |_, _| run(MS));
     fleet.pool.join(3, Facts::default());
-    fleet.calls(1000, MS, |_, _| run(MS));
+    fleet.calls(300, MS, |_, _| run(MS));
     let share = fleet.share(3);
     assert!(share > 0.0 && share < 0.15, "{share}");
 }

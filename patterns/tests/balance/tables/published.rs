@@ -110,6 +110,7 @@ pub(crate) struct Prequal {
     pool: Vec<Entry>,
     /// How often a report is used.
     uses: f64,
+    hot: f64,
     removes: bool,
     is_turn_of_oldest: bool,
     in_flight: VecDeque<u32>,
@@ -126,9 +127,18 @@ impl Prequal {
             most: 16,
             pool: Vec::new(),
             uses: ((1.0 + DELTA) / left).max(1.0),
+            hot: HOT,
             removes: true,
             is_turn_of_oldest: false,
             in_flight: VecDeque::new(),
+        }
+    }
+
+    /// With another share of reports that are not hot.
+    pub(crate) fn hot_above_share(seed: u64, servers: usize, hot: f64) -> Prequal {
+        Prequal {
+            hot,
+            ..Prequal::new(seed, servers)
         }
     }
 
@@ -145,7 +155,7 @@ impl Prequal {
     fn hot_above(&self) -> u32 {
         let mut sorted: Vec<u32> = self.in_flight.iter().copied().collect();
         sorted.sort_unstable();
-        let at = (sorted.len().saturating_sub(1) as f64 * HOT) as usize;
+        let at = (sorted.len().saturating_sub(1) as f64 * self.hot) as usize;
         sorted.get(at).copied().unwrap_or(0)
     }
 
