@@ -100,11 +100,13 @@ impl Writer {
     }
 
     /// What is written.
+    #[inline]
     pub(crate) fn written(&self) -> &[u8] {
         &self.memory
     }
 
     /// Takes back what was written after the first so many bytes.
+    #[inline]
     pub(crate) fn cut(&mut self, bytes: usize) {
         self.memory.truncate(bytes);
     }

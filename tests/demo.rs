@@ -297,7 +297,7 @@ fn a_killed_worker_costs_no_word_and_comes_back() {
 fn what_a_stopped_worker_had_is_called_again_and_counted_once() {
     let (dir, counts) = library();
     // Enough that it is stopped before it is done.
-    let passes = if cfg!(debug_assertions) { 40 } else { 600 };
+    let passes = if cfg!(debug_assertions) { 200 } else { 600 };
     let times = passes.to_string();
     let arguments = ["--no-kill", "--workers", "1", "--depth", "32"];
     let arguments = [

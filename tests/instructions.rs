@@ -71,6 +71,7 @@ fn answer(router: &Router) {
             blob_bytes_max: u64::MAX,
             name: "by hand",
             call_bytes_max: u64::MAX,
+            pulls: false,
         }),
         Envelope::Call(call) => {
             let head = ReplyHead {

@@ -218,14 +218,13 @@ impl<F: FnMut()> Drop for AtEnd<F> {
 pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let place = |router: &Router| router.local_endpoints()[0].to_string();
     let nobody = {
-        let router = Router::bind("tcp://127.0.0.1:*")?;
-        place(&router) // and nobody is there any more
+        let router = Router::bind("ipc://*")?;
+        place(&router) // and nobody is there any more, nor comes there
     };
-    let (north, south) = (
-        Router::bind("tcp://127.0.0.1:*")?,
-        Router::bind("tcp://127.0.0.1:*")?,
-    );
-    let south_at = place(&south);
+    // South will be bound again: a path is nobody else's meanwhile, where a port may be.
+    let path = std::env::temp_dir().join(format!("freelance-{}", std::process::id()));
+    let south_at = format!("ipc://{}", path.display());
+    let (north, south) = (Router::bind("tcp://127.0.0.1:*")?, Router::bind(&south_at)?);
     let mut client = Client::connect(&[nobody, place(&north), south_at.clone()])?;
     let trouble = Trouble::default();
     let again = Router::with(brokerless_patterns::Options::new())?;

@@ -110,9 +110,12 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let names = ["big", "middle", "small"];
     let hangs = AtomicBool::new(false);
     let never = AtomicBool::new(false);
-    let routers: Vec<Arc<Router>> = names
+    // The first will be bound again: a path is nobody else's meanwhile, where a port may be.
+    let path = std::env::temp_dir().join(format!("weighted-pool-{}", std::process::id()));
+    let path = format!("ipc://{}", path.display());
+    let routers: Vec<Arc<Router>> = [&*path, "tcp://127.0.0.1:*", "tcp://127.0.0.1:*"]
         .iter()
-        .map(|_| Router::bind("tcp://127.0.0.1:*").map(Arc::new))
+        .map(|at| Router::bind(at).map(Arc::new))
         .collect::<Result<_, _>>()?;
     let places: Vec<String> = routers
         .iter()

@@ -125,6 +125,8 @@ pub(super) enum Tell {
     Hello,
     Bye,
     Cancel(u64),
+    /// So many calls wait for its credit.
+    Wish(u32),
 }
 
 /// What the lock is around.
@@ -176,8 +178,9 @@ impl Table {
     /// The node of this endpoint, unless it is about to leave.
     pub(super) fn named(&self, endpoint: &str) -> Option<NodeId> {
         let mut places = self.nodes.iter().flatten();
-        let node = places.find(|place| *place.endpoint == *endpoint)?.id;
-        (!self.leaving.contains(&node)).then_some(node)
+        let stays = |place: &&Place| !self.leaving.contains(&place.id);
+        let node = places.find(|place| *place.endpoint == *endpoint && stays(place))?;
+        Some(node.id)
     }
 
     pub(super) fn link(&self, node: NodeId) -> Option<Arc<Link>> {
@@ -345,15 +348,15 @@ impl Core {
         let wait_for_ready = options
             .wait_for_ready
             .unwrap_or(self.settings.wait_for_ready);
-        self.launch(request, wait_for_ready, key, held)
+        self.launch(request, key, wait_for_ready, held)
     }
 
     /// Sends a call, or lets it wait for credit.
     pub(super) fn launch(
         &self,
         request: Request,
-        wait_for_ready: bool,
         key: Option<u64>,
+        wait_for_ready: bool,
         held: bool,
     ) -> Result<Begun, RpcError> {
         let began = request.began;
@@ -370,6 +373,8 @@ impl Core {
         };
         let slot = Arc::new(Slot::new(request));
         let now = self.time(began);
+        // Something is to be done that nobody else may be about to do.
+        let mut act = false;
         let (id, sending, due, wonders) = {
             let mut table = self.table.lock();
             let wonders = table.caller.wonders(now);
@@ -387,7 +392,10 @@ impl Core {
                     let link = table.link(sending.node);
                     (sending.id, Some((sending, link)), due, wonders)
                 }
-                Submitted::Waits(id) => (id, None, due, wonders),
+                Submitted::Waits(id) => {
+                    act = table.caller.some_pull();
+                    (id, None, due, wonders)
+                }
                 Submitted::Refused(_, why) => {
                     let error = errors::ended(why, Ran::No, None, &slot.request, &table);
                     drop(table);
@@ -396,9 +404,10 @@ impl Core {
                 }
             }
         };
-        if let Some((sending, link)) = sending
-            && !self.send(&sending, &slot, link.as_ref(), began, held)
-        {
+        if let Some((sending, link)) = sending {
+            act = !self.send(&sending, &slot, link.as_ref(), began, held);
+        }
+        if act {
             self.act();
         }
         self.look_by(due);

@@ -55,12 +55,8 @@ impl Core {
         let now = self.time(Instant::now());
         let (node, before) = {
             let mut table = self.table.lock();
-            if table
-                .nodes
-                .iter()
-                .flatten()
-                .any(|node| node.endpoint == name)
-            {
+            // One that is about to leave answers what it has, beside a new one of its endpoint.
+            if table.named(&name).is_some() {
                 return Err(Error::option("endpoint", name, "each endpoint once"));
             }
             let node = match self.settings.sessionless {
@@ -439,6 +435,7 @@ impl Core {
         place.name = Arc::from(welcome.name);
         let now = self.came_at(&mut table);
         table.caller.welcome(now, node, welcome.credit);
+        table.caller.pulls(node, welcome.pulls);
         drop(table);
         self.tell_watching();
     }
@@ -497,7 +494,14 @@ impl Core {
                 return;
             };
             match deed {
-                Deed::Tell(link, tell) => self.tell(&link, &tell),
+                Deed::Tell(link, tell) => {
+                    self.tell(&link, &tell);
+                    if let Tell::Wish(_) = tell {
+                        // It is told again after a while.
+                        let due = self.table.lock().caller.next_due();
+                        self.look_by(due);
+                    }
+                }
                 Deed::Send(sending, slot, link) => {
                     self.send(&sending, &slot, link.as_ref(), now, false);
                 }
@@ -554,6 +558,11 @@ impl Core {
             let slot = table.caller.payload(sending.id).cloned()?;
             return Some(Deed::Send(sending, slot, link));
         }
+        if let Some((node, calls)) = table.caller.next_wish(self.time(now))
+            && let Some(link) = table.link(node)
+        {
+            return Some(Deed::Tell(link, Tell::Wish(calls)));
+        }
         if let Some(conduit) = table.flows.pop_front() {
             return Some(Deed::Flush(conduit));
         }
@@ -575,6 +584,9 @@ impl Core {
             }),
             Tell::Bye => wire::encode_bye(0),
             Tell::Cancel(id) => wire::encode_cancel(*id),
+            Tell::Wish(calls) => {
+                wire::encode_credit(Credit::new(*calls, u64::MAX), Version::NEWEST)
+            }
         };
         // A connection that has gone needs not be told.
         link.send(Message::single(frame), false);

@@ -1,5 +1,6 @@
 //! What a pool is told of a node: [`Member`], and the many ways to name several.
 
+use std::fmt;
 use std::sync::Arc;
 
 use brokerless_patterns::Endpoint;
@@ -87,6 +88,33 @@ impl Member {
         &self.endpoint
     }
 
+    /// The same, with its endpoint as it is spelled by itself.
+    ///
+    /// # Errors
+    ///
+    /// If that is malformed, or a field is out of its bounds.
+    pub(crate) fn checked(mut self) -> Result<Member, Error> {
+        let parsed: Endpoint = self
+            .endpoint
+            .parse()
+            .map_err(brokerless_patterns::Error::from)?;
+        self.endpoint = parsed.to_string();
+        self.facts(&Facts::default())?;
+        Ok(self)
+    }
+
+    /// What makes a node that was `before` into this one: what is not said here any more has its
+    /// default again, but for where it stands.
+    pub(crate) fn instead_of(&self, before: &Member) -> Member {
+        let mut whole = self.clone();
+        whole.weight = Some(self.weight.unwrap_or(1));
+        whole.priority = Some(self.priority.unwrap_or(0));
+        if before.zone.is_some() && self.zone.is_none() {
+            whole.zone = Some(Default::default());
+        }
+        whole
+    }
+
     /// The facts of a node of which these are known.
     ///
     /// # Errors
@@ -137,6 +165,26 @@ impl Member {
             place.coordinates = Some((latitude, longitude));
         }
         Ok(place)
+    }
+}
+
+/// Where it listens, and what is said of it.
+impl fmt::Display for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.endpoint)?;
+        if let Some(weight) = self.weight {
+            write!(f, " weight={weight}")?;
+        }
+        if let Some(priority) = self.priority {
+            write!(f, " priority={priority}")?;
+        }
+        if let Some((region, zone)) = &self.zone {
+            write!(f, " region={region} zone={zone}")?;
+        }
+        if let Some((latitude, longitude)) = self.coordinates {
+            write!(f, " at={latitude},{longitude}")?;
+        }
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `session` | the replying end's view of one caller: admission, cancellation, drain |
 //! | `stream` | the items of a call: what may be sent, and what came, in order |
 //! | `window` | the credit that a replier grants one caller |
+//! | `idle` | worker-pull: which callers hold the credit of free workers |
 //! | `load` | what a replier reports of its load |
 //! | `scatter` | which task goes next and where, what an end means, when it is over |
 //! | `credit`, `time` | the values they exchange |
@@ -24,6 +25,7 @@
 mod planted;
 mod caller;
 mod credit;
+mod idle;
 mod load;
 mod scatter;
 mod session;
@@ -36,6 +38,7 @@ pub use caller::{
     NodeId, NodeState, NodeStats, Sending, Submitted, Verdict, Why,
 };
 pub use credit::Credit;
+pub use idle::IdleQueue;
 pub use load::{Load, LoadTracker};
 #[cfg(planted)]
 pub use planted::{Bug, plant};

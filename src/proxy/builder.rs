@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use brokerless_patterns::balance::Policy;
 use brokerless_patterns::{Engine, Options};
 
 use super::Proxy;
 use super::core::{Core, Passer};
-use super::members::{self, Member};
-use crate::client::Client;
+use super::nodes;
+use crate::client::{Client, Member};
 use crate::error::Error;
 use crate::server::Server;
 
@@ -26,7 +27,8 @@ const TEBIBYTE: u64 = 1 << 40;
 #[must_use]
 pub struct ProxyBuilder {
     name: String,
-    members: Vec<Member>,
+    nodes: Vec<Member>,
+    policy: Option<Policy>,
     hops_max: u32,
     queue: usize,
     bytes_max: u64,
@@ -42,7 +44,8 @@ impl Default for ProxyBuilder {
     fn default() -> Self {
         ProxyBuilder {
             name: String::new(),
-            members: Vec::new(),
+            nodes: Vec::new(),
+            policy: None,
             hops_max: 4,
             queue: 1024,
             bytes_max: 256 << 20,
@@ -63,14 +66,16 @@ impl ProxyBuilder {
         self
     }
 
-    /// Adds a node, with its share of the calls beside the others: 1 to 1,000.
-    pub fn node(self, endpoint: &str, weight: u32) -> Self {
-        self.members([Member::new(endpoint).weight(weight)])
+    /// Nodes that calls are passed on to, with their weight, priority and place; beside those given
+    /// before. Default: none.
+    pub fn nodes(mut self, nodes: impl IntoIterator<Item = impl Into<Member>>) -> Self {
+        self.nodes.extend(nodes.into_iter().map(Into::into));
+        self
     }
 
-    /// Adds nodes.
-    pub fn members(mut self, members: impl IntoIterator<Item = Member>) -> Self {
-        self.members.extend(members);
+    /// Which node gets the next call. Default: as a client's.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = Some(policy);
         self
     }
 
@@ -169,14 +174,14 @@ impl ProxyBuilder {
             let rule = "it is 1 KiB to 1 TiB";
             return Err(Error::option("bytes_max", self.bytes_max, rule));
         }
-        let members = members::check(self.members)?;
+        let nodes = nodes::check(self.nodes)?;
         let engine = Engine::new().map_err(brokerless_patterns::Error::System)?;
         let core = Arc::new(Core::new(
             self.name.clone(),
             hops_max,
             self.queue,
             self.bytes_max,
-            members.clone(),
+            nodes.clone(),
         ));
         let least = self.blob_bytes_max.saturating_mul(2).min(TEBIBYTE);
         let call_bytes_max = self.call_bytes_max.unwrap_or(least.max(32 << 20));
@@ -185,12 +190,16 @@ impl ProxyBuilder {
             .options
             .frame_bytes_max(twice(self.blob_bytes_max))
             .message_bytes_max(twice(call_bytes_max));
-        let client = Client::builder()
+        let mut client = Client::builder();
+        if let Some(policy) = self.policy {
+            client = client.policy(policy);
+        }
+        let client = client
             .name(&self.name)
             .waiting_max(self.queue)
             .options(options.clone())
             .engine(&engine)
-            .nodes(members.iter().map(super::members::node))
+            .nodes(nodes)
             .connect(())?;
         // It is set once.
         let _ = core.client.set(client);
@@ -214,7 +223,7 @@ impl std::fmt::Debug for ProxyBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ProxyBuilder")
             .field("name", &self.name)
-            .field("members", &self.members)
+            .field("nodes", &self.nodes)
             .field("hops_max", &self.hops_max)
             .finish_non_exhaustive()
     }

@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::leg::Leg;
-use super::members::Member;
 use super::pause::Pause;
 use crate::builtin::{Condition, HealthCheckClient};
-use crate::client::{Client, NodeState};
+use crate::client::{Client, Member, NodeState};
 use crate::server::{Back, Fallback};
 use crate::service::{Outcome, Passing};
 use crate::status::Status;
@@ -39,7 +38,7 @@ pub(super) struct Core {
     pub(super) waiting_max: usize,
     pub(super) bytes_max: u64,
     pub(super) client: OnceLock<Client>,
-    pub(super) members: Mutex<Vec<Member>>,
+    pub(super) nodes: Mutex<Vec<Member>>,
     pub(super) pause: Pause,
     pub(super) counts: Counts,
     pub(super) since: Instant,
@@ -52,7 +51,7 @@ impl Core {
         hops_max: u8,
         waiting_max: usize,
         bytes_max: u64,
-        members: Vec<Member>,
+        nodes: Vec<Member>,
     ) -> Self {
         Core {
             name,
@@ -60,7 +59,7 @@ impl Core {
             waiting_max,
             bytes_max,
             client: OnceLock::new(),
-            members: Mutex::new(members),
+            nodes: Mutex::new(nodes),
             pause: Pause::default(),
             counts: Counts::default(),
             since: Instant::now(),

@@ -31,7 +31,7 @@
 //! | `core.rs` | what the threads share: which calls are taken up |
 //! | `leg.rs` | one call, between its caller and its node |
 //! | `pause.rs` | calls that are kept while nothing is passed on |
-//! | `members.rs` | the nodes, and how they change |
+//! | `nodes.rs` | the nodes, and how they change |
 //! | `stats.rs` | what is counted |
 //!
 //! # Invariants
@@ -52,7 +52,7 @@
 mod builder;
 mod core;
 mod leg;
-mod members;
+mod nodes;
 mod pause;
 mod stats;
 
@@ -68,8 +68,11 @@ use crate::error::Error;
 use crate::server::{DrainReport, Server};
 
 pub use builder::ProxyBuilder;
-pub use members::{Change, Member};
-pub use stats::{MemberStats, ProxyStats};
+pub use nodes::Change;
+pub use stats::{NodeStats, ProxyStats};
+
+#[doc(no_inline)]
+pub use crate::client::Member;
 
 /// Serves the services of a pool of nodes under addresses of its own, from when it is built until it
 /// is stopped or dropped.
@@ -92,7 +95,7 @@ pub use stats::{MemberStats, ProxyStats};
 ///
 /// # use brokerless::Server;
 /// let node = Server::builder().service(TwiceServer::new(Handler)).bind("inproc://proxy-node")?;
-/// let proxy = Proxy::builder().node("inproc://proxy-node", 1).bind("inproc://proxy-tour")?;
+/// let proxy = Proxy::builder().nodes(["inproc://proxy-node"]).bind("inproc://proxy-tour")?;
 ///
 /// let client = TwiceClient::connect("inproc://proxy-tour")?;
 /// assert_eq!(client.twice(21)?, 42);
@@ -117,22 +120,23 @@ impl Proxy {
     }
 
     /// The nodes, as they were last set.
-    pub fn members(&self) -> Vec<Member> {
-        self.core.members()
+    pub fn nodes(&self) -> Vec<Member> {
+        self.core.nodes()
     }
 
     /// Makes these the nodes: new ones are connected to, those left out are drained and parted from,
-    /// others get the weight that they have here. No call fails for it. Says what has changed.
+    /// others get the weight, priority and zone that they have here. No call fails for it. Says what has changed.
     ///
     /// # Errors
     ///
-    /// If there is none, an endpoint is malformed or stands twice, or a weight is out of its bounds.
+    /// If there is none, an endpoint is malformed or stands twice, or a field is out of its bounds.
     /// Nothing was changed then.
-    pub fn set_members(
+    pub fn set_nodes(
         &self,
-        members: impl IntoIterator<Item = Member>,
+        nodes: impl IntoIterator<Item = impl Into<Member>>,
     ) -> Result<Vec<Change>, Error> {
-        self.core.set_members(members.into_iter().collect())
+        self.core
+            .set_nodes(nodes.into_iter().map(Into::into).collect())
     }
 
     /// Passes no call on from now on: those that come are kept, within the bound of what waits; what
@@ -193,7 +197,7 @@ impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Proxy")
             .field("name", &self.core.name)
-            .field("members", &self.members())
+            .field("nodes", &self.nodes())
             .finish_non_exhaustive()
     }
 }

@@ -49,13 +49,13 @@ pub struct ProxyStats {
     /// Items that went to callers.
     pub items_out: u64,
     /// The nodes, in the order in which they were added; those that are being drained among them.
-    pub nodes: Vec<MemberStats>,
+    pub nodes: Vec<NodeStats>,
 }
 
 /// One node, as the proxy sees it.
 #[derive(Debug, Clone, Default, Serialize)]
 #[non_exhaustive]
-pub struct MemberStats {
+pub struct NodeStats {
     /// Where it is.
     pub endpoint: String,
     /// What it calls itself.
@@ -86,9 +86,9 @@ pub struct MemberStats {
     pub last_error: String,
 }
 
-impl From<NodeReport> for MemberStats {
+impl From<NodeReport> for NodeStats {
     fn from(node: NodeReport) -> Self {
-        MemberStats {
+        NodeStats {
             endpoint: node.endpoint,
             name: node.name,
             state: match node.state {
@@ -154,7 +154,7 @@ impl Core {
                 .map(|client| client.nodes)
                 .unwrap_or_default()
                 .into_iter()
-                .map(MemberStats::from)
+                .map(NodeStats::from)
                 .collect(),
         }
     }

@@ -16,6 +16,7 @@ use super::load::Rates;
 use super::methods::{Methods, Place};
 use super::pass::Fallback;
 use super::pool;
+use super::pull::Pull;
 use super::receive::Receiver;
 use super::serve::{Group, Settings, Shared};
 use crate::builtin::{self, Health, Observed, Observer};
@@ -118,6 +119,7 @@ pub struct ServerBuilder {
     transport: Option<Options>,
     engine: Option<Engine>,
     fallback: Option<Arc<dyn Fallback>>,
+    worker_pull: bool,
 }
 
 /// Which of the built-in services are offered.
@@ -153,6 +155,7 @@ impl Default for ServerBuilder {
             transport: None,
             engine: None,
             fallback: None,
+            worker_pull: false,
         }
     }
 }
@@ -183,6 +186,21 @@ impl ServerBuilder {
     /// slow calls do not hold up quick ones.
     pub fn workers(mut self, threads: usize) -> Self {
         self.default.threads = threads;
+        self
+    }
+
+    /// Whether callers are granted free workers alone, as many calls in all as there are
+    /// [`workers`](Self::workers): then no call waits here, and none is given to a busy worker. Callers
+    /// that have calls to send wait in line for a worker's credit, and their calls can go to another
+    /// node meanwhile. Default false: each caller has a window, and calls may wait in the queue.
+    ///
+    /// For long calls whose length varies much, over many nodes. It costs a message or two a call
+    /// where there are more callers with calls than workers; a call that crosses with credit that was
+    /// taken back is refused, not having run, and picked again. Every call takes a worker's credit,
+    /// one of a named pool or an inline one, too; a stream for as long as it lasts. Callers without
+    /// a session are refused while no worker is free.
+    pub fn worker_pull(mut self, pull: bool) -> Self {
+        self.worker_pull = pull;
         self
     }
 
@@ -370,6 +388,10 @@ impl ServerBuilder {
             pool::Pool::new(name, pool.threads, false, pool.queue, pool.queue_bytes)
         });
         let named = named.collect();
+        let workers = u32::try_from(self.default.threads * self.engines).unwrap_or(u32::MAX);
+        let pull = self
+            .worker_pull
+            .then(|| Pull::new(workers, self.window_bytes_max));
         let interceptors = self.interceptors;
         let methods = (methods, self.fallback);
         let shared = Arc::new_cyclic(|me| {
@@ -379,7 +401,7 @@ impl ServerBuilder {
                 settings,
                 methods,
                 interceptors,
-                (groups, named),
+                (groups, named, pull),
                 health,
                 parts,
             )
@@ -537,11 +559,16 @@ impl ServerBuilder {
         let message = given.map_or(u64::MAX, Options::largest_message);
         let bytes = self.window_bytes_max;
         let defaults = WindowLimits::default();
-        let window = WindowLimits {
+        let mut window = WindowLimits {
             start: Credit::new(self.window, defaults.start.bytes.min(bytes)),
             max: Credit::new(self.window_max, bytes),
             ..defaults
         };
+        if self.worker_pull {
+            // What is admitted is a free worker's share.
+            window.max = Credit::new(1 << 20, bytes);
+            window.start = window.max;
+        }
         let limits = |calls| SessionLimits {
             window,
             implicit: Credit::new(calls, bytes),

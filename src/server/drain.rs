@@ -20,6 +20,8 @@
 //!    `a_drain_lets_streams_run_on_and_cuts_what_is_left`)
 //! 4. A connection is closed once its caller has said bye, or at the deadline. (test
 //!    `a_drain_waits_for_every_callers_bye`)
+//! 5. A drain that is over in time has every answer with the socket before that is closed. (test
+//!    `dropping_a_server_drains_it`)
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -202,7 +204,7 @@ fn end(shared: &Arc<Shared>) {
     });
     report.unheard = unheard.count();
     report.finished = ran(shared).saturating_sub(run_before);
-    report.running = shared.in_flight.load(std::sync::atomic::Ordering::Relaxed);
+    report.running = shared.in_flight.calls();
     close(shared, &mut report);
     report.took = began.elapsed();
     shared.drain.state.lock().report = Some(report);
@@ -213,11 +215,10 @@ fn ran(shared: &Shared) -> u64 {
     shared.counts.get(Count::Answered) + shared.counts.get(Count::Failed)
 }
 
-/// Whether nothing runs or waits, and no caller may send more.
+/// Whether nothing runs or waits, every answer is with the socket, and no caller may send more.
 fn is_quiet(shared: &Shared) -> bool {
-    let in_flight = shared.in_flight.load(std::sync::atomic::Ordering::SeqCst);
     let sessions = shared.sessions.all();
-    in_flight == 0
+    shared.in_flight.is_over()
         && sessions
             .iter()
             .all(|session| session.lock().machine.is_quiet())

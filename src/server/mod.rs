@@ -34,6 +34,7 @@
 //! | `call.rs` | a call on its way, and what its handler sees |
 //! | `answer.rs` | answers to bytes |
 //! | `pool.rs`, `queue.rs` | who runs a call, and what waits |
+//! | `pull.rs` | worker-pull: credit for free workers alone |
 //! | `pass.rs` | calls that are passed on |
 //! | `methods.rs` | methods by path, and what was learned of them |
 //! | `session.rs` | callers |
@@ -59,6 +60,7 @@ mod load;
 mod methods;
 mod pass;
 mod pool;
+mod pull;
 mod queue;
 mod receive;
 mod report;

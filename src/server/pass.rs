@@ -119,6 +119,9 @@ impl Shared {
             more,
             call: passing,
         } = coming;
+        if !self.takes(session) {
+            return self.is_busy(session, &target);
+        }
         let time = self.time(now);
         let mut state = session.lock();
         let id = match target.form {
@@ -142,12 +145,19 @@ impl Shared {
             (Admit::Run(ticket), Start::Run) => ticket,
             (Admit::Run(_), Start::Refused(refusal, credit))
             | (Admit::Refused(refusal, credit), _) => {
+                self.gives_back(session);
                 return self.turn_away(session, &target, refusal, credit);
             }
-            (Admit::Run(_), Start::Gone) => return self.counts.one(Count::Abandoned),
-            (Admit::Duplicate, _) => return self.counts.one(Count::Duplicate),
+            (Admit::Run(_), Start::Gone) => {
+                self.gives_back(session);
+                return self.counts.one(Count::Abandoned);
+            }
+            (Admit::Duplicate, _) => {
+                self.gives_back(session);
+                return self.counts.one(Count::Duplicate);
+            }
         };
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.in_flight.begins();
         let call = Call {
             target,
             ticket,
@@ -263,12 +273,14 @@ impl Back {
         let (server, session) = (&self.server, &self.session);
         let time = server.time(Instant::now());
         let finish = session.lock().machine.turn_back(time, self.call.ticket);
-        server.ended(session);
+        server.in_flight.ends();
+        server.gives_back(session);
         if let Some(finish) = finish {
             server.counts.one(Count::QueueFull);
-            let report = Report::new(None, finish.credit);
+            let report = Report::new(None, self.server.riding(finish.credit));
             server.say_no(session, &self.call.target, status, report);
         }
+        server.told();
     }
 
     /// Sends items on.

@@ -15,7 +15,6 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use brokerless_patterns::{Message, Peer, Received};
@@ -198,12 +197,13 @@ impl Receiver {
                 Some(ear) => ear.stop(),
                 None => counts.one(Count::Unexpected),
             },
-            Ok(
-                Envelope::Reply(_)
-                | Envelope::Error(_)
-                | Envelope::Credit(_)
-                | Envelope::Welcome(_),
-            ) => counts.one(Count::Unexpected),
+            Ok(Envelope::Credit(wish)) => match form {
+                Form::Session(_) => self.shared.wishes(session, wish.calls),
+                _ => counts.one(Count::Unexpected),
+            },
+            Ok(Envelope::Reply(_) | Envelope::Error(_) | Envelope::Welcome(_)) => {
+                counts.one(Count::Unexpected)
+            }
             Ok(Envelope::Unknown { .. }) => counts.one(Count::UnknownKind),
             Err(error) => self.malformed(session, form, error),
         }
@@ -329,6 +329,9 @@ impl Receiver {
         {
             return no(&head.target, &status, why);
         }
+        if !shared.takes(session) {
+            return shared.is_busy(session, &head.target);
+        }
         let place = method.place;
         let seat = match place {
             Place::Default => group.pool.seat(method.learned.is_quick()),
@@ -357,7 +360,7 @@ impl Receiver {
         drop(state);
         match (admitted, begun) {
             (Admit::Run(ticket), Start::Run) => {
-                shared.in_flight.fetch_add(1, Ordering::Relaxed);
+                shared.in_flight.begins();
                 let call = Call {
                     target: head.target,
                     ticket,
@@ -394,10 +397,17 @@ impl Receiver {
             }
             (Admit::Run(_), Start::Refused(refusal, credit))
             | (Admit::Refused(refusal, credit), _) => {
+                shared.gives_back(session);
                 shared.turn_away(session, &head.target, refusal, credit);
             }
-            (Admit::Run(_), Start::Gone) => shared.counts.one(Count::Abandoned),
-            (Admit::Duplicate, _) => shared.counts.one(Count::Duplicate),
+            (Admit::Run(_), Start::Gone) => {
+                shared.gives_back(session);
+                shared.counts.one(Count::Abandoned);
+            }
+            (Admit::Duplicate, _) => {
+                shared.gives_back(session);
+                shared.counts.one(Count::Duplicate);
+            }
         }
         if let Some(seat) = seat {
             shared.run_waiting(group, seat);
@@ -562,10 +572,11 @@ impl Receiver {
             Ok(terms) => {
                 let welcome = Welcome {
                     version: terms.version,
-                    credit: terms.credit,
+                    credit: shared.first_window(session, terms.credit),
                     blob_bytes_max: shared.settings.blob_bytes_max,
                     name: &shared.settings.name,
                     call_bytes_max: shared.settings.call_bytes_max,
+                    pulls: shared.pull.is_some(),
                 };
                 shared.tell(session, Message::single(encode_welcome(&welcome)));
             }

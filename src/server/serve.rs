@@ -38,6 +38,7 @@ use super::load::{Rates, Utilisation};
 use super::methods::{Method, Methods, Place};
 use super::pass::Fallback;
 use super::pool::{Pool, Pushed, Seat, Waiting};
+use super::pull::Pull;
 use super::session::{Session, Sessions};
 use super::stats::{Count, Counts, MethodStats, ServerStats};
 use super::stream::{Over, Stream, Watch};
@@ -63,7 +64,7 @@ const OWED_MAX: usize = 4096;
 /// How often it is looked whether there is room for them.
 const OWED_LOOK: Duration = Duration::from_millis(5);
 /// When a caller that is over its window is told to come again.
-const OVERRUN_REST: Duration = Duration::from_millis(1);
+pub(super) const OVERRUN_REST: Duration = Duration::from_millis(1);
 
 /// What a server is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,6 +113,40 @@ pub(super) enum Spent {
     Stream(Duration),
 }
 
+/// Calls in flight; and beside them, in the upper half, those that are in flight no more, and whose
+/// answers are on their way to the socket.
+#[derive(Debug, Default)]
+pub(super) struct InFlight(AtomicU64);
+
+impl InFlight {
+    const ENDS: u64 = 1 << 32;
+
+    pub(super) fn begins(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One is in flight no more, as whoever hears its answer finds; says how many are left.
+    pub(super) fn ends(&self) -> u32 {
+        let before = self.0.fetch_add(Self::ENDS - 1, Ordering::SeqCst);
+        (before as u32).saturating_sub(1)
+    }
+
+    /// Its answer is with the socket.
+    fn ended(&self) {
+        self.0.fetch_sub(Self::ENDS, Ordering::SeqCst);
+    }
+
+    /// Those in flight.
+    pub(super) fn calls(&self) -> u64 {
+        u64::from(self.0.load(Ordering::Relaxed) as u32)
+    }
+
+    /// Whether nothing is in flight, and every answer is with the socket.
+    pub(super) fn is_over(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == 0
+    }
+}
+
 /// What all threads of a server share.
 pub(super) struct Shared {
     pub(super) settings: Settings,
@@ -126,13 +161,15 @@ pub(super) struct Shared {
     pub(super) counts: Arc<Counts>,
     /// Time limits of streams.
     pub(super) watch: Watch<Arc<Stream>>,
-    pub(super) in_flight: AtomicU64,
+    pub(super) in_flight: InFlight,
     phase: AtomicU8,
     me: Weak<Shared>,
     /// A thread looks after callers that are owed answers.
     owing: AtomicBool,
     pub(super) drain: Drain,
     pub(super) health: Health,
+    /// The free workers, if calls are taken for those alone.
+    pub(super) pull: Option<Pull>,
     pub(super) utilisation: Utilisation,
 }
 
@@ -142,7 +179,7 @@ impl Shared {
         settings: Settings,
         (methods, fallback): (Methods, Option<Arc<dyn Fallback>>),
         interceptors: Vec<Arc<dyn Interceptor>>,
-        (groups, named): (Vec<Group>, Vec<Pool<Ticket, Work>>),
+        (groups, named, pull): (Vec<Group>, Vec<Pool<Ticket, Work>>, Option<Pull>),
         health: Health,
         (sessions, counts): (Arc<Sessions>, Arc<Counts>),
     ) -> Self {
@@ -157,11 +194,12 @@ impl Shared {
             sessions,
             counts,
             watch: Watch::new(),
-            in_flight: AtomicU64::new(0),
+            in_flight: InFlight::default(),
             phase: AtomicU8::new(Phase::Serving as u8),
             me,
             owing: AtomicBool::new(false),
             drain: Drain::new(),
+            pull,
             health,
             utilisation: Utilisation::default(),
         }
@@ -332,8 +370,10 @@ impl Shared {
                 self.run(&session, &call, &message, now);
             }
             Start::Refused(refusal, credit) => {
-                self.ended(&session);
+                self.in_flight.ends();
+                self.gives_back(&session);
                 self.turn_away(&session, &call.target, refusal, credit);
+                self.told();
             }
             Start::Gone => self.ended(&session),
         }
@@ -446,10 +486,10 @@ impl Shared {
                 Spent::Stream(busy) => machine.finish_stream(time, call.ticket, busy),
             }
         };
-        let in_flight = self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let in_flight = self.in_flight.ends();
+        self.gives_back(session);
         let Some(finish) = finish else {
-            self.drain.moved(self.phase());
-            return;
+            return self.told();
         };
         let load = self.group_of(session).map(|group| {
             let mut load = group.load.lock();
@@ -463,7 +503,7 @@ impl Shared {
             load.finished(time, waited, busy, is_unwell(&outcome));
             let mut report = load.report();
             drop(load);
-            report.in_flight = u32::try_from(in_flight.saturating_sub(1)).unwrap_or(u32::MAX);
+            report.in_flight = in_flight;
             self.utilisation.tell(&mut report);
             if self.groups.len() > 1 {
                 let groups = u16::try_from(self.groups.len()).unwrap_or(u16::MAX);
@@ -482,9 +522,15 @@ impl Shared {
             None => outcome,
         };
         let ran = self.count(call, &outcome);
-        let report = Report::new(load, finish.credit);
+        let report = Report::new(load, self.riding(finish.credit));
         let message = answer::of_outcome(&call.target, outcome, report);
         self.send_answer(session, &call.target, message, ran);
+        self.told();
+    }
+
+    /// What is to be said of a call that [`ends`](InFlight::ends) is said: a drain may go on.
+    pub(super) fn told(&self) {
+        self.in_flight.ended();
         self.drain.moved(self.phase());
     }
 
@@ -504,11 +550,11 @@ impl Shared {
         }
     }
 
-    /// A call that was admitted has ended without having run.
+    /// A call that was admitted has ended, and nobody is to be told.
     pub(super) fn ended(&self, session: &Session) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
-        let _ = session;
-        self.drain.moved(self.phase());
+        self.in_flight.ends();
+        self.gives_back(session);
+        self.told();
     }
 
     /// Refuses a call that waits.
@@ -520,12 +566,14 @@ impl Shared {
             .lock()
             .machine
             .refuse(time, job.call.ticket, full);
-        self.ended(&job.session);
+        self.in_flight.ends();
+        self.gives_back(&job.session);
         if let Some(finish) = finish {
             self.counts.one(why);
-            let report = Report::new(None, finish.credit);
+            let report = Report::new(None, self.riding(finish.credit));
             self.say_no(&job.session, &job.call.target, status, report);
         }
+        self.told();
     }
 
     /// Answers a call that the session's machine refused.
@@ -559,7 +607,12 @@ impl Shared {
             ),
         };
         self.counts.one(why);
-        self.say_no(session, target, &status, Report::new(None, credit));
+        self.say_no(
+            session,
+            target,
+            &status,
+            Report::new(None, self.riding(credit)),
+        );
     }
 
     /// Answers a call that has not run and will not.
@@ -707,6 +760,7 @@ impl Shared {
         }
         // Once it is counted: whoever sees that nobody is left finds the books balanced.
         self.sessions.remove(peer);
+        self.parts(peer);
         let default = self.groups.iter().map(|group| &group.pool);
         for pool in default.chain(&self.named) {
             for work in pool.remove_caller(peer) {
@@ -731,7 +785,7 @@ impl Shared {
     pub(super) fn counted(&self) -> ServerStats {
         let mut stats = ServerStats::default();
         self.counts.fill(&mut stats);
-        stats.in_flight = self.in_flight.load(Ordering::Relaxed);
+        stats.in_flight = self.in_flight.calls();
         stats.callers = self.sessions.len();
         let default = self.groups.iter().map(|group| &group.pool);
         stats.pools = default.chain(&self.named).map(Pool::stats).collect();

@@ -444,7 +444,7 @@ pub fn incoming<T>(request: &Request<'_>, take: TakeItem<T>) -> Result<Incoming<
 ///
 /// Where it is not of the type.
 pub fn take_value<T: DeserializeOwned>(item: &Item<'_>) -> Result<T, DecodeError> {
-    wire::decode_value(item.bytes)
+    wire::decode_found(item.bytes)
 }
 
 /// An item that is bytes.

@@ -181,6 +181,7 @@ fn welcome<'f>(fields: &mut Fields<'f>) -> Result<Welcome<'f>, WireError> {
         blob_bytes_max: fields.bound("blob_bytes_max")?,
         name: fields.name()?,
         call_bytes_max: fields.bound("call_bytes_max")?,
+        pulls: fields.optional("pulls", Reader::bool)?.unwrap_or(false),
     })
 }
 

@@ -244,6 +244,7 @@ pub fn encode_welcome(welcome: &Welcome<'_>) -> Frame {
     let name = cut(welcome.name, NAME_BYTES_MAX);
     let fields = match () {
         () if welcome.version < Version::Two.number() => 3,
+        () if welcome.pulls => 8,
         () if welcome.call_bytes_max != u64::MAX => 7,
         () if !name.is_empty() => 6,
         () if welcome.blob_bytes_max != u64::MAX => 5,
@@ -265,6 +266,9 @@ pub fn encode_welcome(welcome: &Welcome<'_>) -> Frame {
     }
     if fields > 6 {
         write_bound(&mut to, welcome.call_bytes_max);
+    }
+    if fields > 7 {
+        write::bool(&mut to, welcome.pulls);
     }
     to.finish()
 }

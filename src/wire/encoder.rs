@@ -120,6 +120,7 @@ impl Encoder {
     }
 
     /// What is written so far, but for blobs.
+    #[inline]
     pub(crate) fn written(&self) -> &[u8] {
         self.to.written()
     }
@@ -136,6 +137,12 @@ impl Encoder {
     pub fn rewind(&mut self, mark: Mark) {
         self.to.cut(mark.bytes);
         self.blobs.truncate(mark.blobs);
+    }
+
+    /// Takes back all that was written; there were no blobs.
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        self.to.cut(0);
     }
 
     fn put_frame(&mut self, frame: &Frame) {

@@ -303,7 +303,8 @@ pub struct Hello<'f> {
     pub name: &'f str,
 }
 
-/// A replier takes a session: `[7, version, calls, bytes, blob_bytes_max, name, call_bytes_max]`.
+/// A replier takes a session: `[7, version, calls, bytes, blob_bytes_max, name, call_bytes_max,
+/// pulls]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Welcome<'f> {
     /// The version that is spoken from now on.
@@ -317,4 +318,7 @@ pub struct Welcome<'f> {
     /// Bytes of the largest call that is taken, its body and blobs together; [`u64::MAX`] is any.
     /// Not in version 1.
     pub call_bytes_max: u64,
+    /// It takes calls only where a worker is free: a caller whose calls wait for credit says so, by a
+    /// credit of as many calls. Not in version 1.
+    pub pulls: bool,
 }

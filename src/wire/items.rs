@@ -99,6 +99,7 @@ impl ItemCursor {
         Some(range)
     }
 
+    #[inline]
     fn find(&self, body: &[u8]) -> Result<Range<usize>, DecodeError> {
         if self.raw {
             // The first of several would be all of them.

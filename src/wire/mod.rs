@@ -61,8 +61,9 @@ pub(crate) use key::key_of;
 pub use path::ReturnPath;
 pub use payload::{Blobs, Parts, Payload};
 pub use plain::{PlainCall, encode_plain_call, encode_plain_error, encode_plain_reply};
-#[doc(hidden)]
 pub use value::OwnedBytes;
+#[doc(hidden)]
+pub(crate) use value::decode_found;
 pub use value::{decode_blob, decode_blobs, decode_optional_blob, decode_value};
 pub use version::Version;
 

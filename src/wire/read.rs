@@ -24,6 +24,25 @@ enum Announced {
     Nested(u64),
 }
 
+/// Bytes of a value that begins with this one, where that says it all; else 0.
+const FLAT: [u8; 256] = {
+    let mut flat = [0; 256];
+    let mut first = 0;
+    while first < flat.len() {
+        flat[first] = match first as u8 {
+            0..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 => 1,
+            0xcc | 0xd0 => 2,
+            0xcd | 0xd1 => 3,
+            0xce | 0xd2 | 0xca => 5,
+            0xcf | 0xd3 | 0xcb => 9,
+            text @ 0xa0..=0xbf => 1 + (text & 0x1f),
+            _ => 0,
+        };
+        first += 1;
+    }
+    flat
+};
+
 impl<'f> Reader<'f> {
     pub(super) fn new(bytes: &'f [u8]) -> Self {
         Reader(bytes)
@@ -277,7 +296,16 @@ impl<'f> Reader<'f> {
 
     /// Passes over a value, however deep it is nested: without recursion, so that it need not be
     /// bounded.
+    #[inline]
     pub(super) fn pass(&mut self) -> Result<(), Bad> {
+        let first = self.0.first().ok_or(Bad::Truncated)?;
+        match FLAT[usize::from(*first)] {
+            0 => self.pass_any(),
+            bytes => self.take(bytes.into()).map(drop),
+        }
+    }
+
+    fn pass_any(&mut self) -> Result<(), Bad> {
         let mut due = 1u64;
         while due > 0 {
             due -= 1;

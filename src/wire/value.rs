@@ -48,6 +48,15 @@ pub fn decode_value<'r, T: Deserialize<'r>>(body: &'r [u8]) -> Result<T, DecodeE
     }
 }
 
+/// Reads what a cursor has found to be one value: nothing can follow it.
+#[inline]
+pub(crate) fn decode_found<'r, T: Deserialize<'r>>(item: &'r [u8]) -> Result<T, DecodeError> {
+    match T::deserialize(&mut values(item)) {
+        Ok(value) => Ok(value),
+        Err(_) => decode_value(item),
+    }
+}
+
 /// The value that no bytes are, of a type that takes any bytes; text does not.
 pub(super) fn no_bytes<'r, T: Deserialize<'r>>() -> Result<T, Rmp> {
     T::deserialize(&mut values(&[0xc4, 1, 0xff]))?;

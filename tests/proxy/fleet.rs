@@ -77,7 +77,7 @@ pub(crate) fn proxy(
     members: impl IntoIterator<Item = Member>,
     build: impl FnOnce(ProxyBuilder) -> ProxyBuilder,
 ) -> Proxy {
-    let builder = Proxy::builder().name("edge").members(members);
+    let builder = Proxy::builder().name("edge").nodes(members);
     let builder = builder.drain_timeout(Duration::from_secs(2));
     build(builder).bind(endpoint).expect("it binds")
 }

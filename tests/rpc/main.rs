@@ -7,6 +7,7 @@
 //! | `pending.rs` | calls in flight, in their caller's hands |
 //! | `deadlines.rs` | how long calls may take |
 //! | `pool.rs` | pools of nodes |
+//! | `pull.rs` | servers that are called where a worker is free |
 //! | `balancing.rs` | which node of a pool gets a call |
 //! | `around.rs` | interceptors, built-in services, raw bytes, evolution, options |
 //! | `ends.rs` | how calls end for those who see every one, and clients with their threads |
@@ -24,5 +25,6 @@ mod ends;
 mod interop;
 mod pending;
 mod pool;
+mod pull;
 mod streams;
 mod support;

@@ -178,6 +178,7 @@ impl ByHand {
             blob_bytes_max: u64::MAX,
             name: "by hand",
             call_bytes_max: u64::MAX,
+            pulls: false,
         });
         self.router.send(peer, welcome).expect("it is there");
     }

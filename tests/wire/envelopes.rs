@@ -111,7 +111,7 @@ proptest! {
         id: u64, code in select(&Code::ALL[..]), ran in 0u64..3, message in ".{0,80}",
         retry_after: Option<u32>, details: Option<Vec<u8>>, typed: bool, (load, credit) in states(),
         own in credits(), version: u8, oldest: u8, name in ".{0,60}",
-        blob_bytes_max: u64, call_bytes_max: u64, left_us: u64, kind in 12u64..,
+        blob_bytes_max: u64, call_bytes_max: u64, pulls: bool, left_us: u64, kind in 12u64..,
     ) {
         read_back(&Envelope::Reply(ReplyHead { id, load, credit }))?;
         read_back(&Envelope::Error(ErrorHead {
@@ -129,7 +129,7 @@ proptest! {
         read_back(&Envelope::Credit(own))?;
         read_back(&Envelope::Hello(Hello { version, oldest, name: &name }))?;
         let version = version.max(2);
-        let welcome = Welcome { version, credit: own, blob_bytes_max, name: &name, call_bytes_max };
+        let welcome = Welcome { version, credit: own, blob_bytes_max, name: &name, call_bytes_max, pulls };
         read_back(&Envelope::Welcome(welcome))?;
         read_back(&Envelope::Bye { left_us })?;
         read_back(&Envelope::Unknown { kind })?;

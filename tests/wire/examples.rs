@@ -92,8 +92,18 @@ fn of_two(all: &mut Vec<Example>) {
         blob_bytes_max: 64 << 20,
         name: "calc-1",
         call_bytes_max: 128 << 20,
+        pulls: false,
     };
     add(all, "welcome", Envelope::Welcome(welcome), None);
+    let pulling = Welcome {
+        credit: Credit {
+            calls: 1,
+            ..welcome.credit
+        },
+        pulls: true,
+        ..welcome
+    };
+    add(all, "welcome-pulls", Envelope::Welcome(pulling), None);
 
     let call = CallHead::new(7, "calc.v1.add", SECONDS_2);
     add(all, "call", Envelope::Call(call), Some(sum()));
@@ -270,6 +280,7 @@ fn of_one(all: &mut Vec<Example>) {
         blob_bytes_max: u64::MAX,
         name: "",
         call_bytes_max: u64::MAX,
+        pulls: false,
     };
     add(all, "v1-welcome", Envelope::Welcome(welcome), None);
     let call = CallHead {

@@ -34,3 +34,20 @@ impl Pick for Any {
         self.members.any(ask)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Policy;
+    use super::super::testing::Pool;
+
+    #[test]
+    fn each_is_as_likely_whatever_its_weight() {
+        let mut pool = Pool::of(&Policy::random(), [1, 9, 1, 3, 0]);
+        let counts = pool.counts(40_000);
+        assert!(
+            counts[..4].iter().all(|count| count.abs_diff(10_000) < 400),
+            "{counts:?}"
+        );
+        assert_eq!(counts[4], 0);
+    }
+}

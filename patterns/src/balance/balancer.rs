@@ -10,7 +10,8 @@ use super::policy::Policy;
 use super::random::Random;
 use super::slow_start::SlowStart;
 
-/// The nodes of a pool, and the policy that picks among them.
+/// The nodes of a pool, and the policy that picks among them. What is said of a number that no node
+/// has changes nothing.
 pub struct Balancer {
     nodes: Nodes,
     policy: Box<dyn Pick>,
@@ -113,12 +114,18 @@ impl Balancer {
 
     /// A call goes to this node, whoever picked it.
     pub fn sent(&mut self, now: Nanos, node: usize) {
+        if self.nodes.facts(node).is_none() {
+            return;
+        }
         self.nodes.sent(now, node);
         self.policy.sent(&self.nodes, now, node);
     }
 
     /// It has replied.
     pub fn replied(&mut self, now: Nanos, node: usize, took: Duration, load: Option<&Load>) {
+        if self.nodes.facts(node).is_none() {
+            return;
+        }
         self.nodes.ended(node);
         self.nodes.heard(now, node, load.copied());
         self.policy.replied(&self.nodes, now, node, took, load);
@@ -126,6 +133,9 @@ impl Balancer {
 
     /// It has answered with an error that says it is not well.
     pub fn failed(&mut self, now: Nanos, node: usize, took: Duration, load: Option<&Load>) {
+        if self.nodes.facts(node).is_none() {
+            return;
+        }
         self.nodes.ended(node);
         self.nodes.heard(now, node, load.copied());
         self.policy.failed(&self.nodes, now, node, took, load);
@@ -133,12 +143,18 @@ impl Balancer {
 
     /// A call there has ended without an answer.
     pub fn lapsed(&mut self, now: Nanos, node: usize) {
+        if self.nodes.facts(node).is_none() {
+            return;
+        }
         self.nodes.ended(node);
         self.policy.lapsed(&self.nodes, now, node);
     }
 
     /// It has told its load, without a call.
     pub fn reported(&mut self, now: Nanos, node: usize, load: Load) {
+        if self.nodes.facts(node).is_none() {
+            return;
+        }
         self.nodes.heard(now, node, Some(load));
         self.policy.reported(&self.nodes, now, node, &load);
     }

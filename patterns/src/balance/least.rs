@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn what_is_in_flight_takes_of_a_weight_as_much_as_the_bias_says() {
         // Of weight 3 with two in flight, beside weight 1 with none: 3 / 3^bias to 1.
-        for (bias, share) in [(0.0, 0.75), (1.0, 0.5), (2.0, 0.25)] {
+        for (bias, share) in [(0.0, 0.75_f64), (1.0, 0.5), (2.0, 0.25)] {
             let mut pool = Pool::of(&Policy::least_in_flight().bias(bias), [3, 1]);
             (0..2).for_each(|_| pool.send(0));
             let mut counts = BTreeMap::new();

@@ -184,3 +184,98 @@ impl Members {
         Some(best)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::{Facts, Random};
+    use super::*;
+
+    /// So many nodes that are up.
+    fn nodes(count: usize) -> (Nodes, Members) {
+        let (mut nodes, mut members) = (Nodes::default(), Members::new());
+        for node in 0..count {
+            nodes.add(node, Facts::default());
+            nodes.set_up(node, true);
+            assert!(members.update(&nodes, node));
+        }
+        (nodes, members)
+    }
+
+    #[test]
+    fn each_pair_is_drawn_as_often() {
+        let (nodes, mut members) = nodes(6);
+        let mut random = Random::new(1);
+        let mut pairs = BTreeMap::new();
+        // Node 4 is not able: the others are as likely as if it were not there.
+        for _ in 0..100_000 {
+            let mut ask = Ask::new(0, &nodes, &mut random, None, &|node| node != 4);
+            let mut drawn = 0;
+            let pair = [(); 2].map(|()| members.draw(&mut ask, &mut drawn).unwrap());
+            *pairs.entry(pair).or_insert(0) += 1;
+        }
+        assert_eq!(pairs.len(), 5 * 4);
+        assert!(pairs.keys().all(|[one, two]| one != two));
+        assert!(
+            pairs.values().all(|count| (4_700..5_300).contains(count)),
+            "{pairs:?}"
+        );
+    }
+
+    #[test]
+    fn the_only_one_that_is_able_is_found() {
+        let (nodes, mut members) = nodes(1000);
+        let mut random = Random::new(1);
+        for only in 0..1000 {
+            let able = |node| node == only;
+            let mut ask = Ask::new(0, &nodes, &mut random, None, &able);
+            assert_eq!(members.any(&mut ask), Some(only));
+            assert_eq!(members.least(&mut ask, 2, |_, _| 0.0), Some(only));
+            let mut drawn = 0;
+            assert_eq!(members.draw(&mut ask, &mut drawn), Some(only));
+            assert_eq!(members.draw(&mut ask, &mut drawn), None);
+        }
+    }
+
+    #[test]
+    fn who_comes_and_goes_leaves_nothing_behind() {
+        let (mut nodes, mut members) = nodes(10);
+        for change in 0..100_000 {
+            let node = change % 10;
+            nodes.set_up(node, change % 20 < 10);
+            members.update(&nodes, node);
+            assert!(members.len() <= 10 && members.place.len() == 10);
+        }
+        (0..10).for_each(|node| {
+            members.leave(node);
+        });
+        assert!(members.is_empty() && members.list.capacity() <= 16);
+    }
+
+    #[test]
+    fn the_list_is_of_those_that_are_up_and_have_a_weight() {
+        let (mut nodes, mut members) = nodes(3);
+        nodes.set_up(0, false);
+        nodes.set_facts(1, Facts::weight(0));
+        nodes.set_part(1, 1000);
+        assert!(members.update(&nodes, 0) && members.update(&nodes, 1));
+        assert!(!members.update(&nodes, 2) && !members.update(&nodes, 99));
+        assert_eq!(members.iter().collect::<Vec<_>>(), [2]);
+        assert!(!members.leave(usize::MAX) && !members.contains(usize::MAX));
+    }
+
+    #[test]
+    fn of_all_the_least_is_found_and_ties_are_anyones() {
+        let (nodes, mut members) = nodes(10);
+        let mut random = Random::new(1);
+        let mut counts = [0; 10];
+        for _ in 0..10_000 {
+            let mut ask = Ask::new(0, &nodes, &mut random, None, &|_| true);
+            let cost = |_: &Ask<'_>, node: usize| if node < 2 { 1.0 } else { 2.0 };
+            counts[members.least(&mut ask, 1000, cost).unwrap()] += 1;
+        }
+        assert_eq!(counts[0] + counts[1], 10_000);
+        assert!((4_700..5_300).contains(&counts[0]), "{counts:?}");
+    }
+}

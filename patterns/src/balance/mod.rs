@@ -32,6 +32,8 @@ mod balancer;
 mod choice;
 mod dynamic;
 mod error;
+#[cfg(test)]
+mod every;
 mod hash;
 mod hot_cold;
 mod least;

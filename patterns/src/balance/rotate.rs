@@ -66,3 +66,57 @@ impl Pick for RoundRobin {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Pool;
+    use super::super::{Facts, Policy};
+
+    #[test]
+    fn each_has_its_turn_whatever_its_weight() {
+        let mut pool = Pool::of(&Policy::round_robin(), [1, 9, 1, 3]);
+        let round = pool.picks(4);
+        assert_eq!(pool.picks(4), round);
+        assert_eq!(pool.counts(400), [100; 4]);
+    }
+
+    #[test]
+    fn who_is_passed_over_gives_nobody_two_turns() {
+        let mut pool = Pool::of(&Policy::round_robin(), [1; 4]);
+        let mut counts = [0; 4];
+        for _ in 0..300 {
+            counts[pool.pick_of(&|node| node != 1).unwrap()] += 1;
+        }
+        assert_eq!(counts, [100, 0, 100, 100]);
+    }
+
+    #[test]
+    fn who_comes_and_goes_moves_nobody_elses_turn() {
+        let mut pool = Pool::of(&Policy::round_robin(), [1; 4]);
+        let last = pool.picks(2)[1];
+        pool.balancer.remove((last + 3) % 4);
+        let mut rest = pool.picks(3);
+        assert_eq!(rest[0], (last + 1) % 4);
+        rest.sort_unstable();
+        pool.join(4, Facts::default());
+        assert_eq!(
+            pool.counts(400)
+                .iter()
+                .filter(|count| **count == 100)
+                .count(),
+            4
+        );
+        (0..5).for_each(|node| pool.balancer.remove(node));
+        assert_eq!(pool.pick(), None);
+    }
+
+    #[test]
+    fn the_first_is_not_that_of_another_caller() {
+        let first =
+            |seed| Pool::seeded(&Policy::round_robin(), vec![Facts::default(); 8], seed).pick();
+        let mut nodes: Vec<_> = (0..50).map(first).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        assert_eq!(nodes.len(), 8);
+    }
+}

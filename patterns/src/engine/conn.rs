@@ -14,7 +14,8 @@
 //!
 //! 1. Nothing that a peer sends is acted on before it is admitted. (held by `Phase`: only
 //!    `Traffic` has a decoder)
-//! 2. A connection that is closed is off the poller and off its pipe before anybody hears of it.
+//! 2. A connection that is closed is off the poller, and takes no messages, before anybody hears of
+//!    it.
 //!    (held by the order in `Conn::close`)
 //! 3. Silence is not judged while reading is paused, since then it is ours.
 //!    (held by `heartbeat.rs`; shown in `tests/hostile/silence.rs`)
@@ -470,11 +471,12 @@ impl Conn {
         // Before anybody hears of it: who asks then finds it connected.
         pipe.set_peer(peer.socket_type, pings);
         self.owner.attach(&pipe, self);
-        if self.closed.load(Ordering::Acquire) {
-            // Meanwhile, perhaps before the pipe had been given the connection.
+        if self.closed.load(Ordering::Acquire) || pipe.is_closed() {
+            // Meanwhile, perhaps before the pipe had been given the connection; or its socket has
+            // closed, and did not see it among those in their handshake any more.
             pipe.detach(self);
             self.owner.turns_back(&pipe, &CloseReason::Local, true);
-            bench.settle_later(&self.owner);
+            self.close(CloseReason::Local, bench);
             return;
         }
         self.owner.report(Event::Connected {
@@ -722,8 +724,11 @@ impl Conn {
         self.stream.shutdown();
         match self.pipe.get() {
             Some(pipe) => {
-                pipe.detach(self);
+                if pipe.keeps() {
+                    pipe.detach(self); // else it ends with the peer, all at once
+                }
                 self.owner.gone(pipe, &reason);
+                pipe.detach(self);
                 bench.settle_later(&self.owner);
                 self.owner.report(Event::Disconnected {
                     endpoint: self.endpoint.clone(),

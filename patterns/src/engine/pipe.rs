@@ -294,6 +294,7 @@ impl Pipe {
         match &self.route {
             Route::Stream { outbox, .. } => {
                 outbox.close();
+                *self.conn.lock() = None;
             }
             Route::Inproc(end) => end.close(),
             #[cfg(feature = "zeromq")]

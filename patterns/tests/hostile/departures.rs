@@ -17,6 +17,8 @@ fn dealer() -> Dealer {
     let engine = Engine::new().expect("descriptors are free");
     let options = Options::new()
         .send_messages_max(4)
+        // One that does not grow: what has been full for a while stays full.
+        .send_buffer_bytes(Some(64 * 1024))
         .reconnect_interval(ms(20))
         .reconnect_interval_max(ms(50))
         .linger(Some(Duration::ZERO))

@@ -172,8 +172,9 @@ impl Relay {
 
     /// Resets every connection, and waits until it is done.
     fn reset(&self) {
-        self.generation.fetch_add(1, Ordering::SeqCst);
+        // In this order: what begins from now on need not cease.
         let begun = self.begun.load(Ordering::SeqCst);
+        self.generation.fetch_add(1, Ordering::SeqCst);
         eventually("what was open is reset", ms(1000), || {
             (self.ceased.load(Ordering::SeqCst) >= begun).then_some(())
         });

@@ -195,24 +195,31 @@ pub(crate) fn what_waits_to_be_sent_is_limited_in_messages_and_in_bytes() {
             .find_map(|_| router.send(to, vec![b'x'; size]).err())
             .expect("a full queue")
     };
-    let error = refusal(&router, &to, 100_000);
-    assert_eq!(error.reason(), SendRefusal::Full);
-    assert_eq!(error.message().bytes(), 100_000, "the message comes back");
-    assert_eq!(router.stats().send_queue_messages, 10);
-    assert_eq!(router.stats().refused["full"], 1);
+    let mut refusals = 0;
+    // The system may take some more a moment later.
+    eventually("the queue is full", ms(3000), || {
+        let error = refusal(&router, &to, 100_000);
+        refusals += 1;
+        assert_eq!(error.reason(), SendRefusal::Full);
+        assert_eq!(error.message().bytes(), 100_000, "the message comes back");
+        let stats = router.stats();
+        assert!(stats.send_queue_messages <= 10, "{stats:?}");
+        assert_eq!(stats.refused["full"], refusals);
+        (stats.send_queue_messages == 10).then_some(())
+    });
 
     const BYTES: usize = 300_000;
     let (router, endpoint) = router_with(apart().send_bytes_max(BYTES));
     let mut peer = Raw::dealer(address(&endpoint), b"");
     peer.send(&frame(0, b"hello"));
     let (to, _) = router.recv_timeout(PATIENCE).expect("a message");
-    let error = refusal(&router, &to, 50_000);
-    assert_eq!(error.reason(), SendRefusal::Full);
-    let stats = router.stats();
-    assert!(
-        stats.send_queue_bytes <= BYTES && stats.send_queue_messages > 1,
-        "{stats:?}"
-    );
+    let stats = eventually("the queue is full", ms(3000), || {
+        let error = refusal(&router, &to, 50_000);
+        assert_eq!(error.reason(), SendRefusal::Full);
+        let stats = router.stats();
+        assert!(stats.send_queue_bytes <= BYTES, "{stats:?}");
+        (stats.send_queue_messages > 1).then_some(stats)
+    });
     Figures::of(&stats).assert_balanced("the router");
 }
 
@@ -301,10 +308,11 @@ pub(crate) fn reconnects_are_spread_by_jitter() {
 
 pub(crate) fn a_handshake_has_two_seconds_by_default() {
     let scene = Scene::set(&[]);
+    let begin = Instant::now();
     let mut peer = Raw::connect(&scene.address());
     peer.send(&greeting());
-    let open = peer.until_closed(ms(2200));
-    open.assert_between(ms(1900), ms(2200), "closed after");
+    peer.until_closed(ms(2200));
+    Lasted::since(begin).assert_between(ms(1900), ms(2200), "closed after");
     scene.end();
 }
 
@@ -379,11 +387,13 @@ pub(crate) fn one_full_peer_only_waits_itself() {
     // What it would not take was refused, each counted; the rest is there once it reads.
     asker.join().expect("the router reads on");
     let figures = scene.router.until(ms(3000), |figures| {
-        figures.get("arrived") - figures.get("received") == 0
-            && figures.get("arrived_bytes") >= 40 << 20
+        // Each that came has been answered, or its answer refused; and that has been noted.
+        let ended = figures.get("sent") + figures.get("refused.full");
+        figures.get("arrived_bytes") >= 40 << 20
+            && figures.get("arrived") == ended
+            && figures.get("refused.full") == figures.get("unanswered")
     });
     let refused = figures.get("refused.full");
-    assert_eq!(refused, figures.get("unanswered"));
     for _ in 0..40 - refused {
         assert_eq!(full.message().expect("an answer").len(), 1 << 20);
     }

@@ -51,13 +51,11 @@ impl Core {
 
     pub(in crate::client) fn hear_window(&self, node: NodeId, id: u64, window: Flow) {
         match self.streaming(node, id) {
-            Some(Heard::Conduit(conduit)) => {
-                if conduit.granted(window) {
-                    self.table.lock().flows.push_back(conduit);
-                }
+            Some(Heard::Conduit(conduit)) if conduit.granted(window) => {
+                self.table.lock().flows.push_back(conduit);
             }
             Some(Heard::Relay(relay)) => self.tell_relay(&relay, relay.put_window(window)),
-            None => {}
+            Some(Heard::Conduit(_)) | None => {}
         }
     }
 

@@ -228,7 +228,10 @@ impl<T, E> Stream<T, E> {
                 way.tell(window);
             }
             let pulled = match pulled {
-                Pulled::Nothing => self.pull(until),
+                Pulled::Nothing => match self.glance() {
+                    Some(there) => there,
+                    None => self.pull(until),
+                },
                 there => there,
             };
             match pulled {
@@ -240,6 +243,23 @@ impl<T, E> Stream<T, E> {
                 return Next::Item(item);
             }
         }
+    }
+
+    /// Looks whether the next message has come to the socket, before the node is told that this
+    /// thread waits: a node that is told sends what it would better gather.
+    fn glance(&self) -> Option<Pulled> {
+        let conduit = self.line.conduit();
+        if !conduit.owes() {
+            return None;
+        }
+        let look = || conduit.pull_or_wait();
+        let pulled = self.line.wait(&conduit.taker, Some(Instant::now()), look);
+        if pulled.is_none()
+            && let Some((way, window)) = conduit.idle()
+        {
+            way.tell(window);
+        }
+        pulled
     }
 
     /// Waits for the next message. None before the item deadline is nothing; none by then ends the

@@ -538,6 +538,9 @@ impl<T> Caller<T> {
             errors: 0,
             lost: 0,
             latency: 0,
+            pulls: false,
+            wished: 0,
+            wish_armed: false,
             doubted: 0,
             paused: None,
         };
@@ -622,6 +625,6 @@ pub(super) fn is_good<T>(slots: &Slots<T>, timer: &Timer) -> bool {
             .get(*id)
             .is_some_and(|slot| slot.state == State::Rests && slot.attempt == id.attempt()),
         // Looked at when it comes up: there is one a node.
-        Timer::Resume(_) => true,
+        Timer::Resume(_) | Timer::Wish(_) => true,
     }
 }

@@ -15,8 +15,8 @@
 //! A call that has never been sent, or that was answered `No`, is picked again within its deadline:
 //! that is no retry. One that was sent and is not answered ends as `Maybe` when its node is lost.
 //!
-//! After each input the shell asks [`Caller::next_send`] and [`Caller::next_ended`] until both have
-//! nothing more, and writes and wakes outside of its lock.
+//! After each input the shell asks [`Caller::next_send`], [`Caller::next_ended`] and
+//! [`Caller::next_wish`] until they have nothing more, and writes and wakes outside of its lock.
 //!
 //! A call may name the only node that it goes to. It waits for that one's credit behind others of
 //! its kind, and ends as `Unavailable`, not run, once that node is lost, drains, fails to be reached
@@ -50,6 +50,7 @@ mod slots;
 mod tests;
 mod timers;
 mod values;
+mod wishes;
 
 use std::collections::VecDeque;
 
@@ -88,6 +89,8 @@ pub struct Caller<T> {
     closed: bool,
     /// Of those that have waited, the last to be sent was one for one node only.
     only_went_last: bool,
+    /// There are, or were, nodes that grant free workers alone.
+    some_pull: bool,
     /// When the policy may next have a node asked for its load.
     wonders_at: Time,
     stats: CallerStats,
@@ -108,6 +111,7 @@ impl<T> Caller<T> {
             given_up: 0,
             closed: false,
             only_went_last: false,
+            some_pull: false,
             wonders_at: Time::ZERO,
             stats: CallerStats::default(),
         }
@@ -181,6 +185,8 @@ impl<T> Caller<T> {
         if let Some(known) = self.node_mut(node)
             && known.fixed.is_none()
         {
+            let more = credit.calls.saturating_sub(known.credit.calls);
+            known.wished = known.wished.saturating_sub(more);
             known.credit = credit.at_most(max);
         }
     }
@@ -471,6 +477,7 @@ impl<T> Caller<T> {
                     self.slots.enter(id, line);
                 }
                 Timer::Resume(node) => self.resume(now, node),
+                Timer::Wish(node) => self.wish_again(node),
             }
         }
         self.fail_fast();
@@ -483,7 +490,7 @@ impl<T> Caller<T> {
 
     /// Whether there is neither an end to give out nor a call that waits to be sent.
     pub fn is_settled(&self) -> bool {
-        self.ended.is_empty() && self.waiting() == self.resting
+        self.ended.is_empty() && self.waiting() == self.resting && !self.has_wishes()
     }
 
     /// What the shell keeps with a call.

@@ -91,6 +91,12 @@ pub(super) struct Node {
     pub(super) errors: u64,
     pub(super) lost: u64,
     pub(super) latency: u64,
+    /// It grants free workers alone, and is told how many calls wait.
+    pub(super) pulls: bool,
+    /// The calls that it was told of last, less what it has granted since.
+    pub(super) wished: u32,
+    /// A timer of its wish is armed.
+    pub(super) wish_armed: bool,
     pub(super) doubted: u64,
     /// It has asked to be left alone until then; a timer ends it.
     pub(super) paused: Option<Time>,

@@ -475,7 +475,8 @@ fn what_an_answer_says_of_its_node_is_told_to_the_policy_once() {
                     verdict,
                     ..NO
                 };
-                drop(caller.error(NOW, it.node, it.id, failure, load(3)));
+                let then = caller.error(NOW, it.node, it.id, failure, load(3));
+                assert!(matches!(then, ErrorThen::Finished(_)));
             }
         }
         assert_eq!(in_flight(caller), 0);
@@ -523,4 +524,34 @@ fn the_cost_of_a_call() {
         let each = began.elapsed().as_nanos() as f64 / calls as f64;
         println!("{nodes} nodes: {each:.1} ns for a call and its reply");
     }
+}
+
+#[test]
+fn a_node_that_grants_free_workers_is_told_of_calls_that_wait_and_that_they_do_no_more() {
+    let (mut caller, nodes) = pool(2, 0);
+    caller.pulls(nodes[0], true);
+    assert_eq!(caller.next_wish(NOW), None);
+    let waits: Vec<CallId> = (0..3)
+        .map(|payload| match caller.submit(NOW, ask(), payload) {
+            Submitted::Waits(id) => id,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(caller.next_wish(NOW), Some((nodes[0], 3)));
+    assert_eq!(caller.next_wish(NOW), None, "once");
+    let due = caller.next_due().unwrap();
+    caller.due(due);
+    assert_eq!(
+        caller.next_wish(due),
+        Some((nodes[0], 3)),
+        "and again after a while"
+    );
+    caller.credit(nodes[0], Credit::new(1, 1000));
+    assert!(caller.next_send(NOW).is_some());
+    for id in waits {
+        caller.cancel(NOW, id);
+    }
+    assert!(!caller.is_settled());
+    assert_eq!(caller.next_wish(NOW), Some((nodes[0], 0)));
+    assert!(caller.is_settled());
 }

@@ -22,6 +22,8 @@ pub(super) enum Timer {
     Again(CallId),
     /// A node that asked to be left alone may be picked again.
     Resume(NodeId),
+    /// A node was told of calls that wait for its credit, and is told again if they still do.
+    Wish(NodeId),
 }
 
 /// The table of what is due.

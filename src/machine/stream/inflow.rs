@@ -181,6 +181,14 @@ impl<T> Inflow<T> {
         self.taken.bytes = self.taken.bytes.saturating_add(bytes);
     }
 
+    /// Whether anything was taken that the other side was not told.
+    pub fn owes_window(&self) -> bool {
+        let told = (self.told.items, self.told.bytes);
+        let items = self.taken.items.saturating_add(self.size.items);
+        let bytes = self.taken.bytes.saturating_add(self.size.bytes);
+        self.end.is_none() && (items, bytes) != told
+    }
+
     /// The window to tell the other side now, if one is due: half of the last has been taken since;
     /// or anything has, and the taker is about to wait. None once the last item has come.
     pub fn due_window(&mut self, about_to_wait: bool) -> Option<Flow> {

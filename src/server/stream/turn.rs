@@ -334,7 +334,6 @@ impl Shared {
         pace: &mut Pace,
     ) -> Result<Option<Payload>, Outcome> {
         let mut encoder = Encoder::answer();
-        let begin = encoder.mark();
         let made = catch_unwind(AssertUnwindSafe(|| {
             producer.with_dependent_mut(|_, items| {
                 loop {
@@ -350,7 +349,7 @@ impl Shared {
                         return Some(produced);
                     }
                     pace.made(item.len());
-                    encoder.rewind(begin);
+                    encoder.clear();
                     if !run.goes_on() || stream.is_cut() || !pace.goes_on() {
                         return None;
                     }

@@ -122,6 +122,8 @@ impl<T> Produce for Producer<'_, T> {
             None => return Produced::End(Outcome::nothing()),
         };
         match (self.put)(encoder, item) {
+            // By itself, lest the others' room is copied.
+            Ok(Produced::Item) => Produced::Item,
             Ok(produced) => produced,
             Err(error) => {
                 let path = self.method.path;

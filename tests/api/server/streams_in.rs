@@ -481,8 +481,8 @@ fn windows_for_a_caller_that_does_not_read_take_each_others_place() {
     // All that it sends is within the first one.
     const COUNT: u64 = 500;
     assert!(caller.window(sink).items > COUNT);
-    // The socket is full of another stream's items.
-    let source = caller.takes("flow.v1.blobs", 4 << 20, Flow::new(10, 1 << 30));
+    // The socket is full of another stream's items, of which the system takes none whole.
+    let source = caller.takes("flow.v1.blobs", 20 << 20, Flow::new(10, 1 << 30));
     until(&server, "it is full", |stats| {
         let peers = &stats.sockets[0].peers;
         // The welcome, a window and one item are on their way, and another one is not.

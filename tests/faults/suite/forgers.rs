@@ -62,6 +62,7 @@ fn forge(router: &Router, worker: &Worker, over: &AtomicBool) -> Forged {
                     blob_bytes_max: u64::MAX,
                     name: "forger",
                     call_bytes_max: u64::MAX,
+                    pulls: false,
                 };
                 send(&peer, Message::single(encode_welcome(&welcome)));
                 continue;

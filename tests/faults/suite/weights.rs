@@ -41,6 +41,7 @@ fn lie(router: &Router, worker: &Worker, over: &AtomicBool, lies: &AtomicU64) {
                 blob_bytes_max: u64::MAX,
                 name: "liar",
                 call_bytes_max: u64::MAX,
+                pulls: false,
             })),
             Envelope::Call(call) => {
                 let lie = lies.fetch_add(1, Ordering::Relaxed) as usize;

@@ -178,7 +178,10 @@ fn an_item_larger_than_the_window_goes_alone() {
     let part = parts.next().expect("an item").expect("a blob");
     assert_eq!(part.as_frame(), &blob);
     assert_eq!(parts.try_next(), Next::NotYet);
-    assert_eq!(half.heard(), Heard::Window(Flow::new(1025, 1024 + 5001)));
+    assert_eq!(
+        half.heard(),
+        Heard::Window(Flow::new(16 * 1024 + 1, 1024 + 5001))
+    );
     half.message(&half.head(1, 1), &[Frame::from_static(b"\x00"), blob]);
     assert!(parts.next().is_some_and(|part| part.is_ok()));
 }

@@ -119,6 +119,7 @@ impl Bench {
                         },
                         blob_bytes_max,
                         call_bytes_max: u64::MAX,
+                        pulls: false,
                         name: "by hand",
                     });
                     self.by_hand

@@ -194,7 +194,9 @@ fn full_workers_stop_the_reading_of_requests() {
 
 #[test]
 fn requests_wait_for_the_first_worker_and_pass_over_one_that_is_away() {
-    let nowhere = Router::bind("tcp://127.0.0.1:*").unwrap();
+    // Where no other test listens, once this one does not.
+    let own = cfg!(target_os = "linux").then_some("tcp://127.0.77.1:*");
+    let nowhere = Router::bind(own.unwrap_or("tcp://127.0.0.1:*")).unwrap();
     let away = nowhere.local_endpoints()[0].to_string();
     drop(nowhere);
     let backend = format!("tcp://127.0.0.1:*,>{away}");

@@ -114,6 +114,11 @@ fn what_is_handed_to_a_living_worker_arrives_once_and_the_rest_is_counted() {
         let seen: usize = workers.iter().map(|(_, seen)| seen.len()).sum();
         statistics.from_frontend.messages == u64::from(WORK) && handed == seen as u64
     });
+    // What has come is counted as written a moment later, where the writer waits for a core.
+    until("the last count", || {
+        let socket = device.handle.statistics().backend.socket;
+        socket.send_queue_messages == 0
+    });
     let socket = device.handle.statistics().backend.socket;
     let dropped = socket.dropped.values().sum::<u64>();
     assert_eq!(socket.sent_messages, u64::from(WORK));

@@ -136,6 +136,22 @@ struct Routes {
 }
 
 impl Routes {
+    /// Takes out a pipe that has been closed; false if it has gone before.
+    fn leave(&mut self, pipe: &Arc<Pipe>) -> bool {
+        let same = |other: &Arc<Pipe>| Arc::ptr_eq(other, pipe);
+        let Some(index) = self.order.iter().position(same) else {
+            return false;
+        };
+        self.order.remove(index);
+        let identity: Bytes = pipe.identity().into();
+        if self.names.get(&identity).is_some_and(same) {
+            self.names.remove(&identity);
+        }
+        self.fading.push(pipe.clone());
+        self.settle();
+        true
+    }
+
     /// Counts the pipes that have gone and that nobody writes to any more.
     fn settle(&mut self) {
         let gone = &mut self.gone;

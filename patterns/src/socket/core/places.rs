@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
 use super::{Core, Place};
 use crate::engine::dial::Dialer;
 use crate::engine::inproc;
@@ -208,33 +206,22 @@ impl Core {
 
     /// The same; counts why its connection has `ended`.
     pub(super) fn retire_counting(&self, pipe: &Arc<Pipe>, ended: Option<&CloseReason>) {
-        pipe.close();
-        self.gone_from(pipe);
-        {
+        if !pipe.is_stream() {
+            pipe.close(); // which another socket is told of: not under a lock
+        }
+        let known = {
             let mut routes = self.routes_mut();
             // With the routes locked: who finds the peer gone finds the reason, and who finds
             // the reason finds the peer gone.
             if let Some(reason) = ended {
                 self.count(reason);
             }
-            let Some(index) = routes
-                .order
-                .iter()
-                .position(|other| Arc::ptr_eq(other, pipe))
-            else {
-                return;
-            };
-            routes.order.remove(index);
-            let identity: Bytes = pipe.identity().into();
-            if routes
-                .names
-                .get(&identity)
-                .is_some_and(|named| Arc::ptr_eq(named, pipe))
-            {
-                routes.names.remove(&identity);
-            }
-            routes.fading.push(pipe.clone());
-            routes.settle();
+            pipe.close();
+            routes.leave(pipe)
+        };
+        self.gone_from(pipe);
+        if !known {
+            return;
         }
         let mut inbox = self.inbox.lock();
         if let Some(slot) = pipe.slot() {

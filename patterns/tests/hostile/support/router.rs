@@ -5,7 +5,7 @@
 //! | `bind` | the endpoint; default any free port of 127.0.0.1 |
 //! | `descriptors` | the most that the process may open |
 //! | `signals=1` | SIGUSR1 is handled, and counted |
-//! | others | the socket's, times in milliseconds |
+//! | others | the socket's, times in milliseconds; the heartbeat timeout is [`SILENT`] unless said |
 //!
 //! | line | what it does |
 //! |---|---|
@@ -34,12 +34,16 @@ pub(crate) const ROLE: &str = "@router";
 /// How often the one who receives looks for orders.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How long a peer may be silent in tests of other things: one made of bytes answers no PING, and a
+/// good one may have to wait for a core.
+const SILENT: Duration = Duration::from_secs(60);
+
 static SIGNALS: AtomicU64 = AtomicU64::new(0);
 
 /// Runs the process until its input ends.
 pub(crate) fn run(arguments: impl Iterator<Item = String>) {
     let mut bind = "tcp://127.0.0.1:*".to_owned();
-    let mut options = Options::new();
+    let mut options = Options::new().heartbeat_timeout(SILENT);
     for argument in arguments {
         let (name, value) = argument.split_once('=').expect("options are name=value");
         match name {

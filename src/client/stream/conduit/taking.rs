@@ -77,7 +77,7 @@ impl Conduit {
     }
 
     /// The next message, after so many items with so many bytes have been taken. With it, what the
-    /// node is to be told.
+    /// node is to be told in any case; there may be more to tell before [waiting](Self::idle).
     pub(in crate::client::stream) fn pull(
         &self,
         items: u32,
@@ -96,9 +96,21 @@ impl Conduit {
             let pulled = next.map_or(Pulled::Over, Pulled::Items);
             return (pulled, None);
         }
-        let window = taking.flow.due_window(next.is_none());
+        let window = taking.flow.due_window(false);
         let due = window.and_then(|window| Some((inner.way.clone()?, window)));
         (next.map_or(Pulled::Nothing, Pulled::Items), due)
+    }
+
+    /// Whether the node is to be told something before this thread waits.
+    pub(in crate::client::stream) fn owes(&self) -> bool {
+        let inner = self.inner.lock();
+        let taking = inner.taking.as_ref();
+        inner.end.is_none() && taking.is_some_and(|taking| taking.flow.owes_window())
+    }
+
+    /// What the node is to be told as this thread is about to wait.
+    pub(in crate::client::stream) fn idle(&self) -> Option<(Way, Flow)> {
+        self.took(0, 0, true)
     }
 
     /// The next message; if there is none, this thread is about to wait for it.

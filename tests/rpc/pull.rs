@@ -1,0 +1,123 @@
+//! Servers whose callers are granted free workers alone.
+
+use std::thread;
+use std::time::Duration;
+
+use brokerless::client::{Call, Client, Member};
+use brokerless::{Code, Ran};
+
+use crate::desk::DeskClient;
+use crate::support::{PATIENCE, Served, node, until};
+
+fn served(workers: usize) -> Served {
+    Served::at("tcp://127.0.0.1:*", |builder| {
+        builder.workers(workers).worker_pull(true)
+    })
+}
+
+fn patient(served: &[&Served]) -> DeskClient {
+    let nodes = served.iter().map(|one| Member::new(&one.endpoint));
+    let client = Client::builder().nodes(nodes).timeout(PATIENCE);
+    DeskClient::from(client.connect(()).expect("endpoints"))
+}
+
+fn in_flight(desk: &DeskClient, served: &Served) -> u32 {
+    node(desk.client(), &served.endpoint).in_flight
+}
+
+#[test]
+fn a_busy_worker_is_never_fed() {
+    let (busy, free) = (served(2), served(2));
+    let first = patient(&[&busy]);
+    let held: Vec<_> = (0..5)
+        .map(|_| first.begin().hold().expect("it waits"))
+        .collect();
+    busy.desk.has_begun(2);
+    assert_eq!(in_flight(&first, &busy), 2);
+    assert_eq!(first.client().stats().calls.waiting, 3, "in their caller");
+
+    let second = patient(&[&busy, &free]);
+    for x in 0..50 {
+        assert_eq!(second.add(x, 1), Ok(x + 1));
+    }
+    assert_eq!(in_flight(&second, &busy), 0);
+    assert_eq!(node(second.client(), &busy.endpoint).sent, 0);
+    assert_eq!(node(second.client(), &free.endpoint).sent, 50);
+    assert_eq!(busy.desk.begun(), 2);
+    busy.desk.open();
+    for held in held {
+        assert_eq!(held.wait(), Ok(false));
+    }
+}
+
+#[test]
+fn callers_take_turns_at_free_workers() {
+    const CALLS: i64 = 100;
+    let served = served(1);
+    let callers: Vec<DeskClient> = (0..4).map(|_| patient(&[&served])).collect();
+    thread::scope(|scope| {
+        for desk in &callers {
+            for _ in 0..2 {
+                scope.spawn(move || {
+                    for x in 0..CALLS {
+                        assert_eq!(desk.later(x), Ok(2 * x));
+                    }
+                });
+            }
+        }
+    });
+    for desk in &callers {
+        let stats = desk.client().stats();
+        assert_eq!(stats.calls.replied, 2 * CALLS as u64, "{stats:?}");
+    }
+    let pools = served.server.stats().pools;
+    // A call may come while the worker that gave its credit back is on its way to the queue.
+    assert!(pools[0].queued_most <= 1, "{pools:?}");
+}
+
+#[test]
+fn a_worker_that_a_caller_does_not_use_goes_to_one_that_wishes() {
+    let served = served(1);
+    let idle = patient(&[&served]);
+    assert_eq!(idle.add(1, 1), Ok(2));
+    until("the credit stays", || {
+        node(idle.client(), &served.endpoint).credit_calls == 1
+    });
+    let other = patient(&[&served]);
+    assert_eq!(other.add(2, 2), Ok(4));
+    until("the idle one has none", || {
+        node(idle.client(), &served.endpoint).credit_calls == 0
+    });
+    assert_eq!(idle.add(3, 3), Ok(6));
+}
+
+#[test]
+fn a_caller_that_is_gone_leaves_its_workers_to_others() {
+    let served = served(1);
+    let first = patient(&[&served]);
+    let held = first.begin().hold().expect("it is begun");
+    served.desk.has_begun(1);
+    let second = patient(&[&served]);
+    let waits = second.begin().add(1, 2).expect("it waits");
+    drop(held);
+    drop(first);
+    assert_eq!(waits.wait(), Ok(3));
+}
+
+#[test]
+fn a_call_that_waits_for_a_worker_ends_by_its_deadline() {
+    let served = served(1);
+    let first = patient(&[&served]);
+    let held = first.begin().hold().expect("it is begun");
+    served.desk.has_begun(1);
+    let second = patient(&[&served]);
+    let quick = second.with(Call::new().timeout(Duration::from_millis(50)));
+    let error = quick.add(1, 2).expect_err("no worker is free");
+    assert_eq!(
+        (error.code(), error.ran()),
+        (Code::DeadlineExceeded, Ran::No)
+    );
+    served.desk.open();
+    assert_eq!(held.wait(), Ok(false));
+    assert_eq!(second.add(1, 2), Ok(3), "nothing is kept of the one before");
+}
