@@ -20,12 +20,12 @@ use super::interceptor::{Interceptor, Outgoing};
 use super::node::{Link, Place};
 use super::options::Call;
 use super::relay::{Relay, Way};
-use super::slot::{Left, Path, Request, Slot};
+use super::slot::{Left, Request, Slot};
 use super::stream::{Conduit, Counts};
+use super::wanted::Wanted;
 use crate::deadline;
 use crate::machine::{Ask, CallId, Caller, CallerLimits, Ended, NodeId, Sending, Submitted, Time};
-use crate::service::MethodInfo;
-use crate::wire::{self, CallHead, CallMetadata, Encoding, Flags, METHOD_BYTES_MAX, Payload};
+use crate::wire::{self, CallHead, CallMetadata, Flags, METHOD_BYTES_MAX, Payload};
 use crate::{Code, Metadata, Ran, RpcError, Status};
 
 /// What a client is told to do.
@@ -40,45 +40,6 @@ pub(super) struct Settings {
     pub(super) interceptors: Vec<Arc<dyn Interceptor>>,
     /// The name of the policy, if it needs calls to have keys.
     pub(super) keyed: Option<Arc<str>>,
-}
-
-/// What is called, and how.
-pub(super) struct Wanted {
-    pub(super) path: Path,
-    timeout: Option<Duration>,
-    idempotent: bool,
-    pub(super) oneway: bool,
-    pub(super) encoding: Encoding,
-    /// Which argument is the key.
-    pub(super) key: Option<usize>,
-    /// What it has beside arguments and answer, if it streams.
-    pub(super) conduit: Option<Arc<Conduit>>,
-}
-
-impl Wanted {
-    pub(super) fn of(method: &'static MethodInfo, options: &Call) -> Self {
-        Wanted {
-            path: Path::Static(method.path),
-            timeout: method.timeout,
-            idempotent: method.idempotent || options.idempotent,
-            oneway: false,
-            encoding: method.encoding,
-            key: method.key,
-            conduit: None,
-        }
-    }
-
-    pub(super) fn named(path: &str, options: &Call) -> Self {
-        Wanted {
-            path: Path::Shared(path.into()),
-            timeout: None,
-            idempotent: options.idempotent,
-            oneway: false,
-            encoding: Encoding::MessagePack,
-            key: None,
-            conduit: None,
-        }
-    }
 }
 
 /// A call that is in flight or waits.
@@ -348,15 +309,15 @@ impl Core {
         let wait_for_ready = options
             .wait_for_ready
             .unwrap_or(self.settings.wait_for_ready);
-        self.launch(request, wait_for_ready, key, held)
+        self.launch(request, key, wait_for_ready, held)
     }
 
     /// Sends a call, or lets it wait for credit.
     pub(super) fn launch(
         &self,
         request: Request,
-        wait_for_ready: bool,
         key: Option<u64>,
+        wait_for_ready: bool,
         held: bool,
     ) -> Result<Begun, RpcError> {
         let began = request.began;

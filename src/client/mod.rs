@@ -19,6 +19,7 @@
 //! | `events` | what nodes tell, and what follows from it |
 //! | `node` | one node: its connection, and what is told of it |
 //! | `nodes` | nodes by name: [`Node`], for calls that go to one and no other |
+//! | `wanted` | what is called, and how |
 //! | `slot`, `answer`, `pending` | a call in flight |
 //! | `picking` | the keys of calls, and news of loads |
 //! | `relay` | calls that are passed on, without a thread that waits |
@@ -65,6 +66,7 @@ mod slot;
 mod stats;
 mod stream;
 mod together;
+mod wanted;
 
 pub use answer::{Answer, finish, finish_typed};
 pub use builder::ClientBuilder;
@@ -87,7 +89,8 @@ pub use crate::machine::{CallerStats, Load, NodeState};
 use std::fmt;
 use std::sync::Arc;
 
-use self::core::{Core, Wanted};
+use self::core::Core;
+use self::wanted::Wanted;
 use crate::service::MethodInfo;
 use crate::wire::{EncodeError, Encoding, Payload};
 use crate::{CallError, Error, RpcError};

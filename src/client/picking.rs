@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::core::{Core, Wanted};
+use super::core::Core;
 use super::errors;
 use super::options::Call;
 use super::slot::{Path, Request, Slot};
+use super::wanted::Wanted;
 use crate::RpcError;
 use crate::machine::{Ask, NodeId, Submitted};
 use crate::wire::{self, Encoding, Flags, Payload};

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use crate::machine::Load;
+use crate::machine::{Load, Verdict};
+use crate::service::Outcome;
 
 /// The most that can be said, in thousandths.
 const MOST: f64 = 65_500.0;
@@ -89,6 +90,21 @@ impl Rates {
         let rates = self.0.load(Ordering::Relaxed);
         load.per_s = load.per_s.saturating_add((rates >> 32) as u32);
         load.errors_per_s = load.errors_per_s.saturating_add(rates as u32);
+    }
+}
+
+/// Whether the server answers so because it is not well itself.
+pub(super) fn is_unwell(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Failed {
+            status,
+            typed: None,
+            ..
+        } => {
+            let says_when = status.retry_after().is_some();
+            Verdict::of_code(status.code().number(), says_when) == Verdict::Unwell
+        }
+        _ => false,
     }
 }
 

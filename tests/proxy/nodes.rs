@@ -6,7 +6,7 @@ use std::time::Duration;
 use brokerless::client::Call;
 use brokerless::proxy::{Change, Member};
 use brokerless::wire::Envelope;
-use brokerless::{Code, Error, Ran};
+use brokerless::{Code, Error, Policy, Ran};
 
 use crate::desk::DeskClient;
 use crate::fleet::{Fleet, proxy, states, up};
@@ -21,7 +21,9 @@ fn member(served: &Served, weight: u32) -> Member {
 fn weights_are_shares_of_the_calls() {
     let (one, three) = (Served::new(), Served::new());
     let members = [member(&one, 1), member(&three, 3)];
-    let proxy = proxy("tcp://127.0.0.1:*", members, |builder| builder);
+    let proxy = proxy("tcp://127.0.0.1:*", members, |builder| {
+        builder.policy(Policy::weighted())
+    });
     up(&proxy, 2);
     let desk = DeskClient::connect(&proxy.local_endpoints()[0]).expect("an endpoint");
     for n in 0..400 {

@@ -50,7 +50,8 @@ fn every_way_of_spreading_gives_the_same() {
             Served::at(endpoint, Worker::default(), |builder| builder),
             Served::new(),
         ];
-        let work = pool(&served);
+        let endpoints = served.iter().map(|it| &*it.endpoint);
+        let work = pool_of(endpoints, |builder| builder.policy(Policy::weighted()));
         let tasks = || scatter(0..100u64).over(&work);
         for scatter in [
             tasks(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::conduit::Conduit;
 use super::line::Line;
 use super::{Duplex, Feed, Finish, ReadItem, Sink, Stream, WriteItem};
-use crate::client::core::Wanted;
+use crate::client::wanted::Wanted;
 use crate::client::{Call, Client, errors};
 use crate::machine::Flow;
 use crate::service::MethodInfo;

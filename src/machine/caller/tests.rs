@@ -372,6 +372,20 @@ proptest! {
 }
 
 #[test]
+fn an_error_counts_against_its_node_where_that_is_not_well_and_nowhere_else() {
+    let codes = |verdict, says_when| {
+        let codes = (1..=16).filter(move |code| Verdict::of_code(*code, says_when) == verdict);
+        codes.collect::<Vec<u8>>()
+    };
+    // CANCELLED and DEADLINE_EXCEEDED say nothing.
+    assert_eq!(codes(Verdict::None, true), [1, 4]);
+    // UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS; and what is exhausted or clashes for now.
+    assert_eq!(codes(Verdict::Unwell, false), [12, 13, 14, 15]);
+    assert_eq!(codes(Verdict::Unwell, true), [8, 10, 12, 13, 14, 15]);
+    assert_eq!(codes(Verdict::Well, true), [2, 3, 5, 6, 7, 9, 11, 16]);
+}
+
+#[test]
 fn a_call_that_its_subset_turns_away_comes_back_to_it_after_a_rest() {
     let policy = Policy::weighted().within_subset(1);
     let balancer = Balancer::new(&policy, 1).expect("options within bounds");

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
+use brokerless::Policy;
 use brokerless::machine::NodeState;
 use brokerless::patterns::{Dealer, Message, Options, Router};
 use brokerless::wire::{Encoder, Envelope, Payload, decode_value};
@@ -106,7 +107,9 @@ pub(super) fn callers_and_repliers_of_the_version_before_are_served_beside_new_o
     let ledger = std::thread::scope(|scope| {
         scope.spawn(|| answered.store(old_replier(&router, &worker, &over), Ordering::Relaxed));
         scope.spawn(|| called.store(old_caller(&endpoint, OLD, &over), Ordering::Relaxed));
-        let client = client(&[&endpoint, &old], Options::new(), |b| b);
+        // As much for the old one as for the new: it tells nothing of its load.
+        let policy = Policy::weighted();
+        let client = client(&[&endpoint, &old], Options::new(), |b| b.policy(policy));
         let load = Load::begin(&client, 0, 4, 1);
         load.until_answered(4000);
         let until = Instant::now();

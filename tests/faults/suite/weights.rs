@@ -11,7 +11,7 @@ use brokerless::wire::{Credit, Encoder, Envelope, Version, Welcome, decode_value
 use crate::suite::support::ledger::Ledger;
 use crate::suite::support::load::{Load, client};
 use crate::suite::support::process::{ANY, ServerProcess};
-use crate::suite::support::work::{Notes, Stamp, Worker};
+use crate::suite::support::work::{Notes, Stamp, Work, Worker};
 use crate::suite::support::{eventually, ms};
 
 /// Reports that no honest node makes: below zero, infinite, no numbers at all, more than fits, and
@@ -41,6 +41,7 @@ fn lie(router: &Router, worker: &Worker, over: &AtomicBool, lies: &AtomicU64) {
                 blob_bytes_max: u64::MAX,
                 name: "liar",
                 call_bytes_max: u64::MAX,
+                pulls: false,
             })),
             Envelope::Call(call) => {
                 let lie = lies.fetch_add(1, Ordering::Relaxed) as usize;
@@ -48,7 +49,11 @@ fn lie(router: &Router, worker: &Worker, over: &AtomicBool, lies: &AtomicU64) {
                 envelope.extend(call.id.to_be_bytes());
                 envelope.extend(ABSURD[lie % ABSURD.len()]);
                 // A question for its load has no stamp.
-                match message.get(1).map(|body| decode_value::<Stamp>(body)) {
+                match message
+                    .iter()
+                    .nth(1)
+                    .map(|body| decode_value::<Stamp>(body))
+                {
                     Some(Ok(stamp)) => {
                         let mut value = Encoder::answer();
                         value.put(&worker.stamp(stamp.0, stamp.1)).expect("a stamp");
