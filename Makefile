@@ -23,7 +23,7 @@ SHARE ?= $(or $(CARGO_INSTALL_ROOT),$(CARGO_HOME),$(HOME)/.cargo)/share
 MANDIR ?= $(SHARE)/man
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt test second-engine costs demo proxies interop fuzz sim sim-planted balance-tables bench-sockets bench-rpc bench-curve bench-scale loom macos deny doc man completions install clean
+.PHONY: help check fmt test second-engine costs demo proxies interop fuzz sim sim-planted balance-churn balance-tables balance-real bench-sockets bench-rpc bench-curve bench-scale loom macos deny doc man completions install clean
 .PHONY: check-format check-lints check-docs check-style check-licences test-all
 
 help: ## This list.
@@ -64,9 +64,10 @@ second-engine: ## Lints and tests of the feature zeromq: the facts about both en
 	$(CARGO) test $(LOCKED) -p brokerless-patterns --features zeromq --lib second
 	$(CARGO) test $(LOCKED) -p brokerless-patterns --features zeromq --doc zeromq
 
-costs: ## What a message and a call cost: copies, allocations, system calls; instructions, where valgrind is.
+costs: ## What a message, a pick and a call cost: copies, allocations, system calls; instructions, where valgrind is.
 	$(CARGO) test $(LOCKED) --release -p brokerless-patterns --features counters --test costs -- --nocapture
 	$(CARGO) test $(LOCKED) --release -p brokerless-patterns --test instructions -- --nocapture
+	$(CARGO) test $(LOCKED) --release -p brokerless-patterns --test pick_costs -- --nocapture --test-threads=1
 	$(CARGO) test $(LOCKED) --release -p brokerless --features counters --test costs -- --nocapture
 	$(CARGO) test $(LOCKED) --release -p brokerless --test instructions -- --nocapture
 
@@ -91,6 +92,10 @@ $(VENV)/pyzmq-msgpack:
 
 sim: ## Callers and repliers under a virtual clock and network: SEEDS seeds, or one of them with a trace, SEED.
 	SEEDS=$(or $(SEEDS),2000) SEED=$(SEED) FROM=$(FROM) $(CARGO) test $(LOCKED) --quiet --release -p brokerless --test sim
+
+balance-churn: ## A pool that changes a hundred times a second for a minute, under calls: none fails.
+	$(CARGO) test $(LOCKED) --release -p brokerless --test rpc -- --ignored --exact \
+	  balancing::a_pool_changes_a_hundred_times_a_second_for_a_minute_and_no_call_fails
 
 sim-planted: ## Plants mistakes in the machines, one at a time: the simulator has to find each.
 	SEEDS=$(or $(SEEDS),10000) RUSTFLAGS="--cfg planted" CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/planted \

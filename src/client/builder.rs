@@ -59,7 +59,7 @@ impl<C: From<Client>> ClientBuilder<C> {
             limits: CallerLimits::default(),
             engine: None,
             nodes: Vec::new(),
-            policy: Policy::weighted(),
+            policy: Policy::adaptive(),
             client: PhantomData,
         }
     }
@@ -148,24 +148,28 @@ impl<C: From<Client>> ClientBuilder<C> {
         self
     }
 
-    /// Which node of the pool gets the next call. Default: each its share by weight, in turn. See
-    /// [`balance`](crate::balance) for what there is.
+    /// Which node of the pool gets the next call. Default [`Policy::adaptive`]: where it is expected to
+    /// end soonest; equal nodes get equal shares, and weights are hints as long as nothing is known.
+    /// For exact shares: [`Policy::weighted`]. See [`balance`](crate::balance) for what there is.
     ///
     /// ```
     /// use brokerless::balance::Policy;
     /// use brokerless::client::Client;
     ///
-    /// let client = Client::builder().policy(Policy::weighted());
+    /// let client = Client::builder().policy(Policy::peak_ewma());
     /// ```
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// How often the policy may have a node asked for its load to which no call goes, by a call of
-    /// the built-in health service that nobody waits for. Default 1 s, give or take a tenth; 100 ms to
-    /// an hour. Only with calls of the program's own, and only if the policy would like to know: a
-    /// client that is not called through asks nobody.
+    /// How often at most the policy may have a node asked for its load, by a call of the built-in
+    /// health service that nobody waits for. Default 5 ms, give or take a tenth; 1 ms to an hour.
+    ///
+    /// Policies ask rarely: [`adaptive`](Policy::adaptive) lets questions cost a hundredth of what calls
+    /// cost, and asks only where other callers' calls are in line. A question goes beside a call of the
+    /// program's own, and only if the policy would like to know: a client that is not called through
+    /// asks nobody.
     pub fn probe_every(mut self, pause: Duration) -> Self {
         self.limits.probe_every = pause;
         self
@@ -245,13 +249,9 @@ impl<C: From<Client>> ClientBuilder<C> {
             return Err(Error::option("waiting_max", value, "from 1 to 1,000,000"));
         }
         let probe_every = self.limits.probe_every;
-        if !(Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&probe_every) {
+        if !(Duration::from_millis(1)..=Duration::from_secs(3600)).contains(&probe_every) {
             let value = format!("{probe_every:?}");
-            return Err(Error::option(
-                "probe_every",
-                value,
-                "from 100 ms to an hour",
-            ));
+            return Err(Error::option("probe_every", value, "from 1 ms to an hour"));
         }
         let Credit { calls, bytes } = self.limits.window_max;
         if calls == 0 || bytes < 1024 {

@@ -80,9 +80,28 @@ fn shares_are_within_five_percent_of_the_weights_over_ten_thousand_calls() {
 }
 
 #[test]
+fn equal_nodes_are_all_used_by_default() {
+    let served = servers(4);
+    let desk = pool(&served, &[1; 4], |builder| builder);
+    let shares = shares(&served, || call(&desk, 10_000));
+    // How equal they are is a fact of the policy, by its own clock: here whoever was not run for a
+    // moment was slower. What is counted beside the calls are questions for loads.
+    let got = |share: &u64| (500..=7_500).contains(share);
+    assert!(shares.iter().all(got), "{shares:?}");
+    let all = shares.iter().sum::<u64>();
+    let asked = desk.client().stats().calls.probes;
+    assert!(
+        (10_000..=10_000 + asked).contains(&all),
+        "{all}, {asked} questions"
+    );
+}
+
+#[test]
 fn weights_change_between_calls_and_no_call_fails() {
     let served = servers(2);
-    let desk = pool(&served, &[1, 1], |builder| builder);
+    let desk = pool(&served, &[1, 1], |builder| {
+        builder.policy(Policy::weighted())
+    });
     let (client, one) = (desk.client(), &served[0].endpoint);
     call(&desk, 100);
     let over = AtomicBool::new(false);
@@ -112,7 +131,9 @@ fn weights_change_between_calls_and_no_call_fails() {
 #[test]
 fn a_node_of_weight_0_is_drained_without_leaving() {
     let served = servers(2);
-    let desk = pool(&served, &[1, 1], |builder| builder);
+    let desk = pool(&served, &[1, 1], |builder| {
+        builder.policy(Policy::weighted())
+    });
     let (client, one) = (desk.client(), &served[0].endpoint);
     client
         .set(Member::new(one).weight(0))
@@ -186,6 +207,11 @@ fn what_does_not_fit_is_named_when_the_client_is_built() {
     refused(at_home().policy(near("eu-2")), "zone is eu-2");
     refused(at_home().policy(Policy::peak_ewma().choices(0)), "choices");
     refused(at_home().probe_every(Duration::ZERO), "probe_every");
+    let nowhere = Policy::named("nearest").expect_err("no policy");
+    assert!(
+        nowhere.to_string().contains("policy is nearest"),
+        "{nowhere}"
+    );
     let known = at_home().policy(near("eu-1")).connect(());
     assert!(known.is_ok(), "{known:?}");
     let error = Policy::named("weigthed").expect_err("no policy");
@@ -328,7 +354,9 @@ fn a_node_without_calls_is_asked_for_its_load_now_and_then_while_there_are_calls
 #[test]
 fn a_new_node_has_its_share_within_a_second() {
     let served = servers(2);
-    let desk = pool(&served[..1], &[1], |builder| builder);
+    let desk = pool(&served[..1], &[1], |builder| {
+        builder.policy(Policy::weighted())
+    });
     let client = desk.client();
     call(&desk, 1_000);
     client.add(&served[1].endpoint).expect("another");

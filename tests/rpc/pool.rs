@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use brokerless::client::{Call, Client, Member};
 use brokerless::patterns::Engine;
-use brokerless::{Code, Ran, Status};
+use brokerless::{Code, Policy, Ran, Status};
 
 use crate::desk::DeskClient;
 use crate::support::{ByHand, KeptPort, PATIENCE, Served, all_up, inproc, node, until};
@@ -60,6 +60,7 @@ fn within_the_process_calls_fail_fast_while_nobody_is_bound() {
 fn weights_are_shares_of_the_calls() {
     let (one, three) = (Served::new(), Served::new());
     let client = Client::builder()
+        .policy(Policy::weighted())
         .nodes([Member::new(&three.endpoint).weight(3)])
         .connect(&one.endpoint);
     let desk = DeskClient::from(client.expect("endpoints"));

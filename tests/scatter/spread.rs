@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use brokerless::client::{Call, Member};
 use brokerless::scatter::{Fate, Over};
-use brokerless::{Ran, scatter};
+use brokerless::{Policy, Ran, scatter};
 
 use crate::support::{Served, inproc, nothing_is_left, pool, pool_of, workers};
 use crate::work::{WorkClient, Worker};
@@ -151,7 +151,8 @@ fn weights_are_shares_where_the_policy_picks() {
     let served = workers(2);
     let one = &*served[0].endpoint;
     let work = pool_of([one], |builder| {
-        builder.nodes([Member::new(&served[1].endpoint).weight(3)])
+        let three = Member::new(&served[1].endpoint).weight(3);
+        builder.policy(Policy::weighted()).nodes([three])
     });
     let gathered = scatter(0..400u64)
         .over(&work)

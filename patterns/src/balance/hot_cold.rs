@@ -6,8 +6,9 @@
 //! least in flight; any node while there are fewer than two reports.
 //!
 //! Other than there, reports ride on answers, and questions cost at most a hundredth of what calls
-//! cost; so one call of [`ANYWHERE`] goes to any node, and a report counts until it is too old or
-//! another takes its place, with each call sent there counted in.
+//! cost; so one call of [`ANYWHERE`] goes to any node, and a report counts for one call,
+//! or where all nodes have a place in the pool until it is too old, with each call sent there counted
+//! in.
 //!
 //! A node that fails fast looks fast: one of which more than [`FAILING`] of the calls of late have
 //! failed is hot, behind all others, until half of that is forgotten in three seconds.
@@ -30,6 +31,8 @@ use super::{Load, Nanos};
 const POOL: usize = 16;
 /// A report is too old after this.
 const AGE: Nanos = 1_000_000_000;
+/// It counts for so many calls, where there are more nodes than reports.
+const USES: u32 = 1;
 /// The share of reports that are not above where hot begins.
 const HOT: f64 = 0.84;
 /// By so many reports it is reckoned where that is.
@@ -52,6 +55,8 @@ struct Entry {
     in_flight: u32,
     latency_us: u32,
     at: Nanos,
+    /// Calls sent there since.
+    uses: u32,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -122,6 +127,7 @@ impl HotCold {
                 load.latency_us
             },
             at: now,
+            uses: 0,
         };
         let same = self.pool.iter().position(|entry| entry.node == node);
         let oldest = || (0..self.pool.len()).min_by_key(|at| self.pool[*at].at);
@@ -196,8 +202,13 @@ impl Pick for HotCold {
     }
 
     fn sent(&mut self, _: &Nodes, _: Nanos, node: usize) {
-        if let Some(entry) = self.pool.iter_mut().find(|entry| entry.node == node) {
+        if let Some(at) = self.pool.iter().position(|entry| entry.node == node) {
+            let entry = &mut self.pool[at];
             entry.in_flight = entry.in_flight.saturating_add(1);
+            entry.uses += 1;
+            if entry.uses >= USES && self.members.len() > POOL {
+                self.pool.swap_remove(at);
+            }
         }
         self.questions += (self.took * QUESTIONS / QUESTION).min(1.0);
         self.questions = self.questions.min(2.0);

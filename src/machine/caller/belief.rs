@@ -4,7 +4,7 @@
 //! |---|---|
 //! | more in flight, longer, busier or more often than any node can be | the most that there is |
 //! | more errors than answers | as many as answers |
-//! | a leap within 10 ms of the report before: to or from four times as much, and not a trifle | half of the way |
+//! | a leap within 10 ms of the report before: to or from twice as much, and not a trifle | half of the way |
 //!
 //! So a node that says one thing and the opposite by turns is taken for something between, and one
 //! whose load did leap is believed after a few answers.
@@ -60,7 +60,7 @@ pub(super) fn believed(now: Nanos, before: Option<Report>, told: Load) -> Load {
 /// Half of the way, if that is a leap.
 fn tempered(was: u32, is: u32, trifle: u32) -> u32 {
     let (low, high) = (was.min(is), was.max(is));
-    if high - low > trifle && high / 4 >= low {
+    if high - low > trifle && high / 2 >= low {
         low + (high - low) / 2
     } else {
         is

@@ -134,7 +134,11 @@ impl<T> Caller<T> {
         // Spread over a fifth of the time, so that callers that began together do not ask together.
         let spread = now.as_nanos().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         let wait = every - every / 10 + (every / 5) / 1000 * (spread % 1000);
+        let is_first = self.wonders_at == Time::ZERO;
         self.wonders_at = now.after(Duration::from_nanos(wait));
+        if is_first {
+            return None;
+        }
         let nodes = &self.nodes;
         let able = |index: usize| {
             let node = nodes.get(index);

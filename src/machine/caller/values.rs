@@ -24,7 +24,7 @@ pub struct CallerLimits {
     /// The longest time that a node is left alone because it asked for it. Default 100 ms: it may
     /// have no room for calls of one kind, and some for others.
     pub pause_max: Duration,
-    /// How often the policy may have a node asked for its load to which no call goes. Default 1 s.
+    /// How often at most the policy may have a node asked for its load. Default 5 ms.
     pub probe_every: Duration,
 }
 
@@ -37,7 +37,7 @@ impl Default for CallerLimits {
             rest: Duration::from_millis(1),
             rest_max: Duration::from_millis(100),
             pause_max: Duration::from_millis(100),
-            probe_every: Duration::from_secs(1),
+            probe_every: Duration::from_millis(5),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use brokerless_patterns::balance::Policy;
 
-use super::{Arrivals, Cost, MS, Order, Production, S, Server, Source, World};
+use super::{Arrivals, Cost, MS, Order, Production, Replicas, S, Server, Source, World};
 
 /// Fails if the kernel is wrong.
 pub(crate) fn check() {
@@ -28,7 +28,7 @@ fn source(arrivals: Arrivals, until: u64) -> Source {
         callers: 0..1,
         arrivals,
         deadline: None,
-        replicas: None,
+        replicas: Replicas::All,
         until,
     }
 }

@@ -18,7 +18,8 @@
 //!
 //! # Invariants
 //!
-//! 1. The same seed comes to the same end. (held by `twice` in `main.rs`, over every table)
+//! 1. The same seed comes to the same end. (held by `comes_again` in `main.rs`, over
+//!    every table)
 //! 2. What happens at the same time happens in the order in which it was planned. (held by the
 //!    order of `Planned`)
 
@@ -35,7 +36,7 @@ pub(crate) use cells::side_by_side;
 pub(crate) use checks::check;
 pub(crate) use latencies::Latencies;
 pub(crate) use server::{Order, Server};
-pub(crate) use setup::{Arrivals, Cost, Ended, Log, Source};
+pub(crate) use setup::{Arrivals, Cost, Ended, Log, Replicas, Source};
 pub(crate) use world::World;
 
 /// A second.

@@ -40,6 +40,20 @@ pub(crate) struct Server {
     progressed_at: Nanos,
     turn: u32,
     meter: Meter,
+    /// The latency that it reports is the median of so many calls of the last so many: of those that
+    /// met a number of calls in flight nearest to what there is now.
+    pub(crate) latency_like_this: Option<(usize, usize)>,
+    /// What calls met, and how long they took.
+    lately: VecDeque<(u32, Nanos)>,
+}
+
+/// How long a call waited and ran, what it cost, and how many it met.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    pub(super) queued: Nanos,
+    pub(super) ran: Nanos,
+    pub(super) cost: f64,
+    pub(super) met: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -90,6 +104,8 @@ impl Server {
             progressed_at: 0,
             turn: 0,
             meter: Meter::new(workers, slots),
+            latency_like_this: None,
+            lately: VecDeque::new(),
         }
     }
 
@@ -105,7 +121,25 @@ impl Server {
 
     /// As it would report of now.
     pub(crate) fn report(&self) -> Load {
-        self.meter.report(self.in_flight())
+        let mut load = self.meter.report(self.in_flight());
+        if let Some((nearest, _)) = self.latency_like_this {
+            let distance = |met: u32| u64::from(met.abs_diff(load.in_flight));
+            // Of those as near, the latest.
+            let ages = self.lately.iter().rev().zip(0u64..);
+            let mut near: Vec<(u64, u64)> = ages
+                .map(|((met, took), age)| ((distance(*met) << 16) + age, *took))
+                .collect();
+            if near.len() > nearest {
+                near.select_nth_unstable(nearest);
+                near.truncate(nearest);
+            }
+            let middle = near.len() / 2;
+            if !near.is_empty() {
+                let (_, (_, took), _) = near.select_nth_unstable_by_key(middle, |(_, took)| *took);
+                load.latency_us = u32::try_from(*took / 1000).unwrap_or(u32::MAX);
+            }
+        }
+        load
     }
 
     pub(super) fn set_speed(&mut self, now: Nanos, speed: f64) {
@@ -171,8 +205,31 @@ impl Server {
         self.running.pop().map(|Reverse(running)| running.job)
     }
 
-    pub(super) fn answered(&mut self, now: Nanos, queued: Nanos, ran: Nanos, failed: bool) {
-        self.meter.finished(now, queued, ran, failed);
+    pub(super) fn answered(&mut self, now: Nanos, times: Times, failed: bool) {
+        let Times {
+            queued,
+            ran,
+            cost,
+            met,
+        } = times;
+        let used = match self.order {
+            Order::Fifo { .. } => ran,
+            Order::Shared { .. } => cost as Nanos,
+        };
+        self.meter.finished(now, queued, ran, used, failed);
+        if let Some((_, of)) = self.latency_like_this {
+            if self.lately.len() >= of {
+                self.lately.pop_front();
+            }
+            self.lately.push_back((met, queued + ran));
+        }
+    }
+
+    /// So many cores from now on.
+    pub(super) fn set_cores(&mut self, now: Nanos, cores: f64) {
+        self.advance(now);
+        self.order = Order::Shared { cores };
+        self.turn += 1;
     }
 
     fn rate(&self) -> f64 {
@@ -191,16 +248,16 @@ impl Server {
     }
 }
 
-/// A mean over about 16 values; the first one counts in full.
-fn smoothed(mean: u64, value: u64) -> u64 {
+/// A mean over about so many values; the first one counts in full.
+fn smoothed(mean: u64, value: u64, over: i64) -> u64 {
     if mean == 0 {
         return value;
     }
-    let change = (value as i64 - mean as i64) / 16;
+    let change = (value as i64 - mean as i64) / over;
     (mean as i64 + change) as u64
 }
 
-/// What a server knows of its own load: latency as a mean over about 16 calls, utilisation over a
+/// What a server knows of its own load: latency as a mean over about 16 calls, runs over 8, utilisation over a
 /// tenth of a second, rates over a second.
 #[derive(Debug, Clone)]
 struct Meter {
@@ -233,14 +290,16 @@ impl Meter {
         }
     }
 
-    fn finished(&mut self, now: Nanos, queued: Nanos, ran: Nanos, failed: bool) {
-        self.latency = smoothed(self.latency, queued + ran);
-        self.run = smoothed(self.run, ran);
-        self.busy += ran;
+    fn finished(&mut self, now: Nanos, queued: Nanos, ran: Nanos, used: Nanos, failed: bool) {
+        self.latency = smoothed(self.latency, queued + ran, 16);
+        self.run = smoothed(self.run, ran, 8);
+        self.busy += used;
         let stretch = now - self.stretch_from;
         if stretch >= S / 10 {
             let share = self.busy as f64 * 1000.0 / (stretch as f64 * self.workers);
-            self.utilisation = share.min(1000.0) as u16;
+            // Who shares cores may have more of them than its own.
+            let most = if self.slots == 0 { 60_000.0 } else { 1000.0 };
+            self.utilisation = share.min(most) as u16;
             self.busy = 0;
             self.stretch_from = now;
         }

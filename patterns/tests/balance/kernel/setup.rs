@@ -15,6 +15,16 @@ pub(crate) enum Arrivals {
     Closed { threads: usize, rest: Nanos },
 }
 
+/// Where each call may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Replicas {
+    All,
+    /// To so many servers that follow one another, from one by chance.
+    InARow(usize),
+    /// To three by chance.
+    AnyThree,
+}
+
 /// Where calls come from.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
@@ -23,8 +33,7 @@ pub(crate) struct Source {
     pub(crate) arrivals: Arrivals,
     /// A call that takes longer has failed.
     pub(crate) deadline: Option<Nanos>,
-    /// Each call may go to so many servers that follow one another, from one by chance.
-    pub(crate) replicas: Option<usize>,
+    pub(crate) replicas: Replicas,
     /// None is due after this.
     pub(crate) until: Nanos,
 }

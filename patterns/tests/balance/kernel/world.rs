@@ -7,8 +7,8 @@ use brokerless_patterns::balance::{Load, Nanos, Random};
 
 use super::S;
 use super::brain::{Brain, View};
-use super::server::Server;
-use super::setup::{Arrivals, Cost, Ended, Log, Source, exponential};
+use super::server::{Server, Times};
+use super::setup::{Arrivals, Cost, Ended, Log, Replicas, Source, exponential};
 
 /// Something that a scenario does at a time of its own.
 type Act = Box<dyn FnOnce(&mut World)>;
@@ -20,7 +20,8 @@ pub(crate) struct World {
     pub(crate) sources: Vec<Source>,
     pub(crate) cost: Cost,
     pub(crate) log: Log,
-    /// Calls that one caller may have at one server; more wait with the caller.
+    /// Calls that one caller may have at one server; more wait with the caller. One that was given
+    /// up counts until the server answers it, or is known to be gone.
     pub(crate) credit: Option<u32>,
     /// A server passes over what waits there beyond its deadline.
     pub(crate) heeds_deadlines: bool,
@@ -44,8 +45,29 @@ pub(crate) struct World {
 struct Caller {
     brain: Box<dyn Brain>,
     up: Vec<bool>,
-    in_flight: Vec<u32>,
+    /// Calls that count against the credit, by server.
+    taken: Vec<u32>,
     waiting: VecDeque<u32>,
+}
+
+/// Where a call may go.
+#[derive(Debug, Clone, Copy)]
+enum Able {
+    All,
+    InARow { first: u16, count: u16 },
+    Three([u16; 3]),
+}
+
+impl Able {
+    fn has(self, server: usize, servers: usize) -> bool {
+        match self {
+            Able::All => true,
+            Able::InARow { first, count } => {
+                (server + servers - usize::from(first)) % servers < usize::from(count)
+            }
+            Able::Three(three) => three.iter().any(|one| usize::from(*one) == server),
+        }
+    }
 }
 
 /// A call, or a question about load.
@@ -62,8 +84,9 @@ struct Job {
     started: Nanos,
     deadline: Nanos,
     cost: f64,
-    /// The first of those that it may go to, and how many.
-    able: (u16, u16),
+    /// How many others it met at the server.
+    met: u32,
+    able: Able,
     load: Load,
     is_probe: bool,
     is_sent: bool,
@@ -125,7 +148,7 @@ impl World {
         self.callers.push(Caller {
             brain,
             up: vec![true; self.servers.len()],
-            in_flight: vec![0; self.servers.len()],
+            taken: vec![0; self.servers.len()],
             waiting: VecDeque::new(),
         });
     }
@@ -143,11 +166,6 @@ impl World {
         }
     }
 
-    /// Another rate from now on: of the calls after the next one.
-    pub(crate) fn set_rate(&mut self, source: usize, per_s: f64) {
-        self.sources[source].arrivals = Arrivals::Poisson { per_s };
-    }
-
     /// Does something then; it may plan more of it.
     pub(crate) fn at(&mut self, at: Nanos, act: impl FnOnce(&mut World) + 'static) {
         let number = self.acts.len() as u32;
@@ -159,6 +177,13 @@ impl World {
     pub(crate) fn set_speed(&mut self, server: usize, speed: f64) {
         let now = self.now;
         self.servers[server].set_speed(now, speed);
+        self.plan_done(server);
+    }
+
+    /// What runs there shares so many cores from now on.
+    pub(crate) fn set_cores(&mut self, server: usize, cores: f64) {
+        let now = self.now;
+        self.servers[server].set_cores(now, cores);
         self.plan_done(server);
     }
 
@@ -187,6 +212,7 @@ impl World {
             };
             let lost = (0..self.jobs.len() as u32).filter(|job| there(&self.jobs[*job as usize]));
             let lost: Vec<u32> = lost.collect();
+            self.callers[caller].taken[server] = 0;
             lost.into_iter().for_each(|job| self.lapse(job));
         }
         self.retry(caller);
@@ -272,8 +298,12 @@ impl World {
         };
         let servers = self.servers.len();
         let able = match replicas {
-            Some(replicas) => (self.random.below(servers) as u16, replicas as u16),
-            None => (0, servers as u16),
+            Replicas::All => Able::All,
+            Replicas::InARow(count) => Able::InARow {
+                first: self.random.below(servers) as u16,
+                count: count as u16,
+            },
+            Replicas::AnyThree => Able::Three(self.three(servers)),
         };
         let cost = self.cost.draw(&mut self.random);
         let job = self.new_job(Job {
@@ -287,6 +317,7 @@ impl World {
             started: 0,
             deadline,
             cost,
+            met: 0,
             able,
             load: Load::default(),
             is_probe: false,
@@ -300,7 +331,7 @@ impl World {
             self.plan(deadline, Event::Late { job, generation });
         }
         self.dispatch(job);
-        self.probe(caller);
+        self.probe(caller, able);
         if poisson {
             self.plan_next(number);
         }
@@ -311,17 +342,15 @@ impl World {
         let job = self.jobs[number as usize];
         let caller = job.caller as usize;
         let servers = self.servers.len();
-        let (first, count) = (usize::from(job.able.0), usize::from(job.able.1));
         let Caller {
             brain,
             up,
-            in_flight,
+            taken,
             waiting,
         } = &mut self.callers[caller];
         let credit = self.credit.unwrap_or(u32::MAX);
-        let able = |server: usize| {
-            (server + servers - first) % servers < count && up[server] && in_flight[server] < credit
-        };
+        let able =
+            |server: usize| job.able.has(server, servers) && up[server] && taken[server] < credit;
         let picked = brain.pick(&View {
             now: self.now,
             servers: &self.servers,
@@ -334,7 +363,7 @@ impl World {
             return;
         };
         assert!(able(server), "picked one that cannot take the call");
-        in_flight[server] += 1;
+        taken[server] += 1;
         brain.sent(self.now, server);
         self.on_the_way[server] += 1;
         let job = &mut self.jobs[number as usize];
@@ -353,7 +382,23 @@ impl World {
         }
     }
 
-    fn probe(&mut self, caller: usize) {
+    /// Any three different ones.
+    fn three(&mut self, servers: usize) -> [u16; 3] {
+        let mut rest: [usize; 3] = [0; 3];
+        for at in 0..3 {
+            // A number among those that are left, and then which that is.
+            let mut drawn = self.random.below(servers - at);
+            rest[..at].sort_unstable();
+            for before in &rest[..at] {
+                drawn += usize::from(*before <= drawn);
+            }
+            rest[at] = drawn;
+        }
+        rest.map(|server| server as u16)
+    }
+
+    fn probe(&mut self, caller: usize, among: Able) {
+        let servers = self.servers.len();
         let mut ask = std::mem::take(&mut self.ask);
         let Caller { brain, up, .. } = &mut self.callers[caller];
         let view = View {
@@ -361,7 +406,7 @@ impl World {
             servers: &self.servers,
             delays: &self.delays[caller],
             on_the_way: &self.on_the_way,
-            able: &|server| up[server],
+            able: &|server| among.has(server, servers) && up[server],
         };
         brain.probes(&view, &mut ask);
         for server in ask.drain(..) {
@@ -377,7 +422,8 @@ impl World {
                 started: 0,
                 deadline: 0,
                 cost: 0.0,
-                able: (0, 0),
+                met: 0,
+                able: Able::All,
                 load: Load::default(),
                 is_probe: true,
                 is_sent: true,
@@ -402,6 +448,7 @@ impl World {
             self.carry(caller, server, Event::Answer { job: number });
         } else {
             job.reached = now;
+            job.met = there.in_flight() as u32;
             there.hits += 1;
             if there.has_room() {
                 self.start(number);
@@ -433,19 +480,25 @@ impl World {
         let now = self.now;
         let job = &mut self.jobs[number as usize];
         let there = &mut self.servers[server];
-        there.answered(
-            now,
-            job.started - job.reached,
-            now - job.started,
-            job.failed,
-        );
+        let times = Times {
+            queued: job.started - job.reached,
+            ran: now - job.started,
+            cost: job.cost,
+            met: job.met,
+        };
+        there.answered(now, times, job.failed);
         // As it is once this one is answered, and before the next is begun.
         job.load = there.report();
         let caller = job.caller as usize;
         while let Some(next) = self.servers[server].dequeue() {
             let deadline = self.jobs[next as usize].deadline;
             if self.heeds_deadlines && deadline > 0 && deadline <= now {
-                self.through(next);
+                // It is answered, so that its credit comes back.
+                let job = &mut self.jobs[next as usize];
+                job.failed = true;
+                job.load = self.servers[server].report();
+                let caller = job.caller as usize;
+                self.carry(caller, server, Event::Answer { job: next });
             } else {
                 self.start(next);
             }
@@ -458,16 +511,21 @@ impl World {
         let job = self.jobs[number as usize];
         let (caller, server) = (job.caller as usize, job.server as usize);
         let took = self.now - job.sent;
-        let brain = &mut self.callers[caller].brain;
+        let Caller { brain, taken, .. } = &mut self.callers[caller];
         if job.is_probe {
             brain.told(self.now, server, took, &job.load);
-        } else if !job.has_ended {
+        } else {
+            taken[server] = taken[server].saturating_sub(1);
+        }
+        if !job.has_ended {
             if job.failed {
                 brain.failed(self.now, server, took, &job.load);
             } else {
                 brain.replied(self.now, server, took, &job.load);
             }
             self.end(number, !job.failed);
+        } else if !job.is_probe {
+            self.retry(caller);
         }
         self.through(number);
     }
@@ -497,7 +555,6 @@ impl World {
             fine,
         });
         if job.is_sent {
-            self.callers[caller].in_flight[job.server as usize] -= 1;
             self.on_the_way[job.server as usize] -= 1;
         }
         if let Arrivals::Closed { rest, .. } = self.sources[job.source as usize].arrivals {

@@ -5,10 +5,16 @@
 //! | `supermarket` | T1: a hundred equal servers, beside theory |
 //! | `slow` | T2: two slow servers of sixteen |
 //! | `flapping` | T3: a server that is slow for a while |
+//! | `replicas` | T4: servers whose speeds change, three for each call |
+//! | `ramp` | T5: more and more calls, on machines with neighbours |
+//! | `published` | C3 and Prequal, as their papers have them |
 //! | `geography` | places: three regions of three zones of four nodes |
 
 mod flapping;
 mod geography;
+mod published;
+mod ramp;
+mod replicas;
 mod slow;
 mod supermarket;
 
@@ -25,6 +31,8 @@ pub(crate) const ALL: &[(&str, Make)] = &[
     ("T1", supermarket::table),
     ("T2", slow::table),
     ("T3", flapping::table),
+    ("T4", replicas::table),
+    ("T5", ramp::table),
     ("places", geography::table),
 ];
 
@@ -70,11 +78,6 @@ pub(crate) fn quantiles(all: &Latencies, unit: u64) -> Vec<(&'static str, f64)> 
         ("p99", all.quantile(0.99) / unit),
         ("p99.9", all.quantile(0.999) / unit),
     ]
-}
-
-/// The default.
-pub(crate) fn adaptive() -> Option<Policy> {
-    Policy::named("adaptive").ok()
 }
 
 /// As many seeds of one run, together: all latencies, and what tells one run from another.

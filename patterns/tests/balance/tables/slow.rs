@@ -3,7 +3,9 @@
 use brokerless_patterns::balance::Policy;
 
 use super::{Who, merged, quantiles};
-use crate::kernel::{Arrivals, Cost, Log, MS, Order, S, Server, Source, World, side_by_side};
+use crate::kernel::{
+    Arrivals, Cost, Log, MS, Order, Replicas, S, Server, Source, World, side_by_side,
+};
 use crate::results::{Bar, Line, Plot, Row, Size, Table};
 
 const SERVERS: usize = 16;
@@ -26,7 +28,7 @@ pub(crate) fn table(size: Size, threads: usize) -> Table {
         .map(|at| if at < SLOW { 1 } else { 16 })
         .collect();
     let weighted = |policy| Who::Weighted(policy, weights.clone());
-    let mut policies = vec![
+    let policies = vec![
         ("random", Who::Policy(Policy::random())),
         ("round-robin", Who::Policy(Policy::round_robin())),
         ("two choices", Who::Policy(Policy::least_in_flight())),
@@ -36,10 +38,10 @@ pub(crate) fn table(size: Size, threads: usize) -> Table {
         ),
         ("round-robin, weights", weighted(Policy::weighted())),
         ("peak EWMA", Who::Policy(Policy::peak_ewma())),
+        ("adaptive", Who::Policy(Policy::adaptive())),
         ("oracle: shortest queue", Who::Oracle { heeds_speed: false }),
         ("oracle: soonest done", Who::Oracle { heeds_speed: true }),
     ];
-    policies.extend(super::adaptive().map(|policy| ("adaptive", Who::Policy(policy))));
     let seeds = size.of(1, 8);
     let cells: Vec<(usize, u64)> = (0..policies.len())
         .flat_map(|policy| (1..=seeds).map(move |seed| (policy, seed)))
@@ -103,7 +105,7 @@ fn run(who: &Who, seed: u64, calls: u64) -> Log {
         callers: 0..1,
         arrivals: Arrivals::Poisson { per_s },
         deadline: None,
-        replicas: None,
+        replicas: Replicas::All,
         until,
     });
     world.run(u64::MAX);

@@ -41,6 +41,8 @@ pub(crate) fn client(
         .reconnect_interval(ms(50))
         .reconnect_interval_max(ms(200));
     let builder = Client::builder().engine(&engine).options(options);
+    // Without questions for loads: the ledger knows each call.
+    let builder = builder.probe_every(Duration::from_secs(3600));
     let builder = build(builder.timeout(TIMEOUT));
     let endpoints: Vec<String> = endpoints.iter().map(|e| (*e).to_owned()).collect();
     builder.connect(endpoints).expect("endpoints")
