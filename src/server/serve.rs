@@ -40,13 +40,11 @@ use super::pass::Fallback;
 use super::pool::{Pool, Pushed, Seat, Waiting};
 use super::pull::Pull;
 use super::session::{Session, Sessions};
-use super::stats::{Count, Counts, MethodStats, ServerStats};
+use super::stats::{Count, Counts};
 use super::stream::{Over, Stream, Watch};
 use crate::builtin::Health;
 use crate::deadline::Scope;
-use crate::machine::{
-    self, Flow, LoadTracker, Refusal, SessionLimits, Start, Ticket, Time, Verdict,
-};
+use crate::machine::{self, Flow, LoadTracker, Refusal, SessionLimits, Start, Ticket, Time};
 use crate::service::{Outcome, Request};
 use crate::status::Status;
 use crate::values::Ran;
@@ -500,7 +498,7 @@ impl Shared {
                 Spent::Stream(busy) => (finish.queued, busy),
             };
             load.arrived();
-            load.finished(time, waited, busy, is_unwell(&outcome));
+            load.finished(time, waited, busy, answer::is_unwell(&outcome));
             let mut report = load.report();
             drop(load);
             report.in_flight = in_flight;
@@ -772,46 +770,6 @@ impl Shared {
             }
         }
         self.drain.moved(self.phase());
-    }
-
-    pub(super) fn stats(&self) -> ServerStats {
-        let mut stats = self.counted();
-        let groups = self.groups.iter();
-        stats.sockets = groups.map(|group| group.router.stats()).collect();
-        stats
-    }
-
-    /// The same without the sockets, which have something to say of every peer.
-    pub(super) fn counted(&self) -> ServerStats {
-        let mut stats = ServerStats::default();
-        self.counts.fill(&mut stats);
-        stats.in_flight = self.in_flight.calls();
-        stats.callers = self.sessions.len();
-        let default = self.groups.iter().map(|group| &group.pool);
-        stats.pools = default.chain(&self.named).map(Pool::stats).collect();
-        let method = |method: &Method| MethodStats {
-            path: method.info.path,
-            calls: method.calls.load(Ordering::Relaxed),
-            failed: method.failed.load(Ordering::Relaxed),
-            duration: method.learned.mean(),
-        };
-        stats.methods = self.methods.iter().map(method).collect();
-        stats
-    }
-}
-
-/// Whether the server answers so because it is not well itself.
-fn is_unwell(outcome: &Outcome) -> bool {
-    match outcome {
-        Outcome::Failed {
-            status,
-            typed: None,
-            ..
-        } => {
-            let says_when = status.retry_after().is_some();
-            Verdict::of_code(status.code().number(), says_when) == Verdict::Unwell
-        }
-        _ => false,
     }
 }
 

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use brokerless_patterns::SocketStats;
 
-use super::pool::PoolStats;
+use super::methods::Method;
+use super::pool::{Pool, PoolStats};
+use super::serve::Shared;
 
 /// What is counted, beside what pools, sockets and methods count themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -259,4 +261,31 @@ pub struct StreamStats {
     pub items_out: u64,
     /// What callers did that they must not, by reason: each ended its stream.
     pub violations: BTreeMap<&'static str, u64>,
+}
+
+impl Shared {
+    pub(super) fn stats(&self) -> ServerStats {
+        let mut stats = self.counted();
+        let groups = self.groups.iter();
+        stats.sockets = groups.map(|group| group.router.stats()).collect();
+        stats
+    }
+
+    /// The same without the sockets, which have something to say of every peer.
+    pub(super) fn counted(&self) -> ServerStats {
+        let mut stats = ServerStats::default();
+        self.counts.fill(&mut stats);
+        stats.in_flight = self.in_flight.calls();
+        stats.callers = self.sessions.len();
+        let default = self.groups.iter().map(|group| &group.pool);
+        stats.pools = default.chain(&self.named).map(Pool::stats).collect();
+        let method = |method: &Method| MethodStats {
+            path: method.info.path,
+            calls: method.calls.load(Ordering::Relaxed),
+            failed: method.failed.load(Ordering::Relaxed),
+            duration: method.learned.mean(),
+        };
+        stats.methods = self.methods.iter().map(method).collect();
+        stats
+    }
 }
