@@ -112,7 +112,7 @@ fn calls_pass_and_are_counted() {
 #[test]
 fn the_file_is_read_again_when_it_changes_and_when_it_is_told() {
     let ((one, first), (two, second)) = (node(), node());
-    let head = format!("listen = \"{ANY}\"\ncontrol = \"{ANY}\"\n");
+    let head = format!("listen = \"{ANY}\"\ncontrol = \"{ANY}\"\npolicy = \"weighted\"\n");
     let with = |node: &str, more: &str| format!("{head}{more}[[node]]\nendpoint = \"{node}\"\n");
     let file = File::new(&with(&first, ""));
     let proxy = Device::start("bl-proxy", &["--config", file.path()]);

@@ -11,7 +11,7 @@ use brokerless::{Code, Error, Ran};
 use crate::desk::DeskClient;
 use crate::fleet::{Fleet, proxy, states, up};
 use crate::hostile::Caller;
-use crate::support::{ByHand, Served, until};
+use crate::support::{ByHand, PATIENCE, Served, until};
 
 fn member(served: &Served, weight: u32) -> Member {
     Member::new(&*served.endpoint).weight(weight)
@@ -37,6 +37,13 @@ fn a_killed_node_leaves_its_calls_maybe_and_the_others_go_on() {
     let (doomed, node) = (ByHand::new("tcp://127.0.0.1:*"), Served::new());
     let members = [Member::new(&*doomed.endpoint), member(&node, 1)];
     let proxy = proxy("tcp://127.0.0.1:*", members, |builder| builder);
+    let (peer, hello) = doomed.router.recv_timeout(PATIENCE).expect("a hello");
+    assert!(matches!(
+        Envelope::decode(hello.first()),
+        Ok(Envelope::Hello(_))
+    ));
+    doomed.welcome(&peer, 2, 16);
+    up(&proxy, 2);
     let caller = Caller::new(&proxy.local_endpoints()[0].to_string());
     let first = caller.window.into();
     for id in 1..=first {
@@ -48,7 +55,7 @@ fn a_killed_node_leaves_its_calls_maybe_and_the_others_go_on() {
     node.desk.open();
     let (mut answered, mut maybe) = (0, 0);
     while answered + maybe < first {
-        let message = caller.next(crate::support::PATIENCE).expect("an answer");
+        let message = caller.next(PATIENCE).expect("an answer");
         match Envelope::decode(message.first()) {
             Ok(Envelope::Reply(_)) => answered += 1,
             Ok(Envelope::Error(head)) => {
@@ -225,7 +232,7 @@ fn callers_that_are_refused_for_want_of_room_come_again() {
     });
     let fleet = Fleet::of("tcp://127.0.0.1:*", vec![node], |builder| builder.queue(1));
     let desk = fleet.desk();
-    let patient = desk.with(Call::new().timeout(crate::support::PATIENCE));
+    let patient = desk.with(Call::new().timeout(PATIENCE));
     let calls: Vec<_> = (0..40)
         .map(|n| patient.begin().add(n, 1).expect("it begins"))
         .collect();
@@ -287,7 +294,7 @@ fn a_paused_proxy_keeps_calls_and_sends_them_when_it_resumes() {
         node.reply(&peer, number, &[7]);
     }
     for _ in 1..=3 {
-        let message = caller.next(crate::support::PATIENCE).expect("an answer");
+        let message = caller.next(PATIENCE).expect("an answer");
         let answer = Envelope::decode(message.first());
         assert!(matches!(answer, Ok(Envelope::Reply(_))), "{answer:?}");
     }
