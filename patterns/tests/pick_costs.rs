@@ -231,7 +231,9 @@ fn scale<F: FnMut(u64) + Send>(what: &str, make: impl Fn(usize) -> F) {
         ratios.sort_by(f64::total_cmp);
         ratios[ratios.len() / 2]
     });
-    println!("{what}: 16 threads pick {ratio:.2} of what 2 do, {wall:.2} by the clock on the wall");
+    eprintln!(
+        "{what}: 16 threads pick {ratio:.2} of what 2 do, {wall:.2} by the clock on the wall"
+    );
     assert!(
         ratio >= SCALE,
         "{what}: 16 threads pick {ratio:.2} of what 2 do"
