@@ -89,8 +89,8 @@ pub(super) struct Flags {
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
 
-    /// Which node gets the next call: weighted, round-robin, random, least-in-flight, peak-ewma and
-    /// others, which a wrong name lists [default: as a client's]
+    /// Which node gets the next call: adaptive, weighted, round-robin, least-in-flight, peak-ewma and
+    /// others, which a wrong name lists [default: adaptive]
     #[arg(long, value_name = "NAME")]
     policy: Option<String>,
 

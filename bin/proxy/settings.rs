@@ -146,7 +146,7 @@ impl Plain {
         if self.policy.is_none() && self.home.is_none() && !by_priority {
             return Ok(None);
         }
-        let named = Policy::named(self.policy.as_deref().unwrap_or("weighted"));
+        let named = Policy::named(self.policy.as_deref().unwrap_or("adaptive"));
         let mut policy = named.map_err(|error| Failure::usage(error.to_string()))?;
         if by_priority {
             policy = policy.by_priority();

@@ -164,7 +164,7 @@ pub(super) struct Core {
     pub(super) clerk: Arc<Clerk>,
     pub(super) streams: Arc<Counts>,
     /// Groups that are told when nodes may stand otherwise than before.
-    watching: Mutex<Vec<Weak<Group>>>,
+    pub(super) watching: Mutex<Vec<Weak<Group>>>,
     /// Which client it is, of all in the process: nodes are of one.
     pub(super) number: u64,
     epoch: Instant,
@@ -212,22 +212,6 @@ impl Core {
             held: AtomicBool::new(false),
             drive: AtomicU8::new(0),
         })
-    }
-
-    pub(super) fn watch_nodes(&self, group: &Arc<Group>) {
-        self.watching.lock().push(Arc::downgrade(group));
-    }
-
-    /// Nodes may stand otherwise than before. The table is not locked.
-    pub(super) fn tell_watching(&self) {
-        let mut watching = self.watching.lock();
-        watching.retain(|group| match group.upgrade() {
-            Some(group) => {
-                group.ring();
-                true
-            }
-            None => false,
-        });
     }
 
     pub(super) fn time(&self, at: Instant) -> Time {

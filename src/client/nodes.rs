@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Client;
 use super::core::Core;
+use super::group::Group;
 use super::options::Call;
 use crate::Status;
 use crate::machine::{NodeId, NodeState};
@@ -95,6 +96,22 @@ pub trait Calls: Clone {
 }
 
 impl Core {
+    pub(super) fn watch_nodes(&self, group: &Arc<Group>) {
+        self.watching.lock().push(Arc::downgrade(group));
+    }
+
+    /// Nodes may stand otherwise than before. The table is not locked.
+    pub(super) fn tell_watching(&self) {
+        let mut watching = self.watching.lock();
+        watching.retain(|group| match group.upgrade() {
+            Some(group) => {
+                group.ring();
+                true
+            }
+            None => false,
+        });
+    }
+
     /// How the nodes stand, in the order in which they were added.
     pub(super) fn standings(&self) -> Vec<(Node, NodeState)> {
         let table = self.table.lock();

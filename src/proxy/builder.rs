@@ -73,7 +73,7 @@ impl ProxyBuilder {
         self
     }
 
-    /// Which node gets the next call. Default: as a client's.
+    /// Which node gets the next call. Default: adaptive, as a client's; any that wants no key.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = Some(policy);
         self

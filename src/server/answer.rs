@@ -9,6 +9,7 @@ use brokerless_patterns::{Frame, Message};
 
 use super::call::{Form, Target};
 use super::serve::Settings;
+use crate::machine::Verdict;
 use crate::service::Outcome;
 use crate::status::Status;
 use crate::values::Ran;
@@ -47,6 +48,21 @@ pub(super) fn of_outcome(target: &Target, outcome: Outcome, report: Report) -> M
             None,
             report,
         ),
+    }
+}
+
+/// Whether the server answers so because it is not well itself.
+pub(super) fn is_unwell(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Failed {
+            status,
+            typed: None,
+            ..
+        } => {
+            let says_when = status.retry_after().is_some();
+            Verdict::of_code(status.code().number(), says_when) == Verdict::Unwell
+        }
+        _ => false,
     }
 }
 

@@ -112,7 +112,7 @@ fn calls_pass_and_are_counted() {
 #[test]
 fn the_file_is_read_again_when_it_changes_and_when_it_is_told() {
     let ((one, first), (two, second)) = (node(), node());
-    let head = format!("listen = \"{ANY}\"\ncontrol = \"{ANY}\"\n");
+    let head = format!("listen = \"{ANY}\"\ncontrol = \"{ANY}\"\npolicy = \"weighted\"\n");
     let with = |node: &str, more: &str| format!("{head}{more}[[node]]\nendpoint = \"{node}\"\n");
     let file = File::new(&with(&first, ""));
     let proxy = Device::start("bl-proxy", &["--config", file.path()]);
@@ -229,6 +229,31 @@ fn what_cannot_be_is_said_before_anything_runs() {
     assert!(code == 0 && help.contains("RELOAD"), "{help}");
     let (code, page, _) = outcome("bl-proxy", &["--man"]);
     assert!(code == 0 && page.starts_with(".ie"), "{page}");
+}
+
+#[test]
+fn bl_call_works_through_it() {
+    let (_server, node) = node();
+    let proxy = Device::start("bl-proxy", &["--listen", ANY, "--node", &node]);
+    let calls = |arguments: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_bl-call"))
+            .arg(proxy.endpoint("listen"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        let out = String::from_utf8(output.stdout).unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{arguments:?}: {out}{error}");
+        out
+    };
+    let services = calls(&["list"]);
+    assert!(services.contains("shop.v1"), "{services}");
+    assert!(services.contains("brokerless.stats.v1"), "{services}");
+    let about = calls(&["describe", "shop.v1.add"]);
+    assert!(about.contains("x") && about.contains("i64"), "{about}");
+    assert_eq!(calls(&["shop.v1.add", "2", "3"]).trim(), "5");
+    assert!(calls(&["brokerless.health.v1.check", ""]).contains("serving"));
+    assert!(calls(&["brokerless.stats.v1.snapshot"]).contains("answered"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Nodes, and a proxy in front of them.
 
+use brokerless::Policy;
 use brokerless::client::{Client, ClientBuilder};
 use brokerless::proxy::{Member, Proxy, ProxyBuilder, ProxyStats};
 use std::time::Duration;
@@ -78,6 +79,8 @@ pub(crate) fn proxy(
     build: impl FnOnce(ProxyBuilder) -> ProxyBuilder,
 ) -> Proxy {
     let builder = Proxy::builder().name("edge").nodes(members);
+    // In turn, so that a test knows who is called.
+    let builder = builder.policy(Policy::weighted());
     let builder = builder.drain_timeout(Duration::from_secs(2));
     build(builder).bind(endpoint).expect("it binds")
 }

@@ -11,7 +11,7 @@ use brokerless::{Code, Error, Policy, Ran};
 use crate::desk::DeskClient;
 use crate::fleet::{Fleet, proxy, states, up};
 use crate::hostile::Caller;
-use crate::support::{ByHand, Served, until};
+use crate::support::{ByHand, PATIENCE, Served, until};
 
 fn member(served: &Served, weight: u32) -> Member {
     Member::new(&*served.endpoint).weight(weight)
@@ -39,6 +39,13 @@ fn a_killed_node_leaves_its_calls_maybe_and_the_others_go_on() {
     let (doomed, node) = (ByHand::new("tcp://127.0.0.1:*"), Served::new());
     let members = [Member::new(&*doomed.endpoint), member(&node, 1)];
     let proxy = proxy("tcp://127.0.0.1:*", members, |builder| builder);
+    let (peer, hello) = doomed.router.recv_timeout(PATIENCE).expect("a hello");
+    assert!(matches!(
+        Envelope::decode(hello.first()),
+        Ok(Envelope::Hello(_))
+    ));
+    doomed.welcome(&peer, 2, 16);
+    up(&proxy, 2);
     let caller = Caller::new(&proxy.local_endpoints()[0].to_string());
     let first = caller.window.into();
     for id in 1..=first {
@@ -50,7 +57,7 @@ fn a_killed_node_leaves_its_calls_maybe_and_the_others_go_on() {
     node.desk.open();
     let (mut answered, mut maybe) = (0, 0);
     while answered + maybe < first {
-        let message = caller.next(crate::support::PATIENCE).expect("an answer");
+        let message = caller.next(PATIENCE).expect("an answer");
         match Envelope::decode(message.first()) {
             Ok(Envelope::Reply(_)) => answered += 1,
             Ok(Envelope::Error(head)) => {
@@ -197,9 +204,12 @@ fn a_pool_without_credit_makes_callers_wait_and_then_refuses_them() {
     let fleet = Fleet::of("tcp://127.0.0.1:*", vec![node], |builder| builder.queue(2));
     fleet.up(1);
     let caller = Caller::new(&fleet.endpoint);
-    for id in 1..=4 {
+    // One after the other: threads that receive may overtake each other.
+    for id in 1..=3 {
         caller.call(id, "desk.v1.hold", &[0x90]);
+        until("it is taken up", || fleet.proxy.stats().in_flight == id);
     }
+    caller.call(4, "desk.v1.hold", &[0x90]);
     let (code, ran, message, after) = caller.error(4);
     assert_eq!((code, ran), (Code::ResourceExhausted, Ran::No), "{message}");
     assert!(after.is_some() && message.contains("queue"), "{message}");
@@ -224,7 +234,7 @@ fn callers_that_are_refused_for_want_of_room_come_again() {
     });
     let fleet = Fleet::of("tcp://127.0.0.1:*", vec![node], |builder| builder.queue(1));
     let desk = fleet.desk();
-    let patient = desk.with(Call::new().timeout(crate::support::PATIENCE));
+    let patient = desk.with(Call::new().timeout(PATIENCE));
     let calls: Vec<_> = (0..40)
         .map(|n| patient.begin().add(n, 1).expect("it begins"))
         .collect();
@@ -260,27 +270,37 @@ fn bytes_that_are_passed_on_at_once_are_bounded() {
 
 #[test]
 fn a_paused_proxy_keeps_calls_and_sends_them_when_it_resumes() {
-    let fleet = Fleet::at("tcp://127.0.0.1:*", 1, |builder| builder.queue(3));
-    fleet.up(1);
-    let caller = Caller::new(&fleet.endpoint);
-    fleet.proxy.pause();
-    for id in 1..=4 {
-        caller.call(id, "desk.v1.note", &[0x91, 0xa1, b'0' + id as u8]);
+    let node = ByHand::new("tcp://127.0.0.1:*");
+    let member = Member::new(&*node.endpoint);
+    let proxy = proxy("tcp://127.0.0.1:*", [member], |builder| builder.queue(3));
+    let caller = Caller::new(&proxy.local_endpoints()[0].to_string());
+    proxy.pause();
+    for id in 1..=3 {
+        caller.call(id, &format!("x.y{id}"), &[0x90]);
+        until("it is kept", || proxy.stats().kept == id);
     }
+    caller.call(4, "x.y4", &[0x90]);
     let (code, ran, message, after) = caller.error(4);
     assert_eq!((code, ran), (Code::ResourceExhausted, Ran::No), "{message}");
     assert!(after.is_some() && message.contains("paused"), "{message}");
-    let stats = fleet.proxy.stats();
-    assert_eq!(
-        (stats.state, stats.kept, stats.nodes[0].sent),
-        ("paused", 3, 0)
-    );
-    fleet.proxy.resume();
+    let stats = proxy.stats();
+    assert_eq!((stats.state, stats.nodes[0].sent), ("paused", 0));
+    proxy.resume();
     for id in 1..=3 {
-        caller.reply(id);
+        let (peer, number, method) = node.call(16, |_| {});
+        assert_eq!(
+            method,
+            format!("x.y{id}"),
+            "in the order in which they came"
+        );
+        node.reply(&peer, number, &[7]);
     }
-    assert_eq!(*fleet.nodes[0].desk.lines.lock(), ["1", "2", "3"]);
-    assert_eq!(fleet.proxy.stats().state, "running");
+    for _ in 1..=3 {
+        let message = caller.next(PATIENCE).expect("an answer");
+        let answer = Envelope::decode(message.first());
+        assert!(matches!(answer, Ok(Envelope::Reply(_))), "{answer:?}");
+    }
+    assert_eq!(proxy.stats().state, "running");
 }
 
 #[test]
