@@ -461,7 +461,8 @@ impl Core {
             match deed {
                 Deed::Tell(link, tell) => self.tell(&link, &tell),
                 Deed::Send(sending, slot, link) => {
-                    self.send(&sending, &slot, link.as_deref(), now, false);
+                    let left = slot.request.deadline.saturating_duration_since(now);
+                    self.send(&sending, &slot, link.as_deref(), (now, left), false);
                 }
                 Deed::End(ended) => {
                     self.tell_of(&ended);
