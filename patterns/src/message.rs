@@ -212,6 +212,13 @@ impl Message {
         Message { frames }
     }
 
+    /// A message of two frames: the same as of an array of them, and quicker.
+    #[inline]
+    pub fn pair(first: Frame, second: Frame) -> Self {
+        let frames = SmallVec::from_buf([first, second]);
+        Message { frames }
+    }
+
     /// A message of these frames; an empty list becomes one empty frame.
     pub fn from_frames(frames: impl IntoIterator<Item = Frame>) -> Self {
         Self::from_parts(frames.into_iter().collect())

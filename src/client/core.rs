@@ -297,6 +297,8 @@ impl Core {
     }
 
     /// Sends a call, or lets it wait for credit.
+    // Within its caller, so that what that has made is not moved.
+    #[inline(always)]
     pub(super) fn launch(
         &self,
         request: Request,
@@ -307,8 +309,9 @@ impl Core {
         let began = request.began;
         let oneway = request.flags.has(Flags::ONEWAY);
         let watched = request.relay.is_some();
+        let (now, left) = (self.time(began), request.time());
         let ask = Ask {
-            deadline: self.time(request.deadline),
+            deadline: now.after(left),
             bytes: request.payload.bytes() as u64,
             oneway,
             wait_for_ready,
@@ -317,7 +320,6 @@ impl Core {
             probe: false,
         };
         let slot = Arc::new(Slot::new(request));
-        let now = self.time(began);
         // Something is to be done that nobody else may be about to do.
         let mut act = false;
         let (id, sending, due, wonders) = {
@@ -350,7 +352,7 @@ impl Core {
             }
         };
         if let Some((sending, link)) = sending {
-            act = !self.send(&sending, &slot, link.as_ref(), began, held);
+            act = !self.send(&sending, &slot, link.as_ref(), (began, left), held);
         }
         if act {
             self.act();
@@ -362,6 +364,8 @@ impl Core {
         Ok(Begun { slot, id })
     }
 
+    // Within its caller, so that what it makes is made where it stays.
+    #[inline(always)]
     fn request(
         &self,
         wanted: Wanted,
@@ -440,14 +444,14 @@ impl Core {
         })
     }
 
-    /// Sends a call where it was booked. If that cannot be, the table is told, and false is
-    /// given: then there may be more to do.
+    /// Sends a call where it was booked, at this time and with so much left. If that cannot be, the
+    /// table is told, and false is given: then there may be more to do.
     pub(super) fn send(
         &self,
         sending: &Sending,
         slot: &Slot,
         link: Option<&Arc<Link>>,
-        now: Instant,
+        (now, left): (Instant, Duration),
         held: bool,
     ) -> bool {
         let Some(link) = link else {
@@ -458,7 +462,6 @@ impl Core {
             self.refuse(sending, now, status);
             return false;
         }
-        let left = request.deadline.saturating_duration_since(now);
         let id = sending.id.wire();
         let window = match (&request.conduit, &request.relay) {
             (Some(conduit), _) => conduit.first_window,

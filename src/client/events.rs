@@ -503,7 +503,8 @@ impl Core {
                     }
                 }
                 Deed::Send(sending, slot, link) => {
-                    self.send(&sending, &slot, link.as_ref(), now, false);
+                    let left = slot.request.deadline.saturating_duration_since(now);
+                    self.send(&sending, &slot, link.as_ref(), (now, left), false);
                 }
                 Deed::End(ended) => {
                     self.tell_of(&ended);

@@ -76,6 +76,10 @@ impl Link {
     /// connection before it has read it.
     pub(super) fn refuses(&self, payload: &Payload) -> Option<Status> {
         let most = self.blob_bytes_max;
+        // What all of them are within, each is.
+        if payload.bytes() as u64 <= most.min(self.call_bytes_max) {
+            return None;
+        }
         let parts = std::iter::once(&payload.body).chain(&payload.blobs);
         let too_large = parts
             .map(|part| part.len() as u64)

@@ -77,7 +77,8 @@ impl Core {
             }
         };
         let (sending, link) = sending;
-        if !self.send(&sending, &slot, link.as_ref(), began, false) {
+        let left = slot.request.time();
+        if !self.send(&sending, &slot, link.as_ref(), (began, left), false) {
             self.act();
         }
         self.look_by(due);

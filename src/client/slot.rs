@@ -108,6 +108,7 @@ pub(super) struct Slot {
 }
 
 impl Slot {
+    #[inline(always)]
     pub(super) fn new(request: Request) -> Self {
         Slot {
             request,
@@ -122,17 +123,18 @@ impl Slot {
     pub(super) fn complete(&self, answer: Answer, count: impl FnOnce(bool)) {
         let sender = {
             let mut place = self.place.lock();
+            // Not moved out and back: an end is large.
+            if let Place::Empty | Place::Awaited = &*place {
+                let woke = matches!(&*place, Place::Awaited);
+                count(woke);
+                *place = Place::Full { answer, woke };
+                drop(place);
+                return self.gate.wake(1);
+            }
             match std::mem::take(&mut *place) {
                 Place::Channel(sender) => {
                     *place = Place::Given(answer.payload().err());
                     Some(sender)
-                }
-                before @ (Place::Empty | Place::Awaited) => {
-                    let woke = matches!(before, Place::Awaited);
-                    count(woke);
-                    *place = Place::Full { answer, woke };
-                    drop(place);
-                    return self.gate.wake(1);
                 }
                 Place::Group(group, at) => {
                     group.ended(at, |woke| {
@@ -142,8 +144,8 @@ impl Slot {
                     return;
                 }
                 // Not given out twice by the table; but its caller may have let it go meanwhile.
-                done @ (Place::Full { .. } | Place::Given(_) | Place::Taken) => {
-                    *place = done;
+                other => {
+                    *place = other;
                     None
                 }
             }
@@ -182,13 +184,13 @@ impl Slot {
     #[inline]
     fn take_or(&self, or: impl FnOnce(&mut Place)) -> Option<(Answer, bool)> {
         let mut place = self.place.lock();
+        if !matches!(&*place, Place::Full { .. }) {
+            or(&mut place);
+            return None;
+        }
         match std::mem::replace(&mut *place, Place::Taken) {
             Place::Full { answer, woke } => Some((answer, woke)),
-            other => {
-                *place = other;
-                or(&mut place);
-                None
-            }
+            _ => None,
         }
     }
 

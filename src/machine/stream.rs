@@ -17,7 +17,9 @@
 //!
 //! An item goes at once while few batches are on their way. When there are more, the taker is the
 //! slower one, and items gather until they are worth a message or a window comes: so what has
-//! gathered never waits for longer than a round trip.
+//! gathered never waits for longer than a round trip. Items that come one upon the other may gather
+//! before, as long as anything is on its way. (test
+//! `brisk_items_gather_only_while_something_is_on_its_way`)
 //!
 //! # Invariants
 //!

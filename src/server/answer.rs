@@ -9,7 +9,6 @@ use brokerless_patterns::{Frame, Message};
 
 use super::call::{Form, Target};
 use super::serve::Settings;
-use crate::machine::Verdict;
 use crate::service::Outcome;
 use crate::status::Status;
 use crate::values::Ran;
@@ -51,21 +50,6 @@ pub(super) fn of_outcome(target: &Target, outcome: Outcome, report: Report) -> M
     }
 }
 
-/// Whether the server answers so because it is not well itself.
-pub(super) fn is_unwell(outcome: &Outcome) -> bool {
-    match outcome {
-        Outcome::Failed {
-            status,
-            typed: None,
-            ..
-        } => {
-            let says_when = status.retry_after().is_some();
-            Verdict::of_code(status.code().number(), says_when) == Verdict::Unwell
-        }
-        _ => false,
-    }
-}
-
 /// Why an answer cannot go out, if it is too large.
 pub(super) fn too_large(outcome: &Outcome, settings: &Settings) -> Option<Status> {
     let payload = match outcome {
@@ -82,6 +66,11 @@ pub(super) fn too_large(outcome: &Outcome, settings: &Settings) -> Option<Status
 /// Why this cannot go out, if a part of it is too large, or it has too many.
 pub(super) fn part_too_large(payload: &Payload, settings: &Settings, what: &str) -> Option<Status> {
     let bytes_max = settings.blob_bytes_max;
+    let bytes = payload.bytes() as u64;
+    // What all of them are within, each is.
+    if bytes <= bytes_max.min(settings.call_bytes_max) && payload.blobs.len() <= BLOBS_MAX {
+        return None;
+    }
     let frames = std::iter::once(&payload.body).chain(&payload.blobs);
     let largest = frames.map(|frame| frame.len() as u64).max().unwrap_or(0);
     if largest > bytes_max {
@@ -89,7 +78,6 @@ pub(super) fn part_too_large(payload: &Payload, settings: &Settings, what: &str)
             "{what} has a part of {largest} bytes: at most {bytes_max} are sent; raise the server's option blob_bytes_max, or split it"
         )));
     }
-    let bytes = payload.bytes() as u64;
     let all_max = settings.call_bytes_max;
     if bytes > all_max {
         return Some(Status::resource_exhausted(format!(

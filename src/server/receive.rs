@@ -349,7 +349,7 @@ impl Receiver {
             id,
             via: head.via,
             bytes,
-            deadline: shared.time(deadline),
+            deadline: time.after(head.left),
             used_up: head.more,
         };
         let admitted = state.machine.arrive(time, arrival);
@@ -468,7 +468,13 @@ impl Receiver {
     /// Bytes of the arguments and blobs, if each part is within the limit.
     fn bytes_of(&self, body: &Body, message: &Message) -> Result<u64, Status> {
         let (body, blobs) = body.of(message);
-        let most = self.shared.settings.blob_bytes_max;
+        let settings = &self.shared.settings;
+        let all = body.len() + blobs.iter().map(|blob| blob.len()).sum::<usize>();
+        // What all of them are within, each is.
+        if all as u64 <= settings.blob_bytes_max.min(settings.call_bytes_max) {
+            return Ok(all as u64);
+        }
+        let most = settings.blob_bytes_max;
         let mut bytes = 0u64;
         let parts = std::iter::once(body).chain(blobs.iter().map(|blob| &blob[..]));
         for (index, part) in parts.enumerate() {
@@ -484,7 +490,7 @@ impl Receiver {
             }
             bytes = bytes.saturating_add(length);
         }
-        let most = self.shared.settings.call_bytes_max;
+        let most = settings.call_bytes_max;
         if bytes > most {
             return Err(Status::resource_exhausted(format!(
                 "the call has {bytes} bytes in {} blobs and its arguments: at most {most} are taken; raise the server's option call_bytes_max, or send it in parts",

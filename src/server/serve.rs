@@ -498,7 +498,7 @@ impl Shared {
                 Spent::Stream(busy) => (finish.queued, busy),
             };
             load.arrived();
-            load.finished(time, waited, busy, answer::is_unwell(&outcome));
+            load.finished(time, waited, busy, is_unwell(&outcome));
             let mut report = load.report();
             drop(load);
             report.in_flight = in_flight;

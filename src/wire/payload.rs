@@ -37,7 +37,7 @@ impl Payload {
 
     /// The message that begins with this envelope.
     pub fn into_message(self, envelope: Frame) -> Message {
-        let mut message = Message::from_frames([envelope, self.body]);
+        let mut message = Message::pair(envelope, self.body);
         for blob in self.blobs {
             message.push(blob);
         }
@@ -46,11 +46,14 @@ impl Payload {
 
     /// The payload of a message that begins with an envelope; a body that is absent is empty.
     pub fn of_message(message: Message) -> Self {
-        let mut frames = message.into_iter().skip(1);
-        Payload {
-            body: frames.next().unwrap_or_default(),
-            blobs: frames.collect(),
-        }
+        let mut frames = message.into_iter();
+        drop(frames.next());
+        let body = frames.next().unwrap_or_default();
+        let blobs = match frames.len() {
+            0 => Blobs::new(),
+            _ => frames.collect(),
+        };
+        Payload { body, blobs }
     }
 }
 

@@ -163,6 +163,10 @@ impl<'f> Reader<'f> {
             }
             [0xcd, a, b, ref rest @ ..] => (u16::from_be_bytes([a, b]).into(), rest),
             [0xce, a, b, c, d, ref rest @ ..] => (u32::from_be_bytes([a, b, c, d]).into(), rest),
+            // The numbers of calls.
+            [0xcf, a, b, c, d, e, f, g, h, ref rest @ ..] => {
+                (u64::from_be_bytes([a, b, c, d, e, f, g, h]), rest)
+            }
             _ => return self.other_uint(),
         };
         self.0 = rest;
@@ -174,14 +178,13 @@ impl<'f> Reader<'f> {
     fn other_uint(&mut self) -> Result<u64, Bad> {
         let before = *self;
         match Marker::from_u8(self.byte()?) {
-            Marker::U64 => self.array_of().map(u64::from_be_bytes),
             Marker::I8 => positive(i8::from_be_bytes(self.array_of()?)),
             Marker::I16 => positive(i16::from_be_bytes(self.array_of()?)),
             Marker::I32 => positive(i32::from_be_bytes(self.array_of()?)),
             Marker::I64 => positive(i64::from_be_bytes(self.array_of()?)),
             Marker::FixNeg(_) => Err(Bad::OutOfRange),
             // Of a form that is read above, cut off.
-            Marker::U8 | Marker::U16 | Marker::U32 => Err(Bad::Truncated),
+            Marker::U8 | Marker::U16 | Marker::U32 | Marker::U64 => Err(Bad::Truncated),
             _ => Err(Bad::Type(before.came())),
         }
     }

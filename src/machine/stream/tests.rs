@@ -42,6 +42,27 @@ fn a_sender_keeps_to_the_window_in_items_and_bytes() {
 }
 
 #[test]
+fn brisk_items_gather_only_while_something_is_on_its_way() {
+    let window = Flow::new(10_000, 1 << 20);
+    let mut sender = Outflow::new(window);
+    // Nothing is on its way: nobody would tell a window for what gathers.
+    assert_eq!(sender.run(true), Flow::default());
+    assert!(sender.gather(1) && sender.flush().is_some());
+    assert_eq!(sender.run(true).items, 2_048, "a message's worth");
+    assert_eq!(sender.run(false), Flow::default(), "few are on their way");
+    assert!(!sender.gather_run(5, 5, true), "they wait for a window");
+    // It comes before they are counted in: the next ones go at once.
+    assert_eq!(sender.flush().map(|batch| batch.count), Some(5));
+    assert!(sender.granted(Flow::new(10_006, 1 << 20)));
+    assert_eq!(sender.run(true), Flow::default());
+    assert!(sender.gather_run(7, 7, true));
+    // Whoever gives a run so much at once tells nothing: nothing waits for that.
+    let mut unbounded = Outflow::new(Flow::new(1 << 40, u64::MAX));
+    assert!(unbounded.gather(1) && unbounded.flush().is_some());
+    assert_eq!(unbounded.run(true), Flow::default());
+}
+
+#[test]
 fn an_item_larger_than_the_window_goes_alone() {
     let (mut sender, mut taker) = pair(WINDOW);
     assert!(sender.may_send(1_000));

@@ -6,6 +6,8 @@
 //!             └── window ── parked ◄┘
 //! ```
 //!
+//! Within a turn small items are made in runs, without the stream's lock: `strip.rs`.
+//!
 //! # Invariants
 //!
 //! 1. Streams of one pool are driven in turn, so that none starves. (test
