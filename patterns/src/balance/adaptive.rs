@@ -512,7 +512,7 @@ impl Pick for Adaptive {
         if let Some(known) = self.nodes.get_mut(node) {
             known.since = now;
             let forgiven = (-(now.saturating_sub(known.failed_at) as f64) / FORGIVEN).exp2();
-            known.failures = known.failures * forgiven;
+            known.failures *= forgiven;
             known.failures += (1.0 - known.failures) * FAILURE;
             known.failed_at = now;
         }
