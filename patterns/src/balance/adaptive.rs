@@ -36,7 +36,7 @@
 //! | asking those that are likely to be picked next, not the one unheard of for longest | 75, 63 ms | 73, 51 ms |
 //! | pace of now while an answer is owed | once the silence: 82, 56 ms | twice, by what is in flight: 76, 52 ms |
 //! | ways told apart only where they differ much | 76, 52 ms | 72, 45 ms |
-//! | half of the questions | 72, 45 ms | 81, 51 ms |
+//! | half of the questions | 73, 45 ms | 81, 51 ms |
 //! | the six that were heard of last beside six drawn, T5 at 1.74 | 765 ms | 456 ms |
 //!
 //! No gain: calls from here that count many times (C3 does so), forgetting faster or slower what

@@ -64,6 +64,8 @@
 //! | `nodes`, `place` | [`Nodes`]: what is known of each; [`Facts`], [`Load`], [`Place`] |
 //! | `pick` | [`Pick`]: the trait of a policy; [`Ask`]: what it is asked |
 //! | `policy`, `options`, `error` | [`Policy`]: which one, by name or in code, with its options |
+//! | `adaptive`, `stale` | the default: where a call is expected to end soonest; what old reports are worth |
+//! | `hot_cold` | the fastest of those that are not full |
 //! | `members` | [`Members`]: those that one picks from, in a dense list, and drawing among them |
 //! | `random` | [`Random`]: numbers from a seed |
 //! | `rotate`, `any` | round-robin; random |

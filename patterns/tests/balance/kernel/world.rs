@@ -166,6 +166,11 @@ impl World {
         }
     }
 
+    /// Another rate from now on: of the calls after the next one.
+    pub(crate) fn set_rate(&mut self, source: usize, per_s: f64) {
+        self.sources[source].arrivals = Arrivals::Poisson { per_s };
+    }
+
     /// Does something then; it may plan more of it.
     pub(crate) fn at(&mut self, at: Nanos, act: impl FnOnce(&mut World) + 'static) {
         let number = self.acts.len() as u32;
