@@ -17,13 +17,13 @@ FUZZ_SECONDS ?= 3600
 LOCKED := $(if $(CI),--locked)
 FEATURES := --features bin,signals
 VENV := $(CARGO_TARGET_DIR)/venv
-MANUALS := bl-call bl-forwarder bl-queue bl-streamer
+MANUALS := bl-call bl-forwarder bl-proxy bl-queue bl-streamer
 # Where man and the shells look, if the programs' folder is on the PATH.
 SHARE ?= $(or $(CARGO_INSTALL_ROOT),$(CARGO_HOME),$(HOME)/.cargo)/share
 MANDIR ?= $(SHARE)/man
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt test second-engine costs demo interop fuzz sim balance-churn sim-planted balance-tables bench-sockets bench-rpc bench-curve bench-scale loom macos deny doc man completions install clean
+.PHONY: help check fmt test second-engine costs demo proxies interop fuzz sim sim-planted balance-churn balance-tables balance-real bench-sockets bench-rpc bench-curve bench-scale loom macos deny doc man completions install clean
 .PHONY: check-format check-lints check-docs check-style check-licences test-all
 
 help: ## This list.
@@ -64,14 +64,22 @@ second-engine: ## Lints and tests of the feature zeromq: the facts about both en
 	$(CARGO) test $(LOCKED) -p brokerless-patterns --features zeromq --lib second
 	$(CARGO) test $(LOCKED) -p brokerless-patterns --features zeromq --doc zeromq
 
-costs: ## What a message and a call cost: copies, allocations, system calls; instructions, where valgrind is.
+costs: ## What a message, a pick and a call cost: copies, allocations, system calls; instructions, where valgrind is.
 	$(CARGO) test $(LOCKED) --release -p brokerless-patterns --features counters --test costs -- --nocapture
 	$(CARGO) test $(LOCKED) --release -p brokerless-patterns --test instructions -- --nocapture
+	$(CARGO) test $(LOCKED) --release -p brokerless-patterns --test pick_costs -- --nocapture --test-threads=1
 	$(CARGO) test $(LOCKED) --release -p brokerless --features counters --test costs -- --nocapture
 	$(CARGO) test $(LOCKED) --release -p brokerless --test instructions -- --nocapture
 
 demo: ## Counts the words of real text by a scatter over three worker processes, one of which dies on the way; shows who does how much.
 	$(CARGO) run $(LOCKED) --release $(FEATURES) --bin bl-wordcount -- demo $(ARGS)
+
+proxies: ## The fabric behind the real HAProxy and Nginx in TCP mode; as root on Debian what is missing is installed.
+	@command -v haproxy >/dev/null 2>&1 && command -v nginx >/dev/null 2>&1 || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	    apt-get install -y --no-install-recommends haproxy nginx libnginx-mod-stream; \
+	  else echo "haproxy or nginx is missing: its tests are left out, and say so"; fi; }
+	$(CARGO) test $(LOCKED) --test proxies -- --ignored --nocapture --test-threads 1 $(ARGS)
 
 interop: $(VENV)/pyzmq-msgpack ## Talks to libzmq (by pyzmq) and to the zeromq crate, both ways, and calls from and to Python, a line a case.
 	$(VENV)/bin/python tests/interop/run.py $(ARGS)

@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use brokerless::client::Together;
 use brokerless::patterns::Engine;
 use brokerless::patterns::counters::{payload_bytes_copied, system_calls};
+use brokerless::proxy::Proxy;
 use brokerless::service::{Incoming, Items};
 use brokerless::{Blob, Client, Server, scatter};
 
@@ -264,6 +265,52 @@ fn an_item_costs_next_to_nothing() {
             0.1
         };
         streams(&client, wakes);
+    }
+}
+
+#[test]
+fn a_proxy_copies_no_blob_and_decodes_nothing() {
+    let _alone = ALONE.lock();
+    for endpoint in ["tcp://127.0.0.1:*", "inproc://proxy-costs"] {
+        let (server, _direct) = connected("tcp://127.0.0.1:*");
+        let node = server.local_endpoints()[0].to_string();
+        let proxy = Proxy::builder().nodes([node]).bind(endpoint).unwrap();
+        let client = CostsClient::connect(&proxy.local_endpoints()[0]).unwrap();
+        let data = Blob::from(vec![7; 10 << 20]);
+        // Turned once, so that everything is connected.
+        assert_eq!(client.turn(data.clone()).map(|it| it.len()), Ok(10 << 20));
+        let large = measured(20, |count| {
+            for _ in 0..count {
+                assert_eq!(client.turn(data.clone()).map(|it| it.len()), Ok(10 << 20));
+            }
+        });
+        println!("{endpoint} 10 MiB there and back by a proxy: {large:?}");
+        // Twice what a call costs without one: envelopes and bodies, and nothing of the blob.
+        assert!(large.bytes_copied < 2048.0, "{large:?}");
+
+        let small = measured(20_000, |count| {
+            for n in 0..count {
+                assert_eq!(client.add(n as i64, 1), Ok(n as i64 + 1));
+            }
+        });
+        println!("{endpoint} by a proxy: {small:?}");
+        // Of the proxy's own: path, relay, leg, its places in two tables.
+        assert!(small.allocations <= 24.0, "{small:?}");
+
+        let data = Blob::from(vec![7; 1 << 20]);
+        let down = measured(100, |count| {
+            let blobs = client.repeat(data.clone(), count as u64).unwrap();
+            let bytes = blobs.map(|blob| blob.unwrap().len()).sum::<usize>();
+            assert_eq!(bytes, count << 20);
+        });
+        println!("{endpoint} an item of 1 MiB by a proxy: {down:?}");
+        // The beginning of a frame that was read with what came before it is copied to its rest.
+        assert!(down.bytes_copied < 16.0 * 1024.0, "{down:?}");
+        let up = measured(100, |count| {
+            let blobs = (0..count).map(|_| data.clone());
+            assert_eq!(client.keep(blobs), Ok((count as u64) << 20));
+        });
+        assert!(up.bytes_copied < 16.0 * 1024.0, "{up:?}");
     }
 }
 

@@ -5,6 +5,7 @@
 //! | `devices/queue.rs` | what passes through `bl-queue` |
 //! | `devices/forwarder.rs` | what passes through `bl-forwarder` |
 //! | `devices/streamer.rs` | what passes through `bl-streamer` |
+//! | `devices/proxy.rs` | `bl-proxy`, which is a device of calls and not of messages |
 //! | `devices/command_line.rs` | flags, files, help, man pages |
 //! | `devices/control.rs` | commands, among them the reading of the file again |
 //! | `devices/signals.rs` | how they end |
@@ -15,6 +16,8 @@ mod command_line;
 mod control;
 #[path = "devices/forwarder.rs"]
 mod forwarder;
+#[path = "devices/proxy.rs"]
+mod proxy;
 #[path = "devices/queue.rs"]
 mod queue;
 #[path = "devices/signals.rs"]

@@ -174,6 +174,10 @@ impl ProxyBuilder {
             let rule = "it is 1 KiB to 1 TiB";
             return Err(Error::option("bytes_max", self.bytes_max, rule));
         }
+        if let Some(policy) = self.policy.as_ref().filter(|it| it.needs_key()) {
+            let rule = "a call that is passed on says no key: take a policy that needs none";
+            return Err(Error::option("policy", policy.name(), rule));
+        }
         let nodes = nodes::check(self.nodes)?;
         let engine = Engine::new().map_err(brokerless_patterns::Error::System)?;
         let core = Arc::new(Core::new(

@@ -535,6 +535,10 @@ impl ServerBuilder {
                 _ => Engine::new().map_err(brokerless_patterns::Error::System)?,
             };
             let router = Router::with_tap(transport.clone().engine(&engine), hooks.clone())?;
+            if self.fallback.is_some() {
+                // Answers of nodes come in by other sockets of this engine.
+                router.drive_others();
+            }
             let pool = &self.default;
             Ok(Group {
                 engine,

@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// A port of this machine that nobody has.
 pub(crate) const ANY: &str = "tcp://127.0.0.1:*";
-/// Every device program.
+/// Every device program that passes messages on.
 pub(crate) const PROGRAMS: [(&str, &str); 3] = [
     ("bl-forwarder", env!("CARGO_BIN_EXE_bl-forwarder")),
     ("bl-queue", env!("CARGO_BIN_EXE_bl-queue")),
@@ -24,6 +24,9 @@ pub(crate) const PROGRAMS: [(&str, &str); 3] = [
 ];
 
 fn path_of(name: &str) -> &'static str {
+    if name == "bl-proxy" {
+        return env!("CARGO_BIN_EXE_bl-proxy");
+    }
     let mut programs = PROGRAMS.iter();
     programs.find(|(own, _)| *own == name).unwrap().1
 }

@@ -25,7 +25,7 @@ fn calls_pass_three_proxies() {
         let third = behind("tcp://127.0.0.1:*", &node.endpoint, 4);
         let second = behind(&endpoint, &local(&third), 4);
         let first = behind("tcp://127.0.0.1:*", &local(&second), 4);
-        let desk = DeskClient::connect(&local(&first)).expect("an endpoint");
+        let desk = DeskClient::connect(local(&first)).expect("an endpoint");
         assert_eq!(desk.add(2, 3), Ok(5));
         let error = desk.fail(5, "no such thing", true).expect_err("it fails");
         assert_eq!((error.code(), error.ran()), (Code::NotFound, Ran::Yes));
@@ -41,9 +41,9 @@ fn a_chain_longer_than_the_hop_limit_is_refused() {
     let node = Served::new();
     let second = behind("tcp://127.0.0.1:*", &node.endpoint, 1);
     let first = behind("tcp://127.0.0.1:*", &local(&second), 1);
-    let desk = DeskClient::connect(&local(&second)).expect("an endpoint");
+    let desk = DeskClient::connect(local(&second)).expect("an endpoint");
     assert_eq!(desk.add(2, 3), Ok(5), "one proxy");
-    let desk = DeskClient::connect(&local(&first)).expect("an endpoint");
+    let desk = DeskClient::connect(local(&first)).expect("an endpoint");
     let error = desk.add(2, 3).expect_err("two are too many");
     assert_eq!(
         (error.code(), error.ran()),

@@ -516,3 +516,6 @@ impl Pick for Adaptive {
         Some(node)
     }
 }
+
+#[cfg(test)]
+mod tests;

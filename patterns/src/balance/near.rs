@@ -61,7 +61,6 @@ pub(super) struct Near {
 }
 
 /// What the nodes of a part have in common.
-#[derive(PartialEq)]
 struct Zone {
     tier: usize,
     region: String,
@@ -96,23 +95,17 @@ impl Near {
         }
     }
 
-    fn zone_of(&self, place: Option<&Place>) -> Zone {
-        let nowhere = Place::default();
-        let place = place.unwrap_or(&nowhere);
-        match self.rule {
-            Rule::Place => Zone {
-                tier: self.home.tier_of(place),
-                region: place.region.clone(),
-                zone: place.zone.clone(),
-            },
-            Rule::Distance => Zone {
-                tier: match self.home.km_to(place) {
-                    Some(km) => RINGS_KM.iter().take_while(|ring| **ring < km).count(),
-                    None => TIERS - 1,
-                },
-                region: String::new(),
-                zone: String::new(),
-            },
+    /// The tier of a place, and the names by which its part is known.
+    fn zone_of<'p>(&self, place: Option<&'p Place>) -> (usize, &'p str, &'p str) {
+        let tier_of_distance = |place| match self.home.km_to(place) {
+            Some(km) => RINGS_KM.iter().take_while(|ring| **ring < km).count(),
+            None => TIERS - 1,
+        };
+        match (self.rule, place) {
+            (Rule::Place, None) => (self.home.tier_of(&Place::default()), "", ""),
+            (Rule::Place, Some(place)) => (self.home.tier_of(place), &place.region, &place.zone),
+            (Rule::Distance, None) => (TIERS - 1, "", ""),
+            (Rule::Distance, Some(place)) => (tier_of_distance(place), "", ""),
         }
     }
 
@@ -239,8 +232,14 @@ impl Pick for Near {
 
     fn changed(&mut self, nodes: &Nodes, node: usize) {
         if let Some(facts) = nodes.facts(node) {
-            let zone = self.zone_of(facts.place.as_deref());
-            self.parts.changed(nodes, node, zone);
+            let (tier, region, zone) = self.zone_of(facts.place.as_deref());
+            let is_its = |key: &Zone| (key.tier, &*key.region, &*key.zone) == (tier, region, zone);
+            let key = || Zone {
+                tier,
+                region: region.to_owned(),
+                zone: zone.to_owned(),
+            };
+            self.parts.changed(nodes, node, is_its, key);
             self.plan();
         }
     }

@@ -133,7 +133,8 @@ impl Policy {
     }
 
     /// For how long a node that comes up gets less than its share: a tenth at first, and more by the
-    /// time. The first of a pool begin with all. 0: so do all others.
+    /// time. The first of a pool begin with all. 0: so do all others. It is by the weight, so
+    /// policies that do not go by weights have none.
     ///
     /// Default 500 ms, from 0 to 1 h.
     #[must_use]
@@ -146,5 +147,111 @@ impl Policy {
             }
         }
         policy
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Place, Policy};
+    use super::*;
+
+    #[track_caller]
+    fn refused(policy: Policy, expected: &str) {
+        let error = policy.validate().unwrap_err();
+        assert_eq!(error.to_string(), expected);
+        assert_eq!(error.field(), expected.split(' ').next().unwrap());
+        // Whatever it is within, nothing is built.
+        let within = policy.clone().by_priority().within_subset(3);
+        assert_eq!(super::super::Balancer::new(&within, 1).unwrap_err(), error);
+    }
+
+    #[test]
+    fn an_option_out_of_its_bounds_names_itself_its_value_and_its_bounds() {
+        let ms = Duration::from_millis;
+        let dynamic = Policy::dynamic;
+        refused(
+            Policy::peak_ewma().choices(0),
+            "choices is 0: from 1 to 1000",
+        );
+        refused(
+            Policy::least_in_flight().choices(1001),
+            "choices is 1001: from 1 to 1000",
+        );
+        refused(
+            Policy::least_in_flight().bias(-1.0),
+            "bias is -1.0: from 0.0 to 10.0",
+        );
+        refused(
+            Policy::least_in_flight().bias(f64::NAN),
+            "bias is NaN: from 0.0 to 10.0",
+        );
+        refused(
+            Policy::peak_ewma().decay(ms(0)),
+            "decay is 0ns: from 1ms to 3600s",
+        );
+        refused(
+            dynamic().blackout(ms(3_600_001)),
+            "blackout is 3600.001s: from 0ns to 3600s",
+        );
+        refused(
+            dynamic().weight_expiry(ms(1)),
+            "weight_expiry is 1ms: from 1s to 86400s",
+        );
+        refused(
+            dynamic().update_period(ms(99)),
+            "update_period is 99ms: from 100ms to 3600s",
+        );
+        refused(
+            dynamic().error_penalty(-0.1),
+            "error_penalty is -0.1: from 0.0 to 1000.0",
+        );
+        let hash = Policy::consistent_hash;
+        refused(
+            hash().load_bound(0.9),
+            "load_bound is 0.9: from 1.0 to 100.0",
+        );
+        refused(
+            hash().load_bound(f64::INFINITY),
+            "load_bound is inf: from 1.0 to 100.0",
+        );
+        let over = Policy::random().by_priority().overprovision(0.0);
+        refused(over, "overprovision is 0.0: from 1.0 to 10.0");
+        refused(
+            Policy::random().slow_start(ms(3_600_001)),
+            "slow_start is 3600.001s: from 0ns to 3600s",
+        );
+        refused(Policy::random().within_subset(0), "subset is 0: at least 1");
+    }
+
+    #[test]
+    fn the_first_option_that_is_wrong_is_told() {
+        let both = Policy::least_in_flight().choices(0).bias(99.0);
+        refused(both, "choices is 0: from 1 to 1000");
+    }
+
+    #[test]
+    fn an_option_that_a_policy_does_not_have_is_refused() {
+        let error = Policy::round_robin().choices(3).validate().unwrap_err();
+        let expected = "choices is 3: `round-robin` has no such option; those of a policy are set \
+                        before it is composed";
+        assert_eq!(error.to_string(), expected);
+        let late = Policy::peak_ewma().by_priority().choices(3);
+        assert!(late.validate().is_err());
+        let home = Place::new("eu", "eu-1");
+        let early = Policy::peak_ewma()
+            .choices(3)
+            .by_priority()
+            .overprovision(2.0);
+        assert_eq!(early.by_place(home).validate(), Ok(()));
+    }
+
+    #[test]
+    fn bounds_are_within() {
+        let policy = Policy::least_in_flight().choices(1000).bias(0.0);
+        assert_eq!(policy.validate(), Ok(()));
+        let policy = Policy::consistent_hash()
+            .load_bound(1.0)
+            .slow_start(Duration::ZERO);
+        assert_eq!(policy.validate(), Ok(()));
     }
 }

@@ -40,7 +40,7 @@ struct Member {
     up: u64,
 }
 
-impl<K: PartialEq> Parts<K> {
+impl<K> Parts<K> {
     pub(super) fn new(inner: &Arc<Policy>, random: &mut Random) -> Parts<K> {
         Parts {
             inner: Arc::clone(inner),
@@ -70,24 +70,37 @@ impl<K: PartialEq> Parts<K> {
         Some((*self.of.get(node)?)?.part)
     }
 
-    /// A node is new, or another than it was: it belongs to the part of this key.
-    pub(super) fn changed(&mut self, nodes: &Nodes, node: usize, key: K) {
+    /// A node is new, or another than it was: it belongs to the part of which the key `is_its`, as
+    /// that of `key` is.
+    pub(super) fn changed(
+        &mut self,
+        nodes: &Nodes,
+        node: usize,
+        is_its: impl Fn(&K) -> bool,
+        key: impl FnOnce() -> K,
+    ) {
         match self.part_of(node).and_then(|at| self.get_mut(at)) {
-            Some(part) if part.key == key => part.policy.changed(nodes, node),
+            Some(part) if is_its(&part.key) => part.policy.changed(nodes, node),
             Some(_) => {
                 self.left(nodes, node);
-                self.join(nodes, node, key);
+                self.join(nodes, node, is_its, key);
             }
-            None => self.join(nodes, node, key),
+            None => self.join(nodes, node, is_its, key),
         }
         self.count(nodes, node);
     }
 
-    fn join(&mut self, nodes: &Nodes, node: usize, key: K) {
-        let known = self.iter().find(|(_, part)| part.key == key);
+    fn join(
+        &mut self,
+        nodes: &Nodes,
+        node: usize,
+        is_its: impl Fn(&K) -> bool,
+        key: impl FnOnce() -> K,
+    ) {
+        let known = self.iter().find(|(_, part)| is_its(&part.key));
         let at = match known.map(|(at, _)| at) {
             Some(at) => at,
-            None => self.open(key),
+            None => self.open(key()),
         };
         if self.of.len() <= node {
             self.of.resize(node + 1, None);

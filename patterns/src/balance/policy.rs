@@ -389,3 +389,152 @@ impl fmt::Debug for Policy {
         write!(f, "Policy({})", self.name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_that_of_a_policy_and_an_unknown_one_lists_them() {
+        for name in Policy::names() {
+            assert_eq!(Policy::named(name).unwrap().name(), name);
+            assert!(Policy::named(name).unwrap().validate().is_ok());
+        }
+        let error = Policy::named("round_robbin").unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.starts_with("policy is round_robbin: one of round-robin, "),
+            "{text}"
+        );
+        assert!(Policy::names().all(|name| text.contains(name)), "{text}");
+        // Nothing long comes back.
+        assert!(
+            Policy::named(&"x".repeat(10_000))
+                .unwrap_err()
+                .to_string()
+                .len()
+                < 300
+        );
+        assert!(Policy::named("").is_err());
+    }
+
+    #[test]
+    fn a_composed_policy_says_of_what() {
+        let policy = Policy::peak_ewma()
+            .by_priority()
+            .by_place(Place::new("eu", ""));
+        assert_eq!(policy.name(), "peak-ewma by priority by place");
+        assert_eq!(
+            format!("{policy:?}"),
+            "Policy(peak-ewma by priority by place)"
+        );
+        assert_eq!(
+            Policy::random().within_subset(3).name(),
+            "random within a subset"
+        );
+    }
+
+    #[test]
+    fn slow_start_is_said_within_or_without() {
+        let window = Duration::from_secs(3);
+        let within = Policy::random().slow_start(window).by_priority();
+        assert_eq!(within.warm_up(), window);
+        assert_eq!(
+            Policy::random().by_priority().slow_start(window).warm_up(),
+            window
+        );
+        assert_eq!(Policy::random().warm_up(), SLOW_START);
+    }
+
+    fn at(region: &str, zone: &str) -> Facts {
+        Facts::default().place(Place::new(region, zone))
+    }
+
+    #[track_caller]
+    fn unfit(policy: &Policy, nodes: &[Facts], expected: &str) {
+        assert_eq!(policy.check(nodes).unwrap_err().to_string(), expected);
+    }
+
+    #[test]
+    fn a_home_where_no_node_is_is_told_with_those_there_are() {
+        let nodes = [
+            at("eu", "eu-1"),
+            at("eu", "eu-2"),
+            at("us", "us-1"),
+            Facts::default(),
+        ];
+        let by_place =
+            |region: &str, zone: &str| Policy::random().by_place(Place::new(region, zone));
+        assert_eq!(by_place("eu", "eu-1").check(&nodes), Ok(()));
+        assert_eq!(by_place("us", "").check(&nodes), Ok(()));
+        assert_eq!(by_place("", "eu-2").check(&nodes), Ok(()));
+        // Of a pool that has no nodes yet nothing is known.
+        assert_eq!(by_place("mars", "m-1").check(&[]), Ok(()));
+        let there = "no node is there; there are eu/eu-1, eu/eu-2, us/us-1";
+        unfit(
+            &by_place("eu", "eu-3"),
+            &nodes,
+            &format!("zone is eu-3: {there}"),
+        );
+        unfit(
+            &by_place("asia", ""),
+            &nodes,
+            &format!("region is asia: {there}"),
+        );
+        unfit(
+            &by_place("us", "eu-1"),
+            &nodes,
+            &format!("zone is eu-1: {there}"),
+        );
+        let within = by_place("eu", "eu-3").within_subset(3);
+        unfit(&within, &nodes, &format!("zone is eu-3: {there}"));
+        let nowhere = [Facts::default()];
+        unfit(
+            &by_place("eu", ""),
+            &nowhere,
+            "region is eu: no node is there; there are none with a place",
+        );
+        let many: Vec<_> = (10..30).map(|zone| at("eu", &zone.to_string())).collect();
+        let error = by_place("us", "").check(&many).unwrap_err().to_string();
+        assert!(error.ends_with("eu/17 and 12 more"), "{error}");
+    }
+
+    #[test]
+    fn nonsense_of_places_and_weights_is_told() {
+        let random = Policy::random;
+        let home = |latitude, longitude| Place::default().at(latitude, longitude);
+        let here = [Facts::default().place(home(1.0, 2.0))];
+        let to = |place| random().by_distance(place).check(&here);
+        assert_eq!(to(home(90.0, -180.0)), Ok(()));
+        assert_eq!(
+            to(home(f64::NAN, 0.0)).unwrap_err().to_string(),
+            "latitude is NaN: from -90 to 90"
+        );
+        assert!(to(home(0.0, f64::INFINITY)).is_err());
+        assert!(to(home(0.0, 180.1)).is_err());
+        assert_eq!(to(Place::default()).unwrap_err().field(), "home");
+        assert_eq!(
+            random()
+                .by_place(home(0.0, 0.0))
+                .validate()
+                .unwrap_err()
+                .field(),
+            "home"
+        );
+        let bad = Facts::default().place(home(-91.0, 0.0));
+        unfit(&random(), &[bad], "latitude is -91: from -90 to 90");
+        let bad = Facts::weight(1_000_001);
+        unfit(&random(), &[bad], "weight is 1000001: from 0 to 1000000");
+        let none = random()
+            .by_distance(home(0.0, 0.0))
+            .check(&[Facts::default()]);
+        assert_eq!(none.unwrap_err().field(), "coordinates");
+    }
+
+    #[test]
+    fn letters_to_change_are_counted() {
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("weighted", "weighted"), 0);
+    }
+}

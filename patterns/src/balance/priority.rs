@@ -89,7 +89,9 @@ impl Pick for ByPriority {
 
     fn changed(&mut self, nodes: &Nodes, node: usize) {
         if let Some(facts) = nodes.facts(node) {
-            self.parts.changed(nodes, node, facts.priority);
+            let priority = facts.priority;
+            let is_its = |key: &u8| *key == priority;
+            self.parts.changed(nodes, node, is_its, || priority);
             self.split();
         }
     }

@@ -108,3 +108,64 @@ impl Line {
         self.base = ((now - self.slope * then) * self.count / trusted).max(0.0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Random;
+    use super::*;
+
+    const MS: Nanos = 1_000_000;
+
+    #[test]
+    fn before_anything_is_learned_a_figure_stays_as_it_is() {
+        let stale = Stale::default();
+        for age in [0, MS, 1000 * MS, Nanos::MAX] {
+            assert_eq!(stale.guess(17.5, age), 17.5);
+        }
+    }
+
+    #[test]
+    fn a_figure_that_says_nothing_of_later_counts_for_the_mean() {
+        // At 10 ms all is as it was; at 1 s it is anything from 0 to 100.
+        let (mut stale, mut random) = (Stale::default(), Random::new(1));
+        for _ in 0..2000 {
+            let then = random.unit() * 100.0;
+            stale.learn(then, 10 * MS, then);
+            stale.learn(then, 1000 * MS, random.unit() * 100.0);
+        }
+        for figure in [0.0, 50.0, 100.0] {
+            let soon = stale.guess(figure, 10 * MS);
+            assert!((soon - figure).abs() < 1.0, "{figure} is {soon} soon");
+            let late = stale.guess(figure, 1000 * MS);
+            assert!((late - 50.0).abs() < 15.0, "{figure} is {late} late");
+        }
+    }
+
+    #[test]
+    fn what_is_learned_is_forgotten_when_nodes_are_otherwise() {
+        let (mut stale, mut random) = (Stale::default(), Random::new(1));
+        for _ in 0..2000 {
+            stale.learn(random.unit() * 100.0, 10 * MS, random.unit() * 100.0);
+        }
+        for _ in 0..2000 {
+            let then = random.unit() * 100.0;
+            stale.learn(then, 10 * MS, then);
+        }
+        let guess = stale.guess(100.0, 10 * MS);
+        assert!((90.0..=101.0).contains(&guess), "{guess}");
+    }
+
+    #[test]
+    fn absurd_figures_leave_guesses_finite() {
+        let mut stale = Stale::default();
+        let absurd = [0.0, -1.0, f64::MAX, f64::INFINITY, 1e-300, 1e18];
+        for round in 0..5000 {
+            let (then, now) = (absurd[round % 6], absurd[(round * 7 + round / 6) % 6]);
+            stale.learn(then, (round as Nanos) << (round % 40), now);
+            for age in [0, MS, 100 * MS, Nanos::MAX] {
+                let guess = stale.guess(5e6, age);
+                assert!(guess.is_finite() && guess >= 0.0, "{guess}");
+            }
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! ROUTER: knows from whom a message came, and sends to whom it is told.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::common::{Handle, common_methods, receive_methods, tapped_method};
@@ -129,6 +130,12 @@ impl Router {
     /// picks.
     pub fn drive(&self) -> Drive {
         self.core.reading_drives().into()
+    }
+
+    /// Has the threads that receive here drive the engine even while this socket has no connection
+    /// that needs it: for the sake of other sockets of the engine, whose taps do the rest.
+    pub fn drive_others(&self) {
+        self.core.drives_others.store(true, Ordering::Relaxed);
     }
 
     /// Wakes another thread that receives, if there is something to receive: for a thread that is

@@ -108,24 +108,27 @@ impl Outflow {
     /// Counts an item that is put into the batch; there was room for it. Whether the batch is to be
     /// sent now: [`flush`](Self::flush).
     pub fn gather(&mut self, bytes: u64) -> bool {
-        self.gather_run(1, bytes)
+        self.gather_run(1, bytes, false)
     }
 
     /// The same, for so many items with so many bytes in all, which were within
     /// [`run`](Self::run).
-    pub fn gather_run(&mut self, items: u32, bytes: u64) -> bool {
+    pub fn gather_run(&mut self, items: u32, bytes: u64, brisk: bool) -> bool {
         self.use_up(items, bytes);
         self.gathered.items += u64::from(items);
         self.gathered.bytes = self.gathered.bytes.saturating_add(bytes);
-        self.is_quiet()
+        self.goes_at_once(brisk)
             || self.gathered.bytes >= BATCH_BYTES
             || self.gathered.items >= self.batch_items()
     }
 
     /// How many items with how many bytes there is room for that would only gather: none if one
     /// would go at once. It stays so until a window comes, which can but add to it.
-    pub fn run(&self) -> Flow {
-        if self.stopped || self.is_quiet() {
+    ///
+    /// `brisk`: the next items are as good as there, so that they may as well go together; as long
+    /// as something is on its way, so that a window comes for them.
+    pub fn run(&self, brisk: bool) -> Flow {
+        if self.stopped || self.goes_at_once(brisk) {
             return Flow::default();
         }
         let room = self.granted.items.saturating_sub(self.used.items);
@@ -199,6 +202,15 @@ impl Outflow {
     /// Items that are known to be taken: the window moves by what is.
     fn taken(&self) -> u64 {
         self.granted.items.saturating_sub(self.size.items)
+    }
+
+    /// What gathers goes with the next window. If nothing is on its way, none comes.
+    fn goes_at_once(&self, brisk: bool) -> bool {
+        let sent = self.used.items.saturating_sub(self.gathered.items);
+        match brisk {
+            true => sent <= self.taken() || self.unbounded,
+            false => self.is_quiet(),
+        }
     }
 
     fn batch_items(&self) -> u64 {

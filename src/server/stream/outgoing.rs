@@ -9,7 +9,8 @@
 //!
 //! # Invariants
 //!
-//! 1. An item goes at once while few messages are un-taken; else it goes with others, at the latest
+//! 1. An item goes at once while few messages are un-taken, unless one comes upon the other; else it
+//!    goes with others, at the latest
 //!    when a window comes. (test `items_gather_while_the_caller_is_slow_and_go_when_a_window_comes`)
 //! 2. An item with blobs goes alone, so that what it says of them holds. (test
 //!    `items_with_blobs_and_raw_ones_go_alone`)
@@ -29,6 +30,9 @@ use crate::wire::{Blobs, Payload};
 const ALONE: usize = 4 * 1024;
 /// Room that a message of small items begins with.
 const GATHERED: usize = 1024;
+/// So often in a row quickly, and an item is not worth a message of its own any more.
+const BRISK: u8 = 8;
+
 /// What one stream sends.
 pub(super) struct Giving {
     flow: Outflow,
@@ -40,6 +44,8 @@ pub(super) struct Giving {
     gathered: Vec<u8>,
     /// An item that waits for room.
     held: Option<Payload>,
+    /// How often in a row its items were made quickly.
+    quick: u8,
     phase: Phase,
 }
 
@@ -61,6 +67,7 @@ impl Giving {
             taken: Taken::default(),
             gathered: Vec::new(),
             held: None,
+            quick: 0,
             phase: Phase::Taken,
         }
     }
@@ -106,14 +113,27 @@ impl Giving {
         let before = self.gathered.len();
         let items = strip.take(&mut self.taken, &mut self.gathered);
         let bytes = (self.gathered.len() - before) as u64;
-        if items > 0 && self.flow.gather_run(items, bytes) {
+        if items > 0 && self.flow.gather_run(items, bytes, self.is_brisk()) {
             self.flush(post);
         }
     }
 
+    fn is_brisk(&self) -> bool {
+        self.quick >= BRISK
+    }
+
+    /// Its worker was quick, or was not, to make what it has made last.
+    pub(super) fn was(&mut self, quick: bool) {
+        self.quick = if quick {
+            self.quick.saturating_add(1)
+        } else {
+            0
+        };
+    }
+
     /// How many items of how many bytes its worker may put on the strip, if any: it begins anew.
     pub(super) fn begin_run(&mut self) -> Option<(Arc<Strip>, Flow)> {
-        let room = self.flow.run();
+        let room = self.flow.run(self.is_brisk());
         if room.items == 0 || self.held.is_some() {
             return None;
         }

@@ -128,7 +128,8 @@ impl<'s> Run<'s> {
     /// Whether another item may be made before the lock is taken.
     #[inline]
     pub(super) fn goes_on(&self) -> bool {
-        self.items < self.items_max && !self.strip.news.load(Ordering::Relaxed)
+        let room = self.strip.bytes.len() - self.end >= ITEM_BYTES_MAX;
+        room && self.items < self.items_max && !self.strip.news.load(Ordering::Relaxed)
     }
 }
 

@@ -77,12 +77,17 @@ impl Handler for Opening<'_> {
     }
 }
 
+/// An item that takes no longer than this is made in less time than it takes to send it.
+const QUICK: Duration = Duration::from_micros(2);
+
 /// How far a turn has come.
 struct Pace {
     begun: Instant,
     items: u32,
     bytes: usize,
     over: bool,
+    /// What was made last was made quickly.
+    quick: Option<bool>,
 }
 
 impl Pace {
@@ -92,7 +97,14 @@ impl Pace {
             items: 0,
             bytes: 0,
             over: false,
+            quick: None,
         }
+    }
+
+    /// So many items, in all, had been made at a time; now there are more.
+    fn took(&mut self, items: u32, since: Instant) {
+        let made = self.items - items;
+        self.quick = Some(since.elapsed() <= QUICK * made);
     }
 
     #[inline]
@@ -265,10 +277,12 @@ impl Shared {
             };
             let run = run.as_ref();
             let run = run.map(|(strip, room)| Run::new(strip, room.items, room.bytes));
+            let (items, since) = (pace.items, Instant::now());
             made = match self.make(stream, &mut producer, run, &mut pace) {
                 Ok(made) => made,
                 Err(outcome) => return Turn::Ended(producer, outcome),
             };
+            pace.took(items, since);
         }
     }
 
@@ -300,6 +314,9 @@ impl Shared {
             return (Step::Over(producer, Outcome::failed(status)), false);
         };
         giving.absorb(&mut post);
+        if let Some(quick) = pace.quick {
+            giving.was(quick);
+        }
         let goes = match made {
             Some(item) => giving.put(item, raw, &mut post),
             None => giving.put_held(raw, &mut post),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use brokerless::patterns::{Message, Options};
+use brokerless::patterns::Message;
 use brokerless::wire::{Flow, ItemsHead, Payload, encode_items, encode_stop};
 use brokerless::{Code, Ran};
 
@@ -467,49 +467,6 @@ fn items_in_other_hands_end_with_the_answer() {
         assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
     }
     assert_eq!(server.stats().streams.open, 0);
-}
-
-#[test]
-fn windows_for_a_caller_that_does_not_read_take_each_others_place() {
-    let quiet = || Options::new().heartbeat_interval(None);
-    let (server, _flow) = serve(|builder| builder.transport(quiet().send_bytes_max(64 << 10)));
-    // It takes what comes only when it is asked to.
-    let options = quiet().recv_messages_max(1).recv_bytes_max(1024);
-    let mut caller = Caller::with(&server.local_endpoints()[0].to_string(), options);
-    caller.hello(2, 1, "deaf");
-    let sink = caller.sends("flow.v1.total");
-    // All that it sends is within the first one.
-    const COUNT: u64 = 500;
-    assert!(caller.window(sink).items > COUNT);
-    // The socket is full of another stream's items, of which the system takes none whole.
-    let source = caller.takes("flow.v1.blobs", 20 << 20, Flow::new(10, 1 << 30));
-    until(&server, "it is full", |stats| {
-        let peers = &stats.sockets[0].peers;
-        // The welcome, a window and one item are on their way, and another one is not.
-        peers
-            .iter()
-            .any(|peer| peer.written_messages >= 3 && peer.send_queue_messages == 1)
-    });
-    for at in 0..COUNT {
-        caller.put(sink, at, &[1i64], false);
-        until(&server, "it came", |stats| stats.streams.items_in == at + 1);
-    }
-    caller.put::<i64>(sink, COUNT, &[], true);
-    let (mut windows, mut ended) = (0, 0);
-    while ended < 2 {
-        match caller.next() {
-            Got::Window(id, _) if id == sink => windows += 1,
-            Got::Items(head, _) if head.id == source => {}
-            got @ Got::Reply { .. } => {
-                if matches!(&got, Got::Reply { id, .. } if *id == sink) {
-                    assert_eq!(got.value::<i64>(sink), COUNT as i64);
-                }
-                ended += 1;
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-    assert!(windows < 20, "{windows} of {COUNT}");
 }
 
 #[test]

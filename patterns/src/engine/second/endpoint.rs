@@ -377,12 +377,15 @@ impl Task {
             // Whoever is left takes what is queued.
             way.end.set_linked(true);
         } else {
-            way.end.set_linked(false);
+            let end = way.end.clone();
             if !self.is_fixed {
                 self.shared = None;
                 self.ways.remove(&number);
+                // Its end is that of the link, too: nobody finds one without the other.
+                owner.gone(&pipe, &reason);
             }
-            if !self.is_fixed || self.is_dialed {
+            end.set_linked(false);
+            if self.is_fixed && self.is_dialed {
                 owner.gone(&pipe, &reason);
             }
         }

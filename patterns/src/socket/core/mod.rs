@@ -203,6 +203,8 @@ pub(crate) struct Core {
     endpoints: Mutex<Vec<(Endpoint, Place)>>,
     /// Endpoints that need polling.
     links: AtomicUsize,
+    /// Its readers drive the engine for the sake of other sockets, too.
+    pub(crate) drives_others: AtomicBool,
     /// Whether it was ever bound or connected within the process.
     has_inproc: AtomicBool,
     census: Mutex<Census>,
@@ -281,6 +283,7 @@ impl Core {
             turn: AtomicUsize::new(0),
             endpoints: Mutex::default(),
             links: AtomicUsize::new(0),
+            drives_others: AtomicBool::new(false),
             has_inproc: AtomicBool::new(false),
             census: Mutex::default(),
             monitor: Mutex::default(),

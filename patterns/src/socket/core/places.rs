@@ -206,7 +206,7 @@ impl Core {
 
     /// The same; counts why its connection has `ended`.
     pub(super) fn retire_counting(&self, pipe: &Arc<Pipe>, ended: Option<&CloseReason>) {
-        if !pipe.is_stream() {
+        if pipe.is_inproc() {
             pipe.close(); // which another socket is told of: not under a lock
         }
         let known = {

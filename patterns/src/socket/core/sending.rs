@@ -44,7 +44,8 @@ impl Core {
 
     pub(super) fn drives(&self) -> Drives {
         // Connections that came in keep the socket driven after its listener has gone.
-        let links = self.links.load(Ordering::Relaxed) > 0;
+        let links =
+            self.links.load(Ordering::Relaxed) > 0 || self.drives_others.load(Ordering::Relaxed);
         Drives::engine_if(links || self.census.lock().counts().0 > 0)
     }
 

@@ -20,7 +20,8 @@ pub(crate) struct World {
     pub(crate) sources: Vec<Source>,
     pub(crate) cost: Cost,
     pub(crate) log: Log,
-    /// Calls that one caller may have at one server; more wait with the caller.
+    /// Calls that one caller may have at one server; more wait with the caller. One that was given
+    /// up counts until the server answers it, or is known to be gone.
     pub(crate) credit: Option<u32>,
     /// A server passes over what waits there beyond its deadline.
     pub(crate) heeds_deadlines: bool,
@@ -44,7 +45,8 @@ pub(crate) struct World {
 struct Caller {
     brain: Box<dyn Brain>,
     up: Vec<bool>,
-    in_flight: Vec<u32>,
+    /// Calls that count against the credit, by server.
+    taken: Vec<u32>,
     waiting: VecDeque<u32>,
 }
 
@@ -146,7 +148,7 @@ impl World {
         self.callers.push(Caller {
             brain,
             up: vec![true; self.servers.len()],
-            in_flight: vec![0; self.servers.len()],
+            taken: vec![0; self.servers.len()],
             waiting: VecDeque::new(),
         });
     }
@@ -162,11 +164,6 @@ impl World {
                 (0..threads).for_each(|_| self.plan(now, Event::Due { source: number }));
             }
         }
-    }
-
-    /// Another rate from now on: of the calls after the next one.
-    pub(crate) fn set_rate(&mut self, source: usize, per_s: f64) {
-        self.sources[source].arrivals = Arrivals::Poisson { per_s };
     }
 
     /// Does something then; it may plan more of it.
@@ -215,6 +212,7 @@ impl World {
             };
             let lost = (0..self.jobs.len() as u32).filter(|job| there(&self.jobs[*job as usize]));
             let lost: Vec<u32> = lost.collect();
+            self.callers[caller].taken[server] = 0;
             lost.into_iter().for_each(|job| self.lapse(job));
         }
         self.retry(caller);
@@ -347,13 +345,12 @@ impl World {
         let Caller {
             brain,
             up,
-            in_flight,
+            taken,
             waiting,
         } = &mut self.callers[caller];
         let credit = self.credit.unwrap_or(u32::MAX);
-        let able = |server: usize| {
-            job.able.has(server, servers) && up[server] && in_flight[server] < credit
-        };
+        let able =
+            |server: usize| job.able.has(server, servers) && up[server] && taken[server] < credit;
         let picked = brain.pick(&View {
             now: self.now,
             servers: &self.servers,
@@ -366,7 +363,7 @@ impl World {
             return;
         };
         assert!(able(server), "picked one that cannot take the call");
-        in_flight[server] += 1;
+        taken[server] += 1;
         brain.sent(self.now, server);
         self.on_the_way[server] += 1;
         let job = &mut self.jobs[number as usize];
@@ -496,7 +493,12 @@ impl World {
         while let Some(next) = self.servers[server].dequeue() {
             let deadline = self.jobs[next as usize].deadline;
             if self.heeds_deadlines && deadline > 0 && deadline <= now {
-                self.through(next);
+                // It is answered, so that its credit comes back.
+                let job = &mut self.jobs[next as usize];
+                job.failed = true;
+                job.load = self.servers[server].report();
+                let caller = job.caller as usize;
+                self.carry(caller, server, Event::Answer { job: next });
             } else {
                 self.start(next);
             }
@@ -509,16 +511,21 @@ impl World {
         let job = self.jobs[number as usize];
         let (caller, server) = (job.caller as usize, job.server as usize);
         let took = self.now - job.sent;
-        let brain = &mut self.callers[caller].brain;
+        let Caller { brain, taken, .. } = &mut self.callers[caller];
         if job.is_probe {
             brain.told(self.now, server, took, &job.load);
-        } else if !job.has_ended {
+        } else {
+            taken[server] = taken[server].saturating_sub(1);
+        }
+        if !job.has_ended {
             if job.failed {
                 brain.failed(self.now, server, took, &job.load);
             } else {
                 brain.replied(self.now, server, took, &job.load);
             }
             self.end(number, !job.failed);
+        } else if !job.is_probe {
+            self.retry(caller);
         }
         self.through(number);
     }
@@ -548,7 +555,6 @@ impl World {
             fine,
         });
         if job.is_sent {
-            self.callers[caller].in_flight[job.server as usize] -= 1;
             self.on_the_way[job.server as usize] -= 1;
         }
         if let Arrivals::Closed { rest, .. } = self.sources[job.source as usize].arrivals {

@@ -80,11 +80,6 @@ pub(crate) fn quantiles(all: &Latencies, unit: u64) -> Vec<(&'static str, f64)> 
     ]
 }
 
-/// The default.
-pub(crate) fn adaptive() -> Option<Policy> {
-    Policy::named("adaptive").ok()
-}
-
 /// As many seeds of one run, together: all latencies, and what tells one run from another.
 pub(crate) fn merged<'a>(logs: impl Iterator<Item = &'a Log>) -> Option<Log> {
     let mut logs = logs.cloned();

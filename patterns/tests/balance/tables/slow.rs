@@ -28,7 +28,7 @@ pub(crate) fn table(size: Size, threads: usize) -> Table {
         .map(|at| if at < SLOW { 1 } else { 16 })
         .collect();
     let weighted = |policy| Who::Weighted(policy, weights.clone());
-    let mut policies = vec![
+    let policies = vec![
         ("random", Who::Policy(Policy::random())),
         ("round-robin", Who::Policy(Policy::round_robin())),
         ("two choices", Who::Policy(Policy::least_in_flight())),
@@ -38,10 +38,10 @@ pub(crate) fn table(size: Size, threads: usize) -> Table {
         ),
         ("round-robin, weights", weighted(Policy::weighted())),
         ("peak EWMA", Who::Policy(Policy::peak_ewma())),
+        ("adaptive", Who::Policy(Policy::adaptive())),
         ("oracle: shortest queue", Who::Oracle { heeds_speed: false }),
         ("oracle: soonest done", Who::Oracle { heeds_speed: true }),
     ];
-    policies.extend(super::adaptive().map(|policy| ("adaptive", Who::Policy(policy))));
     let seeds = size.of(1, 8);
     let cells: Vec<(usize, u64)> = (0..policies.len())
         .flat_map(|policy| (1..=seeds).map(move |seed| (policy, seed)))

@@ -77,7 +77,7 @@ fn amount(size: Size, load: f64, policy: &str) -> (u64, u64, u64) {
 
 pub(crate) fn table(size: Size, threads: usize) -> Table {
     let loads: &[f64] = size.of(&[0.5, 0.9], &LOADS);
-    let mut policies = vec![
+    let policies = vec![
         ("random", Who::Policy(Policy::random())),
         ("round-robin", Who::Policy(Policy::round_robin())),
         ("two choices", Who::Policy(Policy::least_in_flight())),
@@ -86,9 +86,9 @@ pub(crate) fn table(size: Size, threads: usize) -> Table {
             Who::Policy(Policy::least_in_flight().choices(3)),
         ),
         ("peak EWMA", Who::Policy(Policy::peak_ewma())),
+        ("adaptive", Who::Policy(Policy::adaptive())),
         ("oracle: shortest queue", Who::Oracle { heeds_speed: false }),
     ];
-    policies.extend(super::adaptive().map(|policy| ("adaptive", Who::Policy(policy))));
     let mut cells = Vec::new();
     for load in loads {
         for (policy, who) in &policies {

@@ -1,0 +1,258 @@
+//! The command line, its help, and its man page.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use brokerless::patterns::device::Place;
+use brokerless::proxy::Member;
+use clap::{CommandFactory, Parser};
+
+use super::Failure;
+use super::duration::{DURATION, duration};
+use super::settings::{Given, Plain};
+use super::size::size;
+
+const ABOUT: &str = "Serve the services of a pool of nodes under one address, with their credit, \
+                     deadlines, streams and cancellation as they are";
+
+const DETAILS: &str = "\
+Callers connect to it as to any node. Each call goes to a node that the policy picks among those with \
+credit; while none has any, calls wait in the proxy, and beyond --queue they are refused as a full \
+server refuses. It knows no types: whatever service the nodes have is passed on. Health of the whole \
+and statistics are the proxy's own; reflection, echo and the health of a service are a node's.";
+
+const MORE: &str = "\
+Examples:
+  bl-proxy --listen tcp://*:7000 --node tcp://10.0.0.1:7070 --node tcp://10.0.0.2:7070=3
+  bl-proxy --config proxy.toml --control 7001 --stats 1s
+  bl-proxy --listen 7000 --node tcp://10.0.0.1:7070 --policy peak-ewma --linger 30s
+
+Endpoints:
+  tcp://HOST:PORT or ipc://PATH. A port alone is one of 127.0.0.1, `*` any free one. tcp://*:PORT
+  listens on every address of the machine. Several have commas between, or the flag is repeated.
+
+Configuration file:
+  TOML, with the names of the flags as keys, and a table for each node:
+    listen = [\"tcp://*:7000\", \"ipc:///run/proxy\"]
+    policy = \"peak-ewma\"
+    linger = \"30s\"
+    [[node]]
+    endpoint = \"tcp://10.0.0.1:7070\"
+    weight = 3              # 0 to 1000 [default: 1]; 0 drains it
+    priority = 0            # 0 to 255 [default: 0], for by-priority
+    region = \"eu\"           # with zone, for home
+    zone = \"eu-1\"
+  Flags outrank it; nodes are those of the file, if none is a flag.
+  The file is looked at each second, and read again when it has changed, or on RELOAD: nodes come,
+  go and change, and so do linger and stats. One that is wrong is refused as a whole.
+
+Commands (a REQ socket sends one frame, and is answered):
+  PAUSE, RESUME  keep the calls that come, within --queue; pass them on again
+  RELOAD         read the file again
+  STATISTICS     everything counted, as one JSON object
+  TERMINATE      drain and end
+
+Output:
+  A line `listen ENDPOINT` for each endpoint, wildcards resolved, then `ready`; lines `added`,
+  `removed`, `changed` of nodes, `refused` of a file; lines of `stats`; at the end `passed` and
+  `left`. RUST_LOG=debug says more on standard error.
+
+Signals:
+  SIGINT, SIGTERM and SIGHUP drain for --linger at most, then end with exit code 0. The second one
+  ends at once.
+
+Exit code: 0 ended as told, 1 it failed, 2 bad flags or configuration, 130 ended at once.";
+
+/// What the proxy is started with.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "bl-proxy", version, about = ABOUT, long_about = format!("{ABOUT}.\n\n{DETAILS}"),
+          after_help = MORE, max_term_width = 100)]
+pub(super) struct Flags {
+    /// Endpoints to listen at
+    #[arg(long, value_name = "EP", value_delimiter = ',', value_parser = place)]
+    listen: Vec<Place>,
+
+    /// A node, perhaps with a weight of 0 to 1000 other than 1
+    #[arg(long, value_name = "EP[=WEIGHT]", value_delimiter = ',', value_parser = node)]
+    node: Vec<Member>,
+
+    /// Endpoints for commands; whoever reaches them can stop the proxy
+    #[arg(long, value_name = "EP", value_delimiter = ',', value_parser = place)]
+    control: Vec<Place>,
+
+    /// Configuration file
+    #[arg(long, value_name = "FILE.toml")]
+    pub(super) config: Option<PathBuf>,
+
+    /// What it calls itself: callers, nodes and errors name it [default: bl-proxy]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+
+    /// Which node gets the next call: weighted, round-robin, random, least-in-flight, peak-ewma and
+    /// others, which a wrong name lists [default: as a client's]
+    #[arg(long, value_name = "NAME")]
+    policy: Option<String>,
+
+    /// Where the proxy is: nodes of that zone come first, then those of that region
+    #[arg(long, value_name = "REGION[/ZONE]")]
+    home: Option<String>,
+
+    /// Use nodes of a lower priority as far as those before them are not healthy
+    #[arg(long)]
+    by_priority: bool,
+
+    /// Programs that may have passed a call on, this one among them: 1 to 64 [default: 4]
+    #[arg(long, value_name = "COUNT", value_parser = count)]
+    hops_max: Option<u64>,
+
+    /// Calls that may wait for the nodes' credit: 1 to 1000000 [default: 1024]
+    #[arg(long, value_name = "COUNT", value_parser = count)]
+    queue: Option<u64>,
+
+    /// Bytes of the calls that have not been answered [default: 256MiB]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    bytes_max: Option<u64>,
+
+    /// The largest arguments and blob, both ways [default: 16MiB]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    blob_bytes_max: Option<u64>,
+
+    /// Calls that a caller may have in flight at most [default: 1024]
+    #[arg(long, value_name = "COUNT", value_parser = count)]
+    window_max: Option<u64>,
+
+    /// How long to answer what is in flight when told to end [default: 10s]
+    #[arg(long, value_name = "TIME", value_parser = linger)]
+    linger: Option<Duration>,
+
+    /// Print a line of statistics this often: 100ms to 1h [default: never]
+    #[arg(long, value_name = "TIME", value_parser = interval)]
+    stats: Option<Duration>,
+
+    /// Print the man page
+    #[arg(long, hide = true, exclusive = true)]
+    pub(super) man: bool,
+}
+
+impl Flags {
+    /// What was given of it.
+    pub(super) fn given(&self) -> Given {
+        let list = |places: &Vec<Place>| (!places.is_empty()).then(|| places.clone());
+        Given {
+            listen: list(&self.listen),
+            control: list(&self.control),
+            nodes: (!self.node.is_empty()).then(|| self.node.clone()),
+            linger: self.linger,
+            stats: self.stats,
+            plain: Plain {
+                name: self.name.clone(),
+                policy: self.policy.clone(),
+                home: self.home.clone(),
+                by_priority: self.by_priority.then_some(true),
+                hops_max: self.hops_max,
+                queue: self.queue,
+                bytes_max: self.bytes_max,
+                blob_bytes_max: self.blob_bytes_max,
+                window_max: self.window_max,
+            },
+        }
+    }
+}
+
+/// What the user gave; ends the program with the help, the version or an error.
+pub(super) fn get() -> Flags {
+    Flags::parse()
+}
+
+/// Prints the man page.
+pub(super) fn man_page() -> Result<(), Failure> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Flags::command())
+        .render(&mut page)
+        .and_then(|()| io::stdout().write_all(&page))
+        .map_err(|error| Failure::run(format!("cannot print: {error}")))
+}
+
+/// An endpoint to bind.
+pub(super) fn place(given: &str) -> Result<Place, String> {
+    let place: Place = given
+        .trim()
+        .parse()
+        .map_err(|error: brokerless::patterns::device::PlaceError| error.to_string())?;
+    if !place.binds() {
+        return Err("it is listened at: leave out the `>`".to_owned());
+    }
+    Ok(place)
+}
+
+/// A node with its weight.
+pub(super) fn node(given: &str) -> Result<Member, String> {
+    let (endpoint, weight) = match given.trim().rsplit_once('=') {
+        Some((endpoint, weight)) => (endpoint, Some(weight)),
+        None => (given.trim(), None),
+    };
+    let parsed: brokerless::patterns::Endpoint = endpoint
+        .parse()
+        .map_err(|error| format!("{error}; a node is such as tcp://10.0.0.1:7070=3"))?;
+    let member = Member::new(parsed.to_string());
+    let Some(weight) = weight else {
+        return Ok(member);
+    };
+    let weight: Option<i64> = weight.parse().ok().filter(|it| (0..=1000).contains(it));
+    match weight {
+        Some(weight) => Ok(member.weight(weight)),
+        None => Err("a weight is 0 to 1000".to_owned()),
+    }
+}
+
+/// How long the end may take.
+pub(super) fn linger(given: &str) -> Result<Duration, String> {
+    let linger = duration(given).ok_or(DURATION)?;
+    if linger > Duration::from_secs(24 * 3600) {
+        return Err("it is at most 24h".into());
+    }
+    Ok(linger)
+}
+
+/// The time between two lines of statistics.
+pub(super) fn interval(given: &str) -> Result<Duration, String> {
+    let interval = duration(given).ok_or(DURATION)?;
+    let (least, most) = (Duration::from_millis(100), Duration::from_secs(3600));
+    if interval < least || interval > most {
+        return Err("it is 100ms to 1h".into());
+    }
+    Ok(interval)
+}
+
+/// A number of things.
+pub(super) fn count(given: &str) -> Result<u64, String> {
+    let count = given.parse().ok().filter(|count| *count > 0);
+    count.ok_or_else(|| "it is a whole number from 1".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn a_node_may_have_a_weight() {
+        assert_eq!(node("tcp://h:1"), Ok(Member::new("tcp://h:1")));
+        assert_eq!(node("tcp://h:1=3"), Ok(Member::new("tcp://h:1").weight(3)));
+        for bad in [
+            "tcp://h:1=-1",
+            "tcp://h:1=1001",
+            "tcp://h:1=many",
+            "h=3",
+            "",
+        ] {
+            assert!(node(bad).is_err(), "{bad}");
+        }
+        assert!(place("7000").is_ok() && place(">tcp://h:1").is_err());
+    }
+}

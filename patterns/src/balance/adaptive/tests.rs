@@ -1,0 +1,330 @@
+//! The default policy beside nodes that are equal, slow, silent, failing, or that report nonsense.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::super::testing::{MS, Pool, SECOND};
+use super::super::{Facts, Load, Nanos, Policy};
+use super::TRIES;
+
+/// A pool whose nodes answer after a time of their own, at so many calls a second.
+struct Fleet {
+    pool: Pool,
+    /// When whose answers are due, in order.
+    due: VecDeque<(Nanos, usize, Nanos)>,
+    counts: Vec<usize>,
+}
+
+impl Fleet {
+    fn of(weights: &[usize]) -> Fleet {
+        Fleet {
+            pool: Pool::of(&Policy::adaptive(), weights.iter().copied()),
+            due: VecDeque::new(),
+            counts: vec![0; weights.len()],
+        }
+    }
+
+    /// So many calls, one each `gap`, of which each takes as long as its node takes.
+    fn calls(&mut self, calls: usize, gap: Nanos, mut takes: impl FnMut(usize, Nanos) -> Takes) {
+        self.counts.fill(0);
+        for _ in 0..calls {
+            self.pool.now += gap;
+            let now = self.pool.now;
+            while let Some((at, node, took)) = self.due.front().copied()
+                && at <= now
+            {
+                self.due.pop_front();
+                self.answer(at, node, took, &takes(node, at));
+            }
+            let node = self.pool.pick().unwrap();
+            self.pool.send(node);
+            self.counts[node] += 1;
+            let took = takes(node, now).took;
+            let due = (now.saturating_add(took), node, took);
+            let place = self.due.partition_point(|(at, ..)| *at <= due.0);
+            self.due.insert(place, due);
+        }
+    }
+
+    fn answer(&mut self, at: Nanos, node: usize, took: Nanos, takes: &Takes) {
+        let took = Duration::from_nanos(took);
+        let load = takes.load;
+        let balancer = &mut self.pool.balancer;
+        if takes.fails {
+            balancer.failed(at, node, took, load.as_ref());
+        } else {
+            balancer.replied(at, node, took, load.as_ref());
+        }
+    }
+
+    fn share(&self, node: usize) -> f64 {
+        self.counts[node] as f64 / self.counts.iter().sum::<usize>() as f64
+    }
+}
+
+struct Takes {
+    took: Nanos,
+    fails: bool,
+    load: Option<Load>,
+}
+
+/// An answer after so long, with a report of that.
+fn run(took: Nanos) -> Takes {
+    let load = Load {
+        latency_us: (took / 1000) as u32,
+        run_us: (took / 1000) as u32,
+        workers: 8,
+        ..Load::default()
+    };
+    Takes {
+        took,
+        fails: false,
+        load: Some(load),
+    }
+}
+
+/// An answer after so long that reports nothing.
+fn silent(took: Nanos) -> Takes {
+    Takes {
+        load: None,
+        ..run(took)
+    }
+}
+
+#[test]
+fn equal_nodes_get_equal_shares() {
+    for (nodes, reports) in [(2, true), (5, true), (12, false), (40, true)] {
+        let mut fleet = Fleet::of(&vec![1; nodes]);
+        let mut more = 0;
+        fleet.calls(nodes * 2000, MS / 2, |_, _| {
+            // Not quite equal each time.
+            more = (more + 7) % 10;
+            let took = MS + more * MS / 50;
+            if reports { run(took) } else { silent(took) }
+        });
+        // Of many, some are drawn at a time.
+        let off = if nodes > 12 { 0.12 } else { 0.05 };
+        for node in 0..nodes {
+            let share = fleet.share(node) * nodes as f64;
+            assert!((share - 1.0).abs() < off, "{node} of {nodes}: {share}");
+        }
+    }
+}
+
+#[test]
+fn weights_are_kept_where_reports_say_nothing() {
+    let mut fleet = Fleet::of(&[1, 2, 5]);
+    fleet.calls(8000, 10 * MS, |_, _| silent(MS));
+    for (node, share) in [0.125, 0.25, 0.625].into_iter().enumerate() {
+        let got = fleet.share(node);
+        assert!((got / share - 1.0).abs() < 0.05, "{node}: {got}");
+    }
+}
+
+#[test]
+fn a_slow_node_is_tried_now_and_then_and_no_more() {
+    let mut fleet = Fleet::of(&[1; 4]);
+    let takes = |node, _| run(if node == 0 { 100 * MS } else { MS });
+    fleet.calls(1000, MS, takes);
+    fleet.calls(20_000, MS, takes);
+    let share = fleet.share(0);
+    assert!(fleet.counts[0] > 0, "never tried again");
+    assert!(share <= 1.0 / TRIES, "{share}");
+}
+
+#[test]
+fn a_node_that_was_slow_has_its_share_again() {
+    let mut fleet = Fleet::of(&[1; 4]);
+    fleet.calls(5000, MS, |node, _| {
+        run(if node == 0 { 100 * MS } else { MS })
+    });
+    fleet.calls(3000, MS, |_, _| run(MS));
+    fleet.calls(4000, MS, |_, _| run(MS));
+    let share = fleet.share(0);
+    assert!((0.22..0.28).contains(&share), "{share}");
+}
+
+#[test]
+fn a_node_that_stops_is_left_before_any_answer_tells() {
+    let mut fleet = Fleet::of(&[1; 4]);
+    fleet.calls(1000, MS, |_, _| run(4 * MS));
+    // Node 0 answers nothing any more.
+    fleet.calls(4000, MS, |node, _| {
+        run(if node == 0 { 3600 * SECOND } else { 4 * MS })
+    });
+    assert!(
+        fleet.counts[0] <= 8,
+        "{} calls into the dark",
+        fleet.counts[0]
+    );
+}
+
+#[test]
+fn failing_fast_is_not_being_fast() {
+    let mut fleet = Fleet::of(&[1; 4]);
+    fleet.calls(4000, MS, |node, _| match node {
+        0 => Takes {
+            fails: true,
+            ..run(MS / 100)
+        },
+        _ => run(10 * MS),
+    });
+    assert!(fleet.counts[0] < 40, "{} of 4000 failed", fleet.counts[0]);
+    // And well again it is forgiven.
+    fleet.calls(20_000, MS, |_, _| run(10 * MS));
+    fleet.calls(4000, MS, |_, _| run(10 * MS));
+    let share = fleet.share(0);
+    assert!((0.2..0.3).contains(&share), "{share}");
+}
+
+#[test]
+fn where_all_fail_all_are_called() {
+    let mut fleet = Fleet::of(&[1; 4]);
+    fleet.calls(4000, MS, |_, _| Takes {
+        fails: true,
+        ..run(MS)
+    });
+    for node in 0..4 {
+        let share = fleet.share(node);
+        assert!((0.15..0.35).contains(&share), "{node}: {share}");
+    }
+}
+
+#[test]
+fn the_line_of_others_counts() {
+    let mut fleet = Fleet::of(&[1; 2]);
+    let busy = |in_flight| {
+        let mut takes = run(MS);
+        let load = takes.load.as_mut().unwrap();
+        (load.in_flight, load.workers) = (in_flight, 1);
+        takes
+    };
+    fleet.calls(2000, 2 * MS, |node, _| busy(if node == 0 { 9 } else { 0 }));
+    assert!(fleet.share(0) < 0.05, "{}", fleet.share(0));
+}
+
+#[test]
+fn an_old_report_is_worth_what_such_reports_were_worth() {
+    // Lines change within 20 ms: after that a report says nothing, and who was busy is called again.
+    let mut fleet = Fleet::of(&[1; 8]);
+    let takes = |node: usize, at: Nanos| {
+        let mut takes = run(MS);
+        let chance = (at / (20 * MS))
+            .wrapping_mul(0x9e37_79b9)
+            .wrapping_add(node as u64 * 0x85eb_ca6b);
+        let load = takes.load.as_mut().unwrap();
+        load.workers = 1;
+        load.in_flight = if (chance >> 7).is_multiple_of(2) {
+            0
+        } else {
+            10
+        };
+        takes
+    };
+    fleet.calls(4000, 5 * MS, takes);
+    fleet.calls(16_000, 5 * MS, takes);
+    for node in 0..8 {
+        let share = fleet.share(node);
+        assert!((0.05..0.25).contains(&share), "{node}: {share}");
+    }
+}
+
+#[test]
+fn nonsense_in_reports_breaks_nothing() {
+    let mut fleet = Fleet::of(&[1; 4]);
+    let mut round = 0u32;
+    fleet.calls(8000, MS, |node, _| {
+        round = round.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let mut takes = run(MS);
+        if node < 2 {
+            let value = [0, 1, u32::MAX, 1000][(round >> 20) as usize % 4];
+            let other = [u32::MAX, 0, 7, 1][(round >> 24) as usize % 4];
+            takes.load = Some(Load {
+                in_flight: value,
+                latency_us: other,
+                utilisation_permille: value as u16,
+                per_s: other,
+                errors_per_s: value,
+                run_us: if node == 0 { value } else { other },
+                workers: value as u16,
+            });
+        }
+        takes
+    });
+    // Those that report sense are called as ever.
+    for node in 2..4 {
+        assert!(fleet.share(node) > 0.2, "{node}: {}", fleet.share(node));
+    }
+}
+
+#[test]
+fn questions_are_bounded_by_what_calls_cost() {
+    for (runs_us, most) in [(50, 0.06), (5000, 0.76)] {
+        let mut fleet = Fleet::of(&[1; 4]);
+        let mut asked = 0;
+        for _ in 0..1000 {
+            let took = runs_us * 1000;
+            fleet.calls(1, took * 2, |_, _| {
+                let mut takes = run(took);
+                takes.load.as_mut().unwrap().in_flight = 4;
+                takes
+            });
+            let now = fleet.pool.now;
+            asked += usize::from(fleet.pool.balancer.wonders(now, &|_| true).is_some());
+        }
+        let share = asked as f64 / 1000.0;
+        assert!(
+            share > most / 10.0 && share <= most,
+            "{runs_us} us: {share}"
+        );
+    }
+}
+
+#[test]
+fn nobody_is_asked_while_nobody_else_calls() {
+    let mut fleet = Fleet::of(&[1; 4]);
+    let mut asked = 0;
+    for _ in 0..1000 {
+        fleet.calls(1, 2 * MS, |_, _| run(MS));
+        let now = fleet.pool.now;
+        asked += usize::from(fleet.pool.balancer.wonders(now, &|_| true).is_some());
+    }
+    assert_eq!(asked, 0);
+}
+
+#[test]
+fn a_node_that_warms_up_gets_less() {
+    let policy = Policy::adaptive().slow_start(Duration::from_secs(10));
+    let mut pool = Pool::of(&Policy::adaptive(), [1; 3]);
+    pool.balancer = super::super::Balancer::new(&policy, 1).unwrap();
+    for node in 0..3 {
+        pool.join(node, Facts::default());
+    }
+    let mut fleet = Fleet {
+        pool,
+        due: VecDeque::new(),
+        counts: vec![0; 4],
+    };
+    fleet.calls(200, MS, |_, _| run(MS));
+    fleet.pool.join(3, Facts::default());
+    fleet.calls(1000, MS, |_, _| run(MS));
+    let share = fleet.share(3);
+    assert!(share > 0.0 && share < 0.15, "{share}");
+}
+
+#[test]
+fn nodes_that_come_and_go_leave_nothing_behind() {
+    let mut fleet = Fleet::of(&[1; 3]);
+    for round in 0..100 {
+        fleet.calls(20, MS, |_, _| run(MS));
+        let node = round % 3;
+        fleet.due.retain(|(_, other, _)| *other != node);
+        fleet.pool.balancer.remove(node);
+        assert_ne!(fleet.pool.pick(), Some(node));
+        fleet.pool.join(node, Facts::default());
+    }
+    for node in 0..3 {
+        fleet.pool.up(node, false);
+    }
+    assert_eq!(fleet.pool.pick(), None);
+}

@@ -1,0 +1,282 @@
+//! `bl-proxy` as a user runs it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use brokerless::builtin::{Condition, HealthCheckClient};
+use brokerless::patterns::Req;
+use brokerless::service::Context;
+use brokerless::{Client, Server};
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::support::{ANY, Device, File, PATIENCE, asks, numbers, outcome, until};
+
+#[brokerless::service(name = "shop.v1")]
+trait Shop {
+    #[rpc(inline)]
+    fn add(&self, x: i64, y: i64) -> i64;
+    /// Ends once it is cancelled.
+    fn hold(&self, ctx: &Context<'_>) -> bool;
+}
+
+#[derive(Default)]
+struct Handler {
+    holds: AtomicBool,
+}
+
+impl Shop for Handler {
+    fn add(&self, x: i64, y: i64) -> i64 {
+        x + y
+    }
+
+    fn hold(&self, ctx: &Context<'_>) -> bool {
+        self.holds.store(true, Ordering::SeqCst);
+        let end = std::time::Instant::now() + PATIENCE;
+        while !ctx.is_cancelled() && std::time::Instant::now() < end {
+            std::thread::yield_now();
+        }
+        true
+    }
+}
+
+fn node() -> (Server, String) {
+    let server = Server::builder().service(ShopServer::new(Handler::default()));
+    let server = server.bind(ANY).unwrap();
+    let endpoint = server.local_endpoints()[0].to_string();
+    (server, endpoint)
+}
+
+fn shop(proxy: &Device) -> ShopClient {
+    let client = Client::builder().timeout(PATIENCE);
+    ShopClient::from(client.connect(proxy.endpoint("listen")).unwrap())
+}
+
+fn stats(control: &Req) -> Value {
+    serde_json::from_str(&asks(control, "STATISTICS")).unwrap()
+}
+
+#[test]
+fn calls_pass_and_are_counted() {
+    let (_server, node) = node();
+    let proxy = Device::start(
+        "bl-proxy",
+        &[
+            "--listen",
+            ANY,
+            "--node",
+            &format!("{node}=3"),
+            "--control",
+            ANY,
+            "--name",
+            "edge",
+        ],
+    );
+    let shop = shop(&proxy);
+    for n in 0..10 {
+        assert_eq!(shop.add(n, 1), Ok(n + 1));
+    }
+    let control = Req::connect(proxy.endpoint("control")).unwrap();
+    let stats = stats(&control);
+    assert_eq!(
+        (&stats["name"], &stats["state"]),
+        (&"edge".into(), &"running".into())
+    );
+    assert_eq!(
+        (&stats["passed"], &stats["answered"]),
+        (&10.into(), &10.into())
+    );
+    let of_node = &stats["nodes"][0];
+    assert_eq!(
+        (&of_node["endpoint"], &of_node["state"]),
+        (&node.into(), &"up".into())
+    );
+    assert_eq!(
+        (&of_node["weight"], &of_node["sent"]),
+        (&3.into(), &10.into())
+    );
+    for key in ["credit_calls", "in_flight", "errors", "latency_us", "lost"] {
+        assert!(of_node[key].is_u64(), "{key}: {of_node}");
+    }
+    assert!(asks(&control, "HALT").contains("STATISTICS, TERMINATE"));
+    assert!(asks(&control, "RELOAD").starts_with("ERROR there is no configuration file"));
+    assert_eq!(asks(&control, "TERMINATE"), "OK");
+    let (code, lines) = proxy.end();
+    assert_eq!(code, 0);
+    assert!(
+        lines[0].starts_with("passed 10 answered=10 errors=0"),
+        "{lines:?}"
+    );
+    assert_eq!(numbers(&lines[1])["running"], 0);
+}
+
+#[test]
+fn the_file_is_read_again_when_it_changes_and_when_it_is_told() {
+    let ((one, first), (two, second)) = (node(), node());
+    let head = format!("listen = \"{ANY}\"\ncontrol = \"{ANY}\"\n");
+    let with = |node: &str, more: &str| format!("{head}{more}[[node]]\nendpoint = \"{node}\"\n");
+    let file = File::new(&with(&first, ""));
+    let proxy = Device::start("bl-proxy", &["--config", file.path()]);
+    let control = Req::connect(proxy.endpoint("control")).unwrap();
+    let shop = shop(&proxy);
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let calls = scope.spawn(|| {
+            let mut n = 0;
+            while !over.load(Ordering::SeqCst) {
+                assert_eq!(shop.add(n, 1), Ok(n + 1));
+                n += 1;
+            }
+        });
+        until("the first is called", || one.stats().answered > 10);
+        // By itself.
+        file.write(&(with(&first, "") + &format!("[[node]]\nendpoint = \"{second}\"\nweight = 5")));
+        assert_eq!(proxy.line("added"), format!("added {second} weight=5"));
+        until("the second is called", || two.stats().answered > 10);
+        // And as it is told: which may come first.
+        file.write(&with(&second, "stats = \"100ms\"\n"));
+        let answer = asks(&control, "RELOAD");
+        assert!(answer.starts_with("OK"), "{answer}");
+        assert_eq!(proxy.line("removed"), format!("removed {first}"));
+        assert!(numbers(&proxy.line("stats"))["passed"] > 20);
+        until("the first is parted from", || one.stats().callers == 0);
+        over.store(true, Ordering::SeqCst);
+        calls.join().unwrap();
+    });
+}
+
+#[test]
+fn a_bad_file_is_refused_as_a_whole() {
+    let (_server, node) = node();
+    let head = format!("listen = \"{ANY}\"\ncontrol = \"{ANY}\"\n");
+    let good = format!("{head}[[node]]\nendpoint = \"{node}\"\n");
+    let file = File::new(&good);
+    let proxy = Device::start("bl-proxy", &["--config", file.path()]);
+    let control = Req::connect(proxy.endpoint("control")).unwrap();
+    let shop = shop(&proxy);
+    assert_eq!(shop.add(2, 3), Ok(5));
+    for (text, names) in [
+        (
+            format!("{good}weight = -3\n"),
+            "line 5, `weight` is -3: it is 0 to 1000",
+        ),
+        (format!("{good}[[node]]\n"), "missing field"),
+        (head.clone(), "there is no node"),
+        (
+            format!("queue = 7\n{good}"),
+            "only nodes, linger and stats change",
+        ),
+        ("listen".to_owned(), "line 1, `listen`"),
+    ] {
+        file.write(&text);
+        let answer = asks(&control, "RELOAD");
+        assert!(
+            answer.starts_with("ERROR ") && answer.contains(names),
+            "{answer}"
+        );
+        if !names.starts_with("there") && !names.starts_with("only") {
+            assert!(answer.contains(file.path()), "{answer}");
+        }
+        assert_eq!(stats(&control)["nodes"][0]["weight"], 1);
+        assert_eq!(shop.add(2, 3), Ok(5));
+    }
+    // It is said on standard output, too, when nobody has asked.
+    file.write(&format!("{good}weight = 2000\n"));
+    let refused = proxy.line("refused");
+    assert!(refused.contains("line"), "{refused}");
+    file.write(&format!("{good}weight = 7\n"));
+    assert_eq!(proxy.line("changed"), format!("changed {node} weight=7"));
+}
+
+#[test]
+fn what_cannot_be_is_said_before_anything_runs() {
+    for (arguments, names) in [
+        (&["--listen", ANY][..], "there is no node"),
+        (
+            &["--node", "tcp://127.0.0.1:1"],
+            "there is no endpoint to listen at",
+        ),
+        (&["--listen", ANY, "--node", "nowhere"], "nowhere"),
+        (
+            &["--listen", ANY, "--node", "tcp://h:1", "--policy", "best"],
+            "round-robin",
+        ),
+        (
+            &[
+                "--listen",
+                ANY,
+                "--node",
+                "tcp://h:1",
+                "--policy",
+                "consistent-hash",
+            ],
+            "key",
+        ),
+        (
+            &["--listen", ANY, "--node", "tcp://h:1", "--hops-max", "65"],
+            "hops_max",
+        ),
+        (
+            &["--listen", ANY, "--node", "tcp://h:1,tcp://h:1"],
+            "each endpoint once",
+        ),
+        (&["--config", "/nowhere.toml"], "/nowhere.toml"),
+    ] {
+        let (code, out, error) = outcome("bl-proxy", arguments);
+        assert_eq!((code, &*out), (2, ""), "{arguments:?}: {error}");
+        assert!(error.contains(names), "{arguments:?}: {error}");
+    }
+    let (code, help, _) = outcome("bl-proxy", &["--help"]);
+    assert!(code == 0 && help.contains("RELOAD"), "{help}");
+    let (code, page, _) = outcome("bl-proxy", &["--man"]);
+    assert!(code == 0 && page.starts_with(".ie"), "{page}");
+}
+
+#[test]
+fn a_pause_keeps_calls_until_it_is_over() {
+    let (server, node) = node();
+    let arguments = ["--listen", ANY, "--node", &node, "--control", ANY];
+    let proxy = Device::start("bl-proxy", &arguments);
+    let control = Req::connect(proxy.endpoint("control")).unwrap();
+    let shop = shop(&proxy);
+    assert_eq!(shop.add(2, 3), Ok(5));
+    assert_eq!(asks(&control, "PAUSE"), "OK");
+    let kept = shop.begin().add(3, 4).unwrap();
+    until("it is kept", || stats(&control)["kept"] == 1);
+    let health = HealthCheckClient::connect(proxy.endpoint("listen")).unwrap();
+    assert_eq!(health.check(""), Ok(Condition::Serving));
+    assert_eq!(server.stats().answered, 1);
+    assert_eq!(asks(&control, "RESUME"), "OK");
+    assert_eq!(kept.wait(), Ok(7));
+}
+
+#[test]
+fn a_signal_drains_for_the_linger_time_at_most_and_a_second_ends_at_once() {
+    let (_server, node) = node();
+    let arguments = ["--listen", ANY, "--node", &node, "--linger", "300ms"];
+    let proxy = Device::start("bl-proxy", &arguments);
+    let held = shop(&proxy).begin().hold().unwrap();
+    until("it is called", || _server.stats().in_flight == 1);
+    proxy.signal(Signal::TERM);
+    let (code, lines) = proxy.end();
+    assert_eq!(code, 0, "{lines:?}");
+    assert!(
+        (300..20_000).contains(&numbers(&lines[1])["took_ms"]),
+        "{lines:?}"
+    );
+    assert!(held.wait().is_err());
+
+    let arguments = ["--listen", ANY, "--node", &node, "--linger", "1h"];
+    let proxy = Device::start("bl-proxy", &arguments);
+    let _held = shop(&proxy).begin().hold().unwrap();
+    until("it is called", || _server.stats().in_flight == 1);
+    proxy.signal(Signal::TERM);
+    let listens = proxy
+        .endpoint("listen")
+        .trim_start_matches("tcp://")
+        .to_owned();
+    until("it does not listen any more", || {
+        std::net::TcpStream::connect(&listens).is_err()
+    });
+    proxy.signal(Signal::INT);
+    assert_eq!(proxy.end().0, 130);
+}
