@@ -293,7 +293,7 @@ impl Core {
         let wait_for_ready = options
             .wait_for_ready
             .unwrap_or(self.settings.wait_for_ready);
-        self.launch(request, key, wait_for_ready, held)
+        self.launch(request, wait_for_ready, key, held)
     }
 
     /// Sends a call, or lets it wait for credit.
@@ -302,8 +302,8 @@ impl Core {
     pub(super) fn launch(
         &self,
         request: Request,
-        key: Option<u64>,
         wait_for_ready: bool,
+        key: Option<u64>,
         held: bool,
     ) -> Result<Begun, RpcError> {
         let began = request.began;

@@ -160,7 +160,7 @@ impl Client {
         };
         let core = self.core();
         let wait_for_ready = core.settings.wait_for_ready;
-        match core.launch(request, None, wait_for_ready, false) {
+        match core.launch(request, wait_for_ready, None, false) {
             Ok(begun) => {
                 // It is set once.
                 let _ = relay.id.set(begun.id());

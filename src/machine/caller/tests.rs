@@ -490,7 +490,8 @@ fn what_an_answer_says_of_its_node_is_told_to_the_policy_once() {
                     ..NO
                 };
                 let then = caller.error(NOW, it.node, it.id, failure, load(3));
-                assert!(matches!(then, ErrorThen::Finished(_)));
+                let ended = matches!(then, ErrorThen::Finished(_));
+                assert_eq!(ended, !given_up, "{then:?}");
             }
         }
         assert_eq!(in_flight(caller), 0);
