@@ -122,6 +122,10 @@ bench-curve: ## Latency of calls from 10 to 100 % of what each system carries, b
 bench-scale: ## Memory, answers and round trips of one ROUTER with 1 to 10,000 peers.
 	$(call bench,bench-scale)
 
+balance-real: ## Policies over real worker processes, one of them slow, one stopped; about 3 minutes.
+	$(CARGO) run $(LOCKED) --release -p brokerless-bench --no-default-features --features brokerless \
+	  --bin bench-balance -- --strict $(ARGS)
+
 # libzmq is built from the C++ that its package brings along.
 bench = @if command -v $(CXX) >/dev/null 2>&1; then features=""; else \
 	  echo "no C++ compiler ($(CXX)): without libzmq; on Debian: apt install g++"; \

@@ -5,6 +5,7 @@
 //! | [`sockets`] | the command `bench-sockets`: messages |
 //! | [`rpc`] | the command `bench-rpc`: calls |
 //! | [`curve`] | the command `bench-curve`: latency of calls under load |
+//! | [`balance`] | the command `bench-balance`: policies over real processes |
 //! | [`scale`] | the command `bench-scale`: many peers of one ROUTER |
 //! | `systems` | who is measured, one file each, behind one trait |
 //! | `harness` | processes, cores, slices and rounds, the canary, figures and reports |
@@ -25,6 +26,8 @@
     allow(dead_code)
 )]
 
+#[cfg(feature = "brokerless")]
+pub mod balance;
 pub mod curve;
 pub mod rpc;
 #[cfg(feature = "brokerless")]
