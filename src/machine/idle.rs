@@ -31,7 +31,7 @@
 //!
 //! Bytes: a call's are held to the session's own window.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::time::Time;
@@ -44,7 +44,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 pub struct IdleQueue {
     workers: u32,
     free: u32,
-    callers: HashMap<u64, Share>,
+    callers: BTreeMap<u64, Share>,
     /// Those that wish for more, in turn.
     line: VecDeque<u64>,
     /// Those whose share is another than they were told.
@@ -80,7 +80,7 @@ impl IdleQueue {
         IdleQueue {
             workers,
             free: workers,
-            callers: HashMap::new(),
+            callers: BTreeMap::new(),
             line: VecDeque::new(),
             news: VecDeque::new(),
             holders: VecDeque::new(),

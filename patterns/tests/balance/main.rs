@@ -7,7 +7,7 @@
 //! # Invariants
 //!
 //! 1. A bar that is missed fails the run, and every bar is printed with what was seen. (held by `main`)
-//! 2. The same seeds come to the same figures, on however many threads. (held by `comes_again`)
+//! 2. The same seeds come to the same figures, on however many threads. (held by the second run at the end of `main`)
 //!
 //! | file | what |
 //! |---|---|

@@ -18,7 +18,7 @@
 //!
 //! # Invariants
 //!
-//! 1. The same seed comes to the same end. (held by `comes_again` in `main.rs`, over
+//! 1. The same seed comes to the same end. (held by the second run of `main.rs`, over
 //!    every table)
 //! 2. What happens at the same time happens in the order in which it was planned. (held by the
 //!    order of `Planned`)
