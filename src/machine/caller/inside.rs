@@ -181,14 +181,15 @@ impl<T> Caller<T> {
         })
     }
 
-    /// Whether a node could take the call that has not turned it away: so the policy, which has just
-    /// picked none, keeps to those that have.
-    pub(super) fn is_left_over(&self, bytes: u64, tried: u64) -> bool {
+    /// A node for a call that others have turned away, where the policy, which has just picked none,
+    /// keeps to those: what was never begun goes elsewhere all the same.
+    pub(super) fn left_over(&self, bytes: u64, tried: u64) -> Option<usize> {
         let mut nodes = self.nodes.iter().enumerate();
-        tried != 0
-            && nodes.any(|(index, node)| {
-                node.weight > 0 && tried & bit(index) == 0 && node.takes(bytes)
-            })
+        let able = |(index, node): &(usize, &Node)| {
+            node.weight > 0 && tried & bit(*index) == 0 && node.takes(bytes)
+        };
+        let found = nodes.find(able).filter(|_| tried != 0);
+        found.map(|(index, _)| index)
     }
 
     /// Whether nodes are up, and all of them have turned the call away.

@@ -347,7 +347,10 @@ impl<T> Caller<T> {
             if let Some(node) = self.pick(now, key, bytes, tried) {
                 return Some(self.send(now, id, node));
             }
-            if self.is_round_over(tried) || self.is_left_over(bytes, tried) {
+            if let Some(node) = self.left_over(bytes, tried) {
+                return Some(self.send(now, id, node));
+            }
+            if self.is_round_over(tried) {
                 self.rest(now, id, None);
             }
         }
