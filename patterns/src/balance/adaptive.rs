@@ -260,10 +260,19 @@ impl Adaptive {
                 .stale
                 .guess(known.line, now.saturating_sub(known.reported));
             (known.way - self.near).max(0.0) + line + known.step * ours * known.cold
-        } else if known.took > 0.0 {
-            known.took * (ours * heavy + 1.0)
         } else {
-            self.took.max(1.0) * (ours * heavy + 1.0)
+            // Beside those that report how long calls run there, the way to it does not count.
+            let within = if self.run > 0.0 && self.took > self.run {
+                self.run / self.took
+            } else {
+                1.0
+            };
+            let took = if known.took > 0.0 {
+                known.took
+            } else {
+                self.took
+            };
+            took.max(1.0) * within * (ours * heavy + 1.0)
         };
         if ours > 0.0 {
             // At the pace of now: one answer in all this time, if it came now.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::super::testing::{MS, Pool, SECOND};
-use super::super::{Facts, Load, Nanos, Policy, Random};
+use super::super::{Balancer, Facts, Load, Nanos, Policy, Random};
 use super::TRIES;
 
 /// A pool whose nodes answer after a time of their own, at so many calls a second.
@@ -301,4 +301,32 @@ fn nodes_that_come_and_go_leave_nothing_behind() {
         fleet.pool.up(node, false);
     }
     assert_eq!(fleet.pool.pick(), None);
+}
+
+#[test]
+fn one_that_comes_later_gets_its_share_of_quick_calls_one_after_the_other() {
+    let took = MS / 10;
+    for (before, slow_start) in [(1, false), (5, true), (200, false), (1, true)] {
+        let mut fleet = Fleet::of(&[1]);
+        if slow_start {
+            let balancer = Balancer::new(&Policy::adaptive(), 1);
+            fleet.pool.balancer = balancer.unwrap();
+            fleet.pool.join(0, Facts::default());
+        }
+        let quick = |_, _| {
+            let mut takes = run(took);
+            let load = takes.load.as_mut().unwrap();
+            (load.run_us, load.latency_us) = (2, 5);
+            takes
+        };
+        fleet.calls(before, took + took / 10, quick);
+        fleet.pool.join(1, Facts::default());
+        fleet.counts.push(0);
+        fleet.calls(3000, took + took / 10, quick);
+        assert!(
+            fleet.share(1) > 0.05,
+            "{before}, {slow_start}: {:?}",
+            fleet.counts
+        );
+    }
 }
