@@ -260,6 +260,8 @@ impl Adaptive {
                 .stale
                 .guess(known.line, now.saturating_sub(known.reported));
             (known.way - self.near).max(0.0) + line + known.step * ours * known.cold
+        } else if known.known {
+            known.took * (ours * heavy + 1.0)
         } else {
             // Beside those that report how long calls run there, the way to it does not count.
             let within = if self.run > 0.0 && self.took > self.run {
