@@ -103,7 +103,7 @@ const QUESTION: f64 = 10_000.0;
 /// What questions may cost, as a share of what calls cost,
 const QUESTIONS: f64 = 0.01;
 /// and how many there are of them for a call, at most.
-const QUESTIONS_MAX: f64 = 0.75;
+const QUESTIONS_MAX: f64 = 0.9;
 /// From so many calls of others in line on, questions are worth all that.
 const BUSY: f64 = 0.25;
 /// A report that is younger than this share of a usual answer's time is not asked for anew.
