@@ -18,6 +18,8 @@
 //!    `a_node_behind_a_proxy_that_breaks_the_rules_of_streams_ends_its_stream_alone`)
 //! 3. A window that comes while its call is on its way reaches the node that gets it. (held by
 //!    `Relay::sending` and `Relay::sent`)
+//! 4. What has no items goes through once, or as one of its kind: no side fills a queue with it.
+//!    (test `what_has_no_items_goes_through_once`)
 //!
 //! # Not here
 //!
@@ -111,6 +113,25 @@ struct State {
     told: Flow,
     /// What the caller may send.
     from_caller: Meter,
+    /// What has gone to the node, and what has come from it, that goes once.
+    to_node: Once,
+    to_caller: Once,
+}
+
+/// What one side of a stream says once.
+#[derive(Default)]
+struct Once {
+    last: bool,
+    stop: bool,
+}
+
+impl Once {
+    fn ends(&mut self, head: &ItemsHead) -> Result<(), Violation> {
+        match head.last && std::mem::replace(&mut self.last, true) {
+            true => Err(Violation::AfterLast(head.first)),
+            false => Ok(()),
+        }
+    }
 }
 
 impl Client {
@@ -135,6 +156,8 @@ impl Client {
                 from_node,
                 told: Flow::default(),
                 from_caller: Meter::default(),
+                to_node: Once::default(),
+                to_caller: Once::default(),
             }),
         })
     }
@@ -236,15 +259,18 @@ impl Relay {
     ///
     /// Where it may not: the stream cannot go on.
     pub(crate) fn give(&self, head: &ItemsHead, items: Payload) -> Result<(), Violation> {
+        // Nothing but the window may ride on what has no items.
+        if head.count == 0 && !head.last {
+            let window = head.window.ok_or(Violation::Empty)?;
+            self.allow(window);
+            return Ok(());
+        }
         let way = {
             let mut state = self.state.lock();
+            state.to_node.ends(head)?;
             if let Some(window) = head.window {
                 state.from_node.granted(window);
                 state.told = state.from_node.told();
-            }
-            // Nothing but the window may ride on what has no items.
-            if head.count == 0 && !head.last && head.window.is_none() {
-                return Err(Violation::Empty);
             }
             state.from_caller.pass(head.count, items.bytes() as u64)?;
             match &state.way {
@@ -268,7 +294,11 @@ impl Relay {
 
     /// The caller wants no more items.
     pub(crate) fn stop(&self) {
-        let way = self.state.lock().way.clone();
+        let way = {
+            let mut state = self.state.lock();
+            let Some(way) = state.way.clone() else { return };
+            (!std::mem::replace(&mut state.to_node.stop, true)).then_some(way)
+        };
         if let Some(way) = way {
             let frame = wire::encode_stop(way.id);
             way.link.send(Message::single(frame), false);
@@ -307,13 +337,16 @@ impl Relay {
 
     /// The node sends items. Whether [`run`](Self::run) is to be called.
     pub(super) fn put_items(&self, head: &ItemsHead, items: Payload) -> Result<bool, Violation> {
+        if head.count == 0 && !head.last {
+            return head
+                .window
+                .map_or(Err(Violation::Empty), |it| Ok(self.put_window(it)));
+        }
         let mut state = self.state.lock();
         if let Some(window) = head.window {
             state.from_caller.granted(window);
         }
-        if head.count == 0 && !head.last && head.window.is_none() {
-            return Err(Violation::Empty);
-        }
+        state.to_caller.ends(head)?;
         state.from_node.pass(head.count, items.bytes() as u64)?;
         Ok(state.put(News::Items(*head, items)))
     }
@@ -334,7 +367,7 @@ impl Relay {
     /// The node wants no more items.
     pub(super) fn put_stop(&self) -> bool {
         let mut state = self.state.lock();
-        if matches!(state.inbox.back(), Some(News::Stop)) {
+        if std::mem::replace(&mut state.to_caller.stop, true) {
             return false;
         }
         state.put(News::Stop)
@@ -401,5 +434,63 @@ impl fmt::Debug for Relay {
             .field("id", &self.id.get())
             .field("begun", &self.has_begun())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metadata::Metadata;
+    use crate::wire::Encoding;
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<&'static str>>);
+
+    impl Returns for Heard {
+        fn answered(&self, _: Answer) {
+            self.0.lock().push("end");
+        }
+        fn items(&self, _: &ItemsHead, _: Payload) {
+            self.0.lock().push("items");
+        }
+        fn window(&self, _: Flow) {
+            self.0.lock().push("window");
+        }
+        fn stop(&self) {
+            self.0.lock().push("stop");
+        }
+    }
+
+    #[test]
+    fn what_has_no_items_goes_through_once() {
+        let client = Client::builder().connect(()).expect("no nodes are fine");
+        let call = Passing {
+            path: "x.y".into(),
+            payload: Payload::raw(Vec::new()),
+            encoding: Encoding::MessagePack,
+            metadata: Metadata::new(),
+            flags: Flags::ITEMS_IN.with(Flags::ITEMS_OUT),
+            hops: 0,
+            window: None,
+            deadline: Instant::now(),
+        };
+        let heard = Arc::new(Heard::default());
+        let relay = client.relay(&call, heard.clone());
+        let mut head = ItemsHead::new(1, 0, 0);
+        for items in 1..=100 {
+            relay.put_stop();
+            head.window = Some(Flow::new(items, items));
+            relay.put_items(&head, Payload::default()).expect("a window");
+        }
+        head.last = true;
+        relay.put_items(&head, Payload::default()).expect("the end");
+        let again = relay.put_items(&head, Payload::default());
+        assert_eq!(again, Err(Violation::AfterLast(0)));
+        relay.run();
+        assert_eq!(*heard.0.lock(), ["stop", "window", "items"]);
+        // The other way, too.
+        assert_eq!(relay.give(&head, Payload::default()), Ok(()));
+        let again = relay.give(&head, Payload::default());
+        assert_eq!(again, Err(Violation::AfterLast(0)));
     }
 }
