@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 
 use brokerless_patterns::tap::Tap;
-use brokerless_patterns::{CloseReason, Dealer, Message, Peer};
+use brokerless_patterns::{CloseReason, Dealer, Message, Peer, SendRefusal};
 
 use super::core::Core;
 use super::slot::Request;
@@ -105,7 +105,12 @@ impl Link {
 
     /// Sends over this connection and no other; false if it has gone or is full. `held` if other
     /// threads are about to send, too, and it may go out with what they send.
-    pub(super) fn send(&self, mut message: Message, held: bool) -> bool {
+    pub(super) fn send(&self, message: Message, held: bool) -> bool {
+        self.try_send(message, held).is_ok()
+    }
+
+    /// The same, with the reason why not.
+    pub(super) fn try_send(&self, mut message: Message, held: bool) -> Result<(), SendRefusal> {
         if self.sessionless {
             message.push_front("");
         }
@@ -114,7 +119,7 @@ impl Link {
         } else {
             self.dealer.send_to(&self.peer, message)
         };
-        sent.is_ok()
+        sent.map_err(|error| error.reason())
     }
 }
 

@@ -18,6 +18,10 @@
 //!    `a_node_behind_a_proxy_that_breaks_the_rules_of_streams_ends_its_stream_alone`)
 //! 3. A window that comes while its call is on its way reaches the node that gets it. (held by
 //!    `Relay::sending` and `Relay::sent`)
+//! 4. A call of which a part finds no room ends: it does not stand still. (test
+//!    `a_stream_whose_node_does_not_read_ends`)
+//! 5. What has no items goes through once, or as one of its kind: no side fills a queue with it.
+//!    (test `what_has_no_items_goes_through_once`)
 //!
 //! # Not here
 //!
@@ -29,7 +33,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
-use brokerless_patterns::Message;
+use brokerless_patterns::{Message, SendRefusal};
 use parking_lot::Mutex;
 
 use super::Client;
@@ -37,10 +41,10 @@ use super::answer::Answer;
 use super::core::Core;
 use super::node::Link;
 use super::slot::{Path, Request};
-use crate::RpcError;
 use crate::machine::{CallId, Flow, Meter, Violation};
 use crate::service::Passing;
 use crate::wire::{self, Flags, ItemsHead, Payload};
+use crate::{RpcError, Status};
 
 /// Who hears what comes of a call that was passed on. Called without a lock held; it must not
 /// block.
@@ -66,13 +70,6 @@ impl Way {
     pub(super) fn new(link: &Arc<Link>, id: u64) -> Way {
         let link = link.clone();
         Way { link, id }
-    }
-
-    /// Tells the node what it may send.
-    fn tell(&self, window: Flow) {
-        // A connection that has gone needs not be told.
-        let frame = wire::encode_window(self.id, window);
-        self.link.send(Message::single(frame), false);
     }
 }
 
@@ -111,6 +108,25 @@ struct State {
     told: Flow,
     /// What the caller may send.
     from_caller: Meter,
+    /// What has gone to the node, and what has come from it, that goes once.
+    to_node: Once,
+    to_caller: Once,
+}
+
+/// What one side of a stream says once.
+#[derive(Default)]
+struct Once {
+    last: bool,
+    stop: bool,
+}
+
+impl Once {
+    fn ends(&mut self, head: &ItemsHead) -> Result<(), Violation> {
+        match head.last && std::mem::replace(&mut self.last, true) {
+            true => Err(Violation::AfterLast(head.first)),
+            false => Ok(()),
+        }
+    }
 }
 
 impl Client {
@@ -135,6 +151,8 @@ impl Client {
                 from_node,
                 told: Flow::default(),
                 from_caller: Meter::default(),
+                to_node: Once::default(),
+                to_caller: Once::default(),
             }),
         })
     }
@@ -213,9 +231,7 @@ impl Relay {
             }
             state.due()
         };
-        if let Some((way, window)) = due {
-            way.tell(window);
-        }
+        self.tell(due);
     }
 
     /// The caller lets items be sent.
@@ -225,8 +241,38 @@ impl Relay {
             state.from_node.granted(window);
             state.due()
         };
+        self.tell(due);
+    }
+
+    /// Tells the node what it may send.
+    fn tell(&self, due: Option<(Way, Flow)>) {
         if let Some((way, window)) = due {
-            way.tell(window);
+            let frame = wire::encode_window(way.id, window);
+            self.send(&way, Message::single(frame));
+        }
+    }
+
+    /// Sends a part of a stream to the node. Where there is no room for it the call ends, since it
+    /// would stand still without.
+    fn send(&self, way: &Way, message: Message) {
+        // A connection that has gone ends the call by itself.
+        if way.link.try_send(message, false) != Err(SendRefusal::Full) {
+            return;
+        }
+        let Some(core) = self.core.upgrade() else {
+            return;
+        };
+        let (now, id) = (core.time(Instant::now()), CallId::from_wire(way.id));
+        let ended = core.table.lock().caller.cancel(now, id);
+        if let Some(ended) = ended {
+            let why =
+                "the node does not read what it is sent of the stream: there is no room for more";
+            let error = RpcError::new(Status::unavailable(why), ended.ran);
+            core.tell_of(&ended);
+            core.act();
+            if self.put_end(Answer::ended(error)) {
+                self.run();
+            }
         }
     }
 
@@ -236,15 +282,18 @@ impl Relay {
     ///
     /// Where it may not: the stream cannot go on.
     pub(crate) fn give(&self, head: &ItemsHead, items: Payload) -> Result<(), Violation> {
+        // Nothing but the window may ride on what has no items.
+        if head.count == 0 && !head.last {
+            let window = head.window.ok_or(Violation::Empty)?;
+            self.allow(window);
+            return Ok(());
+        }
         let way = {
             let mut state = self.state.lock();
+            state.to_node.ends(head)?;
             if let Some(window) = head.window {
                 state.from_node.granted(window);
                 state.told = state.from_node.told();
-            }
-            // Nothing but the window may ride on what has no items.
-            if head.count == 0 && !head.last && head.window.is_none() {
-                return Err(Violation::Empty);
             }
             state.from_caller.pass(head.count, items.bytes() as u64)?;
             match &state.way {
@@ -261,17 +310,19 @@ impl Relay {
             0 => Message::single(envelope),
             _ => items.into_message(envelope),
         };
-        // A connection that has gone ends the call by itself.
-        way.link.send(message, false);
+        self.send(&way, message);
         Ok(())
     }
 
     /// The caller wants no more items.
     pub(crate) fn stop(&self) {
-        let way = self.state.lock().way.clone();
+        let way = {
+            let mut state = self.state.lock();
+            let Some(way) = state.way.clone() else { return };
+            (!std::mem::replace(&mut state.to_node.stop, true)).then_some(way)
+        };
         if let Some(way) = way {
-            let frame = wire::encode_stop(way.id);
-            way.link.send(Message::single(frame), false);
+            self.send(&way, Message::single(wire::encode_stop(way.id)));
         }
     }
 
@@ -307,13 +358,15 @@ impl Relay {
 
     /// The node sends items. Whether [`run`](Self::run) is to be called.
     pub(super) fn put_items(&self, head: &ItemsHead, items: Payload) -> Result<bool, Violation> {
+        if head.count == 0 && !head.last {
+            let window = head.window.ok_or(Violation::Empty)?;
+            return Ok(self.put_window(window));
+        }
         let mut state = self.state.lock();
         if let Some(window) = head.window {
             state.from_caller.granted(window);
         }
-        if head.count == 0 && !head.last && head.window.is_none() {
-            return Err(Violation::Empty);
-        }
+        state.to_caller.ends(head)?;
         state.from_node.pass(head.count, items.bytes() as u64)?;
         Ok(state.put(News::Items(*head, items)))
     }
@@ -334,7 +387,7 @@ impl Relay {
     /// The node wants no more items.
     pub(super) fn put_stop(&self) -> bool {
         let mut state = self.state.lock();
-        if matches!(state.inbox.back(), Some(News::Stop)) {
+        if std::mem::replace(&mut state.to_caller.stop, true) {
             return false;
         }
         state.put(News::Stop)
@@ -401,5 +454,145 @@ impl fmt::Debug for Relay {
             .field("id", &self.id.get())
             .field("begun", &self.has_begun())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    use brokerless_patterns::balance::Facts;
+    use brokerless_patterns::tap::Tap;
+    use brokerless_patterns::{Dealer, Options, Peer, Router};
+
+    use super::super::node::Place;
+    use crate::machine::Credit;
+    use crate::metadata::Metadata;
+    use crate::wire::{Encoding, Version};
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<&'static str>>);
+
+    impl Returns for Heard {
+        fn answered(&self, _: Answer) {
+            self.0.lock().push("end");
+        }
+        fn items(&self, _: &ItemsHead, _: Payload) {
+            self.0.lock().push("items");
+        }
+        fn window(&self, _: Flow) {
+            self.0.lock().push("window");
+        }
+        fn stop(&self) {
+            self.0.lock().push("stop");
+        }
+    }
+
+    fn call() -> Passing {
+        Passing {
+            path: "x.y".into(),
+            payload: Payload::raw(Vec::new()),
+            encoding: Encoding::MessagePack,
+            metadata: Metadata::new(),
+            flags: Flags::ITEMS_IN.with(Flags::ITEMS_OUT),
+            hops: 0,
+            window: None,
+            deadline: Instant::now() + Duration::from_secs(60),
+        }
+    }
+
+    #[derive(Default)]
+    struct Came(Mutex<Option<Peer>>);
+
+    impl Tap for Came {
+        fn take(&self, _: &Peer, _: Message) {}
+        fn came(&self, peer: &Peer) {
+            *self.0.lock() = Some(peer.clone());
+        }
+    }
+
+    /// A connection to a node that reads nothing.
+    fn silent_node() -> (Router, Arc<Link>) {
+        let router = Router::with(Options::new().recv_messages_max(1)).unwrap();
+        router.bind_to("inproc://relay-silent-node").unwrap();
+        let came = Arc::new(Came::default());
+        let options = Options::new().send_messages_max(1);
+        let dealer = Dealer::with_tap(options, came.clone()).unwrap();
+        dealer.connect_to("inproc://relay-silent-node").unwrap();
+        let peer = came.0.lock().take().expect("it is there at once");
+        let link = Arc::new(Link {
+            dealer: Arc::new(dealer),
+            peer,
+            version: Version::NEWEST,
+            blob_bytes_max: u64::MAX,
+            call_bytes_max: u64::MAX,
+            sessionless: false,
+        });
+        (router, link)
+    }
+
+    #[test]
+    fn a_stream_whose_node_does_not_read_ends() {
+        let (_router, link) = silent_node();
+        let client = Client::connect("inproc://relay-nobody").expect("an endpoint");
+        {
+            let core = client.core();
+            let now = core.time(Instant::now());
+            let mut table = core.table.lock();
+            let window = Credit::new(8, u64::MAX);
+            let caller = &mut table.caller;
+            let id = caller.add_sessionless(now, Facts::default(), window);
+            caller.connected(now, id);
+            table.nodes.push(Some(Place {
+                id,
+                endpoint: "by hand".into(),
+                dealer: None,
+                link: Some(link),
+                welcomed: true,
+                draining: false,
+                name: "".into(),
+                last_error: None,
+                misfits: 0,
+                inproc: false,
+                sessionless: false,
+            }));
+        }
+        let (heard, call) = (Arc::new(Heard::default()), call());
+        let relay = client.relay(&call, heard.clone());
+        client.pass(call, &relay).expect("there is a node");
+        relay.put_window(Flow::new(100, 1000));
+        for first in 0..10 {
+            let head = ItemsHead::new(1, first, 1);
+            relay.give(&head, Payload::raw(vec![1])).expect("it is let");
+        }
+        relay.run();
+        assert_eq!(*heard.0.lock(), ["window", "end"]);
+    }
+
+    #[test]
+    fn what_has_no_items_goes_through_once() {
+        let client = Client::connect("inproc://relay-nobody").expect("an endpoint");
+        let call = call();
+        let heard = Arc::new(Heard::default());
+        let relay = client.relay(&call, heard.clone());
+        let mut head = ItemsHead::new(1, 0, 0);
+        for items in 1..=100 {
+            relay.put_stop();
+            head.window = Some(Flow::new(items, items));
+            relay
+                .put_items(&head, Payload::default())
+                .expect("a window");
+        }
+        head.last = true;
+        relay.put_items(&head, Payload::default()).expect("the end");
+        let again = relay.put_items(&head, Payload::default());
+        assert_eq!(again, Err(Violation::AfterLast(0)));
+        relay.run();
+        assert_eq!(*heard.0.lock(), ["stop", "window", "items"]);
+        // The other way, too.
+        assert_eq!(relay.give(&head, Payload::default()), Ok(()));
+        let again = relay.give(&head, Payload::default());
+        assert_eq!(again, Err(Violation::AfterLast(0)));
     }
 }

@@ -22,8 +22,9 @@ const TEBIBYTE: u64 = 1 << 40;
 ///
 /// # Worst-case memory
 ///
-/// `bytes_max` and one call, for calls and what they wait for; for each connection what its options
-/// allow; for each call that carries items what its takers let be sent, and one item, each way.
+/// `bytes_max` and one call, for calls and what they wait for; as much again and one message of each
+/// call, for items that callers let be sent and do not read; for each connection what its options
+/// allow; for each call that is sent items what its node lets be sent, and one item.
 #[must_use]
 pub struct ProxyBuilder {
     name: String,
@@ -94,8 +95,9 @@ impl ProxyBuilder {
     }
 
     /// Bytes of the calls that it has taken up and not yet answered, all callers' together; one call
-    /// fits in any case, and what is beyond it is refused with `RESOURCE_EXHAUSTED`. Default 256 MiB;
-    /// 1 KiB to 1 TiB.
+    /// fits in any case, and what is beyond it is refused with `RESOURCE_EXHAUSTED`. And, apart from
+    /// those, bytes of the items that callers let be sent and do not read: a stream that would have
+    /// more kept ends so, too. Default 256 MiB; 1 KiB to 1 TiB.
     pub fn bytes_max(mut self, bytes: u64) -> Self {
         self.bytes_max = bytes;
         self

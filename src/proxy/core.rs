@@ -10,7 +10,7 @@ use super::leg::Leg;
 use super::pause::Pause;
 use crate::builtin::{Condition, HealthCheckClient};
 use crate::client::{Client, Member, NodeState};
-use crate::server::{Back, Fallback};
+use crate::server::{Back, Fallback, Unread};
 use crate::service::{Outcome, Passing};
 use crate::status::Status;
 use crate::wire::{ArgumentInfo, Arguments, Encoder, Encoding};
@@ -41,6 +41,7 @@ pub(super) struct Core {
     pub(super) nodes: Mutex<Vec<Member>>,
     pub(super) pause: Pause,
     pub(super) counts: Counts,
+    unread: Arc<Unread>,
     pub(super) since: Instant,
     leaving: AtomicBool,
 }
@@ -62,6 +63,7 @@ impl Core {
             nodes: Mutex::new(nodes),
             pause: Pause::default(),
             counts: Counts::default(),
+            unread: Unread::new(bytes_max),
             since: Instant::now(),
             leaving: AtomicBool::new(false),
         }
@@ -164,5 +166,9 @@ impl Fallback for Passer {
         call.hops += 1;
         core.counts.passed.fetch_add(1, Ordering::Relaxed);
         Leg::begin(core, call, back);
+    }
+
+    fn unread(&self) -> &Arc<Unread> {
+        &self.0.unread
     }
 }

@@ -7,7 +7,7 @@
 use std::fmt;
 
 use super::core::Core;
-use crate::client::Member;
+use crate::client::{Client, Member};
 use crate::error::Error;
 
 /// What has changed of the nodes.
@@ -49,6 +49,23 @@ pub(super) fn check(nodes: Vec<Member>) -> Result<Vec<Member>, Error> {
     Ok(checked)
 }
 
+/// Takes back what was done of a set that is refused after all.
+fn undo(client: &Client, current: &[Member], changes: &[Change]) {
+    for change in changes {
+        match change {
+            Change::Changed(one) => {
+                if let Some(before) = find(current, one) {
+                    // As it was: it was right before.
+                    let _ = client.set(before.instead_of(one));
+                }
+            }
+            Change::Added(one) | Change::Removed(one) => {
+                client.remove(one.endpoint());
+            }
+        }
+    }
+}
+
 fn find<'l>(list: &'l [Member], one: &Member) -> Option<&'l Member> {
     list.iter().find(|other| other.endpoint() == one.endpoint())
 }
@@ -67,16 +84,18 @@ impl Core {
         let mut changes = Vec::new();
         // New ones first, so that there is always one that calls may wait for.
         for one in &wanted {
-            match find(&current, one) {
-                None => {
-                    client.add(one.clone())?;
-                    changes.push(Change::Added(one.clone()));
-                }
-                Some(before) if before != one => {
-                    client.set(one.instead_of(before))?;
-                    changes.push(Change::Changed(one.clone()));
-                }
-                Some(_) => {}
+            let done = match find(&current, one) {
+                None => client
+                    .add(one.clone())
+                    .map(|()| changes.push(Change::Added(one.clone()))),
+                Some(before) if before != one => client
+                    .set(one.instead_of(before))
+                    .map(|_| changes.push(Change::Changed(one.clone()))),
+                Some(_) => Ok(()),
+            };
+            if let Err(error) = done {
+                undo(client, &current, &changes);
+                return Err(error);
             }
         }
         for one in current.iter() {

@@ -82,7 +82,7 @@ pub use builder::{Pool, ServerBuilder};
 pub use drain::DrainReport;
 pub use intercept::{Interceptor, Next};
 pub use load::Utilisation;
-pub(crate) use pass::{Back, Fallback, Hears};
+pub(crate) use pass::{Back, Fallback, Hears, Unread};
 pub use pool::PoolStats;
 use serve::Shared;
 #[cfg(feature = "signals")]

@@ -16,6 +16,8 @@
 //!    (test `a_cancelled_call_is_cancelled_at_the_node`)
 //! 3. Nothing is kept of a call that has been answered. (held by `Session::unhear`, and by
 //!    `Shared::answer` for those that carry items)
+//! 4. What callers let be sent and do not read is bounded, all together, whatever they let be sent.
+//!    (test `a_caller_that_lets_all_be_sent_and_reads_nothing_loses_its_stream`)
 //!
 //! # Not here
 //!
@@ -23,7 +25,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use brokerless_patterns::Message;
@@ -50,6 +52,44 @@ pub(crate) trait Fallback: Send + Sync + 'static {
     /// Takes up a call, on the thread that receives: it must not block. The call is answered by
     /// what it is given for that.
     fn pass(&self, call: Passing, back: Back);
+    /// What it keeps for callers that do not read.
+    fn unread(&self) -> &Arc<Unread>;
+}
+
+/// Bytes of items that are kept for callers which let them be sent and do not read them.
+pub(crate) struct Unread {
+    bytes: AtomicU64,
+    most: u64,
+}
+
+/// Bytes that are kept, until it is dropped.
+pub(crate) struct Kept {
+    of: Arc<Unread>,
+    bytes: u64,
+}
+
+impl Unread {
+    /// At most so many bytes, and one message of each stream.
+    pub(crate) fn new(most: u64) -> Arc<Unread> {
+        let bytes = AtomicU64::new(0);
+        Arc::new(Unread { bytes, most })
+    }
+
+    /// Keeps so many more, if there is room for them or nothing else of their stream is kept.
+    pub(super) fn keep(self: &Arc<Self>, bytes: u64, alone: bool) -> Option<Kept> {
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let kept = Kept {
+            of: self.clone(),
+            bytes,
+        };
+        (alone || before.saturating_add(bytes) <= self.most).then_some(kept)
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.of.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 /// Who has a call, and hears what its caller says meanwhile. Called without a lock held; it must
@@ -285,15 +325,21 @@ impl Back {
 
     /// Sends items on.
     pub(crate) fn items(&self, head: &ItemsHead, items: Payload) {
-        let Some(stream) = &self.stream else { return };
-        let id = self.call.target.id;
+        let (Some(stream), Some(fallback)) = (&self.stream, &self.server.fallback) else {
+            return;
+        };
+        let (id, bytes) = (self.call.target.id, items.bytes() as u64);
         let envelope = encode_items(&ItemsHead { id, ..*head });
         let message = match head.count {
             0 => Message::single(envelope),
             _ => items.into_message(envelope),
         };
+        let unread = fallback.unread();
+        if !stream.post_items(message, bytes, unread) {
+            self.server.cut(stream, Over::Unread(unread.most));
+            return;
+        }
         self.server.counts.tally.items_out(head.count);
-        stream.post(message);
         self.server.send_out(stream);
     }
 

@@ -1,6 +1,6 @@
 //! Callers and nodes by hand: what a proxy does with those that break the rules.
 
-use brokerless::patterns::{Dealer, Frame, Message};
+use brokerless::patterns::{Dealer, Frame, Message, Options};
 use brokerless::proxy::Member;
 use brokerless::wire::{
     CallHead, Envelope, Flags, Flow, Hello, ItemsHead, Version, encode_call, encode_cancel,
@@ -23,7 +23,14 @@ impl Caller {
     /// One that has been welcomed.
     #[track_caller]
     pub(crate) fn new(endpoint: &str) -> Caller {
-        let dealer = Dealer::connect(endpoint).expect("an endpoint");
+        Caller::with(endpoint, Options::new())
+    }
+
+    /// The same, whose socket has these options.
+    #[track_caller]
+    pub(crate) fn with(endpoint: &str, options: Options) -> Caller {
+        let dealer = Dealer::with(options).expect("a socket");
+        dealer.connect_to(endpoint).expect("an endpoint");
         let hello = encode_hello(&Hello {
             version: 2,
             oldest: 1,
@@ -194,6 +201,44 @@ fn a_caller_that_sends_items_before_it_may_loses_its_stream() {
         (Code::InvalidArgument, Ran::Maybe),
         "{message}"
     );
+}
+
+#[test]
+fn a_caller_that_lets_all_be_sent_and_reads_nothing_loses_its_stream() {
+    let node = ByHand::new("tcp://127.0.0.1:*");
+    let member = Member::new(&*node.endpoint);
+    let proxy = proxy("tcp://127.0.0.1:*", [member], |builder| {
+        let options = Options::new().send_bytes_max(64 << 10);
+        builder.bytes_max(1 << 20).options(options)
+    });
+    let one = Options::new().recv_messages_max(1);
+    let caller = Caller::with(&proxy.local_endpoints()[0].to_string(), one);
+    let all = Flow::new(1 << 40, 1 << 50);
+    caller.call_as(1, "x.y", &[0x90], ITEMS_OUT, Some(all));
+    let (peer, id, _) = node.call(16, |_| {});
+    let body = Frame::copy_from_slice(&[0; 64 << 10]);
+    let cancelled = |within| {
+        let got = node.router.recv_timeout(within);
+        got.is_ok_and(|(_, message)| {
+            Envelope::decode(message.first()) == Ok(Envelope::Cancel { id })
+        })
+    };
+    // More than the sockets and the system may have of it.
+    let (mut sent, mut given_up) = (0, false);
+    while sent < 2000 && !given_up {
+        let items = encode_items(&ItemsHead::new(id, sent, 1));
+        let message = Message::from_frames([items, body.clone()]);
+        sent += u64::from(node.router.send(&peer, message).is_ok());
+        given_up = cancelled(Duration::from_micros(100));
+    }
+    assert!(given_up || cancelled(PATIENCE), "{sent} items are kept");
+    let (code, ran, message, _) = caller.error(1);
+    assert_eq!(
+        (code, ran),
+        (Code::ResourceExhausted, Ran::Yes),
+        "{message}"
+    );
+    assert_eq!(proxy.stats().in_flight, 0);
 }
 
 #[test]

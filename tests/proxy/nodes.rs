@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use brokerless::client::Call;
-use brokerless::proxy::{Change, Member};
+use brokerless::proxy::{Change, Member, NodeStats};
 use brokerless::wire::Envelope;
 use brokerless::{Code, Error, Policy, Ran};
 
@@ -192,8 +192,24 @@ fn nodes_that_are_refused_change_nothing() {
     assert!(matches!(error, Error::Patterns(_)), "{error}");
     let error = refused(vec![member(&two, 1), member(&one, 1001)]);
     assert!(error.to_string().contains("weight"), "{error}");
+    // One that only a listener may have, found as the last.
+    let error = refused(vec![
+        member(&one, 7),
+        member(&two, 1),
+        Member::new("tcp://*:5555"),
+    ]);
+    assert!(matches!(error, Error::Patterns(_)), "{error}");
     assert_eq!(proxy.nodes(), [member(&one, 1)]);
-    assert_eq!(proxy.stats().nodes.len(), 1);
+    let stays = |node: &NodeStats| node.state != "leaving";
+    let nodes = || proxy.stats().nodes.into_iter().filter(stays);
+    assert_eq!(nodes().map(|it| it.weight).collect::<Vec<_>>(), [1]);
+    // And it is in nobody's way.
+    let changes = proxy.set_nodes([member(&one, 1), member(&two, 1)]);
+    assert_eq!(
+        changes.expect("it is right"),
+        [Change::Added(member(&two, 1))]
+    );
+    assert_eq!(nodes().count(), 2);
 }
 
 #[test]

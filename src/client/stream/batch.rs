@@ -162,7 +162,7 @@ impl Drop for Item {
         if let Some((conduit, bytes)) = self.taken.take()
             && let Some((way, window)) = conduit.took(1, bytes, false)
         {
-            way.tell(window);
+            conduit.tell(&way, window);
         }
     }
 }

@@ -20,6 +20,8 @@ const STRIDE_MAX: u32 = 16;
 const SLOW: Duration = Duration::from_millis(5);
 /// The longest time without a word to the node, while items are taken.
 const SILENCE: Duration = Duration::from_millis(100);
+/// How often it is tried again to tell a node what it may send.
+const OWED_LOOK: Duration = Duration::from_millis(5);
 
 /// The items that a method gives, in order: an iterator that waits for each.
 ///
@@ -143,7 +145,7 @@ impl<T, E> Stream<T, E> {
         let mut rest = std::mem::replace(&mut self.batch, Batch::empty());
         let (items, bytes) = rest.took();
         if let Some((way, window)) = self.line.conduit().took(items, bytes, true) {
-            way.tell(window);
+            self.line.conduit().tell(&way, window);
         }
         let conduit = self.line.conduit();
         rest.apart(conduit, |item| drop(sender.send(item)));
@@ -225,7 +227,7 @@ impl<T, E> Stream<T, E> {
             let (items, bytes) = self.batch.took();
             let (pulled, due) = self.line.conduit().pull(items, bytes);
             if let Some((way, window)) = due {
-                way.tell(window);
+                self.line.conduit().tell(&way, window);
             }
             let pulled = match pulled {
                 Pulled::Nothing => match self.glance() {
@@ -257,7 +259,7 @@ impl<T, E> Stream<T, E> {
         if pulled.is_none()
             && let Some((way, window)) = conduit.idle()
         {
-            way.tell(window);
+            conduit.tell(&way, window);
         }
         pulled
     }
@@ -268,11 +270,22 @@ impl<T, E> Stream<T, E> {
         let conduit = self.line.conduit();
         let patience = self.line.patience();
         let first = until.map_or(patience.until, |until| until.min(patience.until));
-        let pulled = self
-            .line
-            .wait(&conduit.taker, Some(first), || conduit.pull_or_wait());
-        if let Some(pulled) = pulled {
-            return pulled;
+        loop {
+            // A window that found no room is told as soon as there is some: the node may stand still.
+            let until = match conduit.owes() {
+                true => first.min(Instant::now() + OWED_LOOK),
+                false => first,
+            };
+            let look = || conduit.pull_or_wait();
+            if let Some(pulled) = self.line.wait(&conduit.taker, Some(until), look) {
+                return pulled;
+            }
+            if until == first {
+                break;
+            }
+            if let Some((way, window)) = conduit.idle() {
+                conduit.tell(&way, window);
+            }
         }
         if until.is_some_and(|until| until < patience.until) {
             return Pulled::Nothing;
@@ -317,7 +330,7 @@ impl<T, E> Stream<T, E> {
             pace.told = now;
             let (items, bytes) = self.batch.took();
             if let Some((way, window)) = self.line.conduit().took(items, bytes, true) {
-                way.tell(window);
+                self.line.conduit().tell(&way, window);
             }
         }
     }

@@ -25,6 +25,8 @@ pub struct Inflow<T> {
     /// The index after the last item, once known.
     end: Option<u64>,
     broken: Option<Violation>,
+    /// What was told last found no way to the other side.
+    unheard: bool,
 }
 
 /// What the other side of a stream did that it must not. The stream cannot go on.
@@ -90,6 +92,7 @@ impl<T> Inflow<T> {
             held: BTreeMap::new(),
             end: None,
             broken: None,
+            unheard: false,
         }
     }
 
@@ -186,7 +189,12 @@ impl<T> Inflow<T> {
         let told = (self.told.items, self.told.bytes);
         let items = self.taken.items.saturating_add(self.size.items);
         let bytes = self.taken.bytes.saturating_add(self.size.bytes);
-        self.end.is_none() && (items, bytes) != told
+        self.end.is_none() && (self.unheard || (items, bytes) != told)
+    }
+
+    /// What was told last could not be sent: it is due again at once.
+    pub fn unheard(&mut self) {
+        self.unheard = true;
     }
 
     /// The window to tell the other side now, if one is due: half of the last has been taken since;
@@ -207,7 +215,8 @@ impl<T> Inflow<T> {
         let bytes = to.bytes.saturating_sub(self.told.bytes);
         let half = items >= self.size.items.div_ceil(2) || bytes > self.size.bytes / 2;
         let idle = about_to_wait && !planted!(IdleTakerSilent);
-        if (items == 0 && bytes == 0) || !(half || idle) {
+        let again = std::mem::take(&mut self.unheard);
+        if !again && ((items == 0 && bytes == 0) || !(half || idle)) {
             return None;
         }
         self.told = to;

@@ -266,6 +266,21 @@ fn a_window_is_due_when_half_is_taken_or_before_a_wait() {
 }
 
 #[test]
+fn a_window_that_could_not_be_sent_is_due_again() {
+    let mut taker = opened(WINDOW);
+    came(&mut taker, 0, 8, false).unwrap();
+    taker.next();
+    taker.took(8, 8);
+    let window = Some(Flow::new(16, 108));
+    assert_eq!(taker.due_window(true), window);
+    assert!(!taker.owes_window() && taker.due_window(true).is_none());
+    taker.unheard();
+    assert!(taker.owes_window());
+    assert_eq!(taker.due_window(false), window);
+    assert!(!taker.owes_window() && taker.due_window(true).is_none());
+}
+
+#[test]
 fn half_of_the_bytes_is_half_of_the_window() {
     let mut taker = opened(WINDOW);
     taker.arrive(0, 1, 60, false, 0).unwrap();

@@ -124,6 +124,8 @@ pub(super) enum Over {
     NoItem(Duration),
     /// The server is leaving.
     Leaving,
+    /// Its caller does not read, and so many bytes are kept for such callers at most.
+    Unread(u64),
     /// The caller did what it must not.
     Broken(Broken),
 }
@@ -155,6 +157,9 @@ impl Over {
                 "the caller sent no item for {waited:?}: raise the item timeout of the method or server"
             )),
             Over::Leaving => Status::unavailable("the server left before the stream had ended"),
+            Over::Unread(most) => Status::resource_exhausted(format!(
+                "the caller does not read the items that it let be sent, and {most} bytes of them are kept for all callers: let less be sent, or raise bytes_max"
+            )),
             Over::Broken(Broken::Flow(violation)) => {
                 Status::invalid_argument(violation.to_string())
             }

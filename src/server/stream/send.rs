@@ -26,6 +26,7 @@ use brokerless_patterns::{Message, SendRefusal};
 use super::incoming::Taking;
 use super::{Broken, Over, Stream, Todo};
 use crate::machine::{Batch, Flow, Violation};
+use crate::server::pass::{Kept, Unread};
 use crate::server::serve::{Shared, Spent};
 use crate::server::session::Session;
 use crate::server::stats::{Count, Tally};
@@ -35,6 +36,8 @@ use crate::wire::{ItemsHead, Payload, encode_items, encode_stop, encode_window};
 /// One thing that goes out.
 pub(super) enum Out {
     Message(Message),
+    /// Items that are passed on, and what is kept for them.
+    Passed(Message, Kept),
     /// What the caller may send. A later one takes its place: a caller that sends and does not read
     /// makes the queue no longer.
     Window(Flow),
@@ -147,6 +150,24 @@ impl Stream {
         }
     }
 
+    /// The same for items, of so many bytes; false if there is no room for them.
+    pub(in crate::server) fn post_items(
+        &self,
+        message: Message,
+        bytes: u64,
+        unread: &Arc<Unread>,
+    ) -> bool {
+        let mut state = self.lock();
+        if state.ended || state.over.is_some() {
+            return true;
+        }
+        let Some(kept) = unread.keep(bytes, state.out.is_empty()) else {
+            return false;
+        };
+        state.out.push_back(Out::Passed(message, kept));
+        true
+    }
+
     /// The same for what the caller may send.
     pub(in crate::server) fn post_window(&self, window: Flow) {
         let mut state = self.lock();
@@ -235,6 +256,7 @@ impl Shared {
                 state.sending = next.is_some();
                 next
             };
+            let mut kept = None;
             let message = match next {
                 None => return,
                 Some(Out::End(outcome)) => {
@@ -242,6 +264,10 @@ impl Shared {
                     continue;
                 }
                 Some(Out::Message(message)) => message,
+                Some(Out::Passed(message, bytes)) => {
+                    kept = Some(bytes);
+                    message
+                }
                 Some(Out::Window(window)) => Message::single(encode_window(stream.id(), window)),
             };
             match group.router.send(&stream.session.peer, message) {
@@ -253,7 +279,11 @@ impl Shared {
                         // Cut off meanwhile, it has nothing to say but its answer.
                         if state.over.is_none() {
                             state.clogged = true;
-                            state.out.push_front(Out::Message(error.into_message()));
+                            let message = error.into_message();
+                            state.out.push_front(match kept {
+                                Some(kept) => Out::Passed(message, kept),
+                                None => Out::Message(message),
+                            });
                         }
                     }
                     if stream.is_cut() {

@@ -6,8 +6,8 @@
 //!                                                                   is over; or who hears a window
 //! ```
 //!
-//! So an item costs its worker two stores beside its bytes, and does not wait where its iterator
-//! takes long over the next one.
+//! So an item costs its worker two stores and a fence beside its bytes, and does not wait where its
+//! iterator takes long over the next one.
 //!
 //! # Invariants
 //!
@@ -15,12 +15,14 @@
 //!    `items_are_taken_whole_and_once_while_others_are_put`)
 //! 2. What was put goes with the next window, though the iterator has not come back. (test
 //!    `items_gather_while_the_caller_is_slow_and_go_when_a_window_comes`)
+//! 3. Of a window and an item that cross, one finds the other. (test
+//!    `a_window_and_an_item_that_cross_find_each_other`)
 //!
 //! # Not here
 //!
 //! How many may be put (`crate::machine`), and what is made of them (`outgoing.rs`).
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
 
 /// Bytes that are made before the lock is taken: some hundred of the smallest items.
 const STRIP_BYTES: usize = 2 * 1024;
@@ -63,6 +65,8 @@ impl Strip {
     /// A window has come: the worker asks anew what it may do.
     pub(super) fn tell(&self) {
         self.news.store(true, Ordering::Relaxed);
+        // Before what was put is taken: see `goes_on`.
+        fence(Ordering::SeqCst);
     }
 
     /// Moves what was put since into `to`: how many items. With the lock.
@@ -129,6 +133,9 @@ impl<'s> Run<'s> {
     #[inline]
     pub(super) fn goes_on(&self) -> bool {
         let room = self.strip.bytes.len() - self.end >= ITEM_BYTES_MAX;
+        // What was put is seen by whoever brings a window, or the window here: the iterator may be
+        // about to wait for what its caller does with the item.
+        fence(Ordering::SeqCst);
         room && self.items < self.items_max && !self.strip.news.load(Ordering::Relaxed)
     }
 }
@@ -180,5 +187,39 @@ mod tests {
         assert!(!run.goes_on());
         strip.begin(&mut Taken::default());
         assert!(run.goes_on());
+    }
+
+    #[test]
+    fn a_window_and_an_item_that_cross_find_each_other() {
+        const STRIPS: usize = 512;
+        let strips: Vec<Strip> = (0..STRIPS).map(|_| Strip::new()).collect();
+        for _ in 0..3000 {
+            let anew = |strip: &Strip| strip.begin(&mut Taken::default());
+            strips.iter().for_each(anew);
+            let begins = std::sync::Barrier::new(2);
+            let missed = std::thread::scope(|scope| {
+                let puts = scope.spawn(|| {
+                    begins.wait();
+                    let put = strips.iter().map(|strip| {
+                        let mut run = Run::new(strip, 10, 100);
+                        run.put(&[1]) && run.goes_on()
+                    });
+                    put.collect::<Vec<_>>()
+                });
+                begins.wait();
+                let took = strips.iter().map(|strip| {
+                    strip.tell();
+                    strip.take(&mut Taken::default(), &mut Vec::new()) == 0
+                });
+                let took: Vec<_> = took.collect();
+                let unseen = puts.join().unwrap();
+                unseen
+                    .into_iter()
+                    .zip(took)
+                    .filter(|it| *it == (true, true))
+                    .count()
+            });
+            assert_eq!(missed, 0);
+        }
     }
 }

@@ -80,11 +80,11 @@ pub(in crate::client) struct Way {
 }
 
 impl Way {
-    /// Tells the node what it may send.
-    pub(super) fn tell(&self, window: Flow) {
-        // A connection that has gone needs not be told.
+    /// Tells the node what it may send; false if there is no room for that, or the connection has
+    /// gone.
+    fn tell(&self, window: Flow) -> bool {
         let frame = wire::encode_window(self.id, window);
-        self.link.send(Message::single(frame), false);
+        self.link.send(Message::single(frame), false)
     }
 }
 
@@ -189,6 +189,15 @@ impl Conduit {
     /// The end, if it is there.
     pub(super) fn ended(&self) -> Option<Answer> {
         self.inner.lock().end.clone()
+    }
+
+    /// Tells the node what it may send. If that cannot be now, it is owed that.
+    pub(super) fn tell(&self, way: &Way, window: Flow) {
+        if !way.tell(window)
+            && let Some(taking) = &mut self.inner.lock().taking
+        {
+            taking.flow.unheard();
+        }
     }
 
     /// Whether those who see every call are to be told of the end now; true once.
