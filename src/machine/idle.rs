@@ -25,7 +25,9 @@
 //!    wished for stays where it is for a while. (tests
 //!    `whatever_happens_no_more_is_granted_than_there_are_workers`,
 //!    `credit_that_was_wished_for_and_is_not_used_is_taken_back_after_a_while`)
-//! 3. Those in line take turns. (test `those_in_line_take_turns`)
+//! 3. Those in line take turns, also with one that has a worker already, or that lets it lie. (tests
+//!    `those_in_line_take_turns`, `one_that_is_the_first_in_line_and_has_a_worker_passes_it_on`,
+//!    `one_that_wishes_for_more_than_it_uses_holds_up_nobody`)
 //!
 //! # Not here
 //!
@@ -163,7 +165,8 @@ impl IdleQueue {
 
     /// A call that was taken has ended: its worker is free.
     pub fn give_back(&mut self, now: Time, caller: u64) {
-        let waits = self.line.front().is_some_and(|first| *first != caller);
+        let first = self.line.front().copied();
+        let waits = first.is_some_and(|first| first != caller);
         match self.callers.get_mut(&caller) {
             Some(share) if share.in_use > 0 => {
                 share.in_use -= 1;
@@ -171,6 +174,10 @@ impl IdleQueue {
                     share.granted -= 1;
                     self.free += 1;
                     self.changed(caller);
+                } else if first.is_some() && self.line.len() > 1 {
+                    // Its turn: the worker stays with it, and the next one is another's.
+                    self.line.rotate_left(1);
+                    self.promise(now, caller);
                 } else {
                     self.holds(caller);
                 }
@@ -235,23 +242,45 @@ impl IdleQueue {
                 self.line.pop_front();
                 continue;
             }
-            if self.free == 0 && !self.take_back(now, first) {
+            let place = if self.free > 0 || self.take_back(now, first) {
+                0
+            } else if self.takes_from_first(now, first) {
+                1
+            } else {
                 return;
-            }
-            self.line.pop_front();
+            };
+            let Some(caller) = self.line.remove(place) else {
+                return;
+            };
             self.free -= 1;
-            if let Some(share) = self.callers.get_mut(&first) {
+            if let Some(share) = self.callers.get_mut(&caller) {
                 share.granted += 1;
                 share.wishes -= 1;
-                share.granted_at = now;
                 if share.wishes > 0 {
-                    self.line.push_back(first);
-                }
-                if !std::mem::replace(&mut share.is_promised, true) {
-                    self.promised.push_back(first);
+                    self.line.push_back(caller);
                 }
             }
-            self.changed(first);
+            self.promise(now, caller);
+            self.changed(caller);
+        }
+    }
+
+    /// Whether the second in line can have what the first has and lets lie: who wishes for more than
+    /// it uses holds up nobody.
+    fn takes_from_first(&mut self, now: Time, first: u64) -> bool {
+        let lies = |share: &Share| share.idle() > 0;
+        let second = self.line.get(1).copied();
+        let second = second.filter(|_| self.callers.get(&first).is_some_and(lies));
+        second.is_some_and(|second| self.take_back(now, second))
+    }
+
+    /// What it has and does not use is to stay with it for a while.
+    fn promise(&mut self, now: Time, caller: u64) {
+        if let Some(share) = self.callers.get_mut(&caller) {
+            share.granted_at = now;
+            if !std::mem::replace(&mut share.is_promised, true) {
+                self.promised.push_back(caller);
+            }
         }
     }
 
@@ -367,6 +396,45 @@ mod tests {
             order.push(last);
         }
         assert_eq!(order, [2, 3, 1, 2, 3, 1]);
+    }
+
+    #[test]
+    fn one_that_is_the_first_in_line_and_has_a_worker_passes_it_on() {
+        let mut queue = IdleQueue::new(1);
+        assert_eq!((queue.join(1), queue.join(2)), (1, 0));
+        assert!(queue.take(1));
+        // It has more calls than workers, and was there before the other.
+        queue.wish(NOW, 1, 1);
+        queue.wish(NOW, 2, 1);
+        queue.give_back(NOW, 1);
+        assert_eq!(told(&mut queue), [], "its own turn");
+        assert!(queue.take(1));
+        queue.give_back(NOW, 1);
+        assert_eq!(told(&mut queue), [(1, 0), (2, 1)]);
+        assert!(queue.take(2));
+        queue.wish(NOW, 2, 1);
+        queue.give_back(NOW, 2);
+        assert_eq!(told(&mut queue), [(2, 0), (1, 1)]);
+    }
+
+    #[test]
+    fn one_that_wishes_for_more_than_it_uses_holds_up_nobody() {
+        let mut queue = IdleQueue::new(1);
+        assert_eq!((queue.join(1), queue.join(2)), (1, 0));
+        queue.wish(NOW, 1, 1);
+        queue.wish(NOW, 2, 1);
+        let news = told(&mut queue);
+        assert_eq!(news, [(1, 0), (2, 1)]);
+        assert!(queue.take(2));
+        queue.give_back(NOW, 2);
+        assert_eq!(told(&mut queue), [(2, 0), (1, 1)]);
+        // What it wished for, it has for a while, and no longer.
+        queue.wish(NOW, 1, 1);
+        queue.wish(NOW, 2, 1);
+        assert!(queue.take(1) && !queue.take(2));
+        queue.give_back(NOW, 1);
+        queue.wish(NOW.after(PATIENCE), 2, 1);
+        assert!(queue.take(2));
     }
 
     #[test]
