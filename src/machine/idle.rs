@@ -25,7 +25,9 @@
 //!    wished for stays where it is for a while. (tests
 //!    `whatever_happens_no_more_is_granted_than_there_are_workers`,
 //!    `credit_that_was_wished_for_and_is_not_used_is_taken_back_after_a_while`)
-//! 3. Those in line take turns, also with one that has a worker already, or that lets it lie. (tests
+//! 3. One that takes its share for another than it is hears of it as soon as that shows. (test
+//!    `one_that_missed_what_it_was_told_is_told_again`)
+//! 4. Those in line take turns, also with one that has a worker already, or that lets it lie. (tests
 //!    `those_in_line_take_turns`, `one_that_is_the_first_in_line_and_has_a_worker_passes_it_on`,
 //!    `one_that_wishes_for_more_than_it_uses_holds_up_nobody`)
 //!
@@ -62,7 +64,8 @@ struct Share {
     granted: u32,
     in_use: u32,
     wishes: u32,
-    told: u32,
+    /// None: it is to be told again.
+    told: Option<u32>,
     is_news: bool,
     is_holder: bool,
     /// When it was last granted something that it had wished for.
@@ -133,6 +136,7 @@ impl IdleQueue {
         let Some(share) = self.callers.get_mut(&caller) else {
             return;
         };
+        let lies = share.idle() > 0;
         let stands = share.wishes > 0;
         share.wishes = calls.min(most);
         match (stands, share.wishes > 0) {
@@ -142,6 +146,9 @@ impl IdleQueue {
         }
         if calls == 0 {
             self.holds(caller);
+        } else if lies {
+            // What it has may not have come there: it asks only where it has none left.
+            self.tell_again(caller);
         }
         self.serve(now);
     }
@@ -193,8 +200,16 @@ impl IdleQueue {
         let Some(share) = self.callers.get_mut(&caller) else {
             return 0;
         };
-        share.told = share.granted;
+        share.told = Some(share.granted);
         share.granted
+    }
+
+    /// A caller seems to take its share for another than it is: it is told again.
+    pub fn tell_again(&mut self, caller: u64) {
+        if let Some(share) = self.callers.get_mut(&caller) {
+            share.told = None;
+            self.changed(caller);
+        }
     }
 
     /// The next caller whose share is another than it was told, and that share.
@@ -204,8 +219,7 @@ impl IdleQueue {
                 continue;
             };
             share.is_news = false;
-            if share.told != share.granted {
-                share.told = share.granted;
+            if share.told.replace(share.granted) != Some(share.granted) {
                 return Some((caller, share.granted));
             }
         }
@@ -435,6 +449,20 @@ mod tests {
         queue.give_back(NOW, 1);
         queue.wish(NOW.after(PATIENCE), 2, 1);
         assert!(queue.take(2));
+    }
+
+    #[test]
+    fn one_that_missed_what_it_was_told_is_told_again() {
+        let mut queue = IdleQueue::new(1);
+        assert_eq!((queue.join(1), queue.join(2)), (1, 0));
+        queue.wish(NOW, 2, 1);
+        assert_eq!(told(&mut queue), [(1, 0), (2, 1)]);
+        assert!(!queue.take(1), "it has not heard it");
+        queue.tell_again(1);
+        assert_eq!(told(&mut queue), [(1, 0)]);
+        queue.wish(NOW, 2, 1);
+        assert_eq!(told(&mut queue), [(2, 1)], "nor has this one");
+        assert_eq!(told(&mut queue), []);
     }
 
     #[test]

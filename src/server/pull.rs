@@ -118,6 +118,11 @@ impl Shared {
         )
         .with_retry_after(super::serve::OVERRUN_REST);
         self.say_no(session, target, &status, Report::new(None, None));
+        if let Some(pull) = &self.pull {
+            // What it was told may have been lost, or have overtaken its welcome.
+            pull.queue.lock().tell_again(session.id());
+            self.tell_shares(pull);
+        }
     }
 
     /// Tells each caller whose share is another. One thread at a time, so that what is told last is
