@@ -27,7 +27,9 @@
 //!    `credit_that_was_wished_for_and_is_not_used_is_taken_back_after_a_while`)
 //! 3. One that takes its share for another than it is hears of it as soon as that shows. (test
 //!    `one_that_missed_what_it_was_told_is_told_again`)
-//! 4. Those in line take turns, also with one that has a worker already, or that lets it lie. (tests
+//! 4. One that cannot wish is not turned away while a worker is idle. (test
+//!    `one_that_cannot_wish_gets_a_worker_that_is_not_used`)
+//! 5. Those in line take turns, also with one that has a worker already, or that lets it lie. (tests
 //!    `those_in_line_take_turns`, `one_that_is_the_first_in_line_and_has_a_worker_passes_it_on`,
 //!    `one_that_wishes_for_more_than_it_uses_holds_up_nobody`)
 //!
@@ -168,6 +170,23 @@ impl IdleQueue {
             }
             None => false,
         }
+    }
+
+    /// As [`take`](Self::take), for a caller that cannot wish: its call is its wish, and gets a worker
+    /// that another was granted and does not use.
+    pub fn take_or_wish(&mut self, now: Time, caller: u64) -> bool {
+        if self.take(caller) {
+            return true;
+        }
+        if let Some(share) = self.callers.get(&caller) {
+            let calls = share.wishes.max(1);
+            self.wish(now, caller, calls);
+            return self.take(caller);
+        }
+        // It cannot stand in line, so it passes by nobody who does.
+        let found = self.line.is_empty() && self.take_back(now, caller);
+        self.free -= u32::from(found);
+        found
     }
 
     /// A call that was taken has ended: its worker is free.
@@ -466,6 +485,23 @@ mod tests {
     }
 
     #[test]
+    fn one_that_cannot_wish_gets_a_worker_that_is_not_used() {
+        let mut queue = IdleQueue::new(1);
+        assert_eq!((queue.join(1), queue.join(2)), (1, 0));
+        assert!(queue.take_or_wish(NOW, 2));
+        assert_eq!(told(&mut queue), [(1, 0), (2, 1)]);
+        assert!(!queue.take_or_wish(NOW, 1) && !queue.take_or_wish(NOW, 9));
+        queue.give_back(NOW, 2);
+        assert_eq!(told(&mut queue), [(2, 0), (1, 1)], "it stood in line");
+        assert!(queue.take_or_wish(NOW, 1));
+        queue.give_back(NOW, 1);
+        assert!(queue.take_or_wish(NOW, 9), "of one that has not joined");
+        assert_eq!(told(&mut queue), [(1, 0)]);
+        queue.give_back(NOW, 9);
+        assert!(queue.take_or_wish(NOW, 1));
+    }
+
+    #[test]
     fn a_wish_that_is_taken_back_is_not_granted() {
         let mut queue = IdleQueue::new(1);
         queue.join(1);
@@ -529,7 +565,10 @@ mod tests {
                         lives[place as usize] += 1;
                     }
                     2 => queue.wish(NOW, caller, calls),
-                    3 | 4 => if queue.take(caller) {
+                    3 => if queue.take(caller) {
+                        running.push(caller);
+                    },
+                    4 => if queue.take_or_wish(NOW, caller) {
                         running.push(caller);
                     },
                     _ => if !running.is_empty() {

@@ -78,8 +78,16 @@ impl Shared {
 
     /// Whether there is a worker for a call of this session, and from now on it is taken.
     pub(super) fn takes(&self, session: &Session) -> bool {
-        let pull = self.pull.as_ref();
-        pull.is_none_or(|pull| pull.queue.lock().take(session.id()))
+        let Some(pull) = &self.pull else {
+            return true;
+        };
+        if session.version() >= Some(Version::Two) {
+            return pull.queue.lock().take(session.id());
+        }
+        let now = self.time(std::time::Instant::now());
+        let taken = pull.queue.lock().take_or_wish(now, session.id());
+        self.tell_shares(pull);
+        taken
     }
 
     /// A call that was taken has ended.
