@@ -65,6 +65,10 @@ impl Shared {
         match &self.pull {
             Some(pull) => {
                 let calls = pull.queue.lock().join(session.id());
+                if session.is_gone() {
+                    // Whoever saw its end may have looked before it had joined.
+                    self.parts(session.id());
+                }
                 pull.share(session, calls)
             }
             None => own,
