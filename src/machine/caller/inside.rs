@@ -170,7 +170,11 @@ impl<T> Caller<T> {
         match nodes.len() {
             // Whatever the policy: there is nothing to choose.
             1 => able(0).then_some(0),
-            _ => self.balancer.pick(now.as_nanos(), key, &able),
+            // A policy of the program's own may say anything.
+            _ => {
+                let picked = self.balancer.pick(now.as_nanos(), key, &able);
+                picked.filter(|index| able(*index))
+            }
         }
     }
 
