@@ -598,3 +598,18 @@ fn a_node_that_a_policy_picks_although_it_takes_nothing_is_sent_nothing() {
         assert_eq!(caller.stats().waiting, 0);
     }
 }
+
+#[test]
+fn a_node_behind_a_device_that_leaves_is_gone_once_its_last_call_is_given_up() {
+    let mut caller = Caller::new(CallerLimits::default(), balancer());
+    let node = caller.add_sessionless(NOW, Facts::default(), Credit::new(4, 1 << 20));
+    caller.connected(NOW, node);
+    let (one, other) = (sent(&mut caller, 1), sent(&mut caller, 2));
+    assert!(!caller.remove_node(NOW, node), "it has calls");
+    assert!(caller.expire(NOW, one.id).is_some());
+    assert!(caller.node_stats(node).is_some());
+    let ended = caller.expire(NOW, other.id).expect("it had not ended");
+    assert_eq!((ended.payload, ended.node), (2, Some(node)));
+    assert_eq!(caller.node_stats(node), None, "no answer is awaited");
+    assert_eq!(caller.add_node(NOW, Facts::default()).index(), node.index());
+}
