@@ -613,3 +613,22 @@ fn a_node_behind_a_device_that_leaves_is_gone_once_its_last_call_is_given_up() {
     assert_eq!(caller.node_stats(node), None, "no answer is awaited");
     assert_eq!(caller.add_node(NOW, Facts::default()).index(), node.index());
 }
+
+#[test]
+fn a_node_is_told_of_calls_that_may_go_there_and_of_no_others() {
+    let (mut caller, nodes) = pool(2, 0);
+    for node in &nodes {
+        caller.pulls(*node, true);
+    }
+    let only = Ask {
+        only: Some(nodes[1]),
+        ..ask()
+    };
+    assert!(matches!(caller.submit(NOW, only, 1), Submitted::Waits(_)));
+    assert_eq!(caller.next_wish(NOW), Some((nodes[1], 1)));
+    assert_eq!(caller.next_wish(NOW), None, "the other is not to take it");
+    caller.set_node(NOW, nodes[1], Facts::weight(0));
+    assert!(matches!(caller.submit(NOW, ask(), 2), Submitted::Waits(_)));
+    assert_eq!(caller.next_wish(NOW), Some((nodes[0], 1)));
+    assert_eq!(caller.next_wish(NOW), None, "one is out of use");
+}
