@@ -535,8 +535,13 @@ impl Core {
             return None;
         }
         let now = Instant::now();
-        let deed = self.deed(&mut table, now)?;
-        Some((deed, now))
+        let deed = self.deed(&mut table, now);
+        // One that all who are left have turned away rests, and nobody else may be about to look.
+        let rested = table.caller.take_rested();
+        let due = rested.then(|| table.caller.next_due()).flatten();
+        drop(table);
+        self.look_by(due);
+        Some((deed?, now))
     }
 
     fn deed(&self, table: &mut Table, now: Instant) -> Option<Deed> {

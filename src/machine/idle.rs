@@ -25,7 +25,13 @@
 //!    wished for stays where it is for a while. (tests
 //!    `whatever_happens_no_more_is_granted_than_there_are_workers`,
 //!    `credit_that_was_wished_for_and_is_not_used_is_taken_back_after_a_while`)
-//! 3. Those in line take turns. (test `those_in_line_take_turns`)
+//! 3. One that takes its share for another than it is hears of it as soon as that shows. (test
+//!    `one_that_missed_what_it_was_told_is_told_again`)
+//! 4. One that cannot wish is not turned away while a worker is idle. (test
+//!    `one_that_cannot_wish_gets_a_worker_that_is_not_used`)
+//! 5. Those in line take turns, also with one that has a worker already, or that lets it lie. (tests
+//!    `those_in_line_take_turns`, `one_that_is_the_first_in_line_and_has_a_worker_passes_it_on`,
+//!    `one_that_wishes_for_more_than_it_uses_holds_up_nobody`)
 //!
 //! # Not here
 //!
@@ -60,7 +66,8 @@ struct Share {
     granted: u32,
     in_use: u32,
     wishes: u32,
-    told: u32,
+    /// None: it is to be told again.
+    told: Option<u32>,
     is_news: bool,
     is_holder: bool,
     /// When it was last granted something that it had wished for.
@@ -131,6 +138,7 @@ impl IdleQueue {
         let Some(share) = self.callers.get_mut(&caller) else {
             return;
         };
+        let lies = share.idle() > 0;
         let stands = share.wishes > 0;
         share.wishes = calls.min(most);
         match (stands, share.wishes > 0) {
@@ -140,6 +148,9 @@ impl IdleQueue {
         }
         if calls == 0 {
             self.holds(caller);
+        } else if lies {
+            // What it has may not have come there: it asks only where it has none left.
+            self.tell_again(caller);
         }
         self.serve(now);
     }
@@ -161,9 +172,27 @@ impl IdleQueue {
         }
     }
 
+    /// As [`take`](Self::take), for a caller that cannot wish: its call is its wish, and gets a worker
+    /// that another was granted and does not use.
+    pub fn take_or_wish(&mut self, now: Time, caller: u64) -> bool {
+        if self.take(caller) {
+            return true;
+        }
+        if let Some(share) = self.callers.get(&caller) {
+            let calls = share.wishes.max(1);
+            self.wish(now, caller, calls);
+            return self.take(caller);
+        }
+        // It cannot stand in line, so it passes by nobody who does.
+        let found = self.line.is_empty() && self.take_back(now, caller);
+        self.free -= u32::from(found);
+        found
+    }
+
     /// A call that was taken has ended: its worker is free.
     pub fn give_back(&mut self, now: Time, caller: u64) {
-        let waits = self.line.front().is_some_and(|first| *first != caller);
+        let first = self.line.front().copied();
+        let waits = first.is_some_and(|first| first != caller);
         match self.callers.get_mut(&caller) {
             Some(share) if share.in_use > 0 => {
                 share.in_use -= 1;
@@ -171,6 +200,10 @@ impl IdleQueue {
                     share.granted -= 1;
                     self.free += 1;
                     self.changed(caller);
+                } else if first.is_some() && self.line.len() > 1 {
+                    // Its turn: the worker stays with it, and the next one is another's.
+                    self.line.rotate_left(1);
+                    self.promise(now, caller);
                 } else {
                     self.holds(caller);
                 }
@@ -186,8 +219,16 @@ impl IdleQueue {
         let Some(share) = self.callers.get_mut(&caller) else {
             return 0;
         };
-        share.told = share.granted;
+        share.told = Some(share.granted);
         share.granted
+    }
+
+    /// A caller seems to take its share for another than it is: it is told again.
+    pub fn tell_again(&mut self, caller: u64) {
+        if let Some(share) = self.callers.get_mut(&caller) {
+            share.told = None;
+            self.changed(caller);
+        }
     }
 
     /// The next caller whose share is another than it was told, and that share.
@@ -197,8 +238,7 @@ impl IdleQueue {
                 continue;
             };
             share.is_news = false;
-            if share.told != share.granted {
-                share.told = share.granted;
+            if share.told.replace(share.granted) != Some(share.granted) {
                 return Some((caller, share.granted));
             }
         }
@@ -235,23 +275,45 @@ impl IdleQueue {
                 self.line.pop_front();
                 continue;
             }
-            if self.free == 0 && !self.take_back(now, first) {
+            let place = if self.free > 0 || self.take_back(now, first) {
+                0
+            } else if self.takes_from_first(now, first) {
+                1
+            } else {
                 return;
-            }
-            self.line.pop_front();
+            };
+            let Some(caller) = self.line.remove(place) else {
+                return;
+            };
             self.free -= 1;
-            if let Some(share) = self.callers.get_mut(&first) {
+            if let Some(share) = self.callers.get_mut(&caller) {
                 share.granted += 1;
                 share.wishes -= 1;
-                share.granted_at = now;
                 if share.wishes > 0 {
-                    self.line.push_back(first);
-                }
-                if !std::mem::replace(&mut share.is_promised, true) {
-                    self.promised.push_back(first);
+                    self.line.push_back(caller);
                 }
             }
-            self.changed(first);
+            self.promise(now, caller);
+            self.changed(caller);
+        }
+    }
+
+    /// Whether the second in line can have what the first has and lets lie: who wishes for more than
+    /// it uses holds up nobody.
+    fn takes_from_first(&mut self, now: Time, first: u64) -> bool {
+        let lies = |share: &Share| share.idle() > 0;
+        let second = self.line.get(1).copied();
+        let second = second.filter(|_| self.callers.get(&first).is_some_and(lies));
+        second.is_some_and(|second| self.take_back(now, second))
+    }
+
+    /// What it has and does not use is to stay with it for a while.
+    fn promise(&mut self, now: Time, caller: u64) {
+        if let Some(share) = self.callers.get_mut(&caller) {
+            share.granted_at = now;
+            if !std::mem::replace(&mut share.is_promised, true) {
+                self.promised.push_back(caller);
+            }
         }
     }
 
@@ -370,6 +432,76 @@ mod tests {
     }
 
     #[test]
+    fn one_that_is_the_first_in_line_and_has_a_worker_passes_it_on() {
+        let mut queue = IdleQueue::new(1);
+        assert_eq!((queue.join(1), queue.join(2)), (1, 0));
+        assert!(queue.take(1));
+        // It has more calls than workers, and was there before the other.
+        queue.wish(NOW, 1, 1);
+        queue.wish(NOW, 2, 1);
+        queue.give_back(NOW, 1);
+        assert_eq!(told(&mut queue), [], "its own turn");
+        assert!(queue.take(1));
+        queue.give_back(NOW, 1);
+        assert_eq!(told(&mut queue), [(1, 0), (2, 1)]);
+        assert!(queue.take(2));
+        queue.wish(NOW, 2, 1);
+        queue.give_back(NOW, 2);
+        assert_eq!(told(&mut queue), [(2, 0), (1, 1)]);
+    }
+
+    #[test]
+    fn one_that_wishes_for_more_than_it_uses_holds_up_nobody() {
+        let mut queue = IdleQueue::new(1);
+        assert_eq!((queue.join(1), queue.join(2)), (1, 0));
+        queue.wish(NOW, 1, 1);
+        queue.wish(NOW, 2, 1);
+        let news = told(&mut queue);
+        assert_eq!(news, [(1, 0), (2, 1)]);
+        assert!(queue.take(2));
+        queue.give_back(NOW, 2);
+        assert_eq!(told(&mut queue), [(2, 0), (1, 1)]);
+        // What it wished for, it has for a while, and no longer.
+        queue.wish(NOW, 1, 1);
+        queue.wish(NOW, 2, 1);
+        assert!(queue.take(1) && !queue.take(2));
+        queue.give_back(NOW, 1);
+        queue.wish(NOW.after(PATIENCE), 2, 1);
+        assert!(queue.take(2));
+    }
+
+    #[test]
+    fn one_that_missed_what_it_was_told_is_told_again() {
+        let mut queue = IdleQueue::new(1);
+        assert_eq!((queue.join(1), queue.join(2)), (1, 0));
+        queue.wish(NOW, 2, 1);
+        assert_eq!(told(&mut queue), [(1, 0), (2, 1)]);
+        assert!(!queue.take(1), "it has not heard it");
+        queue.tell_again(1);
+        assert_eq!(told(&mut queue), [(1, 0)]);
+        queue.wish(NOW, 2, 1);
+        assert_eq!(told(&mut queue), [(2, 1)], "nor has this one");
+        assert_eq!(told(&mut queue), []);
+    }
+
+    #[test]
+    fn one_that_cannot_wish_gets_a_worker_that_is_not_used() {
+        let mut queue = IdleQueue::new(1);
+        assert_eq!((queue.join(1), queue.join(2)), (1, 0));
+        assert!(queue.take_or_wish(NOW, 2));
+        assert_eq!(told(&mut queue), [(1, 0), (2, 1)]);
+        assert!(!queue.take_or_wish(NOW, 1) && !queue.take_or_wish(NOW, 9));
+        queue.give_back(NOW, 2);
+        assert_eq!(told(&mut queue), [(2, 0), (1, 1)], "it stood in line");
+        assert!(queue.take_or_wish(NOW, 1));
+        queue.give_back(NOW, 1);
+        assert!(queue.take_or_wish(NOW, 9), "of one that has not joined");
+        assert_eq!(told(&mut queue), [(1, 0)]);
+        queue.give_back(NOW, 9);
+        assert!(queue.take_or_wish(NOW, 1));
+    }
+
+    #[test]
     fn a_wish_that_is_taken_back_is_not_granted() {
         let mut queue = IdleQueue::new(1);
         queue.join(1);
@@ -433,7 +565,10 @@ mod tests {
                         lives[place as usize] += 1;
                     }
                     2 => queue.wish(NOW, caller, calls),
-                    3 | 4 => if queue.take(caller) {
+                    3 => if queue.take(caller) {
+                        running.push(caller);
+                    },
+                    4 => if queue.take_or_wish(NOW, caller) {
                         running.push(caller);
                     },
                     _ => if !running.is_empty() {

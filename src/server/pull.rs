@@ -65,6 +65,10 @@ impl Shared {
         match &self.pull {
             Some(pull) => {
                 let calls = pull.queue.lock().join(session.id());
+                if session.is_gone() {
+                    // Whoever saw its end may have looked before it had joined.
+                    self.parts(session.id());
+                }
                 pull.share(session, calls)
             }
             None => own,
@@ -78,8 +82,16 @@ impl Shared {
 
     /// Whether there is a worker for a call of this session, and from now on it is taken.
     pub(super) fn takes(&self, session: &Session) -> bool {
-        let pull = self.pull.as_ref();
-        pull.is_none_or(|pull| pull.queue.lock().take(session.id()))
+        let Some(pull) = &self.pull else {
+            return true;
+        };
+        if session.version() >= Some(Version::Two) {
+            return pull.queue.lock().take(session.id());
+        }
+        let now = self.time(std::time::Instant::now());
+        let taken = pull.queue.lock().take_or_wish(now, session.id());
+        self.tell_shares(pull);
+        taken
     }
 
     /// A call that was taken has ended.
@@ -118,6 +130,11 @@ impl Shared {
         )
         .with_retry_after(super::serve::OVERRUN_REST);
         self.say_no(session, target, &status, Report::new(None, None));
+        if let Some(pull) = &self.pull {
+            // What it was told may have been lost, or have overtaken its welcome.
+            pull.queue.lock().tell_again(session.id());
+            self.tell_shares(pull);
+        }
     }
 
     /// Tells each caller whose share is another. One thread at a time, so that what is told last is

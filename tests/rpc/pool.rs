@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use brokerless::client::{Call, Client, Member};
+use brokerless::client::{Call, Client, Member, NodeState};
 use brokerless::patterns::Engine;
 use brokerless::{Code, Policy, Ran, Status};
 
@@ -87,7 +87,10 @@ fn what_a_full_queue_turns_away_is_picked_again_elsewhere() {
         full.server.stats().pools[0].queued == 1
     });
     let free = Served::new();
-    let both = pool(&[&full, &free]);
+    let nodes = [&full, &free].map(|one| Member::new(&one.endpoint));
+    // By turns, whatever a node says of its load: else it may be that none goes to the full one.
+    let both = Client::builder().nodes(nodes).policy(Policy::round_robin());
+    let both = DeskClient::from(both.connect(()).expect("endpoints"));
     all_up(&both);
     for n in 0..20 {
         assert_eq!(both.add(n, 1), Ok(n + 1));
@@ -226,4 +229,32 @@ fn a_client_may_have_an_engine_of_its_own() {
     let sum = desk.begin().add(2, 3).expect("it begins");
     let answer = sum.receiver().recv_timeout(PATIENCE).expect("one end");
     assert_eq!(sum.finish(answer), Ok(5));
+}
+
+#[test]
+fn a_call_that_waits_for_a_node_that_goes_is_sent_to_the_one_that_had_refused_it() {
+    let (first, other) = (
+        ByHand::new("tcp://127.0.0.1:*"),
+        ByHand::new("tcp://127.0.0.1:*"),
+    );
+    let nodes = [Member::new(&first.endpoint), Member::new(&other.endpoint)];
+    let client = Client::builder().nodes(nodes).timeout(PATIENCE);
+    let desk = DeskClient::from(client.connect(()).expect("endpoints"));
+    for (peer, calls) in [(&first, 4), (&other, 0)] {
+        let (who, _) = peer.router.recv_timeout(PATIENCE).expect("a hello");
+        peer.welcome(&who, 2, calls);
+        until("it is up", || {
+            node(desk.client(), &peer.endpoint).state == NodeState::Up
+        });
+    }
+    let waits = desk.begin().add(2, 3).expect("it is sent");
+    let (who, id, _) = first.call(4, |_| {});
+    first.refuse(&who, id, &Status::unavailable("not now"), Ran::No);
+    until("it waits for the other", || {
+        desk.client().stats().calls.repicked == 1
+    });
+    drop(other);
+    let (who, id, _) = first.call(4, |_| {});
+    first.reply(&who, id, &[5]);
+    assert_eq!(waits.wait(), Ok(5));
 }

@@ -170,7 +170,11 @@ impl<T> Caller<T> {
         match nodes.len() {
             // Whatever the policy: there is nothing to choose.
             1 => able(0).then_some(0),
-            _ => self.balancer.pick(now.as_nanos(), key, &able),
+            // A policy of the program's own may say anything.
+            _ => {
+                let picked = self.balancer.pick(now.as_nanos(), key, &able);
+                picked.filter(|index| able(*index))
+            }
         }
     }
 
@@ -314,15 +318,7 @@ impl<T> Caller<T> {
             let slots = &self.slots;
             self.timers.disarm(|timer| is_good(slots, timer));
         }
-        if let Some(known) = self.nodes.get(node as usize)
-            && known.state == NodeState::Leaving
-        {
-            let node = NodeId {
-                index: node,
-                generation: known.generation,
-            };
-            self.drop_if_idle(now, node);
-        }
+        self.drop_if_idle_at(now, node);
         payload
     }
 
@@ -473,6 +469,9 @@ impl<T> Caller<T> {
             self.given_up -= usize::from(payload.is_none());
             payload
         };
+        if sent && !stays {
+            self.drop_if_idle_at(now, at);
+        }
         let payload = payload?;
         self.count(why);
         let node = self.nodes.get(at as usize).filter(|_| sent);
@@ -585,6 +584,16 @@ impl<T> Caller<T> {
         self.hopes += usize::from(after);
         let up = state == NodeState::Up;
         self.balancer.set_up(now.as_nanos(), node.index(), up);
+    }
+
+    /// The same, by its index.
+    fn drop_if_idle_at(&mut self, now: Time, index: u32) {
+        if let Some(known) = self.nodes.get(index as usize)
+            && known.state == NodeState::Leaving
+        {
+            let generation = known.generation;
+            self.drop_if_idle(now, NodeId { index, generation });
+        }
     }
 
     pub(super) fn drop_if_idle(&mut self, now: Time, node: NodeId) {

@@ -85,6 +85,8 @@ pub struct Caller<T> {
     /// Nodes that are up or being connected to.
     hopes: usize,
     resting: usize,
+    /// Calls began to rest without an answer, which the shell looks after by itself.
+    rested: bool,
     given_up: usize,
     closed: bool,
     /// Of those that have waited, the last to be sent was one for one node only.
@@ -108,6 +110,7 @@ impl<T> Caller<T> {
             ended: VecDeque::new(),
             hopes: 0,
             resting: 0,
+            rested: false,
             given_up: 0,
             closed: false,
             only_went_last: false,
@@ -352,6 +355,7 @@ impl<T> Caller<T> {
             }
             if self.is_round_over(tried) {
                 self.rest(now, id, None);
+                self.rested = true;
             }
         }
         // In turn, so that neither kind has to wait for the other to end.
@@ -360,6 +364,12 @@ impl<T> Caller<T> {
         } else {
             self.next_only(now).or_else(|| self.next_fresh(now))
         }
+    }
+
+    /// Whether [`next_send`](Self::next_send) has let calls rest since this was last asked: then
+    /// [`next_due`](Self::next_due) is to be asked, too.
+    pub fn take_rested(&mut self) -> bool {
+        std::mem::take(&mut self.rested)
     }
 
     /// A call could not be handed to its connection: it was never sent, and is picked again.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use brokerless_patterns::balance::{Load, Policy};
+use brokerless_patterns::balance::{Ask as PolicyAsk, Load, Pick, Policy};
 use proptest::prelude::*;
 
 use super::*;
@@ -567,4 +567,68 @@ fn a_node_that_grants_free_workers_is_told_of_calls_that_wait_and_that_they_do_n
     assert!(!caller.is_settled());
     assert_eq!(caller.next_wish(NOW), Some((nodes[0], 0)));
     assert!(caller.is_settled());
+}
+
+/// A policy that always picks the same, there or not.
+struct Stubborn(usize);
+
+impl Pick for Stubborn {
+    fn pick(&mut self, _: &mut PolicyAsk<'_>) -> Option<usize> {
+        Some(self.0)
+    }
+}
+
+#[test]
+fn a_node_that_a_policy_picks_although_it_takes_nothing_is_sent_nothing() {
+    for picked in [0, 7] {
+        let policy = Policy::custom("stubborn", move || Box::new(Stubborn(picked)));
+        let balancer = Balancer::new(&policy, 1).expect("a policy without options");
+        let mut caller = Caller::new(CallerLimits::default(), balancer);
+        let full = caller.add_node(NOW, Facts::default());
+        let free = caller.add_node(NOW, Facts::default());
+        caller.welcome(NOW, full, Credit::new(0, 0));
+        caller.welcome(NOW, free, Credit::new(1, 1 << 20));
+        let waits = match caller.submit(NOW, ask(), 1) {
+            Submitted::Waits(id) => id,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(caller.next_send(NOW), None);
+        let ended = caller.expire(NOW, waits).map(|ended| ended.payload);
+        assert_eq!(ended, Some(1));
+        assert_eq!(caller.stats().waiting, 0);
+    }
+}
+
+#[test]
+fn a_node_behind_a_device_that_leaves_is_gone_once_its_last_call_is_given_up() {
+    let mut caller = Caller::new(CallerLimits::default(), balancer());
+    let node = caller.add_sessionless(NOW, Facts::default(), Credit::new(4, 1 << 20));
+    caller.connected(NOW, node);
+    let (one, other) = (sent(&mut caller, 1), sent(&mut caller, 2));
+    assert!(!caller.remove_node(NOW, node), "it has calls");
+    assert!(caller.expire(NOW, one.id).is_some());
+    assert!(caller.node_stats(node).is_some());
+    let ended = caller.expire(NOW, other.id).expect("it had not ended");
+    assert_eq!((ended.payload, ended.node), (2, Some(node)));
+    assert_eq!(caller.node_stats(node), None, "no answer is awaited");
+    assert_eq!(caller.add_node(NOW, Facts::default()).index(), node.index());
+}
+
+#[test]
+fn a_node_is_told_of_calls_that_may_go_there_and_of_no_others() {
+    let (mut caller, nodes) = pool(2, 0);
+    for node in &nodes {
+        caller.pulls(*node, true);
+    }
+    let only = Ask {
+        only: Some(nodes[1]),
+        ..ask()
+    };
+    assert!(matches!(caller.submit(NOW, only, 1), Submitted::Waits(_)));
+    assert_eq!(caller.next_wish(NOW), Some((nodes[1], 1)));
+    assert_eq!(caller.next_wish(NOW), None, "the other is not to take it");
+    caller.set_node(NOW, nodes[1], Facts::weight(0));
+    assert!(matches!(caller.submit(NOW, ask(), 2), Submitted::Waits(_)));
+    assert_eq!(caller.next_wish(NOW), Some((nodes[0], 1)));
+    assert_eq!(caller.next_wish(NOW), None, "one is out of use");
 }

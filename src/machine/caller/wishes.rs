@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::Caller;
 use super::nodes::{Node, NodeId, NodeState};
+use super::slots::Line;
 use super::timers::Timer;
 use crate::machine::time::Time;
 
@@ -39,14 +40,16 @@ impl<T> Caller<T> {
         if !self.some_pull {
             return None;
         }
-        let waiting = u32::try_from(self.slots.waiting_in_all()).unwrap_or(u32::MAX);
-        let index = self.nodes.iter().position(|node| {
-            node.wishes()
-                && match node.wished {
-                    0 => waiting > 0 && node.is_used_up(),
-                    _ if waiting == 0 => true,
-                    wished => waiting >= wished.saturating_mul(2) && node.is_used_up(),
-                }
+        let nodes = self.nodes.iter().enumerate();
+        let mut wishes = nodes.filter(|(_, node)| node.wishes());
+        let (index, waiting) = wishes.find_map(|(index, node)| {
+            let waiting = self.waiting_for(index, node);
+            let is_due = match node.wished {
+                0 => waiting > 0 && node.is_used_up(),
+                _ if waiting == 0 => true,
+                wished => waiting >= wished.saturating_mul(2) && node.is_used_up(),
+            };
+            is_due.then_some((index, waiting))
         })?;
         let known = self.nodes.get_mut(index)?;
         known.wished = waiting;
@@ -58,6 +61,16 @@ impl<T> Caller<T> {
             self.timers.arm(now.after(AGAIN), Timer::Wish(node));
         }
         Some((node, waiting))
+    }
+
+    /// The calls that wait and may go to this node: what was granted for others would lie idle.
+    fn waiting_for(&self, index: usize, node: &Node) -> u32 {
+        let own = self.slots.waiting(Line::Only(index as u32));
+        let any = match node.weight {
+            0 => 0,
+            _ => self.slots.waiting_in_all() - self.slots.waiting_for_one(),
+        };
+        u32::try_from(own + any).unwrap_or(u32::MAX)
     }
 
     /// Whether a node waits to hear that nothing waits any more.
