@@ -572,6 +572,8 @@ impl ServerBuilder {
             // What is admitted is a free worker's share.
             window.max = Credit::new(1 << 20, bytes);
             window.start = window.max;
+            // Nobody is told of it, so it stays.
+            window.delay_target = Duration::MAX;
         }
         let limits = |calls| SessionLimits {
             window,

@@ -14,7 +14,7 @@
 //! 1. A call is answered once, whoever answers. (held by `Back::end`)
 //! 2. Who has a call hears once that it is wanted no more, also if that was so before it listened.
 //!    (test `a_cancelled_call_is_cancelled_at_the_node`)
-//! 3. Nothing is kept of a call that has been answered. (held by `Session::unhear`, and by
+//! 3. Nothing is kept of a call that has been answered. (held by `Back::unlisten`, and by
 //!    `Shared::answer` for those that carry items)
 //! 4. What callers let be sent and do not read is bounded, all together, whatever they let be sent.
 //!    (test `a_caller_that_lets_all_be_sent_and_reads_nothing_loses_its_stream`)
