@@ -179,6 +179,9 @@ pub(super) struct Adaptive {
     /// Runs and answers of all, smoothed, in nanoseconds.
     run: f64,
     took: f64,
+    /// What of the time of answers is runs: beside nodes that report those, the way to one that does
+    /// not is left out.
+    within: f64,
     /// A way that is shorter than this is not told apart: some times the shortest.
     near: f64,
     /// The mean weight of the members.
@@ -234,6 +237,7 @@ impl Adaptive {
             turn: 0.0,
             run: 0.0,
             took: 0.0,
+            within: 1.0,
             near: 0.0,
             usual_weight: 1.0,
             weights: 0.0,
@@ -263,18 +267,12 @@ impl Adaptive {
         } else if known.known {
             known.took * (ours * heavy + 1.0)
         } else {
-            // Beside those that report how long calls run there, the way to it does not count.
-            let within = if self.run > 0.0 && self.took > self.run {
-                self.run / self.took
-            } else {
-                1.0
-            };
             let took = if known.took > 0.0 {
                 known.took
             } else {
                 self.took
             };
-            took.max(1.0) * within * (ours * heavy + 1.0)
+            took.max(1.0) * self.within * (ours * heavy + 1.0)
         };
         if ours > 0.0 {
             // At the pace of now: one answer in all this time, if it came now.
@@ -320,6 +318,10 @@ impl Adaptive {
             known.run
         };
         self.run = smoothed(self.run, run, 64.0);
+        self.within = match self.took > self.run {
+            true => self.run / self.took,
+            false => 1.0,
+        };
         // Little is known yet: as if a few more had said what all do.
         let run = (known.run * known.seen + self.run * PRIOR) / (known.seen + PRIOR);
         let run = if known.seen < RUNS { run } else { known.run };

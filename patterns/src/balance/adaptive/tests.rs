@@ -233,7 +233,7 @@ fn nonsense_in_reports_breaks_nothing() {
 
 #[test]
 fn questions_are_bounded_by_what_calls_cost() {
-    for (runs_us, most) in [(50, 0.06), (5000, 0.76)] {
+    for (runs_us, most) in [(50, 0.06), (5000, 0.91)] {
         let mut fleet = Fleet::of(&[1; 4]);
         let mut asked = 0;
         for _ in 0..1000 {
