@@ -23,6 +23,7 @@ use std::time::Instant;
 use super::send::Post;
 use super::strip::{Strip, Taken};
 use super::turn::Producer;
+use crate::chunk::Writer;
 use crate::machine::{Flow, Outflow};
 use crate::wire::{Blobs, Payload};
 
@@ -155,12 +156,20 @@ impl Giving {
         if self.flow.gathered() == 0 {
             return;
         }
-        let body = std::mem::take(&mut self.gathered);
-        let item = Payload {
-            body: body.into(),
+        // A few go into the thread's chunk, so that their room serves the next ones.
+        let body = if self.gathered.len() <= GATHERED {
+            let mut few = Writer::new(self.gathered.len());
+            few.put(&self.gathered);
+            self.gathered.clear();
+            few.finish()
+        } else {
+            std::mem::take(&mut self.gathered).into()
+        };
+        let items = Payload {
+            body,
             blobs: Blobs::new(),
         };
-        self.send(item, post);
+        self.send(items, post);
     }
 
     fn send(&mut self, items: Payload, post: &mut Post<'_>) {
