@@ -309,6 +309,7 @@ impl Core {
         let began = request.began;
         let oneway = request.flags.has(Flags::ONEWAY);
         let watched = request.relay.is_some();
+        let lasts = request.flags.streams();
         let (now, left) = (self.time(began), request.time());
         let ask = Ask {
             deadline: now.after(left),
@@ -318,6 +319,7 @@ impl Core {
             only: request.only,
             key,
             probe: false,
+            lasts,
         };
         let slot = Arc::new(Slot::new(request));
         // Something is to be done that nobody else may be about to do.

@@ -64,6 +64,7 @@ impl Core {
             only: Some(node),
             key: None,
             probe: true,
+            lasts: false,
         };
         let slot = Arc::new(Slot::new(request));
         let (sending, due) = {

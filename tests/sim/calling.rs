@@ -278,7 +278,7 @@ impl World {
     ) {
         let now = self.at();
         let key = self.ledger.submitted(caller, deadline, must_succeed);
-        let ask = Ask {
+        let mut ask = Ask {
             deadline: Time::from_nanos(deadline),
             bytes: bytes_of(key),
             oneway,
@@ -286,6 +286,7 @@ impl World {
             only: self.only(key),
             key: Some(mix(key)),
             probe: false,
+            lasts: false,
         };
         trace!(self, "caller {caller} submits call {key}");
         let host = &self.callers[caller];
@@ -295,6 +296,7 @@ impl World {
         // A taker may cancel the call of its stream: a task is called without items.
         if !oneway && in_session && !brief && !self.is_scattered(key) {
             self.make_stream(key);
+            ask.lasts = self.ledger.stream(key).is_some();
         }
         let host = &mut self.callers[caller];
         let incarnation = host.incarnation;

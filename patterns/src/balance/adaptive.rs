@@ -148,6 +148,11 @@ struct Node {
     way: f64,
     /// Since when it owes an answer.
     since: Nanos,
+    /// Of what is in flight there, what was sent before `mark`,
+    mark: Nanos,
+    before: u32,
+    /// and is overtaken: what was sent later has been answered, so it only takes long.
+    overtaken: u32,
     /// When it last answered a call.
     answered: Nanos,
     /// The share of answers of late that took far longer than its reports have it.
@@ -213,6 +218,9 @@ impl Default for Node {
             took: 0.0,
             way: 0.0,
             since: 0,
+            mark: 0,
+            before: 0,
+            overtaken: 0,
             answered: 0,
             doubt: 0.0,
             failures: 0.0,
@@ -222,6 +230,33 @@ impl Default for Node {
             weighed: 0.0,
             cold: 1.0,
             known: false,
+        }
+    }
+}
+
+impl Node {
+    /// Calls in flight there whose answers are due: neither streams, nor overtaken.
+    #[inline]
+    fn owed(&self, nodes: &Nodes, node: usize) -> u32 {
+        let lasting = nodes.lasting(node).max(self.overtaken);
+        nodes.in_flight(node).saturating_sub(lasting)
+    }
+
+    /// From now on what is in flight there is what was sent before.
+    fn mark_at(&mut self, now: Nanos, in_flight: u32) {
+        self.mark = now;
+        self.before = in_flight;
+        self.overtaken = self.overtaken.min(in_flight);
+    }
+
+    /// What was sent there at this time has been answered.
+    #[inline]
+    fn passes(&mut self, sent: Nanos) {
+        if sent < self.mark {
+            self.before = self.before.saturating_sub(1);
+            self.overtaken = self.overtaken.min(self.before);
+        } else {
+            self.overtaken = self.before;
         }
     }
 }
@@ -274,10 +309,11 @@ impl Adaptive {
             };
             took.max(1.0) * self.within * (ours * heavy + 1.0)
         };
-        if ours > 0.0 {
+        let owed = known.owed(nodes, node);
+        if owed > 0 {
             // At the pace of now: one answer in all this time, if it came now.
             let silent = now.saturating_sub(known.since) as f64;
-            let pace = silent * (ours + 1.0) * SILENCE - known.took;
+            let pace = silent * (f64::from(owed) + 1.0) * SILENCE - known.took;
             time = time.max(pace);
         }
         if known.failures > 0.0 {
@@ -472,8 +508,11 @@ impl Pick for Adaptive {
             return;
         };
         known.turn = known.turn.max(clock - TURNS_KEPT * known.per_turn) + known.per_turn;
-        if nodes.in_flight(node) <= 1 {
+        if known.owed(nodes, node) <= 1 {
             known.since = now;
+        }
+        if now.saturating_sub(known.mark) >= PAUSE {
+            known.mark_at(now, nodes.in_flight(node).saturating_sub(1));
         }
         let worth = (self.run * QUESTIONS / QUESTION).min(QUESTIONS_MAX);
         let busy = (self.others / BUSY).min(1.0);
@@ -494,6 +533,7 @@ impl Pick for Adaptive {
         let took = (took.as_nanos() as f64).min(MOST);
         known.since = now;
         known.answered = now;
+        known.passes(now.saturating_sub(took as Nanos));
         known.way = if known.took == 0.0 || took < known.way {
             took
         } else {
@@ -511,6 +551,10 @@ impl Pick for Adaptive {
             known.failures = 0.0;
         }
         self.took = smoothed(self.took, took, 64.0);
+        // Beside no other there is nothing to choose, and nothing to learn for it.
+        if self.members.len() < 2 {
+            return;
+        }
         if let Some(load) = load {
             self.learn(nodes, now, node, load);
         }
@@ -521,9 +565,17 @@ impl Pick for Adaptive {
         known.doubt += (f64::from(u8::from(is_odd)) - known.doubt) / 16.0;
     }
 
-    fn failed(&mut self, nodes: &Nodes, now: Nanos, node: usize, _: Duration, load: Option<&Load>) {
+    fn failed(
+        &mut self,
+        nodes: &Nodes,
+        now: Nanos,
+        node: usize,
+        took: Duration,
+        load: Option<&Load>,
+    ) {
         if let Some(known) = self.nodes.get_mut(node) {
             known.since = now;
+            known.passes(now.saturating_sub((took.as_nanos() as f64).min(MOST) as Nanos));
             let forgiven = (-(now.saturating_sub(known.failed_at) as f64) / FORGIVEN).exp2();
             known.failures *= forgiven;
             known.failures += (1.0 - known.failures) * FAILURE;
@@ -534,7 +586,22 @@ impl Pick for Adaptive {
         }
     }
 
+    fn lapsed(&mut self, nodes: &Nodes, _: Nanos, node: usize) {
+        if let Some(known) = self.nodes.get_mut(node) {
+            // Which of them it was is not told.
+            known.before = known.before.min(nodes.in_flight(node));
+            known.overtaken = known.overtaken.min(known.before);
+        }
+    }
+
     fn reported(&mut self, nodes: &Nodes, now: Nanos, node: usize, load: &Load) {
+        if let Some(known) = self.nodes.get_mut(node)
+            && now.saturating_sub(known.since) >= PAUSE
+        {
+            // It answers, though not what was sent there: that only takes long.
+            known.since = now;
+            known.passes(known.asked);
+        }
         self.learn(nodes, now, node, load);
     }
 
@@ -555,7 +622,9 @@ impl Pick for Adaptive {
             };
             let known = &self.nodes[node];
             let age = ask.now.saturating_sub(known.reported.max(known.asked));
-            if age < fresh {
+            let silent = ask.now.saturating_sub(known.since.max(known.asked));
+            let is_silent = known.owed(ask.nodes, node) > 0 && silent >= PAUSE;
+            if age < fresh && !is_silent {
                 continue;
             }
             // One with a long line is not picked soon, whatever it says.
@@ -569,7 +638,9 @@ impl Pick for Adaptive {
         }
         self.asked = ask.now;
         let (node, _) = best?;
-        self.nodes[node].asked = ask.now;
+        let known = &mut self.nodes[node];
+        known.asked = ask.now;
+        known.mark_at(ask.now, ask.nodes.in_flight(node));
         self.questions = (self.questions - 1.0).max(0.0);
         Some(node)
     }

@@ -121,6 +121,17 @@ impl Balancer {
         self.policy.sent(&self.nodes, now, node);
     }
 
+    /// What was sent there last may last as long as it likes, such as a stream: how long it goes on
+    /// says nothing of the node. Before its end is told, it [ceases](Self::lasted) to.
+    pub fn lasts(&mut self, node: usize) {
+        self.nodes.set_lasting(node, true);
+    }
+
+    /// One that lasted is about to end.
+    pub fn lasted(&mut self, node: usize) {
+        self.nodes.set_lasting(node, false);
+    }
+
     /// It has replied.
     pub fn replied(&mut self, now: Nanos, node: usize, took: Duration, load: Option<&Load>) {
         if self.nodes.facts(node).is_none() {

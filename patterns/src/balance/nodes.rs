@@ -114,6 +114,8 @@ struct Known {
     weight: u32,
     up: bool,
     in_flight: u32,
+    /// Of those, streams.
+    lasting: u32,
     /// Since when something is in flight there, and nothing has been answered.
     waits_since: Nanos,
     report: Option<Report>,
@@ -161,10 +163,17 @@ impl Nodes {
         self.get(node).map_or(0, |known| known.in_flight)
     }
 
-    /// For how long it has answered nothing although something is in flight.
+    /// Of those, the ones that may last as long as they like: streams. How long they go on says
+    /// nothing of the node.
+    pub fn lasting(&self, node: usize) -> u32 {
+        self.get(node).map_or(0, |known| known.lasting)
+    }
+
+    /// For how long it has answered nothing although something is in flight that does not
+    /// [last](Self::lasting).
     pub fn silent_for(&self, node: usize, now: Nanos) -> Nanos {
         match self.get(node) {
-            Some(known) if known.in_flight > 0 => now.saturating_sub(known.waits_since),
+            Some(known) if known.in_flight > known.lasting => now.saturating_sub(known.waits_since),
             _ => 0,
         }
     }
@@ -191,6 +200,7 @@ impl Nodes {
             facts,
             up: false,
             in_flight: 0,
+            lasting: 0,
             waits_since: 0,
             report: None,
         };
@@ -228,7 +238,7 @@ impl Nodes {
 
     pub(super) fn sent(&mut self, now: Nanos, node: usize) {
         if let Some(known) = self.get_mut(node) {
-            if known.in_flight == 0 {
+            if known.in_flight <= known.lasting {
                 known.waits_since = now;
             }
             known.in_flight += 1;
@@ -238,6 +248,16 @@ impl Nodes {
     pub(super) fn ended(&mut self, node: usize) {
         if let Some(known) = self.get_mut(node) {
             known.in_flight = known.in_flight.saturating_sub(1);
+        }
+    }
+
+    /// One in flight there more, or less, lasts.
+    pub(super) fn set_lasting(&mut self, node: usize, more: bool) {
+        if let Some(known) = self.get_mut(node) {
+            known.lasting = match more {
+                true => known.lasting.saturating_add(1),
+                false => known.lasting.saturating_sub(1),
+            };
         }
     }
 

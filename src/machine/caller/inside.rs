@@ -225,6 +225,9 @@ impl<T> Caller<T> {
         node.sent += 1;
         self.stats.sent += 1;
         self.balancer.sent(now.as_nanos(), index);
+        if slot.lasts {
+            self.balancer.lasts(index);
+        }
         sending.node.generation = node.generation;
         sending.used_up |= node.is_used_up();
         sending
@@ -275,11 +278,15 @@ impl<T> Caller<T> {
             believed
         });
         let load = load.as_ref();
-        // How fast a probe is answered says nothing of calls.
-        let error = if slot.probe {
-            Some(Verdict::None)
-        } else {
-            error
+        if slot.lasts {
+            self.balancer.lasted(index);
+        }
+        // How fast a probe is answered says nothing of calls, nor when a stream ends, unless with an
+        // error of the node.
+        let error = match error {
+            _ if slot.probe => Some(Verdict::None),
+            None | Some(Verdict::Well) if slot.lasts => Some(Verdict::None),
+            error => error,
         };
         match error {
             None => {
@@ -432,6 +439,7 @@ impl<T> Caller<T> {
         let id = self.slots.current(id);
         let slot = self.slots.get(id)?;
         let (state, bytes, watched) = (slot.state, slot.bytes, slot.watched);
+        let lasts = slot.lasts;
         let at = slot.node;
         let sent = state == State::Sent;
         let stays = sent
@@ -459,6 +467,9 @@ impl<T> Caller<T> {
             }
             if sent && let Some(node) = self.nodes.get_mut(at as usize) {
                 node.flight.take(bytes);
+                if lasts {
+                    self.balancer.lasted(at as usize);
+                }
                 self.balancer.lapsed(now.as_nanos(), at as usize);
             }
             let payload = self.slots.free(id);

@@ -305,6 +305,7 @@ impl<T> Caller<T> {
             slot.only = ask.only;
             slot.key = ask.key;
             slot.probe = ask.probe;
+            slot.lasts = ask.lasts;
             slot.state = State::Rests;
         });
         let id = match taken {

@@ -90,6 +90,7 @@ pub(super) struct Slot<T> {
     /// The hash of its key.
     pub(super) key: Option<u64>,
     pub(super) probe: bool,
+    pub(super) lasts: bool,
     pub(super) node: u32,
     pub(super) generation: u32,
     prev: u32,
@@ -161,6 +162,7 @@ impl<T> Slots<T> {
                     only: None,
                     key: None,
                     probe: false,
+                    lasts: false,
                     node: NONE,
                     // Never 0, so that no identifier is: on the wire 0 stands for the session itself.
                     generation: 1,

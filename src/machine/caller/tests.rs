@@ -29,6 +29,7 @@ pub(super) fn ask() -> Ask {
         only: None,
         key: None,
         probe: false,
+        lasts: false,
     }
 }
 

@@ -59,6 +59,8 @@ pub struct Ask {
     pub key: Option<u64>,
     /// It is made for the sake of the node's load report, and says nothing of its speed.
     pub probe: bool,
+    /// It carries items, for as long as it likes: how long it takes says nothing of the node's speed.
+    pub lasts: bool,
 }
 
 /// What becomes of a call that is submitted.

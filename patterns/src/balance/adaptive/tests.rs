@@ -159,6 +159,79 @@ fn a_node_that_stops_is_left_before_any_answer_tells() {
 }
 
 #[test]
+fn a_stream_that_goes_on_keeps_no_node_out() {
+    for streams in [&[0][..], &[0, 1]] {
+        let mut fleet = Fleet::of(&[1; 2]);
+        fleet.calls(100, 2 * MS, |_, _| run(MS));
+        for &node in streams {
+            fleet.pool.send(node);
+            fleet.pool.balancer.lasts(node);
+        }
+        fleet.calls(2000, 2 * MS, |_, _| run(MS));
+        assert!((0.3..=0.7).contains(&fleet.share(0)), "{:?}", fleet.counts);
+
+        // It ends after an hour: that says nothing of calls.
+        let node = streams[0];
+        fleet.pool.balancer.lasted(node);
+        fleet.pool.balancer.lapsed(fleet.pool.now, node);
+        assert_eq!(fleet.pool.balancer.nodes().lasting(node), 0);
+        fleet.calls(2000, 2 * MS, |_, _| run(MS));
+        assert!((0.3..=0.7).contains(&fleet.share(0)), "{:?}", fleet.counts);
+    }
+}
+
+#[test]
+fn a_call_that_takes_long_keeps_its_node_out_until_it_is_asked() {
+    for long in [&[0][..], &[0, 1]] {
+        let mut fleet = Fleet::of(&[1; 2]);
+        fleet.calls(100, 2 * MS, |_, _| run(MS));
+        for &node in long {
+            fleet.pool.send(node);
+        }
+        for second in 0..10 {
+            let mut counts = [0; 2];
+            for _ in 0..500 {
+                fleet.calls(1, 2 * MS, |_, _| run(MS));
+                (0..2).for_each(|node| counts[node] += fleet.counts[node]);
+                let now = fleet.pool.now;
+                if let Some(node) = fleet.pool.balancer.wonders(now, &|_| true) {
+                    fleet.pool.send(node);
+                    fleet.pool.balancer.lapsed(now, node);
+                    let load = run(MS).load.unwrap();
+                    fleet.pool.balancer.reported(now, node, load);
+                }
+            }
+            assert!(
+                second < 3 || (150..=350).contains(&counts[0]),
+                "second {second}: {counts:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_node_that_answers_nothing_stays_out_though_it_is_asked() {
+    let mut fleet = Fleet::of(&[1; 2]);
+    fleet.calls(100, 2 * MS, |_, _| run(MS));
+    let (mut asked, mut calls) = (0, 0);
+    for _ in 0..10_000 {
+        fleet.calls(1, 2 * MS, |node, _| match node {
+            0 => run(3600 * SECOND),
+            _ => run(MS),
+        });
+        calls += fleet.counts[0];
+        let now = fleet.pool.now;
+        if let Some(node) = fleet.pool.balancer.wonders(now, &|_| true) {
+            assert_eq!(node, 0, "the other one reports with each answer");
+            fleet.pool.send(node);
+            asked += 1;
+        }
+    }
+    assert!(calls <= 4, "{calls} calls into the dark");
+    assert!((10..=20).contains(&asked), "asked {asked} times in 20 s");
+}
+
+#[test]
 fn failing_fast_is_not_being_fast() {
     let mut fleet = Fleet::of(&[1; 4]);
     fleet.calls(4000, MS, |node, _| match node {
