@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use brokerless_patterns::balance::Balancer;
 use brokerless_patterns::tap::{self, Drive};
-use brokerless_patterns::{Engine, Options};
+use brokerless_patterns::{Engine, Options, Peer};
 use crossbeam_channel::Receiver;
 use parking_lot::Mutex;
 
@@ -142,6 +142,14 @@ impl Table {
         let stays = |place: &&Place| !self.leaving.contains(&place.id);
         let node = places.find(|place| *place.endpoint == *endpoint && stays(place))?;
         Some(node.id)
+    }
+
+    /// Whether this is the peer that the node is connected by now.
+    pub(super) fn is_by(&self, node: NodeId, peer: &Peer) -> bool {
+        let place = self.nodes.get(node.index()).and_then(Option::as_ref);
+        let link = place.filter(|place| place.id == node);
+        let link = link.and_then(|place| place.link.as_ref());
+        link.is_some_and(|link| link.peer == *peer)
     }
 
     pub(super) fn link(&self, node: NodeId) -> Option<Arc<Link>> {

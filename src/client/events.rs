@@ -289,6 +289,23 @@ impl Core {
         }
     }
 
+    /// Nothing was heard of a node, and it was asked for a sign of life.
+    pub(super) fn asked(&self, node: NodeId, peer: &Peer, within: Duration) {
+        let now = self.time(Instant::now());
+        let mut table = self.table.lock();
+        if table.is_by(node, peer) {
+            table.caller.asked(now, node, within);
+        }
+    }
+
+    /// It has given one.
+    pub(super) fn heard(&self, node: NodeId, peer: &Peer) {
+        let mut table = self.table.lock();
+        if table.is_by(node, peer) {
+            table.caller.heard(node);
+        }
+    }
+
     pub(super) fn failed(&self, node: NodeId, why: &dyn fmt::Display) {
         let now = self.time(Instant::now());
         let again = {
@@ -619,6 +636,7 @@ impl Core {
                 priority: known.priority,
                 place: known.place,
                 paused: known.paused,
+                silent: known.silent,
                 share: known.sent as f64 / sent.max(1) as f64,
                 credit_calls: known.credit.calls,
                 credit_bytes: known.credit.bytes,

@@ -197,7 +197,7 @@ mod tests {
         let (mut nodes, mut members) = (Nodes::default(), Members::new());
         for node in 0..count {
             nodes.add(node, Facts::default());
-            nodes.set_up(node, true);
+            nodes.set_reachable(node, true);
             assert!(members.update(&nodes, node));
         }
         (nodes, members)
@@ -243,7 +243,7 @@ mod tests {
         let (mut nodes, mut members) = nodes(10);
         for change in 0..100_000 {
             let node = change % 10;
-            nodes.set_up(node, change % 20 < 10);
+            nodes.set_reachable(node, change % 20 < 10);
             members.update(&nodes, node);
             assert!(members.len() <= 10 && members.place.len() == 10);
         }
@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn the_list_is_of_those_that_are_up_and_have_a_weight() {
         let (mut nodes, mut members) = nodes(3);
-        nodes.set_up(0, false);
+        nodes.set_reachable(0, false);
         nodes.set_facts(1, Facts::weight(0));
         nodes.set_part(1, 1000);
         assert!(members.update(&nodes, 0) && members.update(&nodes, 1));
