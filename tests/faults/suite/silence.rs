@@ -35,7 +35,7 @@ fn policies() -> Vec<Policy> {
         Policy::adaptive(),
         Policy::round_robin(),
         Policy::least_in_flight(),
-        Policy::consistent_hash(),
+        Policy::consistent_hash().keyed_by_call(),
         Policy::adaptive().by_place(home()),
         Policy::round_robin().by_distance(home()),
     ]
