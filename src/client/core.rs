@@ -297,11 +297,11 @@ impl Core {
         held: bool,
     ) -> Result<Begun, RpcError> {
         let key = self.key(&wanted, options, &payload)?;
-        let request = self.request(wanted, options, payload, Instant::now())?;
+        let request = self.request(wanted, options, payload, key, Instant::now())?;
         let wait_for_ready = options
             .wait_for_ready
             .unwrap_or(self.settings.wait_for_ready);
-        self.launch(request, wait_for_ready, key, held)
+        self.launch(request, wait_for_ready, held)
     }
 
     /// Sends a call, or lets it wait for credit.
@@ -311,7 +311,6 @@ impl Core {
         &self,
         request: Request,
         wait_for_ready: bool,
-        key: Option<u64>,
         held: bool,
     ) -> Result<Begun, RpcError> {
         let began = request.began;
@@ -324,7 +323,7 @@ impl Core {
             oneway,
             wait_for_ready,
             only: request.only,
-            key,
+            key: request.key,
             probe: false,
         };
         let slot = Arc::new(Slot::new(request));
@@ -379,6 +378,7 @@ impl Core {
         wanted: Wanted,
         options: &Call,
         payload: Payload,
+        key: Option<u64>,
         began: Instant,
     ) -> Result<Request, RpcError> {
         let refuse = |status| Err(RpcError::new(status, Ran::No));
@@ -447,6 +447,7 @@ impl Core {
             relay: None,
             hops: 0,
             only,
+            key,
             began,
             deadline: ends,
         })
@@ -491,6 +492,7 @@ impl Core {
             },
             hops: request.hops,
             window,
+            key: request.key.filter(|_| link.wants_keys),
         };
         match wire::encode_call(&head, link.version) {
             Ok(envelope) => {

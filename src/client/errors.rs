@@ -27,6 +27,14 @@ pub(super) fn without_key(policy: &str, path: &str) -> RpcError {
     RpcError::new(Status::failed_precondition(message), Ran::No)
 }
 
+#[cold]
+pub(super) fn passed_without_key(policy: &str, path: &str) -> RpcError {
+    let message = format!(
+        "the policy {policy} of what passes calls on picks a node by key, and {path} came without one: its caller marks an argument by `#[rpc(key = \"..\")]`, gives calls one by `Call::key`, or sends the field `key`"
+    );
+    RpcError::new(Status::failed_precondition(message), Ran::No)
+}
+
 pub(super) fn not_decoded(node: &str, error: &DecodeError) -> RpcError {
     let message = format!("the answer is of another type than was expected: {error}");
     RpcError::new(Status::internal(message), Ran::Yes).with_node(node)

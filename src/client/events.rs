@@ -257,6 +257,7 @@ impl Core {
             blob_bytes_max: u64::MAX,
             call_bytes_max: u64::MAX,
             sessionless: place.sessionless,
+            wants_keys: place.sessionless,
         });
         place.link = Some(link.clone());
         if !place.sessionless {
@@ -446,6 +447,7 @@ impl Core {
             blob_bytes_max: welcome.blob_bytes_max,
             call_bytes_max: welcome.call_bytes_max,
             sessionless: link.sessionless,
+            wants_keys: welcome.wants_keys,
         }));
         place.welcomed = true;
         place.last_error = None;

@@ -60,6 +60,9 @@ pub(super) struct Link {
     /// What the node takes in one call.
     pub(super) call_bytes_max: u64,
     pub(super) sessionless: bool,
+    /// The node passes calls on, and is told their keys. So is whoever is behind a device: nobody
+    /// knows what is there.
+    pub(super) wants_keys: bool,
 }
 
 impl Link {
