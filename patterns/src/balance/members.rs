@@ -152,9 +152,20 @@ impl Members {
         None
     }
 
-    /// Any one that is able, each as likely.
+    /// Any one that is able, each as likely; one that warms up is less likely by as much as its
+    /// [part](Nodes::part) is less.
     pub fn any(&mut self, ask: &mut Ask<'_>) -> Option<usize> {
-        self.draw(ask, &mut 0)
+        let mut drawn = 0;
+        let first = self.draw(ask, &mut drawn)?;
+        if !ask.nodes.has_warming() || !ask.spares(first) {
+            return Some(first);
+        }
+        while let Some(node) = self.draw(ask, &mut drawn) {
+            if !ask.spares(node) {
+                return Some(node);
+            }
+        }
+        Some(first)
     }
 
     /// The one that costs least of `choices` different ones that are able: of all of them, if there

@@ -107,13 +107,20 @@ pub struct Nodes {
     count: usize,
     /// Nodes that are silent.
     silent: usize,
+    /// Nodes that warm up.
+    warming: usize,
 }
+
+/// All of its weight, in thousandths.
+pub(super) const WHOLE: u32 = 1000;
 
 #[derive(Debug, Clone)]
 struct Known {
     facts: Facts,
     /// The weight times 1,000, less where it is warming up.
     weight: u32,
+    /// How much of it that is, in thousandths.
+    part: u32,
     /// It can be reached, and is not spared for its silence.
     up: bool,
     reachable: bool,
@@ -154,6 +161,17 @@ impl Nodes {
     /// Its weight of now, in thousandths: less than its own while it warms up.
     pub fn weight(&self, node: usize) -> u32 {
         self.get(node).map_or(0, |known| known.weight)
+    }
+
+    /// How much of its own weight that is, in thousandths: less than 1,000 while it warms up.
+    pub fn part(&self, node: usize) -> u32 {
+        self.get(node).map_or(0, |known| known.part)
+    }
+
+    /// Whether any node warms up.
+    #[inline]
+    pub fn has_warming(&self) -> bool {
+        self.warming > 0
     }
 
     /// Whether it can be reached, and takes calls: one that is [silent](Self::is_silent) does only
@@ -198,7 +216,8 @@ impl Nodes {
             self.table.resize_with(node + 1, || None);
         }
         let known = Known {
-            weight: facts.weight.saturating_mul(1000),
+            weight: facts.weight.saturating_mul(WHOLE),
+            part: WHOLE,
             facts,
             up: false,
             reachable: false,
@@ -216,6 +235,7 @@ impl Nodes {
         if let Some(known) = self.table.get_mut(node).and_then(Option::take) {
             self.count -= 1;
             self.silent -= usize::from(known.silent);
+            self.warming -= usize::from(known.part < WHOLE);
         }
     }
 
@@ -229,6 +249,9 @@ impl Nodes {
     pub(super) fn set_part(&mut self, node: usize, permille: u32) {
         if let Some(known) = self.get_mut(node) {
             known.weight = known.facts.weight.saturating_mul(permille);
+            let before = std::mem::replace(&mut known.part, permille);
+            self.warming += usize::from(permille < WHOLE);
+            self.warming -= usize::from(before < WHOLE);
         }
     }
 

@@ -117,12 +117,12 @@ impl Policy {
         Policy::of("hot-cold", Kind::HotCold)
     }
 
-    /// Each in turn, whatever its weight.
+    /// Each in turn, whatever its weight; one that warms up by its part of that.
     pub fn round_robin() -> Policy {
         Policy::of("round-robin", Kind::RoundRobin)
     }
 
-    /// Any, whatever its weight.
+    /// Any, whatever its weight; one that warms up as much less often.
     pub fn random() -> Policy {
         Policy::of("random", Kind::Random)
     }
