@@ -72,6 +72,7 @@ fn answer(router: &Router) {
             name: "by hand",
             call_bytes_max: u64::MAX,
             pulls: false,
+            wants_keys: false,
         }),
         Envelope::Call(call) => {
             let head = ReplyHead {
@@ -117,6 +118,7 @@ fn feed(dealer: &Dealer) {
             metadata: CallMetadata::empty(),
             hops: 0,
             window: None,
+            key: None,
         };
         let mut body = Encoder::arguments(2);
         body.put(&2i64).unwrap();

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use brokerless_patterns::balance::{Balancer, Facts, Policy};
+use brokerless_patterns::balance::{Balancer, Facts, Policy, PolicyError};
 use brokerless_patterns::{Engine, Options};
 
 use super::Client;
@@ -15,6 +15,7 @@ use super::interceptor::Interceptor;
 use super::member::{Endpoints, Member};
 use crate::Error;
 use crate::machine::{CallerLimits, Credit};
+use crate::service::ServiceInfo;
 
 /// Options of a client: of [`Client`], or of `C`, a service's.
 ///
@@ -36,6 +37,8 @@ pub struct ClientBuilder<C = Client> {
     engine: Option<Engine>,
     nodes: Vec<Member>,
     policy: Policy,
+    /// What the client is of, if that is one service.
+    service: Option<&'static ServiceInfo>,
     client: PhantomData<fn() -> C>,
 }
 
@@ -43,7 +46,7 @@ pub struct ClientBuilder<C = Client> {
 const TIMEOUT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl<C: From<Client>> ClientBuilder<C> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(service: Option<&'static ServiceInfo>) -> Self {
         ClientBuilder {
             settings: Settings {
                 name: Arc::from(""),
@@ -60,6 +63,7 @@ impl<C: From<Client>> ClientBuilder<C> {
             engine: None,
             nodes: Vec::new(),
             policy: Policy::adaptive(),
+            service,
             client: PhantomData,
         }
     }
@@ -152,6 +156,11 @@ impl<C: From<Client>> ClientBuilder<C> {
     /// end soonest; equal nodes get equal shares, and weights are hints as long as nothing is known.
     /// For exact shares: [`Policy::weighted`]. See [`balance`](crate::balance) for what there is.
     ///
+    /// A policy by key, such as [`Policy::consistent_hash`], wants to know where keys come from: a
+    /// method of the client's service marks one by `#[rpc(key = "user")]`, or the policy says that
+    /// [calls bring theirs](Policy::keyed_by_call), as it has to for a client of no service.
+    /// Otherwise [`connect`](Self::connect) refuses it.
+    ///
     /// ```
     /// use brokerless::balance::Policy;
     /// use brokerless::client::Client;
@@ -188,9 +197,10 @@ impl<C: From<Client>> ClientBuilder<C> {
     /// # Errors
     ///
     /// If an endpoint is malformed or named twice, there is none, or an option of this, of a node or
-    /// of the policy is out of its bounds.
+    /// of the policy is out of its bounds; or the policy picks by key, and no call could have one.
     pub fn connect(mut self, endpoints: impl Endpoints) -> Result<C, Error> {
         self.check()?;
+        self.check_keys()?;
         let mut nodes = endpoints.members();
         nodes.append(&mut self.nodes);
         if nodes.is_empty() {
@@ -213,6 +223,24 @@ impl<C: From<Client>> ClientBuilder<C> {
             client.add(node)?;
         }
         Ok(client.into())
+    }
+
+    /// Whether calls can have the keys that the policy wants.
+    fn check_keys(&self) -> Result<(), Error> {
+        if !self.policy.needs_key() || self.policy.is_keyed_by_call() {
+            return Ok(());
+        }
+        let rule = match self.service {
+            Some(service) if service.methods.iter().any(|method| method.key.is_some()) => {
+                return Ok(());
+            }
+            Some(service) => format!(
+                "it picks a node by key, and no method of {} has one: mark an argument by `#[rpc(key = \"..\")]`, or give calls theirs by `Call::key` and say so by `Policy::keyed_by_call`",
+                service.name
+            ),
+            None => "it picks a node by key, and a client of no service cannot see where keys come from: build that of a service which marks them by `#[rpc(key = \"..\")]`, or say by `Policy::keyed_by_call` that calls bring theirs".to_owned(),
+        };
+        Err(PolicyError::new("policy", self.policy.name(), rule).into())
     }
 
     fn check(&self) -> Result<(), Error> {

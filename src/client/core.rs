@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use brokerless_patterns::balance::Balancer;
 use brokerless_patterns::tap::{self, Drive};
-use brokerless_patterns::{Engine, Options};
+use brokerless_patterns::{Engine, Options, Peer};
 use crossbeam_channel::Receiver;
 use parking_lot::Mutex;
 
@@ -142,6 +142,14 @@ impl Table {
         let stays = |place: &&Place| !self.leaving.contains(&place.id);
         let node = places.find(|place| *place.endpoint == *endpoint && stays(place))?;
         Some(node.id)
+    }
+
+    /// Whether this is the peer that the node is connected by now.
+    pub(super) fn is_by(&self, node: NodeId, peer: &Peer) -> bool {
+        let place = self.nodes.get(node.index()).and_then(Option::as_ref);
+        let link = place.filter(|place| place.id == node);
+        let link = link.and_then(|place| place.link.as_ref());
+        link.is_some_and(|link| link.peer == *peer)
     }
 
     pub(super) fn link(&self, node: NodeId) -> Option<Arc<Link>> {
@@ -289,11 +297,11 @@ impl Core {
         held: bool,
     ) -> Result<Begun, RpcError> {
         let key = self.key(&wanted, options, &payload)?;
-        let request = self.request(wanted, options, payload, Instant::now())?;
+        let request = self.request(wanted, options, payload, key, Instant::now())?;
         let wait_for_ready = options
             .wait_for_ready
             .unwrap_or(self.settings.wait_for_ready);
-        self.launch(request, wait_for_ready, key, held)
+        self.launch(request, wait_for_ready, held)
     }
 
     /// Sends a call, or lets it wait for credit.
@@ -303,7 +311,6 @@ impl Core {
         &self,
         request: Request,
         wait_for_ready: bool,
-        key: Option<u64>,
         held: bool,
     ) -> Result<Begun, RpcError> {
         let began = request.began;
@@ -317,7 +324,7 @@ impl Core {
             oneway,
             wait_for_ready,
             only: request.only,
-            key,
+            key: request.key,
             probe: false,
             lasts,
         };
@@ -373,6 +380,7 @@ impl Core {
         wanted: Wanted,
         options: &Call,
         payload: Payload,
+        key: Option<u64>,
         began: Instant,
     ) -> Result<Request, RpcError> {
         let refuse = |status| Err(RpcError::new(status, Ran::No));
@@ -441,6 +449,7 @@ impl Core {
             relay: None,
             hops: 0,
             only,
+            key,
             began,
             deadline: ends,
         })
@@ -485,6 +494,7 @@ impl Core {
             },
             hops: request.hops,
             window,
+            key: request.key.filter(|_| link.wants_keys),
         };
         match wire::encode_call(&head, link.version) {
             Ok(envelope) => {

@@ -22,7 +22,15 @@ pub(super) fn not_encoded(path: &str, error: &EncodeError) -> RpcError {
 #[cold]
 pub(super) fn without_key(policy: &str, path: &str) -> RpcError {
     let message = format!(
-        "the policy {policy} picks a node by key, and {path} has none: mark an argument by `#[rpc(key = \"..\")]`, or give calls one by `Call::key`"
+        "the policy {policy} picks a node by key, and {path} has none: mark one of its arguments by `#[rpc(key = \"..\")]`, or give calls one by `Call::key`"
+    );
+    RpcError::new(Status::failed_precondition(message), Ran::No)
+}
+
+#[cold]
+pub(super) fn passed_without_key(policy: &str, path: &str) -> RpcError {
+    let message = format!(
+        "the policy {policy} of what passes calls on picks a node by key, and {path} came without one: its caller marks an argument by `#[rpc(key = \"..\")]`, gives calls one by `Call::key`, or sends the field `key`"
     );
     RpcError::new(Status::failed_precondition(message), Ran::No)
 }

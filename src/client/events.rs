@@ -257,6 +257,7 @@ impl Core {
             blob_bytes_max: u64::MAX,
             call_bytes_max: u64::MAX,
             sessionless: place.sessionless,
+            wants_keys: place.sessionless,
         });
         place.link = Some(link.clone());
         if !place.sessionless {
@@ -286,6 +287,23 @@ impl Core {
         self.tell_watching();
         if inproc && !closed {
             self.clerk.redial(&self.me, node, Instant::now() + REDIAL);
+        }
+    }
+
+    /// Nothing was heard of a node, and it was asked for a sign of life.
+    pub(super) fn asked(&self, node: NodeId, peer: &Peer, within: Duration) {
+        let now = self.time(Instant::now());
+        let mut table = self.table.lock();
+        if table.is_by(node, peer) {
+            table.caller.asked(now, node, within);
+        }
+    }
+
+    /// It has given one.
+    pub(super) fn heard(&self, node: NodeId, peer: &Peer) {
+        let mut table = self.table.lock();
+        if table.is_by(node, peer) {
+            table.caller.heard(node);
         }
     }
 
@@ -429,6 +447,7 @@ impl Core {
             blob_bytes_max: welcome.blob_bytes_max,
             call_bytes_max: welcome.call_bytes_max,
             sessionless: link.sessionless,
+            wants_keys: welcome.wants_keys,
         }));
         place.welcomed = true;
         place.last_error = None;
@@ -619,6 +638,7 @@ impl Core {
                 priority: known.priority,
                 place: known.place,
                 paused: known.paused,
+                silent: known.silent,
                 share: known.sent as f64 / sent.max(1) as f64,
                 credit_calls: known.credit.calls,
                 credit_bytes: known.credit.bytes,

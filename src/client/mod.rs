@@ -91,7 +91,7 @@ use std::sync::Arc;
 
 use self::core::Core;
 use self::wanted::Wanted;
-use crate::service::MethodInfo;
+use crate::service::{MethodInfo, ServiceInfo};
 use crate::wire::{EncodeError, Encoding, Payload};
 use crate::{CallError, Error, RpcError};
 
@@ -143,13 +143,13 @@ impl Client {
 
     /// Options first.
     pub fn builder() -> ClientBuilder {
-        ClientBuilder::new()
+        ClientBuilder::new(None)
     }
 
     /// Options first, of a service's client.
     #[doc(hidden)]
-    pub fn builder_of<C: From<Client>>() -> ClientBuilder<C> {
-        ClientBuilder::new()
+    pub fn builder_of<C: From<Client>>(service: &'static ServiceInfo) -> ClientBuilder<C> {
+        ClientBuilder::new(Some(service))
     }
 
     fn new(core: Arc<Core>) -> Client {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use brokerless_patterns::tap::Tap;
 use brokerless_patterns::{CloseReason, Dealer, Message, Peer, SendRefusal};
@@ -59,6 +60,9 @@ pub(super) struct Link {
     /// What the node takes in one call.
     pub(super) call_bytes_max: u64,
     pub(super) sessionless: bool,
+    /// The node passes calls on, and is told their keys. So is whoever is behind a device: nobody
+    /// knows what is there.
+    pub(super) wants_keys: bool,
 }
 
 impl Link {
@@ -146,6 +150,18 @@ impl Tap for NodeTap {
     fn gone(&self, peer: &Peer, reason: &CloseReason) {
         if let Some(core) = self.core.upgrade() {
             core.gone(self.node, peer, reason);
+        }
+    }
+
+    fn asked(&self, peer: &Peer, within: Duration) {
+        if let Some(core) = self.core.upgrade() {
+            core.asked(self.node, peer, within);
+        }
+    }
+
+    fn heard(&self, peer: &Peer) {
+        if let Some(core) = self.core.upgrade() {
+            core.heard(self.node, peer);
         }
     }
 

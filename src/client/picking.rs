@@ -52,6 +52,7 @@ impl Core {
             relay: None,
             hops: 0,
             only: Some(node),
+            key: None,
             began,
             deadline: began + PROBE_TIMEOUT,
             payload: arguments,

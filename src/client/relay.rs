@@ -33,18 +33,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
+use brokerless_patterns::balance::hash;
 use brokerless_patterns::{Message, SendRefusal};
 use parking_lot::Mutex;
 
 use super::Client;
 use super::answer::Answer;
 use super::core::Core;
+use super::errors;
 use super::node::Link;
 use super::slot::{Path, Request};
 use crate::machine::{CallId, Flow, Meter, Violation};
 use crate::service::Passing;
 use crate::wire::{self, Flags, ItemsHead, Payload};
 use crate::{RpcError, Status};
+
+/// What the paths of services begin with that every server has.
+const BUILT_IN: &str = "brokerless.";
 
 /// Who hears what comes of a call that was passed on. Called without a lock held; it must not
 /// block.
@@ -162,7 +167,16 @@ impl Client {
     /// # Errors
     ///
     /// Why it is not to be. Nobody hears of it then.
-    pub(crate) fn pass(&self, call: Passing, relay: &Arc<Relay>) -> Result<(), RpcError> {
+    pub(crate) fn pass(&self, mut call: Passing, relay: &Arc<Relay>) -> Result<(), RpcError> {
+        let core = self.core();
+        if let (Some(policy), None) = (&core.settings.keyed, call.key) {
+            // What every node has needs no key: any node may answer, always the same one.
+            if !call.path.starts_with(BUILT_IN) {
+                relay.let_go();
+                return Err(errors::passed_without_key(policy, &call.path));
+            }
+            call.key = Some(hash(call.path.as_bytes()));
+        }
         let request = Request {
             path: Path::Shared(call.path),
             payload: call.payload,
@@ -173,12 +187,12 @@ impl Client {
             relay: Some(relay.clone()),
             hops: call.hops,
             only: None,
+            key: call.key,
             began: Instant::now(),
             deadline: call.deadline,
         };
-        let core = self.core();
         let wait_for_ready = core.settings.wait_for_ready;
-        match core.launch(request, wait_for_ready, None, false) {
+        match core.launch(request, wait_for_ready, false) {
             Ok(begun) => {
                 // It is set once.
                 let _ = relay.id.set(begun.id());
@@ -498,6 +512,7 @@ mod tests {
             flags: Flags::ITEMS_IN.with(Flags::ITEMS_OUT),
             hops: 0,
             window: None,
+            key: None,
             deadline: Instant::now() + Duration::from_secs(60),
         }
     }
@@ -528,6 +543,7 @@ mod tests {
             blob_bytes_max: u64::MAX,
             call_bytes_max: u64::MAX,
             sessionless: false,
+            wants_keys: false,
         });
         (router, link)
     }

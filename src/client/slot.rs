@@ -56,6 +56,8 @@ pub(super) struct Request {
     pub(super) hops: u8,
     /// The only node that it may go to.
     pub(super) only: Option<NodeId>,
+    /// The hash of its key.
+    pub(super) key: Option<u64>,
     pub(super) began: Instant,
     pub(super) deadline: Instant,
 }
@@ -266,6 +268,7 @@ mod tests {
             relay: None,
             hops: 0,
             only: None,
+            key: None,
             began: Instant::now(),
             deadline: Instant::now(),
         })

@@ -40,6 +40,9 @@ pub struct NodeReport {
     pub place: Option<Arc<Place>>,
     /// Whether it has asked to be left alone, and that time is not over.
     pub paused: bool,
+    /// Whether it was asked for a sign of life and gave none in half a heartbeat interval: nothing
+    /// goes there while another node is up.
+    pub silent: bool,
     /// Of the calls sent to all nodes that are in the pool now, the part that was sent to it: 0 to 1.
     pub share: f64,
     /// Calls that it lets this client have in flight.

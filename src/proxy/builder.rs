@@ -74,7 +74,11 @@ impl ProxyBuilder {
         self
     }
 
-    /// Which node gets the next call. Default: adaptive, as a client's; any that wants no key.
+    /// Which node gets the next call. Default: adaptive, as a client's.
+    ///
+    /// One by key goes by the keys that calls bring: those of `#[rpc(key = "user")]` and
+    /// [`Call::key`](crate::client::Call::key) of Rust callers, and the field `key` of others. A call
+    /// that brings none is refused by `FAILED_PRECONDITION`, ran `no`.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = Some(policy);
         self
@@ -176,10 +180,6 @@ impl ProxyBuilder {
             let rule = "it is 1 KiB to 1 TiB";
             return Err(Error::option("bytes_max", self.bytes_max, rule));
         }
-        if let Some(policy) = self.policy.as_ref().filter(|it| it.needs_key()) {
-            let rule = "a call that is passed on says no key: take a policy that needs none";
-            return Err(Error::option("policy", policy.name(), rule));
-        }
         let nodes = nodes::check(self.nodes)?;
         let engine = Engine::new().map_err(brokerless_patterns::Error::System)?;
         let core = Arc::new(Core::new(
@@ -198,7 +198,13 @@ impl ProxyBuilder {
             .message_bytes_max(twice(call_bytes_max));
         let mut client = Client::builder();
         if let Some(policy) = self.policy {
-            client = client.policy(policy);
+            // Calls bring their keys, or are refused.
+            let keyed = policy.needs_key();
+            client = client.policy(if keyed {
+                policy.keyed_by_call()
+            } else {
+                policy
+            });
         }
         let client = client
             .name(&self.name)

@@ -65,6 +65,7 @@ struct Head {
     flags: Flags,
     hops: u8,
     window: Option<Flow>,
+    key: Option<u64>,
 }
 
 /// A method that no service here has.
@@ -254,6 +255,7 @@ impl Receiver {
             flags: call.flags,
             hops: call.hops,
             window: call.window,
+            key: call.key,
         }
     }
 
@@ -285,6 +287,7 @@ impl Receiver {
             flags: Flags::empty(),
             hops: 0,
             window: None,
+            key: None,
         }
     }
 
@@ -453,6 +456,7 @@ impl Receiver {
             flags: Flags(head.flags.0 & !Flags::MORE.0),
             hops: head.hops,
             window: head.window,
+            key: head.key,
             deadline: now + head.left,
         };
         let coming = Coming {
@@ -583,6 +587,7 @@ impl Receiver {
                     name: &shared.settings.name,
                     call_bytes_max: shared.settings.call_bytes_max,
                     pulls: shared.pull.is_some(),
+                    wants_keys: shared.fallback.is_some(),
                 };
                 shared.tell(session, Message::single(encode_welcome(&welcome)));
             }

@@ -21,6 +21,8 @@ pub(crate) struct Passing {
     pub(crate) hops: u8,
     /// What may be sent of its items at first, if its caller takes any.
     pub(crate) window: Option<Flow>,
+    /// The hash of its key, if its caller said one.
+    pub(crate) key: Option<u64>,
     pub(crate) deadline: Instant,
 }
 

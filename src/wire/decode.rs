@@ -115,6 +115,7 @@ fn call<'f>(fields: &mut Fields<'f>) -> Result<CallHead<'f>, WireError> {
             .unwrap_or(CallMetadata::empty()),
         hops: fields.small("hops")?,
         window: fields.optional("window", flow)?,
+        key: fields.optional("key", Reader::uint)?,
     })
 }
 
@@ -182,6 +183,9 @@ fn welcome<'f>(fields: &mut Fields<'f>) -> Result<Welcome<'f>, WireError> {
         name: fields.name()?,
         call_bytes_max: fields.bound("call_bytes_max")?,
         pulls: fields.optional("pulls", Reader::bool)?.unwrap_or(false),
+        wants_keys: fields
+            .optional("wants_keys", Reader::bool)?
+            .unwrap_or(false),
     })
 }
 

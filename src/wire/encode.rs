@@ -98,6 +98,7 @@ pub fn encode_call(call: &CallHead<'_>, version: Version) -> Result<Frame, Encod
         CallMetadata::empty()
     };
     let fields = match () {
+        () if of_two && call.key.is_some() => 10,
         () if of_two && call.window.is_some() => 9,
         () if of_two && call.hops > 0 => 8,
         () if !metadata.is_empty() => 7,
@@ -135,6 +136,9 @@ fn write_call(to: &mut impl Put, call: &CallHead<'_>, metadata: &CallMetadata<'_
     }
     if fields > 8 {
         write_flow(to, call.window);
+    }
+    if fields > 9 {
+        write::uint(to, call.key.unwrap_or_default());
     }
 }
 
@@ -244,6 +248,7 @@ pub fn encode_welcome(welcome: &Welcome<'_>) -> Frame {
     let name = cut(welcome.name, NAME_BYTES_MAX);
     let fields = match () {
         () if welcome.version < Version::Two.number() => 3,
+        () if welcome.wants_keys => 9,
         () if welcome.pulls => 8,
         () if welcome.call_bytes_max != u64::MAX => 7,
         () if !name.is_empty() => 6,
@@ -269,6 +274,9 @@ pub fn encode_welcome(welcome: &Welcome<'_>) -> Frame {
     }
     if fields > 7 {
         write::bool(&mut to, welcome.pulls);
+    }
+    if fields > 8 {
+        write::bool(&mut to, welcome.wants_keys);
     }
     to.finish()
 }

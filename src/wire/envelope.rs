@@ -159,7 +159,7 @@ impl Encoding {
     }
 }
 
-/// A call: `[1, id, method, left_us, flags, encoding, metadata, hops, window]`.
+/// A call: `[1, id, method, left_us, flags, encoding, metadata, hops, window, key]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallHead<'f> {
     /// The caller's number for it: anything but 0, and none that is in flight.
@@ -178,6 +178,8 @@ pub struct CallHead<'f> {
     pub hops: u8,
     /// What the replier may send of its items at first, if the caller takes any. Not in version 1.
     pub window: Option<Flow>,
+    /// The hash of its key, for a replier that passes calls on and may pick by it. Not in version 1.
+    pub key: Option<u64>,
 }
 
 impl<'f> CallHead<'f> {
@@ -192,6 +194,7 @@ impl<'f> CallHead<'f> {
             metadata: CallMetadata::empty(),
             hops: 0,
             window: None,
+            key: None,
         }
     }
 }
@@ -304,7 +307,7 @@ pub struct Hello<'f> {
 }
 
 /// A replier takes a session: `[7, version, calls, bytes, blob_bytes_max, name, call_bytes_max,
-/// pulls]`.
+/// pulls, wants_keys]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Welcome<'f> {
     /// The version that is spoken from now on.
@@ -321,4 +324,6 @@ pub struct Welcome<'f> {
     /// It takes calls only where a worker is free: a caller whose calls wait for credit says so, by a
     /// credit of as many calls. Not in version 1.
     pub pulls: bool,
+    /// It passes calls on, and is to be told their keys. Not in version 1.
+    pub wants_keys: bool,
 }

@@ -201,17 +201,6 @@ fn what_cannot_be_is_said_before_anything_runs() {
             "round-robin",
         ),
         (
-            &[
-                "--listen",
-                ANY,
-                "--node",
-                "tcp://h:1",
-                "--policy",
-                "consistent-hash",
-            ],
-            "key",
-        ),
-        (
             &["--listen", ANY, "--node", "tcp://h:1", "--hops-max", "65"],
             "hops_max",
         ),

@@ -5,6 +5,7 @@
 //! | `passing.rs` | calls of every kind, their ends, their deadlines |
 //! | `nodes.rs` | pools behind the proxy: credit, killed and drained nodes, changes under load |
 //! | `chains.rs` | proxies behind proxies, and round in a loop |
+//! | `keys.rs` | calls that belong together, by their keys |
 //! | `streams.rs` | items, either way and both |
 //! | `hostile.rs` | callers and nodes that break the rules |
 //! | `own.rs` | what the proxy answers itself, and what is told of it |
@@ -24,6 +25,7 @@ mod support;
 
 mod fleet;
 mod hostile;
+mod keys;
 mod nodes;
 mod own;
 mod passing;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use brokerless::balance::{Ask, Pick, Place};
 use brokerless::client::{Call, Client, ClientBuilder, Member, NodeState};
-use brokerless::{Code, Policy, Ran};
+use brokerless::{Code, Policy, Ran, Server};
 
 use crate::desk::DeskClient;
 use crate::support::{PATIENCE, Served, all_up, inproc, node, take_time, until};
@@ -259,6 +259,10 @@ fn a_policy_by_key_refuses_calls_that_have_none() {
     for part in ["desk.v1.add", "consistent-hash", "Call::key"] {
         assert!(error.to_string().contains(part), "{error}");
     }
+    // It is the call's, and no node's: none was asked, and none is thought worse of.
+    let stats = desk.client().stats();
+    assert_eq!((stats.calls.submitted, stats.calls.failed), (0, 0));
+    assert!(stats.nodes.iter().all(|node| node.sent + node.errors == 0));
     assert_eq!(desk.with(Call::new().key(&7)).add(2, 3), Ok(5));
     let named = desk.client().nodes()[0].clone();
     assert_eq!(desk.with(Call::new().to(&named)).add(2, 3), Ok(5));
@@ -267,6 +271,70 @@ fn a_policy_by_key_refuses_calls_that_have_none() {
     assert_eq!(
         (error.code(), error.ran()),
         (Code::InvalidArgument, Ran::No)
+    );
+}
+
+#[test]
+fn a_policy_by_key_is_refused_when_built_where_no_call_could_have_one() {
+    #[brokerless::service(name = "keyless.v1")]
+    trait Keyless {
+        fn add(&self, x: u64) -> u64;
+    }
+    struct Adds;
+    impl Keyless for Adds {
+        fn add(&self, x: u64) -> u64 {
+            x + 1
+        }
+    }
+    let server = Server::builder().service(KeylessServer::new(Adds));
+    let _server = server.bind("inproc://balancing-keyless").expect("a name");
+    let hash = || Policy::consistent_hash().load_bound(2.0);
+    let refused = |error: brokerless::Error, parts: &[&str]| {
+        for part in parts {
+            assert!(error.to_string().contains(part), "{error}");
+        }
+    };
+    for policy in [hash(), hash().by_priority().within_subset(2)] {
+        let parts = [
+            &*format!("policy is {}: ", policy.name()),
+            "keyless.v1",
+            "rpc(key",
+            "Policy::keyed_by_call",
+        ];
+        let built = KeylessClient::builder().policy(policy.clone());
+        let error = built.connect("inproc://balancing-keyless");
+        refused(error.expect_err("no method has a key"), &parts);
+        // Of no service nothing is known.
+        let built = Client::builder().policy(policy);
+        let error = built.connect("inproc://balancing-keyless");
+        let parts = [parts[0], "no service", parts[2], parts[3]];
+        refused(error.expect_err("nothing is known of keys"), &parts);
+    }
+    // Where calls bring theirs it is built, and a call that does not is told so.
+    let said = hash().keyed_by_call();
+    let keyless = KeylessClient::builder().policy(said.clone());
+    let keyless = keyless.connect("inproc://balancing-keyless").expect("said");
+    assert_eq!(keyless.with(Call::new().key("ann")).add(1), Ok(2));
+    let error = keyless.add(1).expect_err("it has none");
+    for part in ["keyless.v1.add", "consistent-hash"] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    let client = Client::builder().policy(said.by_priority());
+    let client = client.connect("inproc://balancing-keyless").expect("said");
+    let of_client = KeylessClient::from(client);
+    assert_eq!(of_client.with(Call::new().key("ann")).add(1), Ok(2));
+    // Where one method has a key it is built, as is any other policy where none has.
+    let built = DeskClient::builder()
+        .policy(hash())
+        .connect("inproc://balancing-keyless");
+    assert!(built.is_ok());
+    let built = KeylessClient::builder().policy(Policy::peak_ewma());
+    assert!(built.connect("inproc://balancing-keyless").is_ok());
+    let error = Client::builder().policy(Policy::random().keyed_by_call());
+    let error = error.connect("inproc://balancing-keyless");
+    refused(
+        error.expect_err("it wants none"),
+        &["keyed_by_call", "random"],
     );
 }
 

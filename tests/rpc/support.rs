@@ -179,6 +179,7 @@ impl ByHand {
             name: "by hand",
             call_bytes_max: u64::MAX,
             pulls: false,
+            wants_keys: false,
         });
         self.router.send(peer, welcome).expect("it is there");
     }

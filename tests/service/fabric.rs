@@ -10,7 +10,7 @@ pub(crate) mod client {
     use std::convert::Infallible;
     use std::sync::Arc;
 
-    use brokerless::service::{MethodInfo, Outcome, Service};
+    use brokerless::service::{MethodInfo, Outcome, Service, ServiceInfo};
     use brokerless::wire::{DecodeError, EncodeError, Payload, decode_value};
     use brokerless::{CallError, Error, Ran, RpcError, Status};
     use serde::de::DeserializeOwned;
@@ -55,7 +55,7 @@ pub(crate) mod client {
     pub(crate) struct ClientBuilder<C>(std::marker::PhantomData<C>);
 
     impl Client {
-        pub(crate) fn builder_of<C>() -> ClientBuilder<C> {
+        pub(crate) fn builder_of<C>(_: &'static ServiceInfo) -> ClientBuilder<C> {
             ClientBuilder(std::marker::PhantomData)
         }
 

@@ -88,7 +88,7 @@ proptest! {
     fn a_call_is_read_back(
         id: u64, method in ".{0,60}", left_us: u64, flags: u8, encoding: u8,
         metadata in metadata(), hops: u8,
-        window in proptest::option::of(flows()),
+        window in proptest::option::of(flows()), key: Option<u64>,
     ) {
         let call = CallHead {
             id,
@@ -99,6 +99,7 @@ proptest! {
             metadata: CallMetadata::from(&metadata),
             hops,
             window,
+            key,
         };
         read_back(&Envelope::Call(call))?;
         let frame = encode_call(&call, Version::Two).unwrap();
@@ -111,7 +112,7 @@ proptest! {
         id: u64, code in select(&Code::ALL[..]), ran in 0u64..3, message in ".{0,80}",
         retry_after: Option<u32>, details: Option<Vec<u8>>, typed: bool, (load, credit) in states(),
         own in credits(), version: u8, oldest: u8, name in ".{0,60}",
-        blob_bytes_max: u64, call_bytes_max: u64, pulls: bool, left_us: u64, kind in 12u64..,
+        blob_bytes_max: u64, call_bytes_max: u64, pulls: bool, wants_keys: bool, left_us: u64, kind in 12u64..,
     ) {
         read_back(&Envelope::Reply(ReplyHead { id, load, credit }))?;
         read_back(&Envelope::Error(ErrorHead {
@@ -129,7 +130,7 @@ proptest! {
         read_back(&Envelope::Credit(own))?;
         read_back(&Envelope::Hello(Hello { version, oldest, name: &name }))?;
         let version = version.max(2);
-        let welcome = Welcome { version, credit: own, blob_bytes_max, name: &name, call_bytes_max, pulls };
+        let welcome = Welcome { version, credit: own, blob_bytes_max, name: &name, call_bytes_max, pulls, wants_keys };
         read_back(&Envelope::Welcome(welcome))?;
         read_back(&Envelope::Bye { left_us })?;
         read_back(&Envelope::Unknown { kind })?;
@@ -350,6 +351,7 @@ fn the_longest_envelope_is_within_the_limit() {
         metadata: CallMetadata::from(&metadata),
         hops: 255,
         window: Some(Flow::new(u64::MAX, u64::MAX - 1)),
+        key: Some(u64::MAX),
     });
     let message = "m".repeat(MESSAGE_BYTES_MAX);
     let details = vec![0xff; DETAILS_BYTES_MAX];
@@ -540,6 +542,7 @@ fn version_1_gets_nothing_it_does_not_know() {
     let rich = CallHead {
         metadata: CallMetadata::from(&metadata),
         hops: 3,
+        key: Some(7),
         ..CALL
     };
     let bare = encode_call(&CALL, Version::Two).unwrap();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use brokerless::balance::hash;
 use brokerless::wire::{
     CallHead, CallMetadata, Credit, Encoder, Encoding, Envelope, ErrorHead, Flags, Flow, Hello,
     ItemsHead, Load, Payload, ReplyHead, ReturnPath, Version, Welcome, encode_plain_error,
@@ -93,6 +94,7 @@ fn of_two(all: &mut Vec<Example>) {
         name: "calc-1",
         call_bytes_max: 128 << 20,
         pulls: false,
+        wants_keys: false,
     };
     add(all, "welcome", Envelope::Welcome(welcome), None);
     let pulling = Welcome {
@@ -104,6 +106,12 @@ fn of_two(all: &mut Vec<Example>) {
         ..welcome
     };
     add(all, "welcome-pulls", Envelope::Welcome(pulling), None);
+    let passing = Welcome {
+        wants_keys: true,
+        name: "edge",
+        ..welcome
+    };
+    add(all, "welcome-keys", Envelope::Welcome(passing), None);
 
     let call = CallHead::new(7, "calc.v1.add", SECONDS_2);
     add(all, "call", Envelope::Call(call), Some(sum()));
@@ -116,6 +124,14 @@ fn of_two(all: &mut Vec<Example>) {
         ..call
     };
     add(all, "call-metadata", Envelope::Call(rich), Some(sum()));
+    let keyed = CallHead {
+        id: 14,
+        method: "user.v1.name",
+        key: Some(hash(b"\xa3ann")),
+        ..call
+    };
+    let ann = Payload::raw(b"\x91\xa3ann".to_vec());
+    add(all, "call-key", Envelope::Call(keyed), Some(ann));
     let store = CallHead::new(8, "calc.v1.store", SECONDS_2);
     let blob = arguments(|encoder| {
         encoder.put("a.txt").unwrap();
@@ -281,6 +297,7 @@ fn of_one(all: &mut Vec<Example>) {
         name: "",
         call_bytes_max: u64::MAX,
         pulls: false,
+        wants_keys: false,
     };
     add(all, "v1-welcome", Envelope::Welcome(welcome), None);
     let call = CallHead {

@@ -67,7 +67,7 @@ fn of_client(model: &Model) -> TokenStream {
 
             /// Options first.
             #visibility fn builder() -> #krate::client::ClientBuilder<Self> {
-                #krate::client::Client::builder_of()
+                #krate::client::Client::builder_of(Self::SERVICE)
             }
 
             /// The same client, whose calls have these options instead of its own.

@@ -51,13 +51,40 @@ impl Balancer {
 
     /// A node can be reached and takes calls, or not any more.
     pub fn set_up(&mut self, now: Nanos, node: usize, up: bool) {
-        if self.nodes.is_up(node) == up || self.nodes.facts(node).is_none() {
+        if self.nodes.is_reachable(node) == up || self.nodes.facts(node).is_none() {
             return;
         }
         self.slow_start.set_up(now, node, up);
-        self.nodes.set_up(node, up);
+        self.nodes.set_reachable(node, up);
         self.nodes.set_part(node, self.slow_start.part(node, now));
         self.policy.changed(&self.nodes, node);
+        self.heed_silence();
+    }
+
+    /// A node does not answer its heartbeats, or is heard again: as long as another can be picked, a
+    /// silent one is not. It comes back without a slow start.
+    pub fn set_silent(&mut self, node: usize, silent: bool) {
+        if self.nodes.set_silent(node, silent) {
+            self.spare_silent();
+        }
+    }
+
+    /// After anything that may leave none but silent nodes, or bring another.
+    #[inline]
+    fn heed_silence(&mut self) {
+        if self.nodes.has_silent() {
+            self.spare_silent();
+        }
+    }
+
+    #[cold]
+    fn spare_silent(&mut self) {
+        let lively = self.nodes.has_lively();
+        for node in 0..self.nodes.bound() {
+            if self.nodes.spare(node, lively) {
+                self.policy.changed(&self.nodes, node);
+            }
+        }
     }
 
     /// What the pool says of a node is something else now.
@@ -68,6 +95,7 @@ impl Balancer {
         self.nodes.set_facts(node, bounded(facts));
         self.nodes.set_part(node, self.slow_start.part(node, now));
         self.policy.changed(&self.nodes, node);
+        self.heed_silence();
     }
 
     /// A node is gone.
@@ -75,11 +103,12 @@ impl Balancer {
         if self.nodes.facts(node).is_none() {
             return;
         }
-        if self.nodes.is_up(node) {
+        if self.nodes.is_reachable(node) {
             self.slow_start.set_up(0, node, false);
         }
         self.policy.left(&self.nodes, node);
         self.nodes.remove(node);
+        self.heed_silence();
     }
 
     /// Which of those that are able gets the next call. `key`: the hash of the call's key.

@@ -12,7 +12,9 @@ pub struct PolicyError {
 }
 
 impl PolicyError {
-    pub(super) fn new(
+    /// Of this field and value, against this rule: also for whoever builds a pool, and knows more of it
+    /// than the policy does.
+    pub fn new(
         field: &'static str,
         value: impl fmt::Display,
         rule: impl Into<String>,

@@ -40,6 +40,7 @@ fn facts(number: usize) -> Facts {
 enum Step {
     Add(usize, u32),
     Up(usize, bool),
+    Silent(usize, bool),
     Set(usize, usize),
     Remove(usize),
     Pick(u64),
@@ -55,6 +56,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         2 => (node.clone(), 0u32..4).prop_map(|(node, weight)| Step::Add(node, weight)),
         3 => (node.clone(), any::<bool>()).prop_map(|(node, up)| Step::Up(node, up)),
+        2 => (node.clone(), any::<bool>()).prop_map(|(node, is)| Step::Silent(node, is)),
         1 => (node.clone(), 0usize..100).prop_map(|(node, facts)| Step::Set(node, facts)),
         1 => node.clone().prop_map(Step::Remove),
         8 => any::<u64>().prop_map(Step::Pick),
@@ -84,6 +86,7 @@ fn go(balancer: &mut Balancer, now: &mut u64, step: &Step, strict: bool) {
             },
         ),
         Step::Up(node, up) => balancer.set_up(*now, node, up),
+        Step::Silent(node, silent) => balancer.set_silent(node, silent),
         Step::Set(node, number) => balancer.set(*now, node, facts(number)),
         Step::Remove(node) => balancer.remove(node),
         Step::Pick(able) => {
@@ -171,6 +174,64 @@ fn a_number_that_nobody_has_changes_nothing() {
         }
         assert!(pool.pick().is_some(), "{policy:?}");
     }
+}
+
+#[test]
+fn a_silent_node_is_not_picked_while_another_is_there() {
+    for policy in policies() {
+        // Those at home of the best priority first: whatever a policy prefers falls silent.
+        for order in [[0, 4, 3, 1, 2, 6, 5, 7], [7, 2, 5, 0, 6, 1, 4, 3]] {
+            let mut pool = Pool::with(&policy, (0..8).map(facts));
+            let mut picks = |silent: &[usize], heard: usize| {
+                for key in 0..100 {
+                    pool.now += MS;
+                    let picked = pool.balancer.pick(pool.now, Some(key), &|_| true);
+                    let node = picked.unwrap_or_else(|| panic!("{policy:?} finds nobody"));
+                    assert!(
+                        silent.len() == 8 || !silent.contains(&node),
+                        "{policy:?}: {node} is picked, and {silent:?} are silent"
+                    );
+                    assert!(heard == 0 || node == order[0], "{policy:?}");
+                    pool.send(node);
+                    // What it has is not answered.
+                    if !silent.contains(&node) {
+                        pool.reply(node, Duration::from_millis(1));
+                    }
+                }
+                match (silent.len(), heard) {
+                    (8, 0) => pool.balancer.set_silent(order[0], false),
+                    (8, _) => {}
+                    (count, _) => pool.balancer.set_silent(order[count], true),
+                }
+            };
+            (0..=8).for_each(|count| picks(&order[..count], 0));
+            // Of those that are all silent the first is heard again: it has everything.
+            picks(&order[1..], 1);
+        }
+    }
+}
+
+#[test]
+fn who_is_silent_is_picked_once_the_others_have_gone_and_not_spared_again_once_heard() {
+    let mut pool = Pool::of(&Policy::round_robin(), [1; 3]);
+    pool.balancer.set_silent(0, true);
+    assert!(pool.picks(30).iter().all(|node| *node != 0));
+    pool.up(1, false);
+    pool.balancer.set(0, 2, Facts::weight(0));
+    assert_eq!(pool.picks(3), [0; 3], "a silent one is better than none");
+    pool.balancer.set(0, 2, Facts::weight(1));
+    assert_eq!(pool.picks(3), [2; 3]);
+    pool.balancer.remove(2);
+    assert_eq!(pool.picks(3), [0; 3]);
+    pool.up(1, true);
+    assert_eq!(pool.picks(3), [1; 3]);
+    pool.balancer.set_silent(0, false);
+    assert_eq!(pool.counts(100), [50, 50, 0]);
+    // Silence belongs to a connection: one that is down and comes back is told anew.
+    pool.balancer.set_silent(0, true);
+    pool.balancer.remove(0);
+    pool.join(0, Facts::default());
+    assert_eq!(pool.counts(100), [50, 50, 0]);
 }
 
 #[test]

@@ -177,10 +177,11 @@ impl Pick for HotCold {
             return self.members.any(ask);
         }
         let hot_above = self.hot_above();
+        let warming = ask.nodes.has_warming();
         let mut seen = 0;
         let mut best: Option<(bool, u32, usize)> = None;
         for entry in &self.pool {
-            if !ask.is_able(entry.node) {
+            if !ask.is_able(entry.node) || (warming && ask.spares(entry.node)) {
                 continue;
             }
             seen += 1;

@@ -152,9 +152,20 @@ impl Members {
         None
     }
 
-    /// Any one that is able, each as likely.
+    /// Any one that is able, each as likely; one that warms up is less likely by as much as its
+    /// [part](Nodes::part) is less.
     pub fn any(&mut self, ask: &mut Ask<'_>) -> Option<usize> {
-        self.draw(ask, &mut 0)
+        let mut drawn = 0;
+        let first = self.draw(ask, &mut drawn)?;
+        if !ask.nodes.has_warming() || !ask.spares(first) {
+            return Some(first);
+        }
+        while let Some(node) = self.draw(ask, &mut drawn) {
+            if !ask.spares(node) {
+                return Some(node);
+            }
+        }
+        Some(first)
     }
 
     /// The one that costs least of `choices` different ones that are able: of all of them, if there
@@ -197,7 +208,7 @@ mod tests {
         let (mut nodes, mut members) = (Nodes::default(), Members::new());
         for node in 0..count {
             nodes.add(node, Facts::default());
-            nodes.set_up(node, true);
+            nodes.set_reachable(node, true);
             assert!(members.update(&nodes, node));
         }
         (nodes, members)
@@ -243,7 +254,7 @@ mod tests {
         let (mut nodes, mut members) = nodes(10);
         for change in 0..100_000 {
             let node = change % 10;
-            nodes.set_up(node, change % 20 < 10);
+            nodes.set_reachable(node, change % 20 < 10);
             members.update(&nodes, node);
             assert!(members.len() <= 10 && members.place.len() == 10);
         }
@@ -256,7 +267,7 @@ mod tests {
     #[test]
     fn the_list_is_of_those_that_are_up_and_have_a_weight() {
         let (mut nodes, mut members) = nodes(3);
-        nodes.set_up(0, false);
+        nodes.set_reachable(0, false);
         nodes.set_facts(1, Facts::weight(0));
         nodes.set_part(1, 1000);
         assert!(members.update(&nodes, 0) && members.update(&nodes, 1));

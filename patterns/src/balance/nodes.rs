@@ -105,14 +105,26 @@ impl Facts {
 pub struct Nodes {
     table: Vec<Option<Known>>,
     count: usize,
+    /// Nodes that are silent.
+    silent: usize,
+    /// Nodes that warm up.
+    warming: usize,
 }
+
+/// All of its weight, in thousandths.
+pub(super) const WHOLE: u32 = 1000;
 
 #[derive(Debug, Clone)]
 struct Known {
     facts: Facts,
     /// The weight times 1,000, less where it is warming up.
     weight: u32,
+    /// How much of it that is, in thousandths.
+    part: u32,
+    /// It can be reached, and is not spared for its silence.
     up: bool,
+    reachable: bool,
+    silent: bool,
     in_flight: u32,
     /// Of those, streams.
     lasting: u32,
@@ -153,9 +165,26 @@ impl Nodes {
         self.get(node).map_or(0, |known| known.weight)
     }
 
-    /// Whether it can be reached, and takes calls.
+    /// How much of its own weight that is, in thousandths: less than 1,000 while it warms up.
+    pub fn part(&self, node: usize) -> u32 {
+        self.get(node).map_or(0, |known| known.part)
+    }
+
+    /// Whether any node warms up.
+    #[inline]
+    pub fn has_warming(&self) -> bool {
+        self.warming > 0
+    }
+
+    /// Whether it can be reached, and takes calls: one that is [silent](Self::is_silent) does only
+    /// where all are.
     pub fn is_up(&self, node: usize) -> bool {
         self.get(node).is_some_and(|known| known.up)
+    }
+
+    /// Whether it does not answer its heartbeats, though its connection stands.
+    pub fn is_silent(&self, node: usize) -> bool {
+        self.get(node).is_some_and(|known| known.silent)
     }
 
     /// Calls from here that it has not answered.
@@ -196,9 +225,12 @@ impl Nodes {
             self.table.resize_with(node + 1, || None);
         }
         let known = Known {
-            weight: facts.weight.saturating_mul(1000),
+            weight: facts.weight.saturating_mul(WHOLE),
+            part: WHOLE,
             facts,
             up: false,
+            reachable: false,
+            silent: false,
             in_flight: 0,
             lasting: 0,
             waits_since: 0,
@@ -210,10 +242,10 @@ impl Nodes {
     }
 
     pub(super) fn remove(&mut self, node: usize) {
-        if let Some(known) = self.table.get_mut(node)
-            && known.take().is_some()
-        {
+        if let Some(known) = self.table.get_mut(node).and_then(Option::take) {
             self.count -= 1;
+            self.silent -= usize::from(known.silent);
+            self.warming -= usize::from(known.part < WHOLE);
         }
     }
 
@@ -227,13 +259,57 @@ impl Nodes {
     pub(super) fn set_part(&mut self, node: usize, permille: u32) {
         if let Some(known) = self.get_mut(node) {
             known.weight = known.facts.weight.saturating_mul(permille);
+            let before = std::mem::replace(&mut known.part, permille);
+            self.warming += usize::from(permille < WHOLE);
+            self.warming -= usize::from(before < WHOLE);
         }
     }
 
-    pub(super) fn set_up(&mut self, node: usize, up: bool) {
+    /// Whether it can be reached, silent or not.
+    pub(super) fn is_reachable(&self, node: usize) -> bool {
+        self.get(node).is_some_and(|known| known.reachable)
+    }
+
+    pub(super) fn set_reachable(&mut self, node: usize, reachable: bool) {
         if let Some(known) = self.get_mut(node) {
-            known.up = up;
+            known.reachable = reachable;
+            known.up = reachable;
         }
+    }
+
+    /// Whether that is a change.
+    pub(super) fn set_silent(&mut self, node: usize, silent: bool) -> bool {
+        let Some(known) = self.get_mut(node) else {
+            return false;
+        };
+        if known.silent == silent {
+            return false;
+        }
+        known.silent = silent;
+        match silent {
+            true => self.silent += 1,
+            false => self.silent -= 1,
+        }
+        true
+    }
+
+    pub(super) fn has_silent(&self) -> bool {
+        self.silent > 0
+    }
+
+    /// Whether there is one to send to that is not silent.
+    pub(super) fn has_lively(&self) -> bool {
+        let mut known = self.table.iter().flatten();
+        known.any(|known| known.reachable && !known.silent && known.facts.weight > 0)
+    }
+
+    /// A silent node is up only if nobody else is `lively`. Whether that is a change for this one.
+    pub(super) fn spare(&mut self, node: usize, lively: bool) -> bool {
+        let Some(known) = self.get_mut(node) else {
+            return false;
+        };
+        let up = known.reachable && !(known.silent && lively);
+        std::mem::replace(&mut known.up, up) != up
     }
 
     pub(super) fn sent(&mut self, now: Nanos, node: usize) {

@@ -133,8 +133,9 @@ impl Policy {
     }
 
     /// For how long a node that comes up gets less than its share: a tenth at first, and more by the
-    /// time. The first of a pool begin with all. 0: so do all others. It is by the weight, so
-    /// policies that do not go by weights have none.
+    /// time. The first of a pool begin with all. 0: so do all others. It holds for policies that go by
+    /// no weights, too; with `consistent_hash` keys keep their nodes, and what grows is how many calls
+    /// a node may have before they go on to the next.
     ///
     /// Default 500 ms, from 0 to 1 h.
     #[must_use]

@@ -132,6 +132,14 @@ impl<'a> Ask<'a> {
         }
     }
 
+    /// Whether a node that warms up is to be passed over by chance, so that whoever picks without
+    /// regard to weights gives it no more than its part. If nobody else is able it is taken all the
+    /// same.
+    pub fn spares(&mut self, node: usize) -> bool {
+        let part = self.nodes.part(node) as usize;
+        part < 1000 && self.random.below(1000) >= part
+    }
+
     /// Whether this node could take the call: it is up, and whoever asks has nothing against it.
     pub fn is_able(&self, node: usize) -> bool {
         self.nodes.is_up(node) && (self.able)(node)

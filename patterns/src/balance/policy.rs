@@ -43,6 +43,8 @@ pub struct Policy {
     name: Arc<str>,
     pub(super) kind: Kind,
     pub(super) slow_start: Duration,
+    /// Calls bring their keys, whatever is known of their methods.
+    keyed_by_call: bool,
     /// The first option that was wrong.
     pub(super) refused: Option<PolicyError>,
 }
@@ -92,6 +94,7 @@ impl Policy {
             name: Arc::from(name),
             kind,
             slow_start: SLOW_START,
+            keyed_by_call: false,
             refused: None,
         }
     }
@@ -114,12 +117,12 @@ impl Policy {
         Policy::of("hot-cold", Kind::HotCold)
     }
 
-    /// Each in turn, whatever its weight.
+    /// Each in turn, whatever its weight; one that warms up by its part of that.
     pub fn round_robin() -> Policy {
         Policy::of("round-robin", Kind::RoundRobin)
     }
 
-    /// Any, whatever its weight.
+    /// Any, whatever its weight; one that warms up as much less often.
     pub fn random() -> Policy {
         Policy::of("random", Kind::Random)
     }
@@ -149,8 +152,9 @@ impl Policy {
         Policy::of("peak-ewma", Kind::Peak(PeakOptions::default()))
     }
 
-    /// The same node for the same key, as long as it has not too much to do. Calls need a key.
-    /// Options: [`load_bound`](Policy::load_bound).
+    /// The same node for the same key, as long as it has not too much to do. Calls need a key: by
+    /// their method, or [by themselves](Policy::keyed_by_call). Options:
+    /// [`load_bound`](Policy::load_bound).
     pub fn consistent_hash() -> Policy {
         Policy::of("consistent-hash", Kind::Hash(HashOptions::default()))
     }
@@ -246,6 +250,35 @@ impl Policy {
             Kind::Hash(_) => true,
             kind => kind.inner().is_some_and(|inner| inner.needs_key()),
         }
+    }
+
+    /// Says that every call brings its key by itself, for policies that [need](Self::needs_key) one:
+    /// whoever builds a client by such a policy otherwise has to see where keys come from, and refuses
+    /// one of a service of which no method names its key, and one of no service.
+    ///
+    /// On a policy that needs no key it is refused when that is built.
+    ///
+    /// ```
+    /// use brokerless_patterns::balance::Policy;
+    ///
+    /// assert!(Policy::consistent_hash().keyed_by_call().by_priority().is_keyed_by_call());
+    /// let wrong = Policy::adaptive().keyed_by_call().validate().unwrap_err();
+    /// assert_eq!(wrong.field(), "keyed_by_call");
+    /// ```
+    #[must_use]
+    pub fn keyed_by_call(mut self) -> Policy {
+        if !self.needs_key() {
+            let rule = format!("`{}` picks without keys: leave it out", self.name);
+            let error = PolicyError::new("keyed_by_call", "said", rule);
+            self.refused.get_or_insert(error);
+        }
+        self.keyed_by_call = true;
+        self
+    }
+
+    /// Whether calls are [said](Self::keyed_by_call) to bring their keys.
+    pub fn is_keyed_by_call(&self) -> bool {
+        self.keyed_by_call || self.kind.inner().is_some_and(Policy::is_keyed_by_call)
     }
 
     /// For how long a node that comes up gets less than its share.

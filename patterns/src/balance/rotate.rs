@@ -1,13 +1,18 @@
 //! Round-robin: each node in turn.
 
-use super::nodes::Nodes;
+use super::nodes::{Nodes, WHOLE};
 use super::pick::{Ask, Pick};
 
 /// Each in turn; who is not able is passed over, and nobody gets two turns for that. The first is
 /// any, so that many callers do not begin with the same node.
+///
+/// A node that warms up gathers its part of a turn each time that it comes round, and takes one
+/// whenever that makes a whole.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RoundRobin {
     ring: Vec<usize>,
+    /// What of a turn each in the ring has gathered, in thousandths.
+    gathered: Vec<u32>,
     /// Whose turn it is; none before the first pick.
     next: Option<usize>,
 }
@@ -21,12 +26,20 @@ impl RoundRobin {
     fn take_out(&mut self, node: usize) {
         if let Some(at) = self.ring.iter().position(|&other| other == node) {
             self.ring.remove(at);
+            self.gathered.remove(at);
             if let Some(next) = &mut self.next
                 && at < *next
             {
                 *next -= 1;
             }
         }
+    }
+
+    /// Whether the one at this place of the ring, which warms up, has gathered a turn.
+    fn has_turn(&mut self, at: usize, part: u32) -> bool {
+        let gathered = self.gathered[at] + part;
+        self.gathered[at] = gathered % WHOLE;
+        gathered >= WHOLE
     }
 }
 
@@ -40,6 +53,7 @@ impl Pick for RoundRobin {
             self.take_out(node);
         } else if !self.ring.contains(&node) {
             self.ring.push(node);
+            self.gathered.push(0);
         }
     }
 
@@ -53,24 +67,35 @@ impl Pick for RoundRobin {
             Some(next) => next,
             None => ask.random.below(count),
         };
+        let warming = ask.nodes.has_warming();
+        let mut spared = None;
         let mut at = first;
         for _ in 0..count {
             at = if at < count { at } else { 0 };
             let node = self.ring[at];
             at += 1;
             if ask.is_able(node) {
+                if warming && !self.has_turn(at - 1, ask.nodes.part(node)) {
+                    spared.get_or_insert((at, node));
+                    continue;
+                }
                 self.next = Some(at);
                 return Some(node);
             }
         }
-        None
+        // Nobody else is able.
+        let (at, node) = spared?;
+        self.next = Some(at);
+        Some(node)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::Pool;
-    use super::super::{Facts, Policy};
+    use std::time::Duration;
+
+    use super::super::testing::{MS, Pool, SECOND};
+    use super::super::{Balancer, Facts, Policy};
 
     #[test]
     fn each_has_its_turn_whatever_its_weight() {
@@ -78,6 +103,34 @@ mod tests {
         let round = pool.picks(4);
         assert_eq!(pool.picks(4), round);
         assert_eq!(pool.counts(400), [100; 4]);
+    }
+
+    #[test]
+    fn who_warms_up_has_its_part_of_the_turns() {
+        let policy = Policy::round_robin().slow_start(Duration::from_secs(1));
+        let mut pool = Pool {
+            balancer: Balancer::new(&policy, 1).unwrap(),
+            now: 0,
+        };
+        (0..3).for_each(|node| pool.join(node, Facts::default()));
+        pool.now += 60 * SECOND;
+        pool.join(3, Facts::default());
+        // A tenth of a turn at first; by the time half of one, and at the end all of it.
+        assert_eq!(pool.counts(310), [100, 100, 100, 10]);
+        pool.now += 500 * MS;
+        assert_eq!(pool.counts(350), [100, 100, 100, 50]);
+        // If nobody else is able it gets everything.
+        assert!((0..20).all(|_| pool.pick_of(&|node| node == 3) == Some(3)));
+        pool.now += 500 * MS;
+        assert_eq!(pool.counts(400), [100; 4]);
+        // Two that warm up and others that are not able: each some.
+        pool.join(4, Facts::default());
+        pool.join(5, Facts::default());
+        let counts = (0..20).fold([0; 6], |mut counts, _| {
+            counts[pool.pick_of(&|node| node > 3).unwrap()] += 1;
+            counts
+        });
+        assert!(counts[4] > 4 && counts[5] > 4, "{counts:?}");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! A tenth of its weight at first, and more by the time, until it has all of it after a window. It
 //! goes in steps, so that a policy has little to do: it sees a weight that changes, and knows of
-//! nothing else.
+//! nothing else. Policies that go by no weights pass the node over as often as its part says
+//! ([`Ask::spares`](super::Ask::spares), and turns that are gathered).
 //!
 //! The first nodes of a pool have all of it at once, and so have the first that come back after none
 //! was up: whoever comes up within a window of the first. There is nobody who could take their
@@ -141,32 +142,40 @@ mod tests {
             "peak-ewma",
             "dynamic",
             "random",
+            "round-robin",
+            "hot-cold",
+            "adaptive",
         ] {
             let mut pool = pool(&Policy::named(name).unwrap(), 9);
             pool.counts(100);
             pool.join(9, Facts::default());
             let share = share(&mut pool, 9);
             assert!(share > 0.005, "{name}: {share}");
-            // A tenth of a share, where weights count.
-            let most = if name == "random" || name == "dynamic" {
-                0.11
-            } else {
-                0.03
-            };
-            assert!(share < most, "{name}: {share}");
+            // A tenth of a share.
+            assert!(share < 0.03, "{name}: {share}");
         }
     }
 
     #[test]
     fn a_new_node_has_its_share_after_the_window() {
-        for name in ["weighted", "least-in-flight", "peak-ewma"] {
+        for name in [
+            "weighted",
+            "least-in-flight",
+            "peak-ewma",
+            "dynamic",
+            "random",
+            "round-robin",
+            "hot-cold",
+            "adaptive",
+        ] {
             let mut pool = pool(&Policy::named(name).unwrap(), 9);
             pool.counts(1000);
             pool.join(9, Facts::default());
             let mut last = 0.0;
             for step in 0..10 {
                 let share = share(&mut pool, 9);
-                assert!(share > last * 0.9, "{name}: {share} after {last}");
+                // What is drawn by chance varies.
+                assert!(share > last * 0.75, "{name}: {share} after {last}");
                 assert!(step > 5 || share < 0.07, "{name}: {share} at once");
                 last = share;
                 pool.now += 51 * MS;

@@ -105,6 +105,8 @@ pub(super) enum Phase {
 pub(super) struct Traffic {
     pub(super) decoder: Decoder,
     pub(super) last_heard: Instant,
+    /// It was asked for a sign of life, and its owner told; nothing was heard since.
+    pub(super) asked: bool,
     /// When its silence is judged next.
     pub(super) beat_due: Instant,
     /// Whether the peer speaks a version that has heartbeats.
@@ -438,6 +440,7 @@ impl Conn {
         let traffic = Phase::Traffic(Box::new(Traffic {
             decoder: Decoder::new(settings.limits.clone()),
             last_heard: bench.now,
+            asked: false,
             beat_due: bench.now,
             pings,
             judges: peer.judges_silence(),
@@ -601,6 +604,10 @@ impl Conn {
             return Ok(Flow::On); // there is no traffic without one
         };
         traffic.last_heard = bench.now;
+        if std::mem::take(&mut traffic.asked) {
+            self.owner.heard(pipe);
+            bench.settle_later(&self.owner);
+        }
         if self.tested.load(Ordering::Acquire)
             && let Some(challenger) = self.take_challenger()
         {

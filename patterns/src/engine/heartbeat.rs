@@ -2,11 +2,15 @@
 //!
 //! | timer | runs while | does |
 //! |---|---|---|
-//! | `Heartbeat` | heartbeats are on | sends a PING where nothing was heard lately, judges silence by our timeout |
+//! | `Heartbeat` | heartbeats are on | sends a PING where nothing was heard for an interval, judges silence by our timeout |
 //! | `Ttl` | the peer has announced a time to live | judges silence by that, whether heartbeats are on here or not |
 //!
 //! A timer arms itself again. Silence is not judged
 //! while reading is paused: then it is ours.
+//!
+//! Long before the timeout the owner is told that a peer was asked by a PING, and that something was
+//! heard of it again: it may send elsewhere meanwhile. That takes no timer; how long to wait for the
+//! answer is told with it.
 //!
 //! # Invariants
 //!
@@ -14,6 +18,8 @@
 //! 2. What this process stood still is not counted as its peers' silence: nobody was here to
 //!    read, or to ask them for an answer. (held by `Conn::silence`; shown in
 //!    `tests/hostile/silence.rs`)
+//! 3. A peer is asked when nothing was heard of it for an interval, and its owner is told once, until
+//!    something is heard. (test `a_tap_is_told_of_a_peer_that_is_asked_and_of_its_answer`)
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,6 +37,19 @@ const TTL_LOOK: Duration = Duration::from_secs(1);
 const SOONEST: Duration = Duration::from_millis(1);
 /// A timer that comes later than this shows that this process stood still.
 pub(super) const LATE: Duration = Duration::from_millis(50);
+/// An answer to a PING is late no sooner than this, however short the interval is.
+const ANSWER_LEAST: Duration = Duration::from_millis(20);
+
+/// What a heartbeat does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beat {
+    /// Nothing.
+    Rest,
+    /// It sends a PING, as a sign of life or once more.
+    Tell,
+    /// It sends a PING, and the answer is waited for.
+    Ask,
+}
 
 impl Conn {
     /// Arms the timer, and notes when it is due.
@@ -83,37 +102,47 @@ impl Conn {
         };
         match judged {
             Err(reason) => self.close(reason, bench),
-            Ok(true) => {
+            Ok(Beat::Rest) => {}
+            Ok(beats) => {
                 let mut frame = Vec::with_capacity(16);
                 let ttl = beat.ttl.as_millis().div_ceil(100).min(u16::MAX.into()) as u16;
                 command::ping(&mut frame, ttl, b"");
                 pipe.command(&frame, COMMANDS_BEHIND_MAX);
                 pipe.release();
+                if beats == Beat::Ask {
+                    let within = (beat.interval / 2).max(ANSWER_LEAST);
+                    self.owner.asked(pipe, within);
+                }
             }
-            Ok(false) => {}
         }
     }
 
-    /// Whether a PING is due; the timer is armed again. An error is the connection's end.
+    /// What is due; the timer is armed again. An error is the connection's end.
     fn beat(
         &self,
         traffic: &mut Traffic,
         beat: &Heartbeat,
         bench: &mut Workbench<'_>,
-    ) -> Result<bool, CloseReason> {
+    ) -> Result<Beat, CloseReason> {
         let (silent, paused) = self.silence(traffic, traffic.beat_due, beat.timeout, bench)?;
         if silent >= beat.timeout {
             return Err(CloseReason::HeartbeatTimeout);
         }
         let now = bench.now;
-        let next = (now + beat.interval).min(traffic.last_heard + beat.timeout);
+        let lately = silent + beat.interval / 2 < beat.interval;
+        // What was heard lately is not asked for, but again once that is an interval ago.
+        let since = if lately { traffic.last_heard } else { now };
+        let next = (since + beat.interval).min(traffic.last_heard + beat.timeout);
         self.arm_heartbeat(traffic, next.max(now + SOONEST));
         // While reading is paused the peer's PINGs go unanswered: ours are the sign of life. But
         // only to a peer that looks for one: it may have gone, with much still on its way to
         // us, and all of that would be lost by a PING that finds nobody.
         Ok(match paused {
-            true => traffic.judges,
-            false => silent + beat.interval / 2 >= beat.interval,
+            true if traffic.judges => Beat::Tell,
+            true => Beat::Rest,
+            false if lately => Beat::Rest,
+            false if std::mem::replace(&mut traffic.asked, true) => Beat::Tell,
+            false => Beat::Ask,
         })
     }
 

@@ -107,6 +107,11 @@ pub(crate) trait Owner: Send + Sync + 'static {
     fn settle(&self) {}
     /// Some peer takes messages again, or for the first time.
     fn room(&self);
+    /// A peer of which nothing was heard lately was asked for a sign of life, which is late after
+    /// this time.
+    fn asked(&self, _pipe: &Arc<Pipe>, _within: Duration) {}
+    /// Something was heard of a peer that had been asked. What it is comes after this.
+    fn heard(&self, _pipe: &Arc<Pipe>) {}
     /// A peer's connection has ended; the reason is counted.
     fn gone(&self, pipe: &Arc<Pipe>, reason: &CloseReason);
     /// Something happened.

@@ -24,7 +24,7 @@
 //!    `a_tap_picks_what_it_wants_and_the_rest_is_received_in_order`)
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::peer::Peer;
 use crate::engine::Engine;
@@ -69,6 +69,15 @@ pub trait Tap: Send + Sync + 'static {
 
     /// A peer is connected: it can be sent to.
     fn came(&self, _peer: &Peer) {}
+
+    /// Nothing was heard of a peer for a heartbeat interval, and it was asked for a sign of life.
+    /// One that has not answered `within` this time (half an interval) may have stopped: it stays
+    /// connected until the heartbeat timeout, but others may be the better choice. Told once, until
+    /// something is heard. No `settle` need come after this.
+    fn asked(&self, _peer: &Peer, _within: Duration) {}
+
+    /// Something was heard of a peer that had been asked.
+    fn heard(&self, _peer: &Peer) {}
 
     /// A peer is not connected any more.
     fn gone(&self, _peer: &Peer, _reason: &CloseReason) {}

@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use brokerless_patterns::tap::{Drive, Gate, Tap};
 use brokerless_patterns::{CloseReason, Dealer, Engine, Message, Options, Peer, Received, Router};
 
+use crate::raw::Raw;
 use crate::support::{LIMIT, bound, own_tcp, transports};
 
 #[derive(Debug, PartialEq)]
@@ -16,6 +17,8 @@ enum Told {
     Came(u64),
     Gone(u64),
     Message(u64, Message),
+    Asked(u64, Duration),
+    Heard(u64),
 }
 
 /// Notes what it is told, and answers each message when it settles.
@@ -55,6 +58,14 @@ impl Tap for Notes {
 
     fn gone(&self, peer: &Peer, _reason: &CloseReason) {
         self.note(Told::Gone(peer.id()));
+    }
+
+    fn asked(&self, peer: &Peer, within: Duration) {
+        self.note(Told::Asked(peer.id(), within));
+    }
+
+    fn heard(&self, peer: &Peer) {
+        self.note(Told::Heard(peer.id()));
     }
 
     fn settle(&self) {
@@ -97,6 +108,39 @@ fn a_tap_is_told_of_peers_and_given_their_messages_in_order() {
         drop(dealer);
         assert_eq!(notes.next(&engine), Told::Gone(peer));
     }
+}
+
+#[test]
+fn a_tap_is_told_of_a_peer_that_is_asked_and_of_its_answer() {
+    let engine = Engine::new().unwrap();
+    let notes = Arc::new(Notes::default());
+    let interval = Duration::from_millis(60);
+    let options = Options::new()
+        .engine(&engine)
+        .heartbeat_interval(Some(interval))
+        .heartbeat_timeout(LIMIT);
+    let router = Router::with_tap(options, notes.clone()).unwrap();
+    let endpoint = router.bind_to("tcp://127.0.0.1:*").unwrap().to_string();
+    let mut raw = Raw::connect(&endpoint, "DEALER", 1);
+    let Told::Came(peer) = notes.next(&engine) else {
+        panic!("a peer is told of first");
+    };
+    for _ in 0..3 {
+        // It says nothing, through several intervals: told once.
+        assert_eq!(notes.next(&engine), Told::Asked(peer, interval / 2));
+        let until = Some(Instant::now() + interval * 4);
+        let more = notes.gate.wait(&engine, Drive::Engine, until, || {
+            notes.told.lock().unwrap().pop_front()
+        });
+        assert_eq!(more, None);
+        // A command without an answer, or a message: any sign of life is one.
+        raw.write(b"\x04\x05\x04PONG");
+        assert_eq!(notes.next(&engine), Told::Heard(peer));
+    }
+    assert_eq!(notes.next(&engine), Told::Asked(peer, interval / 2));
+    raw.send(&[b"here"]);
+    assert_eq!(notes.next(&engine), Told::Heard(peer));
+    assert_eq!(notes.next(&engine), Told::Message(peer, "here".into()));
 }
 
 #[test]

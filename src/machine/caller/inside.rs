@@ -162,6 +162,9 @@ impl<T> Caller<T> {
         bytes: u64,
         tried: u64,
     ) -> Option<usize> {
+        if now >= self.judges_at {
+            self.judge(now);
+        }
         let nodes = &self.nodes;
         let able = |index: usize| {
             let node = nodes.get(index);
@@ -178,10 +181,27 @@ impl<T> Caller<T> {
         }
     }
 
+    /// Looks who is late with a sign of life.
+    #[cold]
+    fn judge(&mut self, now: Time) {
+        self.judges_at = Time::NEVER;
+        for (index, node) in self.nodes.iter_mut().enumerate() {
+            match node.asked {
+                Some(by) if by > now => self.judges_at = self.judges_at.min(by),
+                Some(_) if node.used => self.balancer.set_silent(index, true),
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether one is up that has not been tried; one that is silent is not, beside others.
     pub(super) fn is_another_up(&self, tried: u64) -> bool {
         let mut nodes = self.nodes.iter().enumerate();
         nodes.any(|(index, node)| {
-            node.used && node.state == NodeState::Up && node.weight > 0 && tried & bit(index) == 0
+            node.used
+                && self.balancer.nodes().is_up(index)
+                && node.weight > 0
+                && tried & bit(index) == 0
         })
     }
 
@@ -190,7 +210,10 @@ impl<T> Caller<T> {
     pub(super) fn left_over(&self, bytes: u64, tried: u64) -> Option<usize> {
         let mut nodes = self.nodes.iter().enumerate();
         let able = |(index, node): &(usize, &Node)| {
-            node.weight > 0 && tried & bit(*index) == 0 && node.takes(bytes)
+            node.weight > 0
+                && tried & bit(*index) == 0
+                && node.takes(bytes)
+                && self.balancer.nodes().is_up(*index)
         };
         let found = nodes.find(able).filter(|_| tried != 0);
         found.map(|(index, _)| index)
@@ -554,6 +577,7 @@ impl<T> Caller<T> {
             wish_armed: false,
             doubted: 0,
             paused: None,
+            asked: None,
         };
         let index = free.unwrap_or(self.nodes.len());
         match self.nodes.get_mut(index) {
@@ -591,8 +615,11 @@ impl<T> Caller<T> {
         if state != NodeState::Up && !planted!(WelcomeIgnored) {
             known.credit = Credit::default();
         }
+        // Whatever its connection owed, it owes nothing any more.
+        known.asked = None;
         self.hopes -= usize::from(before);
         self.hopes += usize::from(after);
+        self.balancer.set_silent(node.index(), false);
         let up = state == NodeState::Up;
         self.balancer.set_up(now.as_nanos(), node.index(), up);
     }

@@ -32,7 +32,9 @@
 //! 4. An answer to an earlier attempt ends nothing. (test `a_doubled_answer_ends_nothing`)
 //! 5. A node that says when to come again is sent nothing before, within a bound.
 //!    (test `a_node_that_says_when_to_come_again_is_left_alone_until_then`)
-//! 6. A call for one node goes to no other, and does not wait for one that has left. (test
+//! 6. A node that owes a sign of life gets no call while another is up, whatever the policy. (test
+//!    `a_silent_node_gets_nothing_while_another_is_up`)
+//! 7. A call for one node goes to no other, and does not wait for one that has left. (test
 //!    `a_call_for_one_node_goes_there_or_ends`)
 //!
 //! # Not here
@@ -53,6 +55,7 @@ mod values;
 mod wishes;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use brokerless_patterns::balance::{Balancer, Facts};
 
@@ -95,6 +98,8 @@ pub struct Caller<T> {
     some_pull: bool,
     /// When the policy may next have a node asked for its load.
     wonders_at: Time,
+    /// When the next node may be late with a sign of life; never later than that.
+    judges_at: Time,
     stats: CallerStats,
 }
 
@@ -116,6 +121,7 @@ impl<T> Caller<T> {
             only_went_last: false,
             some_pull: false,
             wonders_at: Time::ZERO,
+            judges_at: Time::NEVER,
             stats: CallerStats::default(),
         }
     }
@@ -191,6 +197,24 @@ impl<T> Caller<T> {
             let more = credit.calls.saturating_sub(known.credit.calls);
             known.wished = known.wished.saturating_sub(more);
             known.credit = credit.at_most(max);
+        }
+    }
+
+    /// Nothing was heard of a node for a while, and it was asked for a sign of life. If none comes
+    /// `within` this time, calls go elsewhere, as long as another node is up.
+    pub fn asked(&mut self, now: Time, node: NodeId, within: Duration) {
+        let by = now.after(within);
+        if let Some(known) = self.node_mut(node) {
+            known.asked = Some(by);
+            self.judges_at = self.judges_at.min(by);
+        }
+    }
+
+    /// Something was heard of a node that had been asked.
+    pub fn heard(&mut self, node: NodeId) {
+        if let Some(known) = self.node_mut(node) {
+            known.asked = None;
+            self.balancer.set_silent(node.index(), false);
         }
     }
 

@@ -57,6 +57,9 @@ pub struct NodeStats {
     pub sessionless: bool,
     /// Whether it has asked to be left alone, and that time is not over.
     pub paused: bool,
+    /// Whether it was asked for a sign of life, and gave none in time: nothing goes there while
+    /// another node is up.
+    pub silent: bool,
     /// The window it grants.
     pub credit: Credit,
     /// What is in flight there.
@@ -100,6 +103,8 @@ pub(super) struct Node {
     pub(super) doubted: u64,
     /// It has asked to be left alone until then; a timer ends it.
     pub(super) paused: Option<Time>,
+    /// It was asked for a sign of life, which is late by then.
+    pub(super) asked: Option<Time>,
 }
 
 impl Node {
@@ -138,6 +143,7 @@ impl Node {
             place: facts.and_then(|facts| facts.place.clone()),
             sessionless: self.fixed.is_some(),
             paused: self.paused.is_some(),
+            silent: nodes.is_silent(index),
             credit: self.credit,
             in_flight: self.flight,
             sent: self.sent,

@@ -114,6 +114,82 @@ fn a_no_goes_to_another_node_first_and_rests_once_all_have_said_so() {
 }
 
 #[test]
+fn a_silent_node_gets_nothing_while_another_is_up() {
+    for name in Policy::names() {
+        let policy = Policy::named(name).expect("a name of its own");
+        let balancer = Balancer::new(&policy, 1).expect("a policy without options");
+        let mut caller = Caller::new(CallerLimits::default(), balancer);
+        let nodes = [0, 1].map(|_| caller.add_node(NOW, Facts::default()));
+        for node in nodes {
+            caller.connected(NOW, node);
+            caller.welcome(NOW, node, Credit::new(100, 1 << 20));
+        }
+        let mut key = 0;
+        let mut submit = |caller: &mut Caller<u64>, now: Time| {
+            key += 1;
+            let ask = Ask {
+                key: Some(key << 32),
+                ..ask()
+            };
+            match caller.submit(now, ask, key) {
+                Submitted::Send(sending) => Some(sending),
+                Submitted::Waits(_) => None,
+                other => panic!("{name}: {other:?}"),
+            }
+        };
+        let within = Duration::from_millis(100);
+        caller.asked(NOW, nodes[0], within);
+        let late = NOW.after(within);
+        assert_eq!(caller.stats().sent, 0);
+        // Not late yet: both are called.
+        let early = Time::from_nanos(late.as_nanos() - 1);
+        let called: BTreeSet<_> = (0..40)
+            .map(|_| submit(&mut caller, early).map(|sending| sending.node))
+            .collect();
+        assert_eq!(called.len(), 2, "{name}");
+        let before = caller.node_stats(nodes[0]).map(|node| node.sent);
+        let mut sendings = Vec::new();
+        while let Some(sending) = submit(&mut caller, late) {
+            assert_eq!(sending.node, nodes[1], "{name}");
+            sendings.push(sending);
+        }
+        assert!(caller.node_stats(nodes[0]).is_some_and(|node| node.silent));
+        // Full, or turned away: a call waits for the node that is there, and not for the other.
+        let one = sendings.pop().expect("some went there");
+        let then = caller.error(late, one.node, one.id, NO, Answered::default());
+        assert_eq!(then, ErrorThen::Again);
+        assert_eq!(caller.next_send(late).map(|it| it.node), Some(nodes[1]));
+        assert_eq!(caller.next_send(late), None, "{name}: it rests");
+        assert_eq!(caller.node_stats(nodes[0]).map(|node| node.sent), before);
+        caller.heard(nodes[0]);
+        assert!(caller.node_stats(nodes[0]).is_some_and(|node| !node.silent));
+        assert_eq!(
+            submit(&mut caller, late).map(|it| it.node),
+            Some(nodes[0]),
+            "{name}: it has room again"
+        );
+    }
+}
+
+#[test]
+fn where_all_are_silent_all_are_called() {
+    let (mut caller, nodes) = pool(2, 100);
+    for node in &nodes {
+        caller.asked(NOW, *node, Duration::ZERO);
+    }
+    let called: BTreeSet<_> = (0..10).map(|call| sent(&mut caller, call).node).collect();
+    assert_eq!(called.len(), 2);
+    // The first that is not comes alone, and so does one that is connected anew.
+    caller.heard(nodes[1]);
+    assert!((0..10).all(|call| sent(&mut caller, call).node == nodes[1]));
+    caller.lost(NOW, nodes[0]);
+    caller.connected(NOW, nodes[0]);
+    caller.welcome(NOW, nodes[0], Credit::new(100, 1 << 20));
+    let called: BTreeSet<_> = (0..10).map(|call| sent(&mut caller, call).node).collect();
+    assert_eq!(called.len(), 2);
+}
+
+#[test]
 fn a_call_is_not_picked_again_for_ever() {
     let (mut caller, _) = pool(1, 10);
     let patient = Ask {

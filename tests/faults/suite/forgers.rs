@@ -63,6 +63,7 @@ fn forge(router: &Router, worker: &Worker, over: &AtomicBool) -> Forged {
                     name: "forger",
                     call_bytes_max: u64::MAX,
                     pulls: false,
+                    wants_keys: false,
                 };
                 send(&peer, Message::single(encode_welcome(&welcome)));
                 continue;

@@ -6,6 +6,7 @@ mod forgers;
 mod handlers;
 mod malformed;
 mod repliers;
+mod silence;
 mod streams;
 mod support;
 mod upgrade;
@@ -44,6 +45,9 @@ pub(crate) fn run() {
             a_killed_replier_costs_at_most_its_credit_and_the_others_take_over,
             callers_of_servers_that_are_all_killed_come_back_spread_out_and_are_told_the_truth,
             a_stopped_replier_strands_at_most_its_credit,
+        }
+        silence {
+            a_server_that_falls_silent_gets_nothing_after_one_heartbeat_by_any_policy,
         }
         callers {
             a_caller_killed_in_a_call_gives_back_what_it_held,

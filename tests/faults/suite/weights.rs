@@ -42,6 +42,7 @@ fn lie(router: &Router, worker: &Worker, over: &AtomicBool, lies: &AtomicU64) {
                 name: "liar",
                 call_bytes_max: u64::MAX,
                 pulls: false,
+                wants_keys: false,
             })),
             Envelope::Call(call) => {
                 let lie = lies.fetch_add(1, Ordering::Relaxed) as usize;

@@ -120,6 +120,7 @@ impl Bench {
                         blob_bytes_max,
                         call_bytes_max: u64::MAX,
                         pulls: false,
+                        wants_keys: false,
                         name: "by hand",
                     });
                     self.by_hand

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use crossbeam_channel::TrySendError;
@@ -247,6 +248,18 @@ impl Owner for Core {
     fn settle(&self) {
         if let Some(tap) = &self.tap {
             tap.settle();
+        }
+    }
+
+    fn asked(&self, pipe: &Arc<Pipe>, within: Duration) {
+        if let Some(tap) = &self.tap {
+            tap.asked(&Peer::new(pipe.clone()), within);
+        }
+    }
+
+    fn heard(&self, pipe: &Arc<Pipe>) {
+        if let Some(tap) = &self.tap {
+            tap.heard(&Peer::new(pipe.clone()));
         }
     }
 
