@@ -1,17 +1,22 @@
 //! The thread that does what no caller waits for.
 //!
 //! Deadlines of calls in `select!`, rests of calls that every node has turned away, connections
-//! within the process that are to be made again, sockets that are to be closed. It is started
-//! with the first of these, and sleeps until the next is due: a client whose calls are all waited
-//! for has none.
+//! within the process that are to be made again. It is started with the first of these, and sleeps
+//! until the next is due: a client whose calls are all waited for has none.
+//!
+//! Sockets of nodes that have left are closed beside it, by a few threads that are there while there
+//! are some: each may take as long as it lingers, and time must not stand still meanwhile.
 //!
 //! # Invariants
 //!
 //! 1. What is due is done, however the bell and the sleep overlap. (held by `Clerk::until`, which
 //!    notes the time before it rings)
-//! 2. A socket is closed by the clerk or by the thread that closes the client, whoever else holds
-//!    it then: never by one that leads. (test `a_closed_client_closes_sockets_that_others_hold`)
+//! 2. A socket is closed by a thread of its own or by the one that closes the client, whoever else
+//!    holds it then: never by one that leads. (test
+//!    `a_closed_client_closes_sockets_that_others_hold`)
+//! 3. What is due is done while sockets close. (test `deadlines_are_kept_while_sockets_close`)
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -20,6 +25,9 @@ use parking_lot::{Condvar, Mutex};
 
 use super::core::Core;
 use crate::machine::NodeId;
+
+/// Sockets that are closed at a time: many nodes may leave at once.
+const CLOSERS_MAX: usize = 4;
 
 /// Something to do that may take a moment.
 pub(super) enum Job {
@@ -41,7 +49,9 @@ struct State {
     stopped: bool,
     /// When the table of calls has something due.
     until: Option<Instant>,
-    jobs: Vec<Job>,
+    jobs: VecDeque<Job>,
+    /// Threads that do them.
+    closers: usize,
     redials: Vec<(Instant, NodeId)>,
 }
 
@@ -63,19 +73,33 @@ impl Clerk {
         }
     }
 
-    pub(super) fn give(self: &Arc<Self>, core: &Weak<Core>, job: Job) {
+    /// Sees to it that this is done, beside what is due.
+    pub(super) fn give(self: &Arc<Self>, job: Job) {
         let mut state = self.state.lock();
-        if !state.stopped {
-            state.jobs.push(job);
-            self.ring(core, &mut state);
+        state.jobs.push_back(job);
+        if state.closers == CLOSERS_MAX {
             return;
         }
-        drop(state);
-        // The client has been closed meanwhile. This thread may lead, and others wait for that.
-        let name = "brokerless-parting".to_owned();
-        let thread = std::thread::Builder::new().name(name);
-        if let Err(error) = thread.spawn(move || job.run()) {
-            log::error!("no thread for a socket that is to be closed: {error}");
+        let clerk = self.clone();
+        let begun = std::thread::Builder::new()
+            .name("brokerless-parting".into())
+            .spawn(move || clerk.do_jobs());
+        match begun {
+            Ok(_) => state.closers += 1,
+            // Tried again with the next.
+            Err(error) => log::error!("no thread for a socket that is to be closed: {error}"),
+        }
+    }
+
+    fn do_jobs(&self) {
+        loop {
+            let mut state = self.state.lock();
+            let Some(job) = state.jobs.pop_front() else {
+                state.closers -= 1;
+                return;
+            };
+            drop(state);
+            job.run();
         }
     }
 
@@ -119,7 +143,7 @@ impl Clerk {
 
     fn run(&self, core: &Weak<Core>) {
         loop {
-            let (jobs, redials) = {
+            let redials = {
                 let mut state = self.state.lock();
                 loop {
                     if state.stopped {
@@ -128,7 +152,7 @@ impl Clerk {
                     let now = Instant::now();
                     let redial = state.redials.iter().map(|(at, _)| *at).min();
                     let next = [state.until, redial].into_iter().flatten().min();
-                    if !state.jobs.is_empty() || next.is_some_and(|next| next <= now) {
+                    if next.is_some_and(|next| next <= now) {
                         break;
                     }
                     match next {
@@ -142,9 +166,8 @@ impl Clerk {
                 }
                 let due = state.redials.extract_if(.., |(at, _)| *at <= now).collect();
                 let redials: Vec<(Instant, NodeId)> = due;
-                (std::mem::take(&mut state.jobs), redials)
+                redials
             };
-            jobs.into_iter().for_each(Job::run);
             let Some(core) = core.upgrade() else { return };
             for (_, node) in redials {
                 core.redial(node);
@@ -156,17 +179,24 @@ impl Clerk {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::time::{Duration, Instant};
 
     use brokerless_patterns::{Message, Router};
 
-    use crate::Client;
+    use super::super::wanted::Wanted;
+    use crate::client::Call;
+    use crate::wire::Payload;
+    use crate::{Client, Code};
+
+    const PATIENCE: Duration = Duration::from_secs(20);
 
     #[test]
     fn a_closed_client_closes_sockets_that_others_hold() {
         let router = Router::bind("inproc://held-by-others").expect("a free name");
         let client = Client::connect("inproc://held-by-others").expect("an endpoint");
-        let hello = router.recv_timeout(Duration::from_secs(20));
+        let hello = router.recv_timeout(PATIENCE);
         assert!(hello.is_ok(), "{hello:?}");
         // As a thread that leads, and is about to tell the node something.
         let link = {
@@ -176,5 +206,113 @@ mod tests {
         };
         drop(client);
         assert!(!link.send(Message::single("late"), false), "it is open");
+    }
+
+    /// A node that shakes hands, and then reads nothing and closes nothing: as one that is stopped.
+    fn shaken(listener: &TcpListener) -> TcpStream {
+        let (mut stream, _) = listener.accept().expect("it connects");
+        let mut greeting = [0; 64];
+        greeting[0] = 0xff;
+        greeting[9] = 0x7f;
+        greeting[10] = 3;
+        greeting[12..16].copy_from_slice(b"NULL");
+        stream.write_all(&greeting).expect("it reads");
+        stream.read_exact(&mut greeting).expect("it greets");
+        let ready = b"\x04\x1c\x05READY\x0bSocket-Type\0\0\0\x06ROUTER";
+        stream.write_all(ready).expect("it reads");
+        stream
+    }
+
+    #[test]
+    fn deadlines_are_kept_while_sockets_close() {
+        // Each takes 100 ms to close: 4 s, one after the other.
+        const STOPPED: usize = 40;
+        let silent = Router::bind("inproc://silent-beside-stopped").expect("a free name");
+        let client = Client::connect("inproc://silent-beside-stopped").expect("an endpoint");
+        let stopped: Vec<_> = (0..STOPPED)
+            .map(|_| {
+                let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+                let endpoint = format!("tcp://{}", listener.local_addr().expect("it is bound"));
+                client.add(&*endpoint).expect("an endpoint");
+                (shaken(&listener), endpoint)
+            })
+            .collect();
+        let linked = || {
+            let table = client.core().table.lock();
+            let nodes = table.nodes.iter().flatten();
+            nodes.filter(|place| place.link.is_some()).count()
+        };
+        let end = Instant::now() + PATIENCE;
+        while linked() < STOPPED + 1 {
+            assert!(Instant::now() < end, "{} of the nodes", linked());
+            std::thread::yield_now();
+        }
+        let core = client.core();
+        let options = Call::new().timeout(Duration::from_millis(200));
+        let wanted = Wanted::named("a.b", &options);
+        let begun = core.begin(wanted, &options, Payload::raw(Vec::new()));
+        let begun = begun.expect("it waits");
+        let receiver = core.receiver(&begun);
+        let removed = Instant::now();
+        for (_, endpoint) in &stopped {
+            assert!(client.remove(endpoint));
+        }
+        let answer = receiver.recv_timeout(PATIENCE).expect("its end");
+        let took = removed.elapsed();
+        let error = answer.payload().expect_err("no node takes it");
+        assert_eq!(error.code(), Code::DeadlineExceeded);
+        assert!(took < Duration::from_secs(2), "{took:?}");
+        core.ended(&begun, &answer);
+        drop((stopped, silent));
+    }
+
+    #[test]
+    fn a_node_that_says_bye_again_and_again_is_owed_it_once() {
+        use crate::wire::{self, Credit, Welcome};
+
+        let router = Router::bind("inproc://many-byes").expect("a free name");
+        let client = Client::connect("inproc://many-byes").expect("an endpoint");
+        let (peer, _) = router.recv_timeout(PATIENCE).expect("a hello");
+        let welcome = wire::encode_welcome(&Welcome {
+            version: 2,
+            credit: Credit::new(4, 1 << 20),
+            blob_bytes_max: 1 << 20,
+            name: "",
+            call_bytes_max: 1 << 20,
+            pulls: false,
+        });
+        router.send(&peer, welcome).expect("it is there");
+        let core = client.core();
+        let options = Call::new().timeout(PATIENCE);
+        let wanted = Wanted::named("a.b", &options);
+        let begun = core.begin(wanted, &options, Payload::raw(Vec::new()));
+        let begun = begun.expect("it is sent");
+        let receiver = core.receiver(&begun);
+        // The call keeps the node in the pool while it leaves.
+        let (_, call) = router.recv_timeout(PATIENCE).expect("a call");
+        assert!(client.remove("inproc://many-byes"));
+        for _ in 0..1000 {
+            let bye = wire::encode_bye(0);
+            router.send(&peer, bye).expect("it is there");
+        }
+        // Until it has heard all of them: what is told last is known.
+        let credit = wire::encode_credit(Credit::new(77, 1), wire::Version::NEWEST);
+        router.send(&peer, credit).expect("it is there");
+        let heard = || {
+            client
+                .stats()
+                .nodes
+                .iter()
+                .any(|node| node.credit_calls == 77)
+        };
+        let end = Instant::now() + PATIENCE;
+        while !heard() {
+            assert!(Instant::now() < end, "not heard: {:?}", client.stats());
+            let _ = receiver.recv_timeout(Duration::from_millis(1));
+        }
+        let owed = core.table.lock().byes.len();
+        assert_eq!(owed, 1);
+        drop((call, receiver));
+        core.cancel(&begun);
     }
 }

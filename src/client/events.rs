@@ -403,7 +403,10 @@ impl Core {
                         place.draining = true;
                         place.last_error = Some("draining".to_owned());
                     }
-                    table.byes.push(node);
+                    // One that says it again and again is owed it once.
+                    if !table.byes.contains(&node) {
+                        table.byes.push(node);
+                    }
                 }
                 drop(table);
                 self.tell_watching();
@@ -536,13 +539,13 @@ impl Core {
         }
     }
 
-    /// Leaves a node: its socket is closed by the clerk, since that may take a moment.
+    /// Leaves a node: its socket is closed by another thread, since that may take a moment.
     fn part(&self, dealer: Option<Arc<Dealer>>, link: Option<Arc<Link>>) {
         if let Some(link) = link {
             self.tell(&link, &Tell::Bye);
         }
         if let Some(dealer) = dealer {
-            self.clerk.give(&self.me, Job::Part(dealer));
+            self.clerk.give(Job::Part(dealer));
         }
     }
 

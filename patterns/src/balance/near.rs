@@ -169,6 +169,10 @@ impl Near {
             .filter(|turn| turn.tier == 0)
             .map(|turn| turn.worth)
             .sum();
+        if self.home.zone.is_empty() {
+            // All of the region is home: by what each zone is worth.
+            return (1.0, 0.0);
+        }
         let worth: f64 = region().map(|turn| turn.worth).sum();
         // Callers are at home, even where no node is.
         let is_home = region().any(|turn| turn.tier == 0);
@@ -398,6 +402,17 @@ mod tests {
         let facts = WORLD.map(|(region, zone, _)| Facts::default().place(Place::new(region, zone)));
         let mut pool = Pool::with(&policy, facts);
         assert_shares(&mut pool, &[("us-1", 50.0), ("us-2", 50.0)]);
+        // Its zones get what they are worth, the small ones too.
+        let mut pool = zones(
+            "",
+            &[("eu", "eu-1", 8), ("eu", "eu-2", 2), ("us", "us-1", 5)],
+        );
+        assert_shares(&mut pool, &[("eu-1", 80.0), ("eu-2", 20.0), ("us-1", 0.0)]);
+        let mut pool = zones(
+            "",
+            &[("eu", "eu-1", 5), ("eu", "eu-2", 3), ("eu", "eu-3", 2)],
+        );
+        assert_shares(&mut pool, &[("eu-1", 50.0), ("eu-2", 30.0), ("eu-3", 20.0)]);
     }
 
     #[test]

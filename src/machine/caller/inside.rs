@@ -205,6 +205,12 @@ impl<T> Caller<T> {
         })
     }
 
+    /// Whether there is more than one node that calls may go to, now or later.
+    fn is_one_of_many(&self) -> bool {
+        let hopes = |node: &&Node| node.used && node.weight > 0;
+        self.nodes.iter().filter(hopes).nth(1).is_some()
+    }
+
     /// A node for a call that others have turned away, where the policy, which has just picked none,
     /// keeps to those: what was never begun goes elsewhere all the same.
     pub(super) fn left_over(&self, bytes: u64, tried: u64) -> Option<usize> {
@@ -398,7 +404,12 @@ impl<T> Caller<T> {
         self.stats.repicked += 1;
         let id = self.slots.current(id);
         if self.is_round_over(tried) {
-            self.rest(now, id, failure.retry_after);
+            // What one node wishes is not what others do: they may have room before.
+            let most = match self.is_one_of_many() {
+                true => self.limits.pause_max,
+                false => Duration::MAX,
+            };
+            self.rest(now, id, failure.retry_after.map(|wish| wish.min(most)));
         } else {
             self.slots.enter(id, Line::Picky);
         }

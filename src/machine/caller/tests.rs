@@ -304,6 +304,34 @@ fn what_waits_for_a_node_that_is_left_alone_goes_when_that_is_over() {
 }
 
 #[test]
+fn what_one_node_of_many_wishes_does_not_keep_a_call_from_the_others() {
+    let (mut caller, _) = pool(2, 10);
+    let patient = Ask {
+        deadline: Time::NEVER,
+        ..ask()
+    };
+    let Submitted::Send(first) = caller.submit(NOW, patient, 1) else {
+        panic!("it waits")
+    };
+    let again_in = |wish| Failure {
+        retry_after: Some(wish),
+        ..NO
+    };
+    let answered = Answered::default();
+    let soon = again_in(Duration::from_millis(1));
+    caller.error(NOW, first.node, first.id, soon, answered);
+    let second = caller.next_send(NOW).unwrap();
+    let late = again_in(Duration::from_secs(3600));
+    let then = caller.error(NOW, second.node, second.id, late, answered);
+    assert_eq!(then, ErrorThen::Again);
+    // Whoever wished for an hour, the other has room again.
+    let over = NOW.after(CallerLimits::default().pause_max);
+    caller.due(over);
+    let third = caller.next_send(over).expect("it rests no longer");
+    assert!(third.id.is_same_call(first.id));
+}
+
+#[test]
 fn what_is_exhausted_for_good_is_not_picked_again() {
     assert_eq!(Again::of_code(8, true), Again::Later);
     assert_eq!(Again::of_code(8, false), Again::Never);

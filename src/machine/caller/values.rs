@@ -19,7 +19,7 @@ pub struct CallerLimits {
     pub repicks_max: u8,
     /// The first rest of a call that every node has turned away. Default 1 ms; doubles.
     pub rest: Duration,
-    /// The longest rest, unless a node asks for more. Default 100 ms.
+    /// The longest rest, unless the only node of the pool asks for more. Default 100 ms.
     pub rest_max: Duration,
     /// The longest time that a node is left alone because it asked for it. Default 100 ms: it may
     /// have no room for calls of one kind, and some for others.
