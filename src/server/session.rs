@@ -5,13 +5,14 @@
 //! 1. A connection that has gone leaves no entry, whichever comes first, its end or its last
 //!    message. (test `a_peer_that_is_gone_leaves_no_session`)
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use brokerless_patterns::{Message, Peer};
+use brokerless_patterns::Peer;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
+use super::owed::Owed;
 use super::pass::Ears;
 use super::stats::{Count, Counts};
 use super::stream::Streams;
@@ -42,9 +43,8 @@ pub(super) struct Session {
 /// What the lock of a session protects.
 pub(super) struct State {
     pub(super) machine: machine::Session,
-    /// Answers that found no room, each cut down to an error unless it is as short as one; bounded
-    /// by `OWED_MAX`.
-    pub(super) owed: VecDeque<Message>,
+    /// What found no room.
+    pub(super) owed: Owed,
     /// Numbers for calls that have none of their own.
     numbers: u64,
 }
@@ -75,7 +75,7 @@ impl Session {
             caller: OnceLock::new(),
             state: Mutex::new(State {
                 machine: machine::Session::new(limits),
-                owed: VecDeque::new(),
+                owed: Owed::default(),
                 numbers: 0,
             }),
         }
@@ -110,7 +110,7 @@ impl Session {
         self.gone.load(Ordering::Acquire)
     }
 
-    /// Whether there are answers that found no room.
+    /// Whether there is something that found no room.
     pub(super) fn has_owed(&self) -> bool {
         self.has_owed.load(Ordering::Acquire)
     }
@@ -132,7 +132,7 @@ impl Session {
     /// that the books balance once nothing is in flight.
     pub(super) fn leave(&self, counts: &Counts) {
         let mut state = self.lock();
-        state.owed.clear();
+        counts.add(Count::UnsentGone, state.owed.write_off());
         counts.add(Count::Abandoned, u64::from(state.machine.gone()));
         self.gone.store(true, Ordering::Release);
     }
