@@ -152,7 +152,7 @@ impl Receiver {
                 [] | [_] => settings.direct,
                 _ => settings.through_device,
             };
-            self.shared.sessions.of(peer, self.group, limits)
+            self.shared.session_of(peer, self.group, limits)
         });
         match session {
             Some(session) => {
