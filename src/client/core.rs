@@ -132,8 +132,27 @@ impl Table {
         Some(self.byes.swap_remove(index))
     }
 
+    /// The place of this node, and not of one that has its number since it left.
     pub(super) fn place(&mut self, node: NodeId) -> Option<&mut Place> {
-        self.nodes.get_mut(node.index())?.as_mut()
+        let place = self.nodes.get_mut(node.index())?.as_mut();
+        place.filter(|place| place.id == node)
+    }
+
+    /// The place of a node that was taken out of the pool and has answered what it had; it has none
+    /// any more.
+    pub(super) fn take_left(&mut self) -> Option<Place> {
+        loop {
+            let caller = &self.caller;
+            let gone = |node: &NodeId| caller.node_stats(*node).is_none();
+            let index = self.leaving.iter().position(gone)?;
+            let node = self.leaving.swap_remove(index);
+            let place = self.nodes.get_mut(node.index());
+            // Another may have its place, or it never had one: the next one has to go all the same.
+            let place = place.and_then(|place| place.take_if(|place| place.id == node));
+            if place.is_some() {
+                return place;
+            }
+        }
     }
 
     /// The node of this endpoint, unless it is about to leave.

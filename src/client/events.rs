@@ -39,7 +39,8 @@ enum Deed {
     End(Ended<Arc<Slot>>),
     Flush(Arc<Conduit>),
     Relay(Arc<Relay>),
-    Part(Arc<Dealer>, Option<Arc<Link>>),
+    /// The socket, unless it was not there yet, and its connection.
+    Part(Option<Arc<Dealer>>, Option<Arc<Link>>),
 }
 
 impl Core {
@@ -122,8 +123,14 @@ impl Core {
             .send_messages_max(QUEUED_MESSAGES_MAX)
             .send_bytes_max(QUEUED_BYTES_MAX);
         let dealer = Arc::new(Dealer::with_tap(options, Arc::new(tap))?);
-        if let Some(place) = self.table.lock().place(node) {
-            place.dealer = Some(dealer.clone());
+        let stays = {
+            let mut table = self.table.lock();
+            let place = table.place(node);
+            place.map(|place| place.dealer = Some(dealer.clone()))
+        };
+        if stays.is_none() {
+            // Another thread has taken it out of the pool again.
+            return Ok(());
         }
         dealer.connect_to(endpoint)?;
         self.look_for(node);
@@ -139,7 +146,7 @@ impl Core {
             let Some(place) = table.place(node) else {
                 return;
             };
-            if place.id != node || !place.inproc || place.link.is_some() {
+            if !place.inproc || place.link.is_some() {
                 return;
             }
             place.last_error = Some("nobody is bound to it".to_owned());
@@ -156,7 +163,7 @@ impl Core {
             let Some(place) = table.place(node) else {
                 return;
             };
-            if place.id != node || place.link.is_some() {
+            if place.link.is_some() {
                 return;
             }
             let Some(dealer) = place.dealer.clone() else {
@@ -534,7 +541,7 @@ impl Core {
                 }
                 Deed::Flush(conduit) => self.flush_items(&conduit),
                 Deed::Relay(relay) => relay.run(),
-                Deed::Part(dealer, link) => self.part(Some(dealer), link),
+                Deed::Part(dealer, link) => self.part(dealer, link),
             }
         }
     }
@@ -594,13 +601,9 @@ impl Core {
         if let Some(conduit) = table.flows.pop_front() {
             return Some(Deed::Flush(conduit));
         }
-        let gone = |node: &NodeId| table.caller.node_stats(*node).is_none();
-        let index = table.leaving.iter().position(gone)?;
-        let node = table.leaving.swap_remove(index);
-        let place = table.nodes.get_mut(node.index())?;
-        let place = place.take_if(|place| place.id == node)?;
+        let place = table.take_left()?;
         self.set_drive(drive(table));
-        Some(Deed::Part(place.dealer?, place.link))
+        Some(Deed::Part(place.dealer, place.link))
     }
 
     fn tell(&self, link: &Link, tell: &Tell) {

@@ -1,4 +1,11 @@
 //! One node of the pool: its socket, its connection, and what is told of it.
+//!
+//! # Invariants
+//!
+//! 1. What is told of a node that has left is not taken for one that has its place now. (test
+//!    `a_late_connection_of_a_node_that_left_is_not_its_successors`)
+//! 2. A node that has left is parted from, however others that left with it stand. (test
+//!    `a_node_without_a_socket_that_leaves_holds_up_no_other`)
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -175,5 +182,78 @@ impl Tap for NodeTap {
         if let Some(core) = self.core.upgrade() {
             core.act();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use brokerless_patterns::Router;
+    use brokerless_patterns::balance::Facts;
+
+    use super::*;
+    use crate::Client;
+    use crate::machine::Time;
+
+    const PATIENCE: Duration = Duration::from_secs(50);
+
+    /// Somebody who hears hellos there.
+    fn bound(name: &str) -> Router {
+        Router::bind(name).expect("a free name")
+    }
+
+    #[test]
+    fn a_node_without_a_socket_that_leaves_holds_up_no_other() {
+        let router = bound("inproc://leaves-behind-another");
+        let client = Client::connect("inproc://leaves-behind-another").expect("an endpoint");
+        assert!(router.recv_timeout(PATIENCE).is_ok(), "no hello");
+        let core = client.core();
+        {
+            // Added by a thread that has got no further, and taken out by another.
+            let mut table = core.table.lock();
+            let node = table.caller.add_node(Time::ZERO, Facts::default());
+            table.caller.remove_node(Time::ZERO, node);
+            table.leaving.push(node);
+        }
+        assert!(client.remove("inproc://leaves-behind-another"));
+        let table = core.table.lock();
+        assert!(table.leaving.is_empty() && table.nodes.iter().flatten().next().is_none());
+    }
+
+    #[test]
+    fn a_late_connection_of_a_node_that_left_is_not_its_successors() {
+        let old = bound("inproc://left-and-late");
+        let router = bound("inproc://successor-of-the-late");
+        let client = Client::connect("inproc://left-and-late").expect("an endpoint");
+        let (peer, _) = old.recv_timeout(PATIENCE).expect("a hello");
+        let core = client.core();
+        let node = core.table.lock().named("inproc://left-and-late");
+        let node = node.expect("it is there");
+        assert!(client.remove("inproc://left-and-late"));
+        client
+            .add("inproc://successor-of-the-late")
+            .expect("an endpoint");
+        assert!(router.recv_timeout(PATIENCE).is_ok(), "no hello");
+        let link = || {
+            let mut table = core.table.lock();
+            let successor = table.named("inproc://successor-of-the-late");
+            let successor = successor.expect("it is there");
+            assert_eq!(successor.index(), node.index());
+            let place = table.place(successor).expect("a place");
+            (place.link.clone(), place.last_error.clone())
+        };
+        let (before, _) = link();
+        assert!(before.is_some());
+        // The socket of the one that left had been about to connect, and to fail.
+        core.came(node, &peer);
+        core.failed(node, &"too late");
+        let (after, error) = link();
+        assert!(
+            after
+                .zip(before)
+                .is_some_and(|(after, before)| Arc::ptr_eq(&after, &before))
+        );
+        assert_eq!(error, None);
     }
 }

@@ -93,7 +93,7 @@ impl Pool {
 /// # Worst-case memory
 ///
 /// For each pool its queue's bytes; for each connection what its [`Options`] allow, two windows of
-/// bytes (what runs, and what came over the window and is being refused), and 4,096 short errors;
+/// bytes (what runs, and what came over the window and is being refused), and 4,096 short answers;
 /// for each call that carries items `stream_bytes` and one item that it is sent, and the window
 /// that its caller grants and one item that it sends.
 #[must_use]

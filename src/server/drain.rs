@@ -20,8 +20,11 @@
 //!    `a_drain_lets_streams_run_on_and_cuts_what_is_left`)
 //! 4. A connection is closed once its caller has said bye, or at the deadline. (test
 //!    `a_drain_waits_for_every_callers_bye`)
-//! 5. A drain that is over in time has every answer with the socket before that is closed. (test
-//!    `dropping_a_server_drains_it`)
+//! 5. A drain that is over in time has every answer with the socket before that is closed, and waits
+//!    for those that found no room there. (tests `dropping_a_server_drains_it`,
+//!    `a_drain_waits_for_answers_that_found_no_room`)
+//! 6. Whatever could not be written is in the report. (test
+//!    `a_drain_reports_answers_that_found_no_room_until_its_end`)
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,7 +33,9 @@ use brokerless_patterns::{Message, Unsent};
 use parking_lot::{Condvar, Mutex};
 
 use super::call::Work;
+use super::owed::Note;
 use super::serve::{Phase, Shared, leaving};
+use super::session::Session;
 use super::stats::Count;
 use super::stream::Over;
 use crate::wire::encode_bye;
@@ -60,8 +65,10 @@ pub struct DrainReport {
     /// Calls whose handlers ran on when the server was closed: their callers do not know whether
     /// they ran.
     pub running: u64,
-    /// Answers that could not be written.
+    /// Answers, and what else callers were to be told, that could not be written.
     pub unsent: usize,
+    /// Answers that found no room meanwhile, and of which callers were told instead.
+    pub cut_down: u64,
     /// Calls that carry items which were cut off at the deadline.
     pub streams: u64,
 }
@@ -69,7 +76,11 @@ pub struct DrainReport {
 impl DrainReport {
     /// Whether every call was answered with what its handler gave, and every answer written.
     pub fn is_clean(&self) -> bool {
-        self.refused == 0 && self.running == 0 && self.unsent == 0 && self.streams == 0
+        self.refused == 0
+            && self.running == 0
+            && self.unsent == 0
+            && self.cut_down == 0
+            && self.streams == 0
     }
 }
 
@@ -175,6 +186,8 @@ fn end(shared: &Arc<Shared>) {
     let deadline = shared.drain.state.lock().deadline.unwrap_or(began);
     let mut report = DrainReport::default();
     let run_before = ran(shared);
+    let lost_before = shared.counts.get(Count::UnsentLost);
+    let cut_down_before = shared.counts.get(Count::UnsentFull);
     shared.enter(Phase::Draining);
     shared.health.drain();
     for group in &shared.groups {
@@ -188,7 +201,7 @@ fn end(shared: &Arc<Shared>) {
         let says_bye = session.lock().machine.drain();
         if says_bye {
             report.told += 1;
-            shared.tell(&session, Message::single(encode_bye(left)));
+            shared.tell(&session, Note::Bye, Message::single(encode_bye(left)));
         }
     }
     if !shared.drain.until(deadline, || is_quiet(shared)) {
@@ -206,6 +219,9 @@ fn end(shared: &Arc<Shared>) {
     report.finished = ran(shared).saturating_sub(run_before);
     report.running = shared.in_flight.calls();
     close(shared, &mut report);
+    let lost = shared.counts.get(Count::UnsentLost) - lost_before;
+    report.unsent += usize::try_from(lost).unwrap_or(usize::MAX);
+    report.cut_down = shared.counts.get(Count::UnsentFull) - cut_down_before;
     report.took = began.elapsed();
     shared.drain.state.lock().report = Some(report);
     shared.drain.news.notify_all();
@@ -218,10 +234,20 @@ fn ran(shared: &Shared) -> u64 {
 /// Whether nothing runs or waits, every answer is with the socket, and no caller may send more.
 fn is_quiet(shared: &Shared) -> bool {
     let sessions = shared.sessions.all();
+    // In this order: an answer that finds no room is owed before its call is over.
     shared.in_flight.is_over()
         && sessions
             .iter()
             .all(|session| session.lock().machine.is_quiet())
+        && sessions.iter().all(|session| is_paid(shared, session))
+}
+
+/// Whether a caller is owed nothing, once it has been paid what there is room for.
+fn is_paid(shared: &Shared, session: &Session) -> bool {
+    if session.has_owed() {
+        shared.pay(session);
+    }
+    !session.has_owed()
 }
 
 /// Begins nothing more, answers what waits, and cuts streams off; says how many of each.
@@ -254,6 +280,9 @@ fn give_up(shared: &Arc<Shared>) -> (u64, u64) {
 
 fn close(shared: &Arc<Shared>, report: &mut DrainReport) {
     shared.enter(Phase::Stopped);
+    for session in shared.sessions.all() {
+        shared.write_off(&session);
+    }
     for group in &shared.groups {
         let Unsent { messages, .. } = group.router.close();
         report.unsent += messages;

@@ -33,6 +33,7 @@
 //! | `serve.rs` | what threads share; a call from start to answer |
 //! | `call.rs` | a call on its way, and what its handler sees |
 //! | `answer.rs` | answers to bytes |
+//! | `owed.rs` | what found no room in the socket |
 //! | `pool.rs`, `queue.rs` | who runs a call, and what waits |
 //! | `pull.rs` | worker-pull: credit for free workers alone |
 //! | `pass.rs` | calls that are passed on |
@@ -58,6 +59,7 @@ mod hooks;
 mod intercept;
 mod load;
 mod methods;
+mod owed;
 mod pass;
 mod pool;
 mod pull;

@@ -23,6 +23,7 @@ use parking_lot::Mutex;
 
 use super::answer::Report;
 use super::call::Target;
+use super::owed::Note;
 use super::serve::Shared;
 use super::session::Session;
 use super::stats::Count;
@@ -149,7 +150,8 @@ impl Shared {
                 if let Some(session) = self.sessions.get(caller) {
                     let version = session.version().unwrap_or(Version::NEWEST);
                     let share = pull.share(&session, calls);
-                    self.tell(&session, Message::single(encode_credit(share, version)));
+                    let frame = encode_credit(share, version);
+                    self.tell(&session, Note::Window, Message::single(frame));
                 }
             }
             pull.telling.store(false, Ordering::SeqCst);

@@ -19,9 +19,10 @@ use std::time::{Duration, Instant};
 
 use brokerless_patterns::{Message, Peer, Received};
 
-use super::answer::{self, Report};
+use super::answer::Report;
 use super::call::{Body, Call, Form, Job, Target, Work};
 use super::methods::Place;
+use super::owed::Note;
 use super::pass::Coming;
 use super::pool::Seat;
 use super::serve::{Group, Phase, Shared, leaving};
@@ -32,7 +33,6 @@ use crate::machine::{Admit, Arrival, Cancelled, HelloRefused, Start, Versions};
 use crate::metadata::Metadata;
 use crate::service::{MethodInfo, Passing};
 use crate::status::Status;
-use crate::values::Ran;
 use crate::wire::{
     CallHead, Encoding, Envelope, Flags, Flow, Hello, PlainCall, ReturnPath, Version, Welcome,
     WireError, encode_bye, encode_welcome,
@@ -153,7 +153,7 @@ impl Receiver {
                 [] | [_] => settings.direct,
                 _ => settings.through_device,
             };
-            self.shared.sessions.of(peer, self.group, limits)
+            self.shared.session_of(peer, self.group, limits)
         });
         match session {
             Some(session) => {
@@ -548,8 +548,7 @@ impl Receiver {
                 id: 0,
                 oneway: false,
             };
-            let message = answer::error(&target, &status, Ran::No, None, Report::default());
-            shared.tell(session, message);
+            shared.say_no(session, &target, &status, Report::default());
         };
         if let Form::Sessionless(path) = &form
             && !path.is_empty()
@@ -589,7 +588,8 @@ impl Receiver {
                     pulls: shared.pull.is_some(),
                     wants_keys: shared.fallback.is_some(),
                 };
-                shared.tell(session, Message::single(encode_welcome(&welcome)));
+                let welcome = Message::single(encode_welcome(&welcome));
+                shared.tell(session, Note::Welcome, welcome);
             }
             Err(HelloRefused::Draining) => refused(leaving(), &form),
             // The wire words it as the machine sees it.
@@ -600,7 +600,7 @@ impl Receiver {
         }
         if says_bye {
             let left = shared.drain.left_us(Instant::now());
-            shared.tell(session, Message::single(encode_bye(left)));
+            shared.tell(session, Note::Bye, Message::single(encode_bye(left)));
         }
     }
 

@@ -17,8 +17,10 @@
 //! 2. A call whose deadline has passed, or that was cancelled, is not begun. (tests
 //!    `a_call_whose_deadline_passed_in_the_queue_is_not_run`,
 //!    `a_cancelled_call_that_waits_is_never_run`)
-//! 3. An answer that finds no room is not lost silently: its caller is told as soon as there is
-//!    room. (test `an_answer_without_room_becomes_an_error`)
+//!
+//! # Not here
+//!
+//! What is done where there is no room for an answer (`owed.rs`).
 
 use std::any::Any;
 use std::cell::Cell;
@@ -27,7 +29,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use brokerless_patterns::{Engine, Message, Router, SendRefusal};
+use brokerless_patterns::{Engine, Message, Router};
 use parking_lot::Mutex;
 
 use super::answer::{self, Report};
@@ -57,10 +59,6 @@ thread_local! {
     static KNOWN: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// Answers without room of which one caller is told later.
-const OWED_MAX: usize = 4096;
-/// How often it is looked whether there is room for them.
-const OWED_LOOK: Duration = Duration::from_millis(5);
 /// When a caller that is over its window is told to come again.
 pub(super) const OVERRUN_REST: Duration = Duration::from_millis(1);
 
@@ -161,9 +159,9 @@ pub(super) struct Shared {
     pub(super) watch: Watch<Arc<Stream>>,
     pub(super) in_flight: InFlight,
     phase: AtomicU8,
-    me: Weak<Shared>,
-    /// A thread looks after callers that are owed answers.
-    owing: AtomicBool,
+    pub(super) me: Weak<Shared>,
+    /// A thread looks after callers that are owed something.
+    pub(super) owing: AtomicBool,
     pub(super) drain: Drain,
     pub(super) health: Health,
     /// The free workers, if calls are taken for those alone.
@@ -623,125 +621,6 @@ impl Shared {
     ) {
         let message = answer::error(target, status, Ran::No, None, report);
         self.send_answer(session, target, message, Ran::No);
-    }
-
-    // Sending.
-
-    fn send_answer(&self, session: &Session, target: &Target, message: Message, ran: Ran) {
-        if session.has_owed() {
-            self.pay(session);
-        }
-        let Some(group) = self.group_of(session) else {
-            return;
-        };
-        let Err(error) = group.router.send(&session.peer, message) else {
-            return;
-        };
-        if error.reason() != SendRefusal::Full {
-            self.counts.one(Count::UnsentGone);
-            return;
-        }
-        let status = Status::resource_exhausted(
-            "the answer found no room: the caller does not read its answers; lower its window, or raise send_bytes_max of the server's transport",
-        );
-        let told = answer::error(target, &status, ran, None, Report::default());
-        let answer = error.into_message();
-        // One that is no larger than what would be said in its place is kept as it is.
-        let whole = answer.bytes() <= told.bytes();
-        let mut state = session.lock();
-        let room = state.owed.len() < OWED_MAX;
-        if room {
-            state.owed.push_back(if whole { answer } else { told });
-            session.set_owed(true);
-        }
-        drop(state);
-        match (room, whole) {
-            (true, true) => {}
-            (true, false) => self.counts.one(Count::UnsentFull),
-            (false, _) => self.counts.one(Count::UnsentLost),
-        }
-        self.watch_out();
-    }
-
-    /// Sees to it that somebody looks whether there is room again.
-    pub(super) fn watch_out(&self) {
-        if !self.owing.swap(true, Ordering::SeqCst) {
-            self.look_after_owed();
-        }
-    }
-
-    /// Starts a thread that tells callers of answers without room, and sends items that found none,
-    /// once there is some; it ends when nobody is owed any more. Without it they are told with the
-    /// next answer to them.
-    fn look_after_owed(&self) {
-        let Some(shared) = self.me.upgrade() else {
-            return;
-        };
-        let look = move || {
-            while shared.phase() < Phase::Stopped {
-                std::thread::sleep(OWED_LOOK);
-                let owed = || {
-                    shared
-                        .sessions
-                        .all()
-                        .into_iter()
-                        .filter(|one| one.has_owed() || one.is_clogged())
-                };
-                owed().for_each(|session| {
-                    shared.pay(&session);
-                    if session.is_clogged() {
-                        shared.unclog(&session);
-                    }
-                });
-                if owed().next().is_none() {
-                    shared.owing.store(false, Ordering::SeqCst);
-                    // Whoever left an answer before the store started no other thread.
-                    if owed().next().is_none() || shared.owing.swap(true, Ordering::SeqCst) {
-                        return;
-                    }
-                }
-            }
-        };
-        let thread = std::thread::Builder::new().name("bl-owed".to_owned());
-        if thread.spawn(look).is_err() {
-            self.owing.store(false, Ordering::SeqCst);
-        }
-    }
-
-    /// Tells a caller of the answers that found no room, as far as there is some now.
-    pub(super) fn pay(&self, session: &Session) {
-        let Some(group) = self.group_of(session) else {
-            return;
-        };
-        loop {
-            let mut state = session.lock();
-            let Some(message) = state.owed.pop_front() else {
-                session.set_owed(false);
-                return;
-            };
-            drop(state);
-            if let Err(error) = group.router.send(&session.peer, message) {
-                if error.reason() == SendRefusal::Full {
-                    let mut state = session.lock();
-                    state.owed.push_front(error.into_message());
-                    // Another thread may have found nothing while this one had it in hand.
-                    session.set_owed(true);
-                    drop(state);
-                    self.watch_out();
-                }
-                return;
-            }
-        }
-    }
-
-    /// Sends what is no answer to a call; a caller that has gone or does not read learns it in
-    /// other ways.
-    pub(super) fn tell(&self, session: &Session, message: Message) {
-        if let Some(group) = self.group_of(session)
-            && group.router.send(&session.peer, message).is_err()
-        {
-            self.counts.one(Count::UnsentGone);
-        }
     }
 
     // Leaving.

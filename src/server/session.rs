@@ -3,16 +3,19 @@
 //! # Invariants
 //!
 //! 1. A connection that has gone leaves no entry, whichever comes first, its end or its last
-//!    message. (test `a_peer_that_is_gone_leaves_no_session`)
+//!    message. (tests `a_peer_that_is_gone_leaves_no_session`,
+//!    `a_message_of_a_peer_that_has_gone_ends_what_another_thread_has_of_it`)
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use brokerless_patterns::{Message, Peer};
+use brokerless_patterns::Peer;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
+use super::owed::Owed;
 use super::pass::Ears;
+use super::serve::Shared;
 use super::stats::{Count, Counts};
 use super::stream::Streams;
 use crate::machine;
@@ -42,9 +45,8 @@ pub(super) struct Session {
 /// What the lock of a session protects.
 pub(super) struct State {
     pub(super) machine: machine::Session,
-    /// Answers that found no room, each cut down to an error unless it is as short as one; bounded
-    /// by `OWED_MAX`.
-    pub(super) owed: VecDeque<Message>,
+    /// What found no room.
+    pub(super) owed: Owed,
     /// Numbers for calls that have none of their own.
     numbers: u64,
 }
@@ -75,7 +77,7 @@ impl Session {
             caller: OnceLock::new(),
             state: Mutex::new(State {
                 machine: machine::Session::new(limits),
-                owed: VecDeque::new(),
+                owed: Owed::default(),
                 numbers: 0,
             }),
         }
@@ -110,7 +112,7 @@ impl Session {
         self.gone.load(Ordering::Acquire)
     }
 
-    /// Whether there are answers that found no room.
+    /// Whether there is something that found no room.
     pub(super) fn has_owed(&self) -> bool {
         self.has_owed.load(Ordering::Acquire)
     }
@@ -132,7 +134,7 @@ impl Session {
     /// that the books balance once nothing is in flight.
     pub(super) fn leave(&self, counts: &Counts) {
         let mut state = self.lock();
-        state.owed.clear();
+        counts.add(Count::UnsentGone, state.owed.write_off());
         counts.add(Count::Abandoned, u64::from(state.machine.gone()));
         self.gone.store(true, Ordering::Release);
     }
@@ -149,8 +151,10 @@ impl Sessions {
         self.map.read().get(&id).cloned()
     }
 
-    /// The session of a peer, made if it has none; none if it is not connected any more.
-    pub(super) fn of(
+    /// The session of a peer, made if it has none; none if it is not connected any more. What there
+    /// is of it then is to be ended by the one who asked: another thread may have it in hand, and
+    /// whoever is told of the peer's end may have looked before this one was made.
+    fn of(
         &self,
         peer: &Peer,
         group: usize,
@@ -162,11 +166,7 @@ impl Sessions {
             map.entry(peer.id()).or_insert_with(new).clone()
         };
         // Looked at once it is in the table: its end either finds it there, or is seen here.
-        if peer.is_connected() {
-            return Some(session);
-        }
-        self.remove(peer.id());
-        None
+        peer.is_connected().then_some(session)
     }
 
     pub(super) fn remove(&self, id: u64) -> Option<Arc<Session>> {
@@ -179,5 +179,82 @@ impl Sessions {
 
     pub(super) fn len(&self) -> usize {
         self.map.read().len()
+    }
+}
+
+impl Shared {
+    /// The session of a peer, made if it has none; none if it is not connected any more.
+    pub(super) fn session_of(
+        self: &Arc<Self>,
+        peer: &Peer,
+        group: usize,
+        limits: machine::SessionLimits,
+    ) -> Option<Arc<Session>> {
+        let session = self.sessions.of(peer, group, limits);
+        if session.is_none() {
+            self.gone(peer.id());
+        }
+        session
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use brokerless_patterns::{Dealer, Router};
+
+    use super::*;
+    use crate::machine::{Admit, Arrival, SessionLimits, Time};
+    use crate::server::Server;
+
+    /// A peer of a socket that is none of the server's: it hears of its end from nobody else.
+    fn peer(name: &str) -> (Router, Dealer, Peer) {
+        let router = Router::bind(name).unwrap();
+        let dealer = Dealer::connect(name).unwrap();
+        dealer.send(&b"here"[..]).unwrap();
+        let (peer, _) = router.recv_timeout(Duration::from_secs(50)).unwrap();
+        (router, dealer, peer)
+    }
+
+    fn goes(dealer: Dealer, peer: &Peer) {
+        drop(dealer);
+        let end = Instant::now() + Duration::from_secs(50);
+        while peer.is_connected() {
+            assert!(Instant::now() < end, "it stays");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_message_of_a_peer_that_has_gone_ends_what_another_thread_has_of_it() {
+        let server = Server::builder().bind("inproc://session-of-gone").unwrap();
+        let shared = &server.shared;
+        let (_router, dealer, peer) = peer("inproc://session-of-gone-peer");
+        let limits = SessionLimits::default();
+        let session = shared.session_of(&peer, 0, limits).expect("it is there");
+        let call = Arrival {
+            id: 1,
+            via: 0,
+            bytes: 0,
+            deadline: Time::NEVER,
+            used_up: false,
+        };
+        let admitted = session.lock().machine.arrive(Time::ZERO, call);
+        let Admit::Run(ticket) = admitted else {
+            panic!("{admitted:?}");
+        };
+        goes(dealer, &peer);
+        // Its second message is another thread's, and comes before the news of its end.
+        assert!(shared.session_of(&peer, 0, limits).is_none());
+        assert!(session.is_gone() && session.lock().machine.is_cancelled(ticket));
+        assert_eq!(shared.counts.get(Count::Abandoned), 1);
+        // And a third one after it.
+        shared.gone(peer.id());
+        assert!(shared.session_of(&peer, 0, limits).is_none());
+        assert_eq!(
+            (shared.sessions.len(), shared.counts.get(Count::Abandoned)),
+            (0, 1)
+        );
     }
 }

@@ -225,6 +225,8 @@ pub struct ServerStats {
     pub in_flight: u64,
     /// Callers that are connected and have said something.
     pub callers: usize,
+    /// Answers, and what else callers are told, that wait for room since their callers do not read.
+    pub owed: u64,
     /// The pools: the default one of each engine, then the named ones.
     pub pools: Vec<PoolStats>,
     /// The methods, in the order of their services.
@@ -277,6 +279,9 @@ impl Shared {
         self.counts.fill(&mut stats);
         stats.in_flight = self.in_flight.calls();
         stats.callers = self.sessions.len();
+        let sessions = self.sessions.all();
+        let owing = sessions.iter().filter(|session| session.has_owed());
+        stats.owed = owing.map(|session| session.lock().owed.len()).sum();
         let default = self.groups.iter().map(|group| &group.pool);
         stats.pools = default.chain(&self.named).map(Pool::stats).collect();
         let method = |method: &Method| MethodStats {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use brokerless::patterns::Dealer;
+use brokerless::patterns::{Dealer, Message, Options};
 use brokerless::server::{Condition, DrainReport, Server};
+use brokerless::wire::{Hello, encode_hello};
 use brokerless::{Code, Ran};
 
 use super::support::{Caller, Got, PATIENCE, one, serve, until};
@@ -181,4 +182,100 @@ fn dropping_a_server_drains_it() {
     desk.let_go();
     assert_eq!(caller.next().value::<u64>(id), 1);
     dropped.join().expect("the end");
+}
+
+/// Calls of a caller that reads none of their answers.
+const CALLS: usize = 8;
+
+/// A server, and a caller that has asked for more than there is room for, and reads nothing.
+fn clogged() -> (Arc<Server>, Caller) {
+    let (server, _desk) = serve(|builder| {
+        let transport = Options::new().send_bytes_max(64 << 10);
+        let transport = transport.send_buffer_bytes(Some(8 << 10));
+        let transport = transport.heartbeat_interval(None);
+        builder.transport(transport.linger(Some(Duration::ZERO)))
+    });
+    let options = Options::new().recv_messages_max(1).recv_bytes_max(1024);
+    let options = options.recv_buffer_bytes(Some(8 << 10));
+    // Who reads nothing sees no PING, either.
+    let options = options.heartbeat_interval(None);
+    let mut caller = Caller::with(&server.local_endpoints()[0].to_string(), options);
+    caller.hello(2, 1, "");
+    // The first one is all that is taken, and the second one stays on its way.
+    caller.begin("desk.v1.zeros", one(&(1u64 << 20)));
+    until(&server, "an answer that is written", |stats| {
+        stats.sockets[0].peers[0].written_messages == 2
+    });
+    for _ in 1..CALLS {
+        caller.begin("desk.v1.zeros", one(&(1u64 << 20)));
+    }
+    until(&server, "answers without room", |stats| {
+        stats.in_flight == 0 && stats.owed == CALLS as u64 - 2
+    });
+    (Arc::new(server), caller)
+}
+
+#[test]
+fn a_drain_waits_for_answers_that_found_no_room() {
+    let (server, caller) = clogged();
+    caller.bye();
+    let stop = stopping(&server, PATIENCE);
+    until(&server, "a bye that found no room, either", |_| {
+        server.local_endpoints().is_empty()
+    });
+    let (mut ended, mut byes) = (0, 0);
+    while ended < CALLS || byes < 1 {
+        match caller.next() {
+            Got::Reply { .. } | Got::Error { .. } => ended += 1,
+            Got::Bye(_) => byes += 1,
+            other => panic!("no end of a call: {other:?}"),
+        }
+    }
+    let report = stop.join().expect("a report");
+    assert!(report.is_clean(), "{report:?}");
+    assert_eq!((report.told, report.unheard), (1, 0));
+    assert_eq!(server.stats().owed, 0);
+}
+
+#[test]
+fn a_drain_reports_answers_that_found_no_room_until_its_end() {
+    let (server, caller) = clogged();
+    caller.bye();
+    let report = server.stop_within(Duration::from_millis(20));
+    assert!(!report.is_clean(), "{report:?}");
+    // Those without room, one on its way, and the bye.
+    assert_eq!(report.unsent, CALLS, "{report:?}");
+    assert!(matches!(caller.next(), Got::Reply { .. }));
+}
+
+#[test]
+fn a_welcome_and_a_bye_without_room_come_once_there_is_some() {
+    let (server, caller) = clogged();
+    let owed = server.stats().owed;
+    let again = Hello {
+        version: 2,
+        oldest: 1,
+        name: "",
+    };
+    caller.send(Message::single(encode_hello(&again)));
+    until(&server, "a welcome without room", |stats| {
+        stats.owed == owed + 1
+    });
+    let stop = stopping(&server, PATIENCE);
+    until(&server, "a bye without room", |stats| {
+        stats.owed == owed + 2
+    });
+    let (mut ended, mut welcomes, mut byes) = (0, 0, 0);
+    while ended < CALLS || byes < 1 {
+        match caller.next() {
+            Got::Reply { .. } | Got::Error { .. } => ended += 1,
+            Got::Welcome { .. } => welcomes += 1,
+            Got::Bye(_) => byes += 1,
+            other => panic!("no end of a call: {other:?}"),
+        }
+    }
+    assert_eq!(welcomes, 1);
+    caller.bye();
+    let report = stop.join().expect("a report");
+    assert_eq!((report.told, report.unheard), (1, 0), "{report:?}");
 }
