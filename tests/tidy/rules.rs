@@ -104,8 +104,8 @@ const FABRIC_ROOMS: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "blob", "builtin", "deadline", "error", "machine", "metadata", "service", "status",
-            "values", "wire",
+            "blob", "builtin", "chunk", "deadline", "error", "machine", "metadata", "service",
+            "status", "values", "wire",
         ],
     ),
     (
