@@ -15,7 +15,7 @@ pub(crate) mod caller;
 #[allow(dead_code, reason = "shared")]
 #[path = "../../../../patterns/tests/hostile/support/canary.rs"]
 pub(crate) mod canary;
-#[allow(dead_code, reason = "shared")]
+#[allow(dead_code, unused_imports, reason = "shared")]
 #[path = "../../../devices/support.rs"]
 pub(crate) mod devices;
 pub(crate) mod ledger;
