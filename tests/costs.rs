@@ -14,46 +14,19 @@
 
 #![allow(clippy::print_stdout)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicU64, Ordering};
+#[path = "../patterns/tests/support/costs.rs"]
+mod support;
 
 use brokerless::client::Together;
 use brokerless::patterns::Engine;
-use brokerless::patterns::counters::{payload_bytes_copied, system_calls};
 use brokerless::proxy::Proxy;
 use brokerless::service::{Incoming, Items};
 use brokerless::{Blob, Client, Server, scatter};
 
+use support::Cost;
+
 /// Held by the test that measures.
 static ALONE: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
-
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: every call is handed on to the system's allocator as it came; the counter is beside it.
-#[allow(unsafe_code)]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as above.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as above.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 #[brokerless::service(name = "costs.v1")]
 trait Costs {
@@ -103,29 +76,10 @@ impl Costs for Handler {
 }
 
 /// What one call cost, both sides together.
-#[derive(Debug, Clone, Copy)]
-struct Cost {
-    allocations: f64,
-    system_calls: f64,
-    bytes_copied: f64,
-}
-
 fn measured(count: usize, mut calls: impl FnMut(usize)) -> Cost {
-    let now = || {
-        let allocations = ALLOCATIONS.load(Ordering::SeqCst);
-        (allocations, system_calls(), payload_bytes_copied())
-    };
     // Warm: buffers and windows have their sizes, and the threads have learned their pace.
     calls(count / 4);
-    let before = now();
-    calls(count);
-    let after = now();
-    let each = |before: u64, after: u64| (after - before) as f64 / count as f64;
-    Cost {
-        allocations: each(before.0, after.0),
-        system_calls: each(before.1, after.1),
-        bytes_copied: each(before.2, after.2),
-    }
+    Cost::of_each(count, || calls(count))
 }
 
 /// Server and client, each on an engine of its own.

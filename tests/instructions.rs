@@ -3,15 +3,12 @@
 //! A fixed batch over links within the process, each side by itself with the other one made by
 //! hand: so the count is the same each time for the same compiler. The client's side runs on one
 //! thread; of the server's, what is counted is a call from its envelope to its answer, on
-//! whichever thread receives it. The test runs itself under valgrind and asks for the instructions
-//! spent in one function. Where valgrind is not installed, or another compiler made the program,
-//! it says so and compares nothing.
+//! whichever thread receives it.
 //!
 //! `RECORD=1` writes the figures found to `instructions.txt`.
 
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+#[path = "../patterns/tests/support/callgrind.rs"]
+mod callgrind;
 
 use brokerless::patterns::{Dealer, Message, Router};
 use brokerless::wire::{
@@ -20,12 +17,10 @@ use brokerless::wire::{
 };
 use brokerless::{Pending, Server};
 
+use callgrind::Measured;
+
 /// Calls of one batch.
 const BATCH: usize = 64;
-/// Batches measured.
-const BATCHES: usize = 200;
-/// How far a figure may go above the one recorded.
-const TOLERANCE: f64 = 1.03;
 
 /// What is measured: what it is recorded as, how often it is counted to take the least, the
 /// function, and what it stands for. With threads, what they make each other wait comes on top.
@@ -34,13 +29,13 @@ const MEASURED: [(&str, usize, &str, &str); 2] = [
         "client",
         1,
         "instructions::measured_client",
-        "begun, sent, answered by hand, waited for",
+        "a call begun, sent, answered by hand, waited for",
     ),
     (
         "server",
         3,
         "brokerless::server::receive::Receiver::receive",
-        "received, run inline, answered",
+        "a call received, run inline, answered",
     ),
 ];
 
@@ -169,96 +164,17 @@ fn run(batches: usize) {
     server.stop_within(std::time::Duration::ZERO);
 }
 
-/// Instructions a call within `function`, found by running this program under callgrind.
-fn count(function: &str) -> Option<f64> {
-    let counted = |batches: usize| -> Option<u64> {
-        let output = Command::new("valgrind")
-            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-            .arg(format!("--toggle-collect={function}"))
-            .arg(std::env::current_exe().ok()?)
-            .args([
-                "--exact",
-                "instructions_a_call_are_as_recorded",
-                "--nocapture",
-            ])
-            .env("MEASURED_BATCHES", batches.to_string())
-            .output()
-            .ok()?;
-        let text = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{text}");
-        let line = text.lines().find(|line| line.contains("Collected :"));
-        let Some(line) = line else {
-            panic!("no count in valgrind's output:\n{text}")
-        };
-        line.split(':').nth(1)?.trim().parse().ok()
-    };
-    // The difference of two runs leaves what is done once out.
-    let (few, many) = (counted(BATCHES)?, counted(2 * BATCHES)?);
-    Some((many - few) as f64 / (BATCHES * BATCH) as f64)
-}
-
-fn compiler() -> String {
-    let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
-    let output = Command::new(rustc).arg("--version").output();
-    output.map_or_else(
-        |_| "unknown".into(),
-        |o| String::from_utf8_lossy(&o.stdout).trim().into(),
-    )
-}
-
-fn recorded_file() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/instructions.txt")
-}
-
 #[test]
 fn instructions_a_call_are_as_recorded() {
-    if let Ok(batches) = std::env::var("MEASURED_BATCHES") {
-        run(batches.parse().unwrap());
+    if let Some(batches) = callgrind::batches() {
+        run(batches);
         return;
     }
-    if cfg!(debug_assertions) {
-        println!("skipped: figures are those of a release build (cargo test --release)");
-        return;
-    }
-    let mut found = Vec::new();
-    for (name, times, function, what) in MEASURED {
-        let counts = (0..times).map_while(|_| count(function));
-        let Some(figure) = counts.min_by(f64::total_cmp) else {
-            println!("SKIPPED: valgrind is not installed; nothing was counted");
-            return;
-        };
-        println!("{name}: {figure:.1} instructions a call ({what})");
-        assert!(figure > 100.0, "{function} is not what was counted");
-        found.push((name, figure));
-    }
-    let compiler = compiler();
-    if std::env::var_os("RECORD").is_some() {
-        let mut text = format!("compiler {compiler}\n");
-        for (name, figure) in &found {
-            writeln!(text, "{name} {figure:.1}").unwrap();
-        }
-        std::fs::write(recorded_file(), text).unwrap();
-        return;
-    }
-    let recorded = std::fs::read_to_string(recorded_file()).unwrap();
-    let known = |key: &str| {
-        let line = recorded.lines().find_map(|line| line.strip_prefix(key));
-        line.unwrap_or_else(|| panic!("{key} is not recorded; run with RECORD=1"))
-            .trim()
-    };
-    if known("compiler ") != compiler {
-        println!(
-            "SKIPPED: recorded with {}, this is {compiler}",
-            known("compiler ")
-        );
-        return;
-    }
-    for (name, figure) in found {
-        let before: f64 = known(&format!("{name} ")).parse().unwrap();
-        assert!(
-            figure <= before * TOLERANCE,
-            "{name}: {figure:.1} instructions a call, recorded are {before}; if that is worth \
-             it, record anew with RECORD=1"
-        );
-    }
+    let measured = MEASURED.map(|(name, times, function, what)| Measured {
+        name,
+        function: function.to_owned(),
+        times,
+        what,
+    });
+    callgrind::hold("instructions_a_call_are_as_recorded", BATCH, measured);
 }

@@ -9,6 +9,9 @@
 
 #![allow(clippy::print_stdout)]
 
+#[path = "support/waiting.rs"]
+mod waiting;
+
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -21,8 +24,8 @@ use brokerless::server::Server;
 use brokerless::service::{Context, Incoming, Items};
 use brokerless::{Blob, Call, Code, Ran, Status};
 
-/// Nothing here takes as long, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+use waiting::{PATIENCE, until};
+
 /// After so long without a byte the proxies of these tests close a connection.
 const IDLE: Duration = Duration::from_secs(4);
 
@@ -78,15 +81,6 @@ fn node(number: u64) -> Server {
 fn port(server: &Server) -> String {
     let endpoint = server.local_endpoints()[0].to_string();
     endpoint.trim_start_matches("tcp://").to_owned()
-}
-
-#[track_caller]
-fn until(what: &str, mut so: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !so() {
-        assert!(Instant::now() < end, "not in time: {what}");
-        std::thread::yield_now();
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -6,8 +6,10 @@ use brokerless::patterns::device::{Place, Side};
 use toml::{Table, Value};
 
 use super::Failure;
+use super::config::line;
 use super::settings::Given;
-use super::values;
+use super::size::size;
+use super::{config, flags, values};
 
 /// Every key that there is.
 const KEYS: &str = "frontend, backend, capture, capture-type, control, linger, stats, \
@@ -17,25 +19,15 @@ const KEYS_OF_PUBLISHING: &str = ", last-values, slow-subscriber";
 
 /// Reads the file. Every error names the file, the key, the value, the rule and the way out.
 pub(super) fn read(path: &Path, publishes: bool) -> Result<Given, Failure> {
-    let name = path.display();
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::usage(format!(
-            "cannot read {name}: {error}; give --config a file that is there, or leave it out"
-        ))
-    })?;
-    parse(&text, publishes).map_err(|what| Failure::usage(format!("{name}: {what}")))
+    config::read(path, |text| parse(text, publishes))
 }
 
 fn parse(text: &str, publishes: bool) -> Result<Given, String> {
     let table: Table = text.parse().map_err(|error: toml::de::Error| {
-        let start = error.span().map_or(0, |span| span.start).min(text.len());
-        let before = text.get(..start).unwrap_or_default();
-        let number = before.matches('\n').count();
+        let (number, stands) = line(text, error.span().map_or(0, |span| span.start));
+        let what = error.message();
         format!(
-            "line {}, `{}`: {}; the file is TOML, with lines such as linger = \"5s\"",
-            number + 1,
-            text.lines().nth(number).unwrap_or_default().trim(),
-            error.message()
+            "line {number}, `{stands}`: {what}; the file is TOML, with lines such as linger = \"5s\""
         )
     })?;
     let mut given = Given::default();
@@ -54,18 +46,18 @@ fn set(given: &mut Given, key: &str, value: &Value, publishes: bool) -> Result<(
     match key {
         "linger" => given.linger = Some(text(key, value, values::linger)?),
         "capture-type" => {
-            given.capture_type = Some(text(key, value, values::capture_type)?);
+            given.capture_type = Some(text(key, value, flags::capture_type)?);
         }
         "stats" => given.stats = Some(text(key, value, values::interval)?),
         "queue-messages" => limits.queue_messages = Some(number(key, value, values::count)?),
-        "queue-bytes" => limits.queue_bytes = Some(number(key, value, values::size)?),
-        "message-bytes" => limits.message_bytes = Some(number(key, value, values::size)?),
+        "queue-bytes" => limits.queue_bytes = Some(number(key, value, size)?),
+        "message-bytes" => limits.message_bytes = Some(number(key, value, size)?),
         "connections" => limits.connections = Some(number(key, value, values::count)?),
         "last-values" if publishes => {
             limits.last_values = Some(number(key, value, values::count)?);
         }
         "slow-subscriber" if publishes => {
-            limits.slow_subscriber = Some(text(key, value, values::slow_subscriber)?);
+            limits.slow_subscriber = Some(text(key, value, flags::slow_subscriber)?);
         }
         _ => {
             let more = if publishes { KEYS_OF_PUBLISHING } else { "" };

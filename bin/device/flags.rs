@@ -1,6 +1,5 @@
 //! The command line, its help, and its man page.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +9,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser};
 
 use super::Failure;
 use super::settings::{Given, Limits};
-use super::values;
+use super::size::size;
+use super::{program, values};
 
 /// What differs between the programs.
 pub(crate) struct Program {
@@ -71,7 +71,7 @@ pub(super) struct Flags {
     capture: Vec<Place>,
 
     /// The socket that copies go out by: pub or push [default: pub]
-    #[arg(long, value_name = "TYPE", value_parser = values::capture_type)]
+    #[arg(long, value_name = "TYPE", value_parser = capture_type)]
     capture_type: Option<CaptureType>,
 
     /// Endpoints for commands; whoever reaches them can stop the device
@@ -91,19 +91,19 @@ pub(super) struct Flags {
     stats: Option<Duration>,
 
     /// Messages queued for each peer, and from each [default: 1000]
-    #[arg(long, value_name = "COUNT", value_parser = values::count)]
+    #[arg(long, value_name = "COUNT", value_parser = values::count::<usize>)]
     queue_messages: Option<usize>,
 
     /// Bytes queued for each peer, and from each [default: 64MiB]
-    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
     queue_bytes: Option<u64>,
 
     /// The largest message that a peer may send; beyond it the peer is closed [default: 64MiB]
-    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
     message_bytes: Option<u64>,
 
     /// Connections that may have come in to each side [default: 16384]
-    #[arg(long, value_name = "COUNT", value_parser = values::count)]
+    #[arg(long, value_name = "COUNT", value_parser = values::count::<usize>)]
     connections: Option<usize>,
 
     /// Print the man page
@@ -123,12 +123,12 @@ pub(super) struct Flags {
 pub(super) struct Publishing {
     /// Topics whose last message new subscribers are sent first; publishers are then asked for
     /// everything [default: 0]
-    #[arg(long, value_name = "COUNT", value_parser = values::count)]
+    #[arg(long, value_name = "COUNT", value_parser = values::count::<usize>)]
     last_values: Option<usize>,
 
     /// What becomes of a subscriber that does not read: drop what its queue has no room for, or
     /// disconnect it [default: drop]
-    #[arg(long, value_name = "drop|disconnect", value_parser = values::slow_subscriber)]
+    #[arg(long, value_name = "drop|disconnect", value_parser = slow_subscriber)]
     slow_subscriber: Option<SlowSubscriber>,
 }
 
@@ -194,11 +194,25 @@ impl Program {
 
     /// Prints the man page.
     pub(super) fn man_page(&self) -> Result<(), Failure> {
-        let mut page = Vec::new();
-        clap_mangen::Man::new(self.command())
-            .render(&mut page)
-            .and_then(|()| io::stdout().write_all(&page))
-            .map_err(|error| Failure::run(format!("cannot print: {error}")))
+        program::man_page(self.command())
+    }
+}
+
+/// The socket that copies go out by.
+pub(super) fn capture_type(given: &str) -> Result<CaptureType, String> {
+    match given {
+        "pub" => Ok(CaptureType::Publish),
+        "push" => Ok(CaptureType::Push),
+        _ => Err("it is pub or push".into()),
+    }
+}
+
+/// What becomes of a subscriber that does not read.
+pub(super) fn slow_subscriber(given: &str) -> Result<SlowSubscriber, String> {
+    match given {
+        "drop" => Ok(SlowSubscriber::Drop),
+        "disconnect" => Ok(SlowSubscriber::Disconnect),
+        _ => Err("it is drop or disconnect".into()),
     }
 }
 

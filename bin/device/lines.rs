@@ -1,7 +1,6 @@
 //! What goes to standard output, in lines that programs can read as well as people.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -9,14 +8,7 @@ use brokerless::patterns::device::{Change, Handle, Report, Statistics, WayStatis
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::Failure;
-
-/// Prints whole lines at once. Nobody reads them any more: that is no reason to end.
-fn print(text: &str) {
-    let mut out = io::stdout().lock();
-    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        log::debug!("standard output has gone: {error}");
-    }
-}
+use super::program::print;
 
 /// A line `frontend tcp://127.0.0.1:41234` for each endpoint, then `ready`.
 pub(super) fn endpoints(endpoints: &[Change]) {
@@ -25,12 +17,6 @@ pub(super) fn endpoints(endpoints: &[Change]) {
         text += &format!("{} {}\n", one.side, one.endpoint);
     }
     print(&(text + "ready\n"));
-}
-
-/// A line for each endpoint that has come or gone.
-pub(super) fn changes(changes: &[Change]) {
-    let lines: Vec<String> = changes.iter().map(|one| format!("{one}\n")).collect();
-    print(&lines.concat());
 }
 
 /// What was moved, and what is left.

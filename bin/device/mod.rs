@@ -5,14 +5,16 @@
 //! | `flags` | the command line, its help, its man page |
 //! | `file` | the configuration file |
 //! | `settings` | what both give together |
-//! | `values` | durations, sizes and places as text |
 //! | `lines` | what goes to standard output |
 //! | `signals` | the end on a signal |
+//! | `../common/` | what the programs share: values as text, the file's text, the exit code |
 //!
 //! # Not here
 //!
 //! The devices themselves: `patterns/src/device/`.
 
+#[path = "../common/config.rs"]
+mod config;
 #[path = "../common/duration.rs"]
 mod duration;
 #[path = "../common/failure.rs"]
@@ -20,15 +22,17 @@ mod failure;
 mod file;
 mod flags;
 mod lines;
+#[path = "../common/program.rs"]
+mod program;
 mod settings;
 mod signals;
 #[path = "../common/size.rs"]
 mod size;
+#[path = "../common/values.rs"]
 mod values;
 
 pub(crate) use flags::Program;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -60,22 +64,13 @@ impl From<Error> for Failure {
 
 /// Runs the program.
 pub(crate) fn run(program: &Program) -> ExitCode {
-    let filter = env_logger::Env::default().default_filter_or("warn");
-    env_logger::Builder::from_env(filter).init();
-    let flags = program.flags();
-    let done = if flags.man {
-        program.man_page()
-    } else {
-        device(program, flags)
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            // With standard error gone, the exit code still tells.
-            let _ = writeln!(io::stderr(), "error: {failure}");
-            ExitCode::from(failure.code)
+    program::run(|| {
+        let flags = program.flags();
+        match flags.man {
+            true => program.man_page(),
+            false => device(program, flags),
         }
-    }
+    })
 }
 
 fn device(program: &Program, flags: Flags) -> Result<(), Failure> {
@@ -122,7 +117,7 @@ fn reload(
         .map_err(|error| error.to_string())?;
     handle.set_linger(settings.linger);
     ticker.set(settings.stats);
-    lines::changes(&changes);
+    program::print_each(&changes);
     let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
     Ok(changes.join("\n"))
 }

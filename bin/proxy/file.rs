@@ -16,9 +16,10 @@ use serde::Deserialize;
 use toml::{Spanned, Value};
 
 use super::Failure;
-use super::flags;
+use super::config::line;
 use super::settings::{Given, Plain};
 use super::size::size;
+use super::{config, flags, values};
 
 /// The file as it is written; each value knows where it stands.
 #[derive(Deserialize)]
@@ -55,21 +56,7 @@ struct Node {
 
 /// Reads the file.
 pub(super) fn read(path: &Path) -> Result<Given, Failure> {
-    let name = path.display();
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::usage(format!(
-            "cannot read {name}: {error}; give --config a file that is there, or leave it out"
-        ))
-    })?;
-    parse(&text).map_err(|what| Failure::usage(format!("{name}: {what}")))
-}
-
-/// The number of the line in which this is, and what stands there.
-fn line(text: &str, at: usize) -> (usize, &str) {
-    let before = text.get(..at.min(text.len())).unwrap_or_default();
-    let number = before.matches('\n').count();
-    let line = text.lines().nth(number).unwrap_or_default();
-    (number + 1, line.trim())
+    config::read(path, parse)
 }
 
 struct Reader<'t>(&'t str);
@@ -227,18 +214,18 @@ fn parse(text: &str) -> Result<Given, String> {
         nodes: reader.nodes(&written.node)?,
         listen: reader.places("listen", written.listen)?,
         control: reader.places("control", written.control)?,
-        linger: reader.value("linger", written.linger, flags::linger)?,
-        stats: reader.value("stats", written.stats, flags::interval)?,
+        linger: reader.value("linger", written.linger, values::linger)?,
+        stats: reader.value("stats", written.stats, values::interval)?,
         plain: Plain {
             name: written.name,
             policy: written.policy.map(Spanned::into_inner),
             home: written.home,
             by_priority: written.by_priority,
-            hops_max: reader.value("hops-max", written.hops_max, flags::count)?,
-            queue: reader.value("queue", written.queue, flags::count)?,
+            hops_max: reader.value("hops-max", written.hops_max, values::count)?,
+            queue: reader.value("queue", written.queue, values::count)?,
             bytes_max: reader.value("bytes-max", written.bytes_max, size)?,
             blob_bytes_max: reader.value("blob-bytes-max", written.blob_bytes_max, size)?,
-            window_max: reader.value("window-max", written.window_max, flags::count)?,
+            window_max: reader.value("window-max", written.window_max, values::count)?,
         },
     })
 }

@@ -1,6 +1,5 @@
 //! The command line, its help, and its man page.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,9 +8,9 @@ use brokerless::proxy::Member;
 use clap::{CommandFactory, Parser};
 
 use super::Failure;
-use super::duration::{DURATION, duration};
 use super::settings::{Given, Plain};
 use super::size::size;
+use super::{program, values};
 
 const ABOUT: &str = "Serve the services of a pool of nodes under one address, with their credit, \
                      deadlines, streams and cancellation as they are";
@@ -103,11 +102,11 @@ pub(super) struct Flags {
     by_priority: bool,
 
     /// Programs that may have passed a call on, this one among them: 1 to 64 [default: 4]
-    #[arg(long, value_name = "COUNT", value_parser = count)]
+    #[arg(long, value_name = "COUNT", value_parser = values::count::<u64>)]
     hops_max: Option<u64>,
 
     /// Calls that may wait for the nodes' credit: 1 to 1000000 [default: 1024]
-    #[arg(long, value_name = "COUNT", value_parser = count)]
+    #[arg(long, value_name = "COUNT", value_parser = values::count::<u64>)]
     queue: Option<u64>,
 
     /// Bytes of the calls that have not been answered [default: 256MiB]
@@ -119,15 +118,15 @@ pub(super) struct Flags {
     blob_bytes_max: Option<u64>,
 
     /// Calls that a caller may have in flight at most [default: 1024]
-    #[arg(long, value_name = "COUNT", value_parser = count)]
+    #[arg(long, value_name = "COUNT", value_parser = values::count::<u64>)]
     window_max: Option<u64>,
 
     /// How long to answer what is in flight when told to end [default: 10s]
-    #[arg(long, value_name = "TIME", value_parser = linger)]
+    #[arg(long, value_name = "TIME", value_parser = values::linger)]
     linger: Option<Duration>,
 
     /// Print a line of statistics this often: 100ms to 1h [default: never]
-    #[arg(long, value_name = "TIME", value_parser = interval)]
+    #[arg(long, value_name = "TIME", value_parser = values::interval)]
     stats: Option<Duration>,
 
     /// Print the man page
@@ -167,19 +166,12 @@ pub(super) fn get() -> Flags {
 
 /// Prints the man page.
 pub(super) fn man_page() -> Result<(), Failure> {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(Flags::command())
-        .render(&mut page)
-        .and_then(|()| io::stdout().write_all(&page))
-        .map_err(|error| Failure::run(format!("cannot print: {error}")))
+    program::man_page(Flags::command())
 }
 
 /// An endpoint to bind.
 pub(super) fn place(given: &str) -> Result<Place, String> {
-    let place: Place = given
-        .trim()
-        .parse()
-        .map_err(|error: brokerless::patterns::device::PlaceError| error.to_string())?;
+    let place = values::place(given)?;
     if !place.binds() {
         return Err("it is listened at: leave out the `>`".to_owned());
     }
@@ -204,31 +196,6 @@ pub(super) fn node(given: &str) -> Result<Member, String> {
         Some(weight) => Ok(member.weight(weight)),
         None => Err("a weight is 0 to 1000".to_owned()),
     }
-}
-
-/// How long the end may take.
-pub(super) fn linger(given: &str) -> Result<Duration, String> {
-    let linger = duration(given).ok_or(DURATION)?;
-    if linger > Duration::from_secs(24 * 3600) {
-        return Err("it is at most 24h".into());
-    }
-    Ok(linger)
-}
-
-/// The time between two lines of statistics.
-pub(super) fn interval(given: &str) -> Result<Duration, String> {
-    let interval = duration(given).ok_or(DURATION)?;
-    let (least, most) = (Duration::from_millis(100), Duration::from_secs(3600));
-    if interval < least || interval > most {
-        return Err("it is 100ms to 1h".into());
-    }
-    Ok(interval)
-}
-
-/// A number of things.
-pub(super) fn count(given: &str) -> Result<u64, String> {
-    let count = given.parse().ok().filter(|count| *count > 0);
-    count.ok_or_else(|| "it is a whole number from 1".to_owned())
 }
 
 #[cfg(test)]

@@ -1,19 +1,12 @@
 //! What goes to standard output, in lines that programs can read as well as people.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 
 use brokerless::patterns::Endpoint;
-use brokerless::proxy::{Change, ProxyStats};
+use brokerless::proxy::ProxyStats;
 use brokerless::server::DrainReport;
 
-/// Prints whole lines at once. Nobody reads them any more: that is no reason to end.
-fn print(text: &str) {
-    let mut out = io::stdout().lock();
-    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        log::debug!("standard output has gone: {error}");
-    }
-}
+use super::program::print;
 
 /// A line `listen tcp://127.0.0.1:41234` for each endpoint, then `ready`.
 pub(super) fn endpoints(listen: &[Endpoint], control: &[Endpoint]) {
@@ -25,12 +18,6 @@ pub(super) fn endpoints(listen: &[Endpoint], control: &[Endpoint]) {
         }
     }
     print(&(text + "ready\n"));
-}
-
-/// A line for each node that has come, gone or changed.
-pub(super) fn changes(changes: &[Change]) {
-    let lines: Vec<String> = changes.iter().map(|one| format!("{one}\n")).collect();
-    print(&lines.concat());
 }
 
 /// Why a file that has changed is not heeded.

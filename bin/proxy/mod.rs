@@ -8,11 +8,14 @@
 //! | `running` | the proxy, its reloads, its end |
 //! | `control` | commands from other programs |
 //! | `lines` | what goes to standard output |
+//! | `../common/` | what the programs share: values as text, the file's text, the exit code |
 //!
 //! # Not here
 //!
 //! What passes calls on: `src/proxy/`.
 
+#[path = "../common/config.rs"]
+mod config;
 mod control;
 #[path = "../common/duration.rs"]
 mod duration;
@@ -21,31 +24,26 @@ mod failure;
 mod file;
 mod flags;
 mod lines;
+#[path = "../common/program.rs"]
+mod program;
 mod running;
 mod settings;
 #[path = "../common/size.rs"]
 mod size;
+#[path = "../common/values.rs"]
+mod values;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use failure::Failure;
 
 /// Runs the program.
 pub(crate) fn run() -> ExitCode {
-    let filter = env_logger::Env::default().default_filter_or("warn");
-    env_logger::Builder::from_env(filter).init();
-    let flags = flags::get();
-    let done = match flags.man {
-        true => flags::man_page(),
-        false => running::run(flags),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            // With standard error gone, the exit code still tells.
-            let _ = writeln!(io::stderr(), "error: {failure}");
-            ExitCode::from(failure.code)
+    program::run(|| {
+        let flags = flags::get();
+        match flags.man {
+            true => flags::man_page(),
+            false => running::run(flags),
         }
-    }
+    })
 }

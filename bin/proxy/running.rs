@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use super::Failure;
 use super::flags::Flags;
 use super::settings::Settings;
-use super::{control, lines};
+use super::{control, lines, program};
 
 /// How often the file is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -71,7 +71,7 @@ impl App {
         let changes = changes.map_err(|error| error.to_string())?;
         self.tell(Event::Stats(settings.stats));
         *current = settings;
-        lines::changes(&changes);
+        program::print_each(&changes);
         Ok(changes.iter().map(ToString::to_string).collect())
     }
 }

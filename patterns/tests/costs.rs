@@ -3,53 +3,20 @@
 //! The counters are the process's, so everything is measured by one test, one thing after the
 //! other. Both sides are in this process, each with an engine and a thread of its own.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[path = "support/costs.rs"]
+mod support;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use brokerless_patterns::counters::{payload_bytes_copied, system_calls};
+use brokerless_patterns::counters::payload_bytes_copied;
 use brokerless_patterns::{Dealer, Engine, Frame, Message, Options, Pub, Router};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
+use support::Cost;
+
 const LIMIT: Duration = Duration::from_secs(60);
-
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: every call is handed on to the system's allocator as it came; the counter is beside it.
-#[allow(unsafe_code)]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as above.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as above.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// What one message there and back cost, both sides together.
-#[derive(Debug, Clone, Copy)]
-struct Cost {
-    allocations: f64,
-    system_calls: f64,
-    bytes_copied: f64,
-}
 
 /// Keeps `window` messages in flight until `count` have come back.
 fn echo(dealer: &Dealer, frame: &Frame, count: usize, window: usize) {
@@ -65,6 +32,7 @@ fn echo(dealer: &Dealer, frame: &Frame, count: usize, window: usize) {
     }
 }
 
+/// What one message there and back cost, both sides together.
 fn measure(endpoint: &str, bytes: usize, count: usize, window: usize) -> Cost {
     let ours = || Options::new().engine(&Engine::new().unwrap());
     let router = Router::with(ours()).unwrap();
@@ -80,20 +48,9 @@ fn measure(endpoint: &str, bytes: usize, count: usize, window: usize) -> Cost {
         });
         // Warm: buffers have their sizes, and the threads have learned their pace.
         echo(&dealer, &frame, 20 * window, window);
-        let now = || {
-            let allocations = ALLOCATIONS.load(Ordering::SeqCst);
-            (allocations, system_calls(), payload_bytes_copied())
-        };
-        let before = now();
-        echo(&dealer, &frame, count, window);
-        let after = now();
+        let cost = Cost::of_each(count, || echo(&dealer, &frame, count, window));
         assert!(router.close().is_empty());
-        let each = |before: u64, after: u64| (after - before) as f64 / count as f64;
-        Cost {
-            allocations: each(before.0, after.0),
-            system_calls: each(before.1, after.1),
-            bytes_copied: each(before.2, after.2),
-        }
+        cost
     })
 }
 
@@ -185,19 +142,19 @@ impl Crowd {
             });
             // A thread of its own, that has no pace yet.
             let writer = scope.spawn(|| {
-                let allocations = ALLOCATIONS.load(Ordering::SeqCst);
-                let (calls, begin) = (system_calls(), Instant::now());
-                for _ in 0..count {
-                    self.publisher.send(frame.clone()).unwrap();
-                }
-                let allocations = ALLOCATIONS.load(Ordering::SeqCst) - allocations;
-                (allocations, system_calls() - calls, begin)
+                let begin = Instant::now();
+                let cost = Cost::of_each(1, || {
+                    for _ in 0..count {
+                        self.publisher.send(frame.clone()).unwrap();
+                    }
+                });
+                (cost, begin)
             });
-            let (allocations, calls, begin) = writer.join().unwrap();
+            let (cost, begin) = writer.join().unwrap();
             let end = reader.join().unwrap();
             RoundCost {
-                allocations: allocations as f64,
-                system_calls: calls as f64,
+                allocations: cost.allocations,
+                system_calls: cost.system_calls,
                 seconds: (end - begin).as_secs_f64(),
             }
         })

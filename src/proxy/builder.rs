@@ -11,7 +11,7 @@ use super::core::{Core, Passer};
 use super::nodes;
 use crate::client::{Client, Member};
 use crate::error::Error;
-use crate::server::Server;
+use crate::server::{Server, ServerBuilder};
 
 const TEBIBYTE: u64 = 1 << 40;
 
@@ -33,11 +33,8 @@ pub struct ProxyBuilder {
     hops_max: u32,
     queue: usize,
     bytes_max: u64,
-    window: u32,
-    window_max: u32,
-    blob_bytes_max: u64,
-    call_bytes_max: Option<u64>,
-    drain_timeout: Duration,
+    /// Windows, the largest call, the drain: what a proxy is to its callers.
+    server: ServerBuilder,
     options: Options,
 }
 
@@ -50,11 +47,7 @@ impl Default for ProxyBuilder {
             hops_max: 4,
             queue: 1024,
             bytes_max: 256 << 20,
-            window: 16,
-            window_max: 1024,
-            blob_bytes_max: 16 << 20,
-            call_bytes_max: None,
-            drain_timeout: Duration::from_secs(10),
+            server: Server::builder().workers(1),
             options: Options::new(),
         }
     }
@@ -110,34 +103,34 @@ impl ProxyBuilder {
     /// Calls that a new caller may have in flight. Default 16; 1 to 65,536. It grows with use, up
     /// to `window_max`.
     pub fn window(mut self, calls: u32) -> Self {
-        self.window = calls;
+        self.server = self.server.window(calls);
         self
     }
 
     /// Calls that a caller may have in flight at most. Default 1,024; 1 to 65,536.
     pub fn window_max(mut self, calls: u32) -> Self {
-        self.window_max = calls;
+        self.server = self.server.window_max(calls);
         self
     }
 
     /// Bytes of the largest arguments and of the largest blob, both ways. Default 16 MiB; 1 to
     /// 1 TiB. Callers are told. A node may take less: then it is the node that refuses.
     pub fn blob_bytes_max(mut self, bytes: u64) -> Self {
-        self.blob_bytes_max = bytes;
+        self.server = self.server.blob_bytes_max(bytes);
         self
     }
 
     /// Bytes of the largest call, and of the largest answer. Default 32 MiB, or twice
     /// `blob_bytes_max` if that is more; 1 to 1 TiB.
     pub fn call_bytes_max(mut self, bytes: u64) -> Self {
-        self.call_bytes_max = Some(bytes);
+        self.server = self.server.call_bytes_max(bytes);
         self
     }
 
     /// What [`stop`](Proxy::stop) and dropping give calls and callers to come to an end. Default
     /// 10 s; at most a day.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
-        self.drain_timeout = timeout;
+        self.server = self.server.drain_timeout(timeout);
         self
     }
 
@@ -189,13 +182,7 @@ impl ProxyBuilder {
             self.bytes_max,
             nodes.clone(),
         ));
-        let least = self.blob_bytes_max.saturating_mul(2).min(TEBIBYTE);
-        let call_bytes_max = self.call_bytes_max.unwrap_or(least.max(32 << 20));
-        let twice = |bytes: u64| bytes.saturating_mul(2).clamp(64 << 20, TEBIBYTE);
-        let options = self
-            .options
-            .frame_bytes_max(twice(self.blob_bytes_max))
-            .message_bytes_max(twice(call_bytes_max));
+        let options = self.server.with_room(self.options);
         let mut client = Client::builder();
         if let Some(policy) = self.policy {
             // Calls bring their keys, or are refused.
@@ -215,15 +202,10 @@ impl ProxyBuilder {
             .connect(())?;
         // It is set once.
         let _ = core.client.set(client);
-        let server = Server::builder()
+        let server = self
+            .server
             .name(self.name)
-            .workers(1)
-            .window(self.window)
-            .window_max(self.window_max)
             .window_bytes_max(self.bytes_max.clamp(64 << 10, 64 << 20))
-            .blob_bytes_max(self.blob_bytes_max)
-            .call_bytes_max(call_bytes_max)
-            .drain_timeout(self.drain_timeout)
             .transport(options)
             .passing(&engine, Arc::new(Passer(core.clone())))
             .bind_all(endpoints)?;

@@ -17,10 +17,10 @@ use super::progress::{Canceller, Progress, Share};
 use super::told::{Fate, Gathered, Told};
 use crate::client::{Answer, Calls, Node, NodeState, Pending, Together, Waited};
 use crate::machine::{
-    self, Again, Over, Scatter as Machine, Standing, Step, TaskEnd, TaskFailure, TaskState,
-    TaskThen, Time,
+    Again, Over, Scatter as Machine, Standing, Step, TaskEnd, TaskFailure, TaskState, TaskThen,
+    Time,
 };
-use crate::{CallError, Code, Error, Ran};
+use crate::{CallError, Code, Error};
 
 /// A task that takes so long is worth a look at its node's load.
 const LONG: Duration = Duration::from_millis(1);
@@ -282,11 +282,11 @@ impl<'p, T, C: Calls, R, E> Running<'p, T, C, R, E> {
         let timed_out = error.code() == Code::DeadlineExceeded;
         if timed_out && self.time() >= self.deadline {
             // It ended with the whole, which says so.
-            self.machine.given_up(task, pure(error.ran()));
+            self.machine.given_up(task, error.ran());
             return None;
         }
         let failure = TaskFailure {
-            ran: pure(error.ran()),
+            ran: error.ran(),
             again: match timed_out {
                 true => Again::Later,
                 false => {
@@ -405,7 +405,7 @@ impl<'p, T, C: Calls, R, E> Running<'p, T, C, R, E> {
     fn give_up(&mut self) {
         let machine = &mut self.machine;
         self.together.give_up(|(task, _), answer| {
-            machine.given_up(task, pure(ran_of(answer)));
+            machine.given_up(task, ran_of(answer));
         });
     }
 
@@ -433,7 +433,7 @@ impl<'p, T, C: Calls, R, E> Running<'p, T, C, R, E> {
             fate,
             node: place.map(|place| place.node.shared_endpoint().clone()),
             calls: self.machine.calls(task),
-            ran: told(self.machine.ran(task)),
+            ran: self.machine.ran(task),
             took: self.took.get(task).copied().unwrap_or_default(),
         }
     }
@@ -504,21 +504,5 @@ fn in_all<T>(machine: &Machine, source: &dyn Iterator<Item = T>) -> Option<usize
     match source.size_hint() {
         (least, Some(most)) if least == most => counts.drawn.checked_add(least),
         _ => None,
-    }
-}
-
-fn pure(ran: Ran) -> machine::Ran {
-    match ran {
-        Ran::No => machine::Ran::No,
-        Ran::Maybe => machine::Ran::Maybe,
-        Ran::Yes => machine::Ran::Yes,
-    }
-}
-
-fn told(ran: machine::Ran) -> Ran {
-    match ran {
-        machine::Ran::No => Ran::No,
-        machine::Ran::Maybe => Ran::Maybe,
-        machine::Ran::Yes => Ran::Yes,
     }
 }

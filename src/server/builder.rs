@@ -521,12 +521,8 @@ impl ServerBuilder {
     }
 
     fn groups(&self, hooks: &Arc<Hooks>) -> Result<Vec<Group>, Error> {
-        let transport = self.transport.clone().unwrap_or_else(|| {
-            let twice = |bytes: u64| bytes.saturating_mul(2).clamp(64 << 20, TEBIBYTE);
-            Options::new()
-                .frame_bytes_max(twice(self.blob_bytes_max))
-                .message_bytes_max(twice(self.call_bytes_most()))
-        });
+        let given = self.transport.clone();
+        let transport = given.unwrap_or_else(|| self.with_room(Options::new()));
         let window = self.window_max.max(self.sessionless_max) as usize;
         let transport = transport.send_messages_max(2 * window + SLACK);
         let group = |index| -> Result<Group, Error> {
@@ -549,6 +545,14 @@ impl ServerBuilder {
             })
         };
         (0..self.engines).map(group).collect()
+    }
+
+    /// Options with twice the room that the largest blob and the largest call need.
+    pub(crate) fn with_room(&self, options: Options) -> Options {
+        let twice = |bytes: u64| bytes.saturating_mul(2).clamp(64 << 20, TEBIBYTE);
+        options
+            .frame_bytes_max(twice(self.blob_bytes_max))
+            .message_bytes_max(twice(self.call_bytes_most()))
     }
 
     fn call_bytes_most(&self) -> u64 {

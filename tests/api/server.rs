@@ -8,6 +8,8 @@ mod builtin;
 mod calls;
 #[path = "server/desk.rs"]
 mod desk;
+#[path = "../support/dice.rs"]
+mod dice;
 #[path = "server/drain.rs"]
 mod drain;
 #[path = "server/flow.rs"]

@@ -1,10 +1,13 @@
 //! A service with a method of each kind, and the program beside it.
 
+#[path = "../support/port.rs"]
+mod port;
+#[path = "../support/waiting.rs"]
+mod waiting;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddrV4};
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -13,11 +16,11 @@ use std::time::{Duration, Instant};
 use brokerless::server::{Server, ServerBuilder};
 use brokerless::service::{Context, Incoming, Items};
 use brokerless::{Blob, Status};
-use rustix::net;
 use serde::{Deserialize, Serialize};
 
-/// Nothing here takes as long, even on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) use port::KeptPort;
+pub(crate) use waiting::{PATIENCE, until};
+
 /// Time enough to reach a server and call it, on a busy machine, too; and soon over.
 pub(crate) const REACHES: &str = "2s";
 /// The signature of the method that most errors here are about.
@@ -277,25 +280,6 @@ pub(crate) fn end(child: Child) -> Left {
     }
 }
 
-/// A port that nobody listens at, and that nobody else is given while this is kept: who names it can
-/// bind to it.
-pub(crate) struct KeptPort(OwnedFd);
-
-impl KeptPort {
-    pub(crate) fn new() -> Self {
-        let kept = net::socket(net::AddressFamily::INET, net::SocketType::STREAM, None).unwrap();
-        net::sockopt::set_socket_reuseaddr(&kept, true).unwrap();
-        net::bind(&kept, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
-        KeptPort(kept)
-    }
-
-    pub(crate) fn endpoint(&self) -> String {
-        let at = net::getsockname(&self.0).unwrap();
-        let at = SocketAddrV4::try_from(at).unwrap();
-        format!("tcp://{at}")
-    }
-}
-
 /// A folder that goes with the test.
 pub(crate) struct Folder(PathBuf);
 
@@ -334,13 +318,5 @@ impl AsRef<Path> for Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !done() {
-        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
-        std::thread::yield_now();
     }
 }

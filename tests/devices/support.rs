@@ -1,5 +1,8 @@
 //! Starting a device program, and what it prints.
 
+#[path = "../support/waiting.rs"]
+mod waiting;
+
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
@@ -7,13 +10,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use brokerless::patterns::Req;
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Nothing here takes as long, even on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) use waiting::{PATIENCE, until};
+
 /// A port of this machine that nobody has.
 pub(crate) const ANY: &str = "tcp://127.0.0.1:*";
 /// Every device program that passes messages on.
@@ -181,14 +183,6 @@ pub(crate) fn asks(control: &Req, command: &str) -> String {
     control.send(command).unwrap();
     let answer = control.recv_timeout(PATIENCE).unwrap();
     answer[0].to_str().unwrap().to_owned()
-}
-
-pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !done() {
-        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
-        thread::yield_now();
-    }
 }
 
 /// A file that goes with the test.

@@ -20,7 +20,7 @@ mod chains;
 #[allow(dead_code, reason = "others call more of it")]
 mod desk;
 #[path = "../rpc/support.rs"]
-#[allow(dead_code, reason = "others need more of it")]
+#[allow(dead_code, unused_imports, reason = "others need more of it")]
 mod support;
 
 mod fleet;

@@ -14,6 +14,7 @@
 //! | `streams/` | calls that stream |
 //! | `desk.rs`, `calculator.rs` | the services |
 //! | `support.rs` | servers, clients, and repliers by hand |
+//! | `../support/` | of several tests: kept ports, waiting, chance |
 
 mod around;
 mod balancing;
@@ -21,6 +22,8 @@ mod calculator;
 mod calls;
 mod deadlines;
 mod desk;
+#[path = "../support/dice.rs"]
+mod dice;
 mod ends;
 mod interop;
 mod pending;

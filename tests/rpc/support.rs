@@ -1,10 +1,13 @@
 //! Servers, clients and peers by hand for the tests.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
-use std::os::fd::OwnedFd;
+#[path = "../support/port.rs"]
+mod port;
+#[path = "../support/waiting.rs"]
+mod waiting;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use brokerless::client::{Client, ClientBuilder, NodeReport};
 use brokerless::patterns::{Frame, Message, Peer, Router};
@@ -14,12 +17,11 @@ use brokerless::wire::{
     encode_welcome,
 };
 use brokerless::{Ran, Status};
-use rustix::net;
 
 use crate::desk::{DeskClient, DeskServer, Handler};
 
-/// How long anything that has to happen may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) use port::KeptPort;
+pub(crate) use waiting::{PATIENCE, until};
 
 static NAMES: AtomicUsize = AtomicUsize::new(0);
 
@@ -93,16 +95,6 @@ pub(crate) fn take_time(time: Duration) {
     over.recv().expect("it is sent once the time is over");
 }
 
-/// Waits until something is so.
-#[track_caller]
-pub(crate) fn until(what: &str, mut so: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !so() {
-        assert!(Instant::now() < end, "not in time: {what}");
-        std::thread::yield_now();
-    }
-}
-
 /// Waits until every node takes calls.
 #[track_caller]
 pub(crate) fn all_up(desk: &DeskClient) {
@@ -120,26 +112,6 @@ pub(crate) fn node(client: &Client, endpoint: &str) -> NodeReport {
     let stats = client.stats();
     let found = stats.nodes.iter().find(|node| node.endpoint == endpoint);
     found.expect("a node of the pool").clone()
-}
-
-/// A port that nobody listens at, and that nobody else is given while this is kept: who names it can
-/// bind to it.
-pub(crate) struct KeptPort(OwnedFd);
-
-impl KeptPort {
-    pub(crate) fn new() -> KeptPort {
-        let (family, kind) = (net::AddressFamily::INET, net::SocketType::STREAM);
-        let kept = net::socket(family, kind, None).expect("a socket");
-        net::sockopt::set_socket_reuseaddr(&kept, true).expect("an option");
-        net::bind(&kept, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).expect("a port");
-        KeptPort(kept)
-    }
-
-    pub(crate) fn endpoint(&self) -> String {
-        let at = net::getsockname(&self.0).expect("it is bound");
-        let at = SocketAddrV4::try_from(at).expect("an address of this family");
-        format!("tcp://{at}")
-    }
 }
 
 /// A replier made of a ROUTER and the wire's functions: it does what a test says, and no more.

@@ -1,23 +1,25 @@
 //! Workers in this process and in others, and peers by hand.
 
+#[path = "../support/port.rs"]
+mod port;
+#[path = "../support/waiting.rs"]
+mod waiting;
+
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddrV4};
-use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use brokerless::client::{Client, ClientBuilder, NodeState};
 use brokerless::patterns::Options;
 use brokerless::server::{Server, ServerBuilder};
-use rustix::net;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::work::{WorkClient, WorkServer, Worker};
 
-/// How long anything that has to happen may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) use port::KeptPort;
+pub(crate) use waiting::{PATIENCE, until};
 
 /// Silence after which a node is taken for dead. Without optimisation, on cores that others want,
 /// too, a thread may be late.
@@ -32,26 +34,6 @@ static NAMES: AtomicUsize = AtomicUsize::new(0);
 /// An endpoint within the process that nobody else has.
 pub(crate) fn inproc() -> String {
     format!("inproc://scatter-{}", NAMES.fetch_add(1, Ordering::Relaxed))
-}
-
-/// A port that nobody listens at, and that nobody else is given while this is kept: who names it can
-/// bind to it.
-pub(crate) struct KeptPort(OwnedFd);
-
-impl KeptPort {
-    pub(crate) fn new() -> KeptPort {
-        let (family, kind) = (net::AddressFamily::INET, net::SocketType::STREAM);
-        let kept = net::socket(family, kind, None).expect("a socket");
-        net::sockopt::set_socket_reuseaddr(&kept, true).expect("an option");
-        net::bind(&kept, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).expect("a port");
-        KeptPort(kept)
-    }
-
-    pub(crate) fn endpoint(&self) -> String {
-        let at = net::getsockname(&self.0).expect("it is bound");
-        let at = SocketAddrV4::try_from(at).expect("an address of this family");
-        format!("tcp://{at}")
-    }
 }
 
 /// A server with a worker.
@@ -120,16 +102,6 @@ pub(crate) fn pool_of<'e>(
 fn are_up(work: &WorkClient) -> bool {
     let nodes = work.client().stats().nodes;
     nodes.iter().all(|node| node.state == NodeState::Up)
-}
-
-/// Waits until something is so.
-#[track_caller]
-pub(crate) fn until(what: &str, mut so: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !so() {
-        assert!(Instant::now() < end, "not in time: {what}");
-        std::thread::yield_now();
-    }
 }
 
 /// Nothing is left of any call.

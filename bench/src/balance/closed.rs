@@ -7,16 +7,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use brokerless::client::{Call, Client};
 use brokerless_patterns::balance::Policy;
 
-use super::worker::{NapsClient, Pace, Worker};
+use super::worker::{self, Pace, Worker};
 
 const SLEEPS_MS: [u64; 3] = [10, 20, 30];
 const THREADS: usize = 50;
 const WARM: Duration = Duration::from_millis(500);
 const RUN: Duration = Duration::from_secs(3);
-const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What came of a run.
 #[derive(Clone, Debug, Default)]
@@ -39,16 +37,8 @@ pub(super) fn run(policy: &Policy, stopped: bool) -> Result<Turnover> {
         Worker::start(number, pace)
     });
     let workers: Vec<Worker> = workers.collect::<Result<_>>()?;
-    let endpoints: Vec<&str> = workers.iter().map(|w| w.endpoint.as_str()).collect();
-    let client = Client::builder()
-        .policy(policy.clone())
-        .timeout(TIMEOUT)
-        .connect(&endpoints[..])?;
-    let naps = NapsClient::from(client.clone());
-    for node in client.nodes() {
-        naps.with(Call::new().to(&node).wait_for_ready(true))
-            .nap()?;
-    }
+    let naps = worker::client_of(&workers, policy)?;
+    let client = naps.client();
 
     let total = Mutex::new((0u64, Duration::ZERO, 0u64));
     let warm = Instant::now() + WARM;

@@ -4,10 +4,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use brokerless::client::{Call, Client, Together};
+use brokerless::client::Together;
 use brokerless_patterns::balance::{Policy, Random};
 
-use super::worker::{NapsClient, Pace, Worker};
+use super::worker::{self, Pace, Worker};
 
 const WORKERS: usize = 11;
 /// A tenth of the published times, and ten times the rate.
@@ -23,7 +23,6 @@ const RATE_PER_S: f64 = 10_000.0;
 const RUN: Duration = Duration::from_secs(6);
 /// Answered within this counts.
 const LIMIT: Duration = Duration::from_millis(100);
-const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What the first worker does meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,16 +55,8 @@ impl Shares {
 pub(super) fn run(policy: &Policy, trouble: Trouble, seed: u64) -> Result<Shares> {
     let workers = (0..WORKERS).map(|number| Worker::start(number, USUAL));
     let mut workers: Vec<Worker> = workers.collect::<Result<_>>()?;
-    let endpoints: Vec<&str> = workers.iter().map(|w| w.endpoint.as_str()).collect();
-    let client = Client::builder()
-        .policy(policy.clone())
-        .timeout(TIMEOUT)
-        .connect(&endpoints[..])?;
-    let naps = NapsClient::from(client.clone());
-    for node in client.nodes() {
-        naps.with(Call::new().to(&node).wait_for_ready(true))
-            .nap()?;
-    }
+    let naps = worker::client_of(&workers, policy)?;
+    let client = naps.client();
 
     let mut random = Random::new(seed);
     let mut gap = || Duration::from_secs_f64(-(1.0 - random.unit()).ln() / RATE_PER_S);
@@ -103,7 +94,7 @@ pub(super) fn run(policy: &Policy, trouble: Trouble, seed: u64) -> Result<Shares
         let mut wait = if due < end {
             due.saturating_duration_since(now)
         } else {
-            TIMEOUT
+            worker::TIMEOUT
         };
         while let Some((due, answer)) = calls.wait_any_timeout(wait) {
             wait = Duration::ZERO;

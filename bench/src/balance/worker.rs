@@ -10,12 +10,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use brokerless::Server;
+use brokerless::client::{Call, Client};
 use brokerless::service::Responder;
-use brokerless_patterns::balance::Random;
+use brokerless_patterns::balance::{Policy, Random};
 
 use crate::harness::process::{self, Process};
 
 const WITHIN: Duration = Duration::from_secs(20);
+/// What a call may take.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What is called.
 #[brokerless::service(name = "bench.naps.v1")]
@@ -35,7 +38,7 @@ pub(super) struct Pace {
 /// The process, as the parent has it.
 pub(super) struct Worker {
     process: Process,
-    pub(super) endpoint: String,
+    endpoint: String,
 }
 
 impl Worker {
@@ -63,6 +66,21 @@ impl Worker {
         rustix::process::kill_process(pid, rustix::process::Signal::STOP)?;
         Ok(())
     }
+}
+
+/// A client of these, each of which has answered it.
+pub(super) fn client_of(workers: &[Worker], policy: &Policy) -> Result<NapsClient> {
+    let endpoints: Vec<&str> = workers.iter().map(|it| it.endpoint.as_str()).collect();
+    let client = Client::builder()
+        .policy(policy.clone())
+        .timeout(TIMEOUT)
+        .connect(&endpoints[..])?;
+    let naps = NapsClient::from(client);
+    for node in naps.client().nodes() {
+        naps.with(Call::new().to(&node).wait_for_ready(true))
+            .nap()?;
+    }
+    Ok(naps)
 }
 
 /// The process itself.

@@ -22,12 +22,11 @@
 //!    `a_zone_without_an_able_node_falls_to_the_next`)
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Nanos;
-use super::nodes::{Load, Nodes};
+use super::nodes::Nodes;
 use super::parts::Parts;
-use super::pick::{Ask, Pick};
+use super::pick::{Ask, Pick, tell_inner};
 use super::place::Place;
 use super::policy::Policy;
 use super::random::Random;
@@ -254,7 +253,9 @@ impl Pick for Near {
     }
 
     fn sent(&mut self, nodes: &Nodes, now: Nanos, node: usize) {
-        self.parts.sent(nodes, now, node);
+        if let Some(policy) = self.parts.policy_of(node) {
+            policy.sent(nodes, now, node);
+        }
         if now >= self.look_at {
             self.look_at = now.saturating_add(PERIOD);
             self.look(nodes, now);
@@ -262,35 +263,7 @@ impl Pick for Near {
         }
     }
 
-    fn replied(
-        &mut self,
-        nodes: &Nodes,
-        now: Nanos,
-        node: usize,
-        took: Duration,
-        load: Option<&Load>,
-    ) {
-        self.parts.replied(nodes, now, node, took, load);
-    }
-
-    fn failed(
-        &mut self,
-        nodes: &Nodes,
-        now: Nanos,
-        node: usize,
-        took: Duration,
-        load: Option<&Load>,
-    ) {
-        self.parts.failed(nodes, now, node, took, load);
-    }
-
-    fn lapsed(&mut self, nodes: &Nodes, now: Nanos, node: usize) {
-        self.parts.lapsed(nodes, now, node);
-    }
-
-    fn reported(&mut self, nodes: &Nodes, now: Nanos, node: usize, load: &Load) {
-        self.parts.reported(nodes, now, node, load);
-    }
+    tell_inner!(self, node => self.parts.policy_of(node));
 
     fn wonders(&mut self, ask: &mut Ask<'_>) -> Option<usize> {
         self.parts.wonders(ask)
@@ -299,8 +272,10 @@ impl Pick for Near {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::testing::{MS, Pool, SECOND};
-    use super::super::{Facts, Policy};
+    use super::super::{Facts, Load, Policy};
     use super::*;
 
     /// So many nodes in each of these zones.

@@ -5,10 +5,8 @@
 //! that are up.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::Nanos;
-use super::nodes::{Load, Nodes};
+use super::nodes::Nodes;
 use super::pick::{Ask, Pick};
 use super::policy::Policy;
 use super::random::Random;
@@ -170,52 +168,9 @@ impl<K> Parts<K> {
         self.get_mut(at)?.policy.wonders(ask)
     }
 
-    fn policy_of(&mut self, node: usize) -> Option<&mut (dyn Pick + 'static)> {
+    /// The policy of the part that a node is in.
+    pub(super) fn policy_of(&mut self, node: usize) -> Option<&mut (dyn Pick + 'static)> {
         let at = self.part_of(node)?;
         Some(&mut *self.get_mut(at)?.policy)
-    }
-
-    pub(super) fn sent(&mut self, nodes: &Nodes, now: Nanos, node: usize) {
-        if let Some(policy) = self.policy_of(node) {
-            policy.sent(nodes, now, node);
-        }
-    }
-
-    pub(super) fn reported(&mut self, nodes: &Nodes, now: Nanos, node: usize, load: &Load) {
-        if let Some(policy) = self.policy_of(node) {
-            policy.reported(nodes, now, node, load);
-        }
-    }
-
-    pub(super) fn replied(
-        &mut self,
-        nodes: &Nodes,
-        now: Nanos,
-        node: usize,
-        took: Duration,
-        load: Option<&Load>,
-    ) {
-        if let Some(policy) = self.policy_of(node) {
-            policy.replied(nodes, now, node, took, load);
-        }
-    }
-
-    pub(super) fn failed(
-        &mut self,
-        nodes: &Nodes,
-        now: Nanos,
-        node: usize,
-        took: Duration,
-        load: Option<&Load>,
-    ) {
-        if let Some(policy) = self.policy_of(node) {
-            policy.failed(nodes, now, node, took, load);
-        }
-    }
-
-    pub(super) fn lapsed(&mut self, nodes: &Nodes, now: Nanos, node: usize) {
-        if let Some(policy) = self.policy_of(node) {
-            policy.lapsed(nodes, now, node);
-        }
     }
 }

@@ -145,3 +145,60 @@ impl<'a> Ask<'a> {
         self.nodes.is_up(node) && (self.able)(node)
     }
 }
+
+/// Within `impl Pick` of a policy that divides nodes: what comes of a call, and what a node reports,
+/// goes to the policy that is told of this node, if one is.
+macro_rules! tell_inner {
+    ($self:ident, $node:ident => $inner:expr) => {
+        fn replied(
+            &mut $self,
+            nodes: &$crate::balance::Nodes,
+            now: $crate::balance::Nanos,
+            $node: usize,
+            took: std::time::Duration,
+            load: Option<&$crate::balance::Load>,
+        ) {
+            if let Some(policy) = $inner {
+                policy.replied(nodes, now, $node, took, load);
+            }
+        }
+
+        fn failed(
+            &mut $self,
+            nodes: &$crate::balance::Nodes,
+            now: $crate::balance::Nanos,
+            $node: usize,
+            took: std::time::Duration,
+            load: Option<&$crate::balance::Load>,
+        ) {
+            if let Some(policy) = $inner {
+                policy.failed(nodes, now, $node, took, load);
+            }
+        }
+
+        fn lapsed(
+            &mut $self,
+            nodes: &$crate::balance::Nodes,
+            now: $crate::balance::Nanos,
+            $node: usize,
+        ) {
+            if let Some(policy) = $inner {
+                policy.lapsed(nodes, now, $node);
+            }
+        }
+
+        fn reported(
+            &mut $self,
+            nodes: &$crate::balance::Nodes,
+            now: $crate::balance::Nanos,
+            $node: usize,
+            load: &$crate::balance::Load,
+        ) {
+            if let Some(policy) = $inner {
+                policy.reported(nodes, now, $node, load);
+            }
+        }
+    };
+}
+
+pub(super) use tell_inner;

@@ -11,12 +11,11 @@
 //! 2. As long as anyone is able, one is found. (test `a_priority_without_an_able_node_falls_to_the_next`)
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Nanos;
-use super::nodes::{Load, Nodes};
+use super::nodes::Nodes;
 use super::parts::Parts;
-use super::pick::{Ask, Pick};
+use super::pick::{Ask, Pick, tell_inner};
 use super::policy::Policy;
 use super::random::Random;
 
@@ -102,38 +101,12 @@ impl Pick for ByPriority {
     }
 
     fn sent(&mut self, nodes: &Nodes, now: Nanos, node: usize) {
-        self.parts.sent(nodes, now, node);
+        if let Some(policy) = self.parts.policy_of(node) {
+            policy.sent(nodes, now, node);
+        }
     }
 
-    fn replied(
-        &mut self,
-        nodes: &Nodes,
-        now: Nanos,
-        node: usize,
-        took: Duration,
-        load: Option<&Load>,
-    ) {
-        self.parts.replied(nodes, now, node, took, load);
-    }
-
-    fn failed(
-        &mut self,
-        nodes: &Nodes,
-        now: Nanos,
-        node: usize,
-        took: Duration,
-        load: Option<&Load>,
-    ) {
-        self.parts.failed(nodes, now, node, took, load);
-    }
-
-    fn lapsed(&mut self, nodes: &Nodes, now: Nanos, node: usize) {
-        self.parts.lapsed(nodes, now, node);
-    }
-
-    fn reported(&mut self, nodes: &Nodes, now: Nanos, node: usize, load: &Load) {
-        self.parts.reported(nodes, now, node, load);
-    }
+    tell_inner!(self, node => self.parts.policy_of(node));
 
     fn wonders(&mut self, ask: &mut Ask<'_>) -> Option<usize> {
         self.parts.wonders(ask)

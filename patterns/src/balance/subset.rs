@@ -12,12 +12,11 @@
 //! 1. A node more or less changes one at most. (test `a_node_more_or_less_changes_one_at_most`)
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Nanos;
 use super::members::Members;
-use super::nodes::{Load, Nodes};
-use super::pick::{Ask, Pick};
+use super::nodes::Nodes;
+use super::pick::{Ask, Pick, tell_inner};
 use super::policy::Policy;
 use super::random::{Random, mix};
 
@@ -47,8 +46,10 @@ impl Subset {
         }
     }
 
-    fn is_inside(&self, node: usize) -> bool {
-        self.chosen.get(node).is_some_and(|chosen| *chosen)
+    /// The policy, if it is told of this node.
+    fn policy_of(&mut self, node: usize) -> Option<&mut (dyn Pick + 'static)> {
+        let is_inside = self.chosen.get(node).is_some_and(|chosen| *chosen);
+        is_inside.then_some(&mut *self.policy)
     }
 
     fn choose(&mut self, nodes: &Nodes, node: usize) {
@@ -140,48 +141,12 @@ impl Pick for Subset {
     }
 
     fn sent(&mut self, nodes: &Nodes, now: Nanos, node: usize) {
-        if self.is_inside(node) {
-            self.policy.sent(nodes, now, node);
+        if let Some(policy) = self.policy_of(node) {
+            policy.sent(nodes, now, node);
         }
     }
 
-    fn replied(
-        &mut self,
-        nodes: &Nodes,
-        now: Nanos,
-        node: usize,
-        took: Duration,
-        load: Option<&Load>,
-    ) {
-        if self.is_inside(node) {
-            self.policy.replied(nodes, now, node, took, load);
-        }
-    }
-
-    fn failed(
-        &mut self,
-        nodes: &Nodes,
-        now: Nanos,
-        node: usize,
-        took: Duration,
-        load: Option<&Load>,
-    ) {
-        if self.is_inside(node) {
-            self.policy.failed(nodes, now, node, took, load);
-        }
-    }
-
-    fn lapsed(&mut self, nodes: &Nodes, now: Nanos, node: usize) {
-        if self.is_inside(node) {
-            self.policy.lapsed(nodes, now, node);
-        }
-    }
-
-    fn reported(&mut self, nodes: &Nodes, now: Nanos, node: usize, load: &Load) {
-        if self.is_inside(node) {
-            self.policy.reported(nodes, now, node, load);
-        }
-    }
+    tell_inner!(self, node => self.policy_of(node));
 
     fn wonders(&mut self, ask: &mut Ask<'_>) -> Option<usize> {
         self.policy.wonders(ask)

@@ -10,6 +10,11 @@
 //! Only the thread that leads walks a connection through its phases. Senders write to the stream
 //! through the pipe's outbox, and never see a phase.
 //!
+//! | file | what |
+//! |---|---|
+//! | `conn/reading.rs` | what an admitted peer sends |
+//! | `conn/contest.rs` | whether the holder of a contested identity is alive |
+//!
 //! # Invariants
 //!
 //! 1. Nothing that a peer sends is acted on before it is admitted. (held by `Phase`: only
@@ -24,6 +29,9 @@
 //! 5. A peer that its owner has admitted comes in, or the owner hears that it does not.
 //!    (test `who_leaves_as_it_is_let_in_leaves_nothing_behind`)
 
+mod contest;
+mod reading;
+
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -32,27 +40,22 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rustix::fd::AsFd;
 
+use self::contest::PROBE_TIMEOUT;
 use super::dial::Dialer;
 use super::driver::{Action, Workbench};
-use super::heartbeat::LATE;
-use super::intake::{Intake, Rate};
-use super::owner::{Flow, Owner, Verdict};
+use super::intake::Rate;
+use super::owner::{Owner, Verdict};
 use super::pipe::Pipe;
 use super::poller::{Interest, Ready};
 use super::shared::Shared;
 use super::timers::Timer;
 use crate::event::{CloseReason, Event};
 use crate::link::{Endpoint, RemoteAddr, Stream};
-use crate::zmtp::command;
-use crate::zmtp::decoder::{Decoder, Plan};
+use crate::zmtp::decoder::Decoder;
 use crate::zmtp::{Handshake, Local, PeerInfo, Progress, SocketType};
 
-/// Bytes read from one connection before the others have their turn.
-const READ_BUDGET: usize = 256 * 1024;
 /// Commands are not queued behind this many bytes: the peer is not reading.
 pub(super) const COMMANDS_BEHIND_MAX: usize = 64 * 1024;
-/// How long the holder of a contested identity has to answer.
-pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How a connection came to be.
 #[derive(Debug)]
@@ -120,15 +123,6 @@ pub(super) struct Traffic {
     pongs: Rate,
     /// Whether subscriptions may come.
     subscribable: bool,
-}
-
-/// What reading has left behind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Left {
-    /// Nothing that was there.
-    Nothing,
-    /// Perhaps something: reading was paused, or others have their turn.
-    Perhaps,
 }
 
 impl Conn {
@@ -387,41 +381,6 @@ impl Conn {
         }
     }
 
-    /// Sends a PING whose answer, or any other sign of life, turns the challenger away.
-    /// False if it cannot be tested: while its reading is paused the silence would be ours.
-    fn test(&self, pipe: &Arc<Pipe>, challenger: &Arc<Conn>, due: Instant) -> bool {
-        let paused = {
-            let watched = self.watched.lock();
-            watched.on && !watched.interest.read
-        };
-        if paused || !self.speaks_heartbeats() {
-            return false;
-        }
-        let mut waiting = self.challenger.lock();
-        if waiting.is_some() {
-            return false;
-        }
-        *waiting = Some((challenger.clone(), due));
-        self.tested.store(true, Ordering::Release);
-        drop(waiting);
-        let mut ping = Vec::new();
-        command::ping(&mut ping, 0, b"alive?");
-        pipe.command(&ping, COMMANDS_BEHIND_MAX);
-        true
-    }
-
-    fn take_challenger(&self) -> Option<Arc<Conn>> {
-        self.tested.store(false, Ordering::Release);
-        self.challenger
-            .lock()
-            .take()
-            .map(|(challenger, _)| challenger)
-    }
-
-    fn speaks_heartbeats(&self) -> bool {
-        matches!(&*self.phase.lock(), Phase::Traffic(traffic) if traffic.pings)
-    }
-
     fn let_in(
         self: &Arc<Self>,
         mut handshake: Handshake,
@@ -507,210 +466,12 @@ impl Conn {
         self.close(reason, bench);
     }
 
-    /// The holder of the identity has shown life, or has gone: the contest is decided.
-    pub(crate) fn decided(self: &Arc<Self>, admitted: bool, bench: &mut Workbench<'_>) {
-        let contested = {
-            let mut phase = self.phase.lock();
-            match std::mem::replace(&mut *phase, Phase::Closed) {
-                Phase::Contested(contested) => contested,
-                other => {
-                    *phase = other;
-                    return;
-                }
-            }
-        };
-        let (handshake, peer) = *contested;
-        if admitted {
-            self.ask_in(handshake, peer, bench);
-        } else {
-            self.turn_away(handshake, CloseReason::IdentityInUse, bench);
-        }
-    }
-
-    /// Reads what has come, or a part of it.
-    pub(super) fn read(
-        &self,
-        traffic: &mut Traffic,
-        bench: &mut Workbench<'_>,
-    ) -> Result<Left, CloseReason> {
-        self.read_within(READ_BUDGET, traffic, bench)
-    }
-
-    /// Takes `n` bytes that were read into the shared buffer, where there was room for `max`, and
-    /// reads what else has come.
-    pub(super) fn read_on(
-        &self,
-        traffic: &mut Traffic,
-        bench: &mut Workbench<'_>,
-        offset: usize,
-        n: usize,
-        max: usize,
-    ) -> Result<Left, CloseReason> {
-        match self.take_in(traffic, bench, n, Some(offset))? {
-            Flow::On if n == max => self.read_within(READ_BUDGET - n, traffic, bench),
-            Flow::On => Ok(Left::Nothing),
-            Flow::Paused | Flow::Broken(_) => Ok(Left::Perhaps),
-        }
-    }
-
-    fn read_within(
-        &self,
-        mut budget: usize,
-        traffic: &mut Traffic,
-        bench: &mut Workbench<'_>,
-    ) -> Result<Left, CloseReason> {
-        loop {
-            let (n, room, filled) = {
-                match traffic.decoder.plan(bench.buffer) {
-                    Plan::Shared { offset, max } => {
-                        let space = &mut bench.buffer.space()[offset..offset + max];
-                        (self.stream.recv(space), max, Some(offset))
-                    }
-                    Plan::Own(body) => {
-                        let room = body.capacity() - body.len();
-                        (self.stream.recv_spare(body, room), room, None)
-                    }
-                }
-            };
-            let n = match n {
-                Ok(0) => return Err(CloseReason::PeerClosed),
-                Ok(n) => n,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Ok(Left::Nothing);
-                }
-                Err(error) => return Err(CloseReason::Io(error.kind())),
-            };
-            let flow = self.take_in(traffic, bench, n, filled)?;
-            budget = budget.saturating_sub(n);
-            if budget == 0 || flow == Flow::Paused {
-                return Ok(Left::Perhaps);
-            }
-            if n < room {
-                return Ok(Left::Nothing);
-            }
-        }
-    }
-
-    /// Takes `n` bytes that were read: `filled` is where to in the shared buffer, or nothing where
-    /// they went into a large frame.
-    fn take_in(
-        &self,
-        traffic: &mut Traffic,
-        bench: &mut Workbench<'_>,
-        n: usize,
-        filled: Option<usize>,
-    ) -> Result<Flow, CloseReason> {
-        let Some(pipe) = self.pipe.get() else {
-            return Ok(Flow::On); // there is no traffic without one
-        };
-        traffic.last_heard = bench.now;
-        if std::mem::take(&mut traffic.asked) {
-            self.owner.heard(pipe);
-            bench.settle_later(&self.owner);
-        }
-        if self.tested.load(Ordering::Acquire)
-            && let Some(challenger) = self.take_challenger()
-        {
-            bench.actions.push(Action::Decide {
-                challenger,
-                admitted: false,
-            });
-        }
-        let mut intake = Intake {
-            batch: bench.batch,
-            replies: Vec::new(),
-            now: bench.now,
-            ttl: &mut traffic.ttl,
-            pongs: &mut traffic.pongs,
-            unanswered: 0,
-            subscribable: traffic.subscribable,
-        };
-        let fed = match filled {
-            Some(offset) => traffic.decoder.feed(bench.buffer, offset + n, &mut intake),
-            None => traffic.decoder.fed_own(&mut intake),
-        };
-        let (replies, unanswered) = (intake.replies, intake.unanswered);
-        let pinged = !replies.is_empty() || unanswered > 0;
-        if !replies.is_empty() {
-            pipe.command(&replies, COMMANDS_BEHIND_MAX);
-        }
-        if unanswered > 0 {
-            pipe.pings_unanswered(unanswered);
-        }
-        if pinged {
-            traffic.judges = true;
-            self.watch_ttl(traffic, bench.now);
-        }
-        let flow = if bench.batch.is_empty() {
-            Flow::On
-        } else {
-            let flow = self.owner.deliver(pipe, bench.batch);
-            bench.settle_later(&self.owner);
-            flow
-        };
-        fed.map_err(CloseReason::Violation)?;
-        match flow {
-            Flow::Broken(violation) => Err(CloseReason::Violation(violation)),
-            Flow::On | Flow::Paused => Ok(flow),
-        }
-    }
-
-    /// Nothing more can be written. What the peer sent before is read first.
-    pub(crate) fn failed_to_write(self: &Arc<Self>, bench: &mut Workbench<'_>) {
-        let ended = match &mut *self.phase.lock() {
-            Phase::Traffic(traffic) => loop {
-                match self.read(traffic, bench) {
-                    Ok(Left::Perhaps) if self.rest_until_resumed() => return,
-                    Ok(Left::Perhaps) => {}
-                    Ok(Left::Nothing) => break self.stream_end(),
-                    Err(reason) => break reason,
-                }
-            },
-            _ => self.stream_end(),
-        };
-        self.close(ended, bench);
-    }
-
     /// The handshake's time is over.
     pub(crate) fn handshake_due(self: &Arc<Self>, bench: &mut Workbench<'_>) {
         let late = matches!(&*self.phase.lock(), Phase::Connecting | Phase::Handshake(_));
         if late {
             self.close(CloseReason::HandshakeTimeout, bench);
         }
-    }
-
-    /// The holder of a contested identity did not answer in time.
-    pub(crate) fn probe_due(self: &Arc<Self>, bench: &mut Workbench<'_>) {
-        let due = self.challenger.lock().as_ref().map(|(_, due)| *due);
-        // The timer of a challenger that was turned away says nothing about the next one.
-        let Some(due) = due.filter(|due| *due <= bench.now) else {
-            return;
-        };
-        // Its answer may be there, unread while we were busy with others.
-        let reading = self.watched.lock().interest.read;
-        let read = match &mut *self.phase.lock() {
-            Phase::Traffic(traffic) if reading => self.read(traffic, bench).err(),
-            _ => None,
-        };
-        if let Some(reason) = read {
-            self.close(reason, bench);
-            return;
-        }
-        let late = bench.now.duration_since(due);
-        let mut waiting = self.challenger.lock();
-        let Some((_, due)) = &mut *waiting else {
-            return; // it has answered
-        };
-        if late > LATE {
-            // This process stood still, and the holder may have as well.
-            *due = bench.now + PROBE_TIMEOUT;
-            let due = *due;
-            drop(waiting);
-            self.shared.arm(due, Timer::Probe(self.token));
-            return;
-        }
-        drop(waiting);
-        self.close(CloseReason::Superseded, bench);
     }
 
     /// Takes the connection down, for this reason.

@@ -1,196 +1,33 @@
-//! A bound socket that accepts byte streams, and the life of an ipc socket's file.
+//! A bound socket that accepts byte streams.
 //!
-//! The [`Listener`] owns its descriptor and, for ipc, the file: made by `bind`, removed by `Drop`.
-//!
-//! ```text
-//! bind path -- in use? --> connect to it
-//!                            refused  -> nobody listens: remove, bind again
-//!                            accepted -> in use
-//!                            not a socket -> refused, never removed
-//! ```
-//!
-//! Between `bind` and `listen` a live socket looks stale, and between looking and removing a stale
-//! one can be replaced. So the directory is locked (`flock`) from the one to the other: processes
-//! that bind through this module do not race each other. The lock is a courtesy: where it cannot
-//! be had within a second, binding goes on without it.
+//! The [`Listener`] owns its descriptor and, for ipc, the [`SocketFile`] that `bind` made.
 //!
 //! # Invariants
 //!
-//! 1. Only a socket file that nobody listens on is replaced.
-//!    (`the_socket_file_of_a_live_listener_is_refused`, `a_regular_file_is_never_removed`)
-//! 2. Drop removes the file only while it is the one that bind made.
-//!    (`drop_leaves_a_file_that_took_its_place`)
-//! 3. `accept` says `None` only when the queue is empty, so that an edge-triggered poller misses
+//! 1. `accept` says `None` only when the queue is empty, so that an edge-triggered poller misses
 //!    nothing. (`accept_on_an_empty_queue_is_none`)
 //!
 //! # Not here
 //!
-//! Limits on connections, what to do when descriptors run out (`accept` returns that error).
+//! Limits on connections, what to do when descriptors run out (`accept` returns that error); the
+//! life of an ipc socket's file (`socket_file.rs`).
 
-use std::error::Error;
-use std::fmt;
-use std::fs::{self, DirBuilder, File, TryLockError};
-use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, bind, connect, getsockname, listen, sockopt};
+use rustix::net::{AddressFamily, SocketAddrUnix, bind, getsockname, listen, sockopt};
 
-use super::endpoint::{Endpoint, IpcEndpoint, IpcPlace, PATH_BYTES_MAX, TcpEndpoint, TcpHost};
-use super::endpoint_error::{EndpointError, Shown};
+use super::bind_error::{BindError, refusal};
+use super::endpoint::{Endpoint, IpcEndpoint, IpcPlace, TcpEndpoint, TcpHost};
 use super::resolve::{local_addresses, unix_address};
 use super::socket::{self, LinkOptions};
+use super::socket_file::{SocketFile, TemporaryDirectory, lock_directory, remove_stale};
 use super::stream::{LinkKind, RemoteAddr, Stream};
 
 /// Connections that were gone before they were accepted, passed over in one call.
 const ABORTED_MAX: u32 = 1024;
-/// How long to wait for another process that is binding in the same directory.
-const LOCK_WITHIN: Duration = Duration::from_secs(1);
-/// Random names to try for a temporary directory.
-const TEMPORARY_TRIES: u32 = 16;
-
-/// Why an endpoint could not be bound. Nothing stays open, and no file is left behind.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum BindError {
-    /// The endpoint cannot be bound by anybody.
-    Endpoint(EndpointError),
-    /// Another socket listens there.
-    InUse {
-        /// The endpoint given.
-        endpoint: Endpoint,
-    },
-    /// The address is not one of this machine.
-    NotLocal {
-        /// The endpoint given.
-        endpoint: Endpoint,
-    },
-    /// There is no interface of that name, or it has no address.
-    NoInterface {
-        /// The endpoint given.
-        endpoint: Endpoint,
-        /// The interface's name.
-        name: Box<str>,
-    },
-    /// The ipc path is a file that is not a socket; it was left alone.
-    NotASocket {
-        /// The endpoint given.
-        endpoint: Endpoint,
-    },
-    /// The directory of the ipc path does not exist.
-    NoDirectory {
-        /// The endpoint given.
-        endpoint: Endpoint,
-    },
-    /// The system does not allow it: a port under 1024, a directory or socket of another user.
-    Denied {
-        /// The endpoint given.
-        endpoint: Endpoint,
-    },
-    /// The endpoint is `inproc`, which has no socket to bind.
-    NotALink {
-        /// The endpoint given.
-        endpoint: Endpoint,
-    },
-    /// Anything else that the system says.
-    Io {
-        /// The endpoint given.
-        endpoint: Endpoint,
-        /// What the system said.
-        error: io::Error,
-    },
-}
-
-impl Error for BindError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            BindError::Io { error, .. } => Some(error),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for BindError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (endpoint, rule): (&Endpoint, &dyn fmt::Display) = match self {
-            BindError::Endpoint(error) => return error.fmt(f),
-            BindError::InUse { endpoint } => (
-                endpoint,
-                match endpoint {
-                    Endpoint::Tcp(_) => {
-                        &"the address is in use; stop the socket that listens there, choose another port, or bind port * for a free one"
-                    }
-                    Endpoint::Ipc(_) | Endpoint::Inproc(_) => {
-                        &"the address is in use; stop the socket that listens there, or choose another path or name"
-                    }
-                },
-            ),
-            BindError::NotLocal { endpoint } => (
-                endpoint,
-                &"the address is not one of this machine; bind one that is, or * for every address",
-            ),
-            BindError::NoInterface { endpoint, name } => (
-                endpoint,
-                &format!(
-                    "no interface `{name}` with an address; bind an address such as 127.0.0.1, an interface of this machine, or * for every address"
-                ),
-            ),
-            BindError::NotASocket { endpoint } => (
-                endpoint,
-                &"the path is a file that is not a socket; move it away or choose another path",
-            ),
-            BindError::NoDirectory { endpoint } => (
-                endpoint,
-                &"the directory does not exist; create it or choose another path",
-            ),
-            BindError::Denied { endpoint } => (
-                endpoint,
-                match endpoint {
-                    Endpoint::Tcp(_) => {
-                        &"the system does not permit it; choose a port from 1024 up"
-                    }
-                    Endpoint::Ipc(_) | Endpoint::Inproc(_) => {
-                        &"the system does not permit it; choose a path that this user may write"
-                    }
-                },
-            ),
-            BindError::NotALink { endpoint } => (
-                endpoint,
-                &"inproc is not a byte link; it has no socket to bind",
-            ),
-            BindError::Io { endpoint, error } => (endpoint, error),
-        };
-        let text = endpoint.to_string();
-        write!(f, "endpoint `{}`: {rule}", Shown(&text))
-    }
-}
-
-impl From<EndpointError> for BindError {
-    fn from(error: EndpointError) -> BindError {
-        BindError::Endpoint(error)
-    }
-}
-
-/// Turns an error of the system into the variant that says how to go on.
-fn refusal(endpoint: &Endpoint, error: io::Error) -> BindError {
-    let endpoint = endpoint.clone();
-    match error.kind() {
-        io::ErrorKind::AddrInUse => BindError::InUse { endpoint },
-        io::ErrorKind::AddrNotAvailable => BindError::NotLocal { endpoint },
-        io::ErrorKind::PermissionDenied => BindError::Denied { endpoint },
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            if matches!(endpoint, Endpoint::Ipc(_)) =>
-        {
-            BindError::NoDirectory { endpoint }
-        }
-        _ => BindError::Io { endpoint, error },
-    }
-}
 
 /// A socket that listens on one endpoint.
 #[derive(Debug)]
@@ -405,9 +242,8 @@ fn bind_ipc(
             let path = directory.socket_path(endpoint)?;
             let place = IpcPlace::Path(path.clone());
             let addr = unix_address(&place).map_err(failed)?;
-            let (fd, mut file) = bind_path(endpoint, &path, &addr, options)?;
-            file._directory = Some(directory);
-            (fd, Some(file), place)
+            let (fd, file) = bind_path(endpoint, &path, &addr, options)?;
+            (fd, Some(file.within(directory)), place)
         }
     };
     Ok(Listener {
@@ -447,155 +283,4 @@ fn bind_path(
     let file = SocketFile::made(path).map_err(failed)?;
     listen(&fd, backlog(options)).map_err(|error| failed(error.into()))?;
     Ok((fd, file))
-}
-
-/// Keeps other processes from binding in this directory while the value lives.
-fn lock_directory(directory: &Path) -> Option<File> {
-    let file = File::open(directory).ok()?;
-    let deadline = Instant::now() + LOCK_WITHIN;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Some(file),
-            Err(TryLockError::Error(_)) => return None,
-            Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return None,
-            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
-        }
-    }
-}
-
-/// Removes the socket file at `path` if nobody listens on it.
-fn remove_stale(endpoint: &Endpoint, path: &Path, addr: &SocketAddrUnix) -> Result<(), BindError> {
-    let in_use = || BindError::InUse {
-        endpoint: endpoint.clone(),
-    };
-    let failed = |error: io::Error| refusal(endpoint, error);
-    let Some(before) = FileId::of(path).map_err(failed)? else {
-        return Ok(());
-    };
-    if !before.is_socket {
-        return Err(BindError::NotASocket {
-            endpoint: endpoint.clone(),
-        });
-    }
-    let probe = socket::open(AddressFamily::UNIX).map_err(failed)?;
-    match connect(&probe, addr) {
-        Err(Errno::CONNREFUSED) => {}
-        Err(Errno::NOENT) => return Ok(()),
-        Err(error @ (Errno::ACCESS | Errno::PERM)) => return Err(failed(error.into())),
-        // Connected, or a full backlog, or a socket of another type: somebody holds it.
-        Ok(()) | Err(_) => return Err(in_use()),
-    }
-    if FileId::of(path).map_err(failed)? != Some(before) {
-        return Err(in_use());
-    }
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
-        _ => Ok(()),
-    }
-}
-
-/// Which file a path leads to, links not followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct FileId {
-    device: u64,
-    inode: u64,
-    is_socket: bool,
-}
-
-impl FileId {
-    /// `None` where there is no file.
-    fn of(path: &Path) -> io::Result<Option<FileId>> {
-        match fs::symlink_metadata(path) {
-            Ok(meta) => Ok(Some(FileId {
-                device: meta.dev(),
-                inode: meta.ino(),
-                is_socket: meta.file_type().is_socket(),
-            })),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-/// The file of a bound ipc socket; removed on drop if it is still that file.
-#[derive(Debug)]
-struct SocketFile {
-    path: PathBuf,
-    id: FileId,
-    // Dropped after the file in it is gone.
-    _directory: Option<TemporaryDirectory>,
-}
-
-impl SocketFile {
-    fn made(path: PathBuf) -> io::Result<SocketFile> {
-        let id = FileId::of(&path)?.ok_or(io::ErrorKind::NotFound)?;
-        Ok(SocketFile {
-            path,
-            id,
-            _directory: None,
-        })
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        if matches!(FileId::of(&self.path), Ok(Some(id)) if id == self.id)
-            && let Err(error) = fs::remove_file(&self.path)
-        {
-            log::debug!("socket file {} stays: {error}", self.path.display());
-        }
-    }
-}
-
-/// The directory of an `ipc://*` socket, which only this user may enter.
-#[derive(Debug)]
-struct TemporaryDirectory(PathBuf);
-
-impl TemporaryDirectory {
-    fn create() -> io::Result<TemporaryDirectory> {
-        let parent = std::env::temp_dir();
-        let mut tries = 1;
-        loop {
-            // Unguessable is not needed, since an existing name is refused; unlikely to be taken is.
-            let random = RandomState::new().hash_one(std::process::id()) as u32;
-            let path = parent.join(format!("zmq-{}-{random:08x}", std::process::id()));
-            match DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Ok(TemporaryDirectory(path)),
-                Err(error)
-                    if error.kind() == io::ErrorKind::AlreadyExists && tries < TEMPORARY_TRIES =>
-                {
-                    tries += 1;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    fn socket_path(&self, endpoint: &Endpoint) -> Result<Box<str>, BindError> {
-        let path = self.0.join("socket");
-        let Some(text) = path.to_str() else {
-            let error = io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "the temporary directory's path is not utf-8; set TMPDIR to one that is",
-            );
-            return Err(refusal(endpoint, error));
-        };
-        if text.len() > PATH_BYTES_MAX {
-            return Err(BindError::Endpoint(EndpointError::TooLong {
-                endpoint: endpoint.to_string().into(),
-                part: "ipc path",
-                bytes: text.len(),
-                bytes_max: PATH_BYTES_MAX,
-            }));
-        }
-        Ok(text.into())
-    }
-}
-
-impl Drop for TemporaryDirectory {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir(&self.0) {
-            log::debug!("temporary directory {} stays: {error}", self.0.display());
-        }
-    }
 }

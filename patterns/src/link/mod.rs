@@ -13,9 +13,11 @@
 //! | file | what |
 //! |---|---|
 //! | `endpoint`, `endpoint_error` | the text of an address, both ways |
+//! | `bind_error` | why an endpoint could not be bound |
 //! | `resolve` | endpoint to socket addresses, and connecting |
 //! | `iface` | interface name to address |
-//! | `listener` | binding, accepting, the socket file's life |
+//! | `listener` | binding, accepting |
+//! | `socket_file` | the life of an ipc socket's file |
 //! | `socket` | sockets made and options set, the same on Linux and macOS |
 //! | `stream` | reading and writing |
 //!
@@ -23,19 +25,21 @@
 //!
 //! Frames and handshakes, deadlines, reconnecting, limits on connections, `inproc` itself.
 
+mod bind_error;
 mod endpoint;
 mod endpoint_error;
 mod iface;
 mod listener;
 mod resolve;
 mod socket;
+mod socket_file;
 mod stream;
 #[cfg(test)]
 mod tests;
 
+pub use bind_error::BindError;
 pub use endpoint::{Endpoint, IpcEndpoint, TcpAddress, TcpEndpoint, TcpHost};
 pub use endpoint_error::EndpointError;
-pub use listener::BindError;
 pub(crate) use listener::Listener;
 pub(crate) use resolve::{ConnectState, Target, needs_resolver, resolve, start_connect};
 pub(crate) use socket::{Keepalive, LinkOptions};

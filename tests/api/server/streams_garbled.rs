@@ -12,35 +12,10 @@ use brokerless::wire::{
 
 use super::flow::{Watched, eventually, items, serve};
 use super::support::{Caller, Got, PATIENCE, none, one};
+use crate::dice::Dice;
 
 /// Seeds are tried for so long, and the first hundred in any case.
 const TIME: Duration = Duration::from_secs(2);
-/// Numbers that are worth more than others.
-const EDGES: [u64; 9] = [0, 1, 2, 255, 256, 1024, u32::MAX as u64, 1 << 63, u64::MAX];
-
-/// Numbers without end, the same for the same seed.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, below: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) % below.max(1)
-    }
-
-    fn one_in(&mut self, count: u64) -> bool {
-        self.roll(count) == 0
-    }
-
-    fn number(&mut self, usual: u64) -> u64 {
-        match self.roll(8) {
-            0 => EDGES[self.roll(EDGES.len() as u64) as usize],
-            1 => usual.wrapping_add(self.roll(5)).wrapping_sub(2),
-            _ => usual,
-        }
-    }
-}
 
 /// What a caller of this stream says, more or less: `at` counts the items that it has sent.
 fn said(dice: &mut Dice, id: u64, at: &mut u64) -> Message {
@@ -71,24 +46,6 @@ fn said(dice: &mut Dice, id: u64, at: &mut u64) -> Message {
             false => items(&[1u64, 2]).into_message(encode_items(&ItemsHead::new(id, *at, 2))),
         },
     }
-}
-
-/// The message with a few bytes of its frames changed, added or taken away.
-fn garbled(dice: &mut Dice, message: &Message) -> Message {
-    let frames = message.frames().iter().map(|frame| {
-        let mut bytes = frame.to_vec();
-        if dice.one_in(3) && !bytes.is_empty() {
-            let place = dice.roll(bytes.len() as u64) as usize;
-            match dice.roll(4) {
-                0 => bytes.truncate(place),
-                1 => bytes.insert(place, dice.roll(256) as u8),
-                2 => bytes[place] ^= 1 << dice.roll(8),
-                _ => bytes.push(dice.roll(256) as u8),
-            }
-        }
-        Frame::from(bytes)
-    });
-    Message::from_frames(frames.collect::<Vec<_>>())
 }
 
 /// Whether this says nothing else than of these streams, or cannot be read: the rest is others' to
@@ -147,7 +104,7 @@ fn ends(caller: &Caller, mut calls: Vec<u64>, seed: u64) {
 }
 
 fn garble(server: &Server, flow: &Watched, caller: &mut Caller, seed: u64) {
-    let mut dice = Dice(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) | 1);
+    let mut dice = Dice::new(seed);
     let calls: Vec<u64> = (0..=dice.roll(3))
         .map(|_| begin(&mut dice, caller))
         .collect();
@@ -157,7 +114,7 @@ fn garble(server: &Server, flow: &Watched, caller: &mut Caller, seed: u64) {
         let which = dice.roll(calls.len() as u64) as usize;
         let mut message = said(&mut dice, calls[which], &mut counts[which]);
         match dice.roll(6) {
-            0 => message = garbled(&mut dice, &message),
+            0 => message = dice.garbled(&message),
             1 if !before.is_empty() => {
                 message = before[dice.roll(before.len() as u64) as usize].clone();
             }

@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use brokerless::patterns::Options;
-use brokerless::wire::{CallHead, Encoder, Hello, Version, encode_call, encode_hello};
 
+use crate::suite::support::ledger::Round;
 use crate::suite::support::load::{Load, client};
 use crate::suite::support::process::{ANY, Counts, Process, ServerProcess};
-use crate::suite::support::raw::{MORE, Raw, frame};
+use crate::suite::support::slow::{PART, SlowReader};
 use crate::suite::support::work::Notes;
 use crate::suite::support::{caller, eventually, ms, pass};
 
@@ -43,12 +43,7 @@ pub(super) fn a_caller_killed_in_a_call_gives_back_what_it_held() {
     ledger.assert_healed(before, (killed, killed + ms(1000)));
     ledger.assert_true(&[&notes]);
     ledger.assert_counted(&client);
-    assert_eq!(
-        ledger.failures().count(),
-        0,
-        "{:?}",
-        ledger.failures().next()
-    );
+    ledger.assert_all_answered();
     let held = notes.cancelled();
     assert!(held.keys().all(|(caller, _)| *caller == DOOMED), "{held:?}");
     let counts = server.balanced();
@@ -57,46 +52,6 @@ pub(super) fn a_caller_killed_in_a_call_gives_back_what_it_held() {
     let (report, complaints) = server.terminate();
     assert_eq!((report["clean"], complaints.as_str()), (1, ""));
 }
-
-/// A message of an envelope and a body.
-fn call(id: u64, bytes: u64) -> Vec<u8> {
-    let head = CallHead::new(id, "faults.v1.bulk", 60_000_000);
-    let envelope = encode_call(&head, Version::NEWEST).expect("a call");
-    let mut body = Encoder::arguments(1);
-    body.put(&bytes).expect("a number");
-    let body = body.finish().body;
-    [frame(MORE, &envelope), frame(0, &body)].concat()
-}
-
-/// One that calls and reads nothing.
-struct SlowReader {
-    raw: Raw,
-    next: u64,
-}
-
-impl SlowReader {
-    fn greeted(address: &str) -> Self {
-        let mut raw = Raw::dealer(address, b"");
-        let hello = Hello {
-            version: 2,
-            oldest: 1,
-            name: "slow",
-        };
-        raw.send(&frame(0, &encode_hello(&hello)));
-        raw.frame().expect("a welcome");
-        SlowReader { raw, next: 1 }
-    }
-
-    fn call(&mut self, calls: u64) {
-        let ids = self.next..self.next + calls;
-        self.next = ids.end;
-        let calls: Vec<u8> = ids.flat_map(|id| call(id, BULK)).collect();
-        self.raw.send(&calls);
-    }
-}
-
-/// Bytes of an answer to a slow reader.
-const BULK: u64 = 64 << 10;
 
 pub(super) fn a_caller_that_does_not_read_costs_the_others_at_most_a_tenth() {
     const QUEUED_MAX: u64 = 8 << 20;
@@ -110,7 +65,7 @@ pub(super) fn a_caller_that_does_not_read_costs_the_others_at_most_a_tenth() {
     let load = Load::begin(&client, 0, 4, 1);
     load.until_answered(1000);
     let held = server.memory();
-    let mut spans = Vec::new();
+    let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
         let alone = Instant::now();
         pass(ms(400));
@@ -126,36 +81,23 @@ pub(super) fn a_caller_that_does_not_read_costs_the_others_at_most_a_tenth() {
             reader.call(1);
             pass(ms(5));
         }
-        spans.push(((alone, alone + ms(400)), (beside, Instant::now())));
+        rounds.push(Round {
+            alone: (alone, alone + ms(400)),
+            beside: (beside, Instant::now()),
+        });
         drop(reader);
         server.until("it has gone", ms(3000), |counts| counts["callers"] == 1);
     }
     let ledger = load.finish();
     server.balanced();
-    let first = spans[0].0;
-    ledger.assert_busy(first.0, first.1);
+    let first = &rounds[0];
+    ledger.assert_busy(first.alone.0, first.alone.1);
     ledger.assert_true(&[&notes]);
     ledger.assert_counted(&client);
-    assert_eq!(
-        ledger.failures().count(),
-        0,
-        "{:?}",
-        ledger.failures().next()
-    );
-    let mut shares: Vec<f64> = spans
-        .iter()
-        .map(|(alone, beside)| {
-            ledger.goodput(beside.0, beside.1) / ledger.goodput(alone.0, alone.1)
-        })
-        .collect();
-    shares.sort_unstable_by(f64::total_cmp);
-    // What else runs on the machine comes and goes; a neighbour would be felt in every round.
-    assert!(
-        shares[ROUNDS - 1] >= LEAST,
-        "goodput beside it is {shares:?} of that without"
-    );
+    ledger.assert_all_answered();
+    ledger.assert_not_crowded(&rounds, LEAST);
     // One queue and two windows of its answers, and what an allocator keeps of each round.
-    let limit = (QUEUED_MAX + 2 * 32 * BULK) / 1024 * 2 + 16 * 1024;
+    let limit = (QUEUED_MAX + 2 * 32 * PART) / 1024 * 2 + 16 * 1024;
     let grown = server.memory().resident_most_kib - held.resident_most_kib;
     assert!(grown <= limit, "{grown} KiB more resident, not {limit}");
     assert_eq!(server.process.complaints(), "");

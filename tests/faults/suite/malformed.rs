@@ -217,12 +217,7 @@ pub(super) fn malformed_envelopes_close_nothing_and_disturb_nobody() {
     ledger.assert_busy(before.0, before.1);
     ledger.assert_true(&[&notes]);
     ledger.assert_counted(&client);
-    assert_eq!(
-        ledger.failures().count(),
-        0,
-        "{:?}",
-        ledger.failures().next()
-    );
+    ledger.assert_all_answered();
     let beside = ledger
         .records
         .iter()

@@ -216,12 +216,7 @@ pub(super) fn callers_of_servers_that_are_all_killed_come_back_spread_out_and_ar
     // Those that wait are answered.
     ledger.records = waited;
     ledger.assert_true(&[&notes[0], &notes[1]]);
-    assert_eq!(
-        ledger.failures().count(),
-        0,
-        "{:?}",
-        ledger.failures().next()
-    );
+    ledger.assert_all_answered();
     ledger.assert_counted(&patient);
     drop(idle);
     for mut server in servers {

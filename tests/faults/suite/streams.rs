@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use brokerless::patterns::Options;
-use brokerless::wire::{CallHead, Encoder, Flags, Flow, Hello, Version, encode_call, encode_hello};
 use rustix::process::Signal;
 
+use crate::suite::support::ledger::Round;
 use crate::suite::support::load::{BACK, Load, client};
 use crate::suite::support::process::{ANY, Counts, Process, ServerProcess};
-use crate::suite::support::raw::{MORE, Raw, frame};
+use crate::suite::support::slow::{PART, SlowReader};
 use crate::suite::support::taker::{self, Taken};
 use crate::suite::support::work::Notes;
 use crate::suite::support::{canary, eventually, ms, pass};
@@ -67,12 +67,7 @@ pub(super) fn a_caller_stopped_in_a_stream_costs_its_producer_at_most_its_credit
     ledger.assert_busy(before.0, before.1);
     // The others did not notice.
     ledger.assert_healed(before, (at_rest, at_rest + ms(2900)));
-    assert_eq!(
-        ledger.failures().count(),
-        0,
-        "{:?}",
-        ledger.failures().next()
-    );
+    ledger.assert_all_answered();
     ledger.assert_true(&[&notes]);
     ledger.assert_counted(&client);
     let grown = server.memory().resident_most_kib - held.resident_most_kib;
@@ -89,46 +84,6 @@ pub(super) fn a_caller_stopped_in_a_stream_costs_its_producer_at_most_its_credit
     assert_eq!(server.process.complaints(), "");
 }
 
-/// One that opens streams and reads nothing.
-struct SlowReader {
-    raw: Raw,
-    next: u64,
-}
-
-/// Bytes of an item of a slow reader's.
-const PART: u64 = 64 << 10;
-
-impl SlowReader {
-    fn greeted(address: &str) -> Self {
-        let mut raw = Raw::dealer(address, b"");
-        let hello = Hello {
-            version: 2,
-            oldest: 1,
-            name: "slow",
-        };
-        raw.send(&frame(0, &encode_hello(&hello)));
-        raw.frame().expect("a welcome");
-        SlowReader { raw, next: 1 }
-    }
-
-    /// Opens streams without end, with all the room that there is.
-    fn open(&mut self, streams: u64) {
-        let ids = self.next..self.next + streams;
-        self.next = ids.end;
-        for id in ids {
-            let mut head = CallHead::new(id, "faults.v1.parts", 60_000_000);
-            head.flags = Flags::ITEMS_OUT;
-            head.window = Some(Flow::new(u64::MAX, u64::MAX));
-            let envelope = encode_call(&head, Version::NEWEST).expect("a call");
-            let mut body = Encoder::arguments(1);
-            body.put(&PART).expect("a number");
-            let body = body.finish().body;
-            self.raw.send(&frame(MORE, &envelope));
-            self.raw.send(&frame(0, &body));
-        }
-    }
-}
-
 pub(super) fn streams_that_nobody_reads_cost_the_others_at_most_a_tenth() {
     const QUEUED_MAX: u64 = 8 << 20;
     const STREAMS: u64 = 16;
@@ -142,7 +97,7 @@ pub(super) fn streams_that_nobody_reads_cost_the_others_at_most_a_tenth() {
     let load = Load::begin(&client, 0, 4, 1);
     load.until_answered(1000);
     let held = server.memory();
-    let mut spans = Vec::new();
+    let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
         let alone = Instant::now();
         pass(ms(400));
@@ -159,7 +114,10 @@ pub(super) fn streams_that_nobody_reads_cost_the_others_at_most_a_tenth() {
         });
         let beside = Instant::now();
         pass(ms(400));
-        spans.push(((alone, alone + ms(400)), (beside, Instant::now())));
+        rounds.push(Round {
+            alone: (alone, alone + ms(400)),
+            beside: (beside, Instant::now()),
+        });
         let counts = server.stats();
         assert!(open(&counts) && counts["items_out"] == made, "{counts:?}");
         drop(reader);
@@ -169,28 +127,12 @@ pub(super) fn streams_that_nobody_reads_cost_the_others_at_most_a_tenth() {
     }
     let ledger = load.finish();
     server.balanced();
-    let first = spans[0].0;
-    ledger.assert_busy(first.0, first.1);
+    let first = &rounds[0];
+    ledger.assert_busy(first.alone.0, first.alone.1);
     ledger.assert_true(&[&notes]);
     ledger.assert_counted(&client);
-    assert_eq!(
-        ledger.failures().count(),
-        0,
-        "{:?}",
-        ledger.failures().next()
-    );
-    let mut shares: Vec<f64> = spans
-        .iter()
-        .map(|(alone, beside)| {
-            ledger.goodput(beside.0, beside.1) / ledger.goodput(alone.0, alone.1)
-        })
-        .collect();
-    shares.sort_unstable_by(f64::total_cmp);
-    // What else runs on the machine comes and goes; a neighbour would be felt in every round.
-    assert!(
-        shares[ROUNDS - 1] >= LEAST,
-        "goodput beside it is {shares:?} of that without"
-    );
+    ledger.assert_all_answered();
+    ledger.assert_not_crowded(&rounds, LEAST);
     // One queue, and of each stream one item that waits, and what an allocator keeps of each round.
     let limit = (QUEUED_MAX + 2 * STREAMS * PART) / 1024 * 2 + 16 * 1024;
     let grown = server.memory().resident_most_kib - held.resident_most_kib;

@@ -8,36 +8,11 @@ use brokerless::patterns::{Frame, Message};
 use brokerless::wire::{self, Envelope, Flow, ItemsHead, encode_items, encode_stop, encode_window};
 
 use super::wire::{Bench, Half};
+use crate::dice::Dice;
 use crate::support::{PATIENCE, until};
 
 /// Seeds are tried for so long, and the first hundred in any case.
 const TIME: Duration = Duration::from_secs(2);
-/// Numbers that are worth more than others.
-const EDGES: [u64; 8] = [0, 1, 2, 255, 256, u32::MAX as u64, 1 << 63, u64::MAX];
-
-/// Numbers without end, the same for the same seed.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, below: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) % below.max(1)
-    }
-
-    fn one_in(&mut self, count: u64) -> bool {
-        self.roll(count) == 0
-    }
-
-    fn number(&mut self, usual: u64) -> u64 {
-        match self.roll(8) {
-            0 => EDGES[self.roll(EDGES.len() as u64) as usize],
-            1 => usual.wrapping_add(self.roll(5)).wrapping_sub(2),
-            _ => usual,
-        }
-    }
-}
 
 /// What a replier says of this stream, more or less: `at` counts the items that it has sent.
 fn said(dice: &mut Dice, id: u64, at: &mut u64) -> Message {
@@ -72,24 +47,6 @@ fn said(dice: &mut Dice, id: u64, at: &mut u64) -> Message {
     }
 }
 
-/// The message with a few bytes of its frames changed, added or taken away.
-fn garbled(dice: &mut Dice, message: &Message) -> Message {
-    let frames = message.frames().iter().map(|frame| {
-        let mut bytes = frame.to_vec();
-        if dice.one_in(3) && !bytes.is_empty() {
-            let place = dice.roll(bytes.len() as u64) as usize;
-            match dice.roll(4) {
-                0 => bytes.truncate(place),
-                1 => bytes.insert(place, dice.roll(256) as u8),
-                2 => bytes[place] ^= 1 << dice.roll(8),
-                _ => bytes.push(dice.roll(256) as u8),
-            }
-        }
-        Frame::from(bytes)
-    });
-    Message::from_frames(frames.collect::<Vec<_>>())
-}
-
 /// Whether this says nothing else than of streams, or cannot be read: the rest is others' to test.
 fn is_of_streams(message: &Message) -> bool {
     let envelope = Envelope::decode(message.first());
@@ -107,7 +64,7 @@ fn say(dice: &mut Dice, half: &Half<'_>, mut between: impl FnMut(&mut Dice)) {
     for _ in 0..dice.roll(30) {
         let mut message = said(dice, half.id, &mut at);
         match dice.roll(6) {
-            0 => message = garbled(dice, &message),
+            0 => message = dice.garbled(&message),
             1 if !before.is_empty() => {
                 message = before[dice.roll(before.len() as u64) as usize].clone();
             }
@@ -123,7 +80,7 @@ fn say(dice: &mut Dice, half: &Half<'_>, mut between: impl FnMut(&mut Dice)) {
 }
 
 fn garble(bench: &Bench, seed: u64) {
-    let mut dice = Dice(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) | 1);
+    let mut dice = Dice::new(seed);
     let began = Instant::now();
     if dice.one_in(2) {
         let mut items = bench.flows.count(5).expect("it begins");

@@ -61,13 +61,19 @@ impl Record {
     }
 }
 
+/// From when to when the others were alone, and beside a bad neighbour.
+pub(crate) struct Round {
+    pub(crate) alone: (Instant, Instant),
+    pub(crate) beside: (Instant, Instant),
+}
+
 /// The calls of one client.
 pub(crate) struct Ledger {
     pub(crate) records: Vec<Record>,
 }
 
 impl Ledger {
-    /// The first error that is not of this kind.
+    /// Calls that were not answered.
     pub(crate) fn failures(&self) -> impl Iterator<Item = &Record> {
         self.records.iter().filter(|record| !record.is_answered())
     }
@@ -111,6 +117,28 @@ impl Ledger {
         assert!(
             goodput >= GOODPUT,
             "only {goodput:.0} calls a second were answered before the fault: nothing is proved"
+        );
+    }
+
+    /// No call failed.
+    #[track_caller]
+    pub(crate) fn assert_all_answered(&self) {
+        let failed = self.failures().count();
+        assert_eq!(failed, 0, "{:?}", self.failures().next());
+    }
+
+    /// In one of these rounds at least, so much of the goodput alone was reached beside a neighbour:
+    /// what else runs on the machine comes and goes, a neighbour would be felt in every round.
+    #[track_caller]
+    pub(crate) fn assert_not_crowded(&self, rounds: &[Round], least: f64) {
+        let share = |round: &Round| {
+            let (alone, beside) = (round.alone, round.beside);
+            self.goodput(beside.0, beside.1) / self.goodput(alone.0, alone.1)
+        };
+        let shares: Vec<f64> = rounds.iter().map(share).collect();
+        assert!(
+            shares.iter().any(|share| *share >= least),
+            "goodput beside it is {shares:?} of that without"
         );
     }
 

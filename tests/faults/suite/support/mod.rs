@@ -6,6 +6,7 @@
 //! | `server`, `caller`, `taker` | what runs in the other processes |
 //! | `process` | those, as the tests hold them |
 //! | `load` | threads that call |
+//! | `slow` | one that calls and does not read |
 //! | `ledger` | what became of each call, and whether that is true |
 //!
 //! The others are shared: see `patterns/tests/hostile/support/` and `tests/devices/support.rs`,
@@ -15,7 +16,7 @@ pub(crate) mod caller;
 #[allow(dead_code, reason = "shared")]
 #[path = "../../../../patterns/tests/hostile/support/canary.rs"]
 pub(crate) mod canary;
-#[allow(dead_code, reason = "shared")]
+#[allow(dead_code, unused_imports, reason = "shared")]
 #[path = "../../../devices/support.rs"]
 pub(crate) mod devices;
 pub(crate) mod ledger;
@@ -25,6 +26,7 @@ pub(crate) mod process;
 #[path = "../../../../patterns/tests/hostile/support/raw.rs"]
 pub(crate) mod raw;
 pub(crate) mod server;
+pub(crate) mod slow;
 #[allow(dead_code, reason = "shared")]
 #[path = "../../../../patterns/tests/hostile/support/system.rs"]
 pub(crate) mod system;

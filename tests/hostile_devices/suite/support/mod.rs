@@ -16,7 +16,7 @@ pub(crate) mod breaches;
 #[path = "../../../../patterns/tests/hostile/support/canary.rs"]
 pub(crate) mod canary;
 pub(crate) mod clients;
-#[allow(dead_code, reason = "shared")]
+#[allow(dead_code, unused_imports, reason = "shared")]
 #[path = "../../../devices/support.rs"]
 pub(crate) mod devices;
 #[allow(dead_code, reason = "shared")]

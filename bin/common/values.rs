@@ -1,41 +1,22 @@
-//! Durations, sizes and counts as people write them.
+//! Values of flags and of the file, each read by one function: places, durations, counts.
 
+use std::str::FromStr;
 use std::time::Duration;
 
-use brokerless::patterns::SlowSubscriber;
-use brokerless::patterns::device::{CaptureType, Place};
+use brokerless::patterns::device::{Place, PlaceError};
 
 use super::duration::{DURATION, duration};
-pub(super) use super::size::size;
 
-/// An endpoint of a side.
-pub(super) fn place(given: &str) -> Result<Place, String> {
+/// An endpoint, to bind or to connect to.
+pub(crate) fn place(given: &str) -> Result<Place, String> {
     given
         .trim()
         .parse()
-        .map_err(|error: brokerless::patterns::device::PlaceError| error.to_string())
-}
-
-/// The socket that copies go out by.
-pub(super) fn capture_type(given: &str) -> Result<CaptureType, String> {
-    match given {
-        "pub" => Ok(CaptureType::Publish),
-        "push" => Ok(CaptureType::Push),
-        _ => Err("it is pub or push".into()),
-    }
-}
-
-/// What becomes of a subscriber that does not read.
-pub(super) fn slow_subscriber(given: &str) -> Result<SlowSubscriber, String> {
-    match given {
-        "drop" => Ok(SlowSubscriber::Drop),
-        "disconnect" => Ok(SlowSubscriber::Disconnect),
-        _ => Err("it is drop or disconnect".into()),
-    }
+        .map_err(|error: PlaceError| error.to_string())
 }
 
 /// How long the end may take.
-pub(super) fn linger(given: &str) -> Result<Duration, String> {
+pub(crate) fn linger(given: &str) -> Result<Duration, String> {
     let linger = duration(given).ok_or(DURATION)?;
     if linger > Duration::from_secs(24 * 3600) {
         return Err("it is at most 24h".into());
@@ -44,7 +25,7 @@ pub(super) fn linger(given: &str) -> Result<Duration, String> {
 }
 
 /// The time between two lines of statistics.
-pub(super) fn interval(given: &str) -> Result<Duration, String> {
+pub(crate) fn interval(given: &str) -> Result<Duration, String> {
     let interval = duration(given).ok_or(DURATION)?;
     let (least, most) = (Duration::from_millis(100), Duration::from_secs(3600));
     if interval < least || interval > most {
@@ -54,13 +35,14 @@ pub(super) fn interval(given: &str) -> Result<Duration, String> {
 }
 
 /// A number of things.
-pub(super) fn count(given: &str) -> Result<usize, String> {
-    let count = given.parse().ok().filter(|count| *count > 0);
+pub(crate) fn count<N: FromStr + From<u8> + PartialOrd>(given: &str) -> Result<N, String> {
+    let count = given.parse().ok().filter(|count| *count >= N::from(1));
     count.ok_or_else(|| "it is a whole number from 1".to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::size::size;
     use super::*;
 
     #[test]
@@ -102,9 +84,9 @@ mod tests {
         for bad in ["", "0", "MB", "1.5MB", "99999999999GiB"] {
             assert!(size(bad).is_err(), "{bad}");
         }
-        assert_eq!(count("7"), Ok(7));
+        assert_eq!(count("7"), Ok(7u64));
         for bad in ["", "0", "-1", "7.5", "many"] {
-            assert!(count(bad).is_err(), "{bad}");
+            assert!(count::<u64>(bad).is_err(), "{bad}");
         }
     }
 }
