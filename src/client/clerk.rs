@@ -280,6 +280,7 @@ mod tests {
             name: "",
             call_bytes_max: 1 << 20,
             pulls: false,
+            wants_keys: false,
         });
         router.send(&peer, welcome).expect("it is there");
         let core = client.core();
