@@ -336,7 +336,6 @@ impl Core {
             wait_for_ready,
             only: request.only,
             key,
-            probe: false,
         };
         let slot = Arc::new(Slot::new(request));
         // Something is to be done that nobody else may be about to do.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use brokerless_patterns::balance::{Nodes, Place};
 
+use super::probes::Curiosity;
 use crate::machine::credit::Credit;
 use crate::machine::load::{Load, smoothed};
 use crate::machine::time::{Time, nanos};
@@ -100,6 +101,7 @@ pub(super) struct Node {
     pub(super) doubted: u64,
     /// It has asked to be left alone until then; a timer ends it.
     pub(super) paused: Option<Time>,
+    pub(super) curiosity: Curiosity,
 }
 
 impl Node {
