@@ -344,7 +344,6 @@ impl Core {
             wait_for_ready,
             only: request.only,
             key: request.key,
-            probe: false,
             lasts,
         };
         let slot = Arc::new(Slot::new(request));

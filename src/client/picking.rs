@@ -9,7 +9,7 @@ use super::options::Call;
 use super::slot::{Path, Request, Slot};
 use super::wanted::Wanted;
 use crate::RpcError;
-use crate::machine::{Ask, NodeId, Submitted};
+use crate::machine::NodeId;
 use crate::wire::{self, Encoding, Flags, Payload};
 
 /// What is called to hear of a node's load.
@@ -57,28 +57,17 @@ impl Core {
             deadline: began + PROBE_TIMEOUT,
             payload: arguments,
         };
-        let ask = Ask {
-            deadline: self.time(request.deadline),
-            bytes: request.payload.bytes() as u64,
-            oneway: true,
-            wait_for_ready: false,
-            only: Some(node),
-            key: None,
-            probe: true,
-            lasts: false,
-        };
+        let (now, deadline) = (self.time(began), self.time(request.deadline));
+        let bytes = request.payload.bytes() as u64;
         let slot = Arc::new(Slot::new(request));
-        let (sending, due) = {
+        let (sending, link, due) = {
             let mut table = self.table.lock();
-            let submitted = table.caller.submit(self.time(began), ask, slot.clone());
-            let due = table.caller.next_due();
-            match submitted {
-                Submitted::Send(sending) => ((sending, table.link(sending.node)), due),
-                // It has no room for a question: another time.
-                Submitted::Waits(_) | Submitted::Refused(..) => return self.look_by(due),
-            }
+            let asked = table.caller.ask(now, node, deadline, bytes, slot.clone());
+            // It has no room for a question: another time.
+            let Some(sending) = asked else { return };
+            let link = table.link(sending.node);
+            (sending, link, table.caller.next_due())
         };
-        let (sending, link) = sending;
         let left = slot.request.time();
         if !self.send(&sending, &slot, link.as_ref(), (began, left), false) {
             self.act();

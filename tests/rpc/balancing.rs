@@ -412,7 +412,11 @@ fn a_node_without_calls_is_asked_for_its_load_now_and_then_while_there_are_calls
     );
     // How fast it answers that says nothing of calls.
     assert_eq!(other().latency, Duration::ZERO);
-    assert_eq!(other().sent, stats.calls.probes);
+    // And it is no call.
+    assert_eq!((other().sent, other().answered), (0, 0));
+    let calls = stats.calls;
+    assert_eq!((calls.submitted, calls.replied), (calls.sent, calls.sent));
+    assert_eq!(calls.sent, node(desk.client(), &served[0].endpoint).sent);
     // It is asked beside the program's own calls, and never for its own sake.
     let quiet = desk.client().stats().calls.probes;
     take_time(Duration::from_millis(400));

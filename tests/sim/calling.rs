@@ -285,7 +285,6 @@ impl World {
             wait_for_ready,
             only: self.only(key),
             key: Some(mix(key)),
-            probe: false,
             lasts: false,
         };
         trace!(self, "caller {caller} submits call {key}");

@@ -6,6 +6,7 @@ use brokerless_patterns::balance::Facts;
 
 use super::belief;
 use super::nodes::Node;
+use super::probes::Curiosity;
 use super::slots::{Line, Slots, State};
 use super::timers::Timer;
 use super::{
@@ -142,9 +143,7 @@ impl<T> Caller<T> {
         let nodes = &self.nodes;
         let able = |index: usize| {
             let node = nodes.get(index);
-            node.is_some_and(|node| {
-                node.weight > 0 && node.fixed.is_none() && node.takes(PROBE_BYTES)
-            })
+            node.is_some_and(|node| node.can_be_asked(now, PROBE_BYTES))
         };
         let index = self.balancer.wonders(now.as_nanos(), &able)?;
         let node = self.nodes.get(index).filter(|_| able(index))?;
@@ -310,12 +309,27 @@ impl<T> Caller<T> {
         if slot.lasts {
             self.balancer.lasted(index);
         }
-        // How fast a probe is answered says nothing of calls, nor when a stream ends, unless with an
-        // error of the node.
-        let error = match error {
-            _ if slot.probe => Some(Verdict::None),
-            None | Some(Verdict::Well) if slot.lasts => Some(Verdict::None),
-            error => error,
+        // How fast a question is answered says nothing of calls, nor when a stream ends, unless with
+        // an error of the node.
+        let error = if slot.probe {
+            known.errors -= u64::from(error.is_some());
+            known.answered -= u64::from(error.is_none());
+            known.curiosity.answered(now, load.is_some());
+            let asked = &mut self.asked;
+            asked.held -= 1;
+            match (&slot.payload, error) {
+                (None, _) => {
+                    asked.late += 1;
+                    asked.given_up -= 1;
+                }
+                (Some(_), None) => asked.replied += 1,
+                (Some(_), Some(_)) => asked.failed += 1,
+            }
+            Some(Verdict::None)
+        } else if slot.lasts && matches!(error, None | Some(Verdict::Well)) {
+            Some(Verdict::None)
+        } else {
+            error
         };
         match error {
             None => {
@@ -473,8 +487,7 @@ impl<T> Caller<T> {
         let id = self.slots.current(id);
         let slot = self.slots.get(id)?;
         let (state, bytes, watched) = (slot.state, slot.bytes, slot.watched);
-        let lasts = slot.lasts;
-        let at = slot.node;
+        let (at, probe, lasts) = (slot.node, slot.probe, slot.lasts);
         let sent = state == State::Sent;
         let stays = sent
             && tell
@@ -494,6 +507,7 @@ impl<T> Caller<T> {
             // The replier still has it, and counts it: so does this end.
             let payload = self.slots.get_mut(id)?.payload.take();
             self.given_up += usize::from(payload.is_some());
+            self.asked.given_up += usize::from(probe && payload.is_some());
             payload
         } else {
             if state == State::Rests {
@@ -512,13 +526,18 @@ impl<T> Caller<T> {
                 self.timers.disarm(|timer| is_good(slots, timer));
             }
             self.given_up -= usize::from(payload.is_none());
+            if probe {
+                self.asked_for_nothing(at, payload.is_none());
+            }
             payload
         };
         if sent && !stays {
             self.drop_if_idle_at(now, at);
         }
         let payload = payload?;
-        self.count(why);
+        if !probe {
+            self.count(why);
+        }
         let node = self.nodes.get(at as usize).filter(|_| sent);
         let node = node.map(|node| NodeId {
             index: at,
@@ -589,6 +608,7 @@ impl<T> Caller<T> {
             doubted: 0,
             paused: None,
             asked: None,
+            curiosity: Curiosity::default(),
         };
         let index = free.unwrap_or(self.nodes.len());
         match self.nodes.get_mut(index) {

@@ -47,6 +47,7 @@ mod inside;
 mod nodes;
 #[cfg(test)]
 mod only_tests;
+mod probes;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -71,6 +72,7 @@ use super::credit::Credit;
 use super::time::Time;
 use inside::is_good;
 use nodes::Node;
+use probes::{Asked, Curiosity};
 use slots::{Line, Slots, State};
 use timers::{Timer, Timers};
 
@@ -96,6 +98,8 @@ pub struct Caller<T> {
     only_went_last: bool,
     /// There are, or were, nodes that grant free workers alone.
     some_pull: bool,
+    /// What is counted of questions, not of calls.
+    asked: Asked,
     /// When the policy may next have a node asked for its load.
     wonders_at: Time,
     /// When the next node may be late with a sign of life; never later than that.
@@ -120,6 +124,7 @@ impl<T> Caller<T> {
             closed: false,
             only_went_last: false,
             some_pull: false,
+            asked: Asked::default(),
             wonders_at: Time::ZERO,
             judges_at: Time::NEVER,
             stats: CallerStats::default(),
@@ -184,6 +189,8 @@ impl<T> Caller<T> {
             if !planted!(WelcomeIgnored) || known.credit.calls == 0 {
                 known.credit = credit.at_most(max);
             }
+            // Another one may be there now.
+            known.curiosity = Curiosity::default();
             self.set_state(now, node, NodeState::Up);
         }
     }
@@ -259,11 +266,12 @@ impl<T> Caller<T> {
             if planted!(LostIsPickedAgain) && self.send_lost_again(id) {
                 continue;
             }
+            let is_call = self.slots.get(id).is_some_and(|slot| !slot.probe);
             if let Some(ended) = self.end(now, id, Why::Lost, false) {
                 self.ended.push_back(ended);
             }
             if let Some(known) = self.node_mut(node) {
-                known.lost += 1;
+                known.lost += u64::from(is_call);
             }
         }
         if leaving {
@@ -311,7 +319,6 @@ impl<T> Caller<T> {
     /// A call. It is sent at once where a node has credit and nobody waits before it.
     pub fn submit(&mut self, now: Time, ask: Ask, payload: T) -> Submitted<T> {
         self.stats.submitted += 1;
-        self.stats.probes += u64::from(ask.probe);
         if let Some(why) = self.refusal(now, &ask) {
             self.count(why);
             return Submitted::Refused(payload, why);
@@ -328,7 +335,7 @@ impl<T> Caller<T> {
             slot.wait_for_ready = ask.wait_for_ready;
             slot.only = ask.only;
             slot.key = ask.key;
-            slot.probe = ask.probe;
+            slot.probe = false;
             slot.lasts = ask.lasts;
             slot.state = State::Rests;
         });
@@ -353,7 +360,7 @@ impl<T> Caller<T> {
     }
 
     /// A node whose load the policy would like to know, although no call goes there: to be asked by
-    /// a [probe](Ask::probe). Asked with each call, so that a pool without calls is left alone.
+    /// [`ask`](Self::ask). Asked with each call, so that a pool without calls is left alone.
     #[inline]
     pub fn wonders(&mut self, now: Time) -> Option<NodeId> {
         if now < self.wonders_at || self.nodes.len() < 2 {
@@ -565,9 +572,13 @@ impl<T> Caller<T> {
     /// The counts.
     pub fn stats(&self) -> CallerStats {
         CallerStats {
-            held: self.slots.len(),
+            replied: self.stats.replied - self.asked.replied,
+            failed: self.stats.failed - self.asked.failed,
+            late: self.stats.late - self.asked.late,
+            probes: self.asked.all,
+            held: self.slots.len() - self.asked.held,
             waiting: self.waiting(),
-            given_up: self.given_up,
+            given_up: self.given_up - self.asked.given_up,
             ..self.stats
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use brokerless_patterns::balance::{Nodes, Place};
 
+use super::probes::Curiosity;
 use crate::machine::credit::Credit;
 use crate::machine::load::{Load, smoothed};
 use crate::machine::time::{Time, nanos};
@@ -105,6 +106,7 @@ pub(super) struct Node {
     pub(super) paused: Option<Time>,
     /// It was asked for a sign of life, which is late by then.
     pub(super) asked: Option<Time>,
+    pub(super) curiosity: Curiosity,
 }
 
 impl Node {

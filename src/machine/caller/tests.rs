@@ -28,7 +28,6 @@ pub(super) fn ask() -> Ask {
         wait_for_ready: false,
         only: None,
         key: None,
-        probe: false,
         lasts: false,
     }
 }

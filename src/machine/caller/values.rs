@@ -57,8 +57,6 @@ pub struct Ask {
     pub only: Option<NodeId>,
     /// The hash of its key, for policies that pick by one.
     pub key: Option<u64>,
-    /// It is made for the sake of the node's load report, and says nothing of its speed.
-    pub probe: bool,
     /// It carries items, for as long as it likes: how long it takes says nothing of the node's speed.
     pub lasts: bool,
 }
@@ -244,7 +242,7 @@ pub struct CallerStats {
     pub late: u64,
     /// Answers to no call that is known, or from a node that was not asked.
     pub unknown: u64,
-    /// Of those submitted, calls that asked a node for its load.
+    /// Questions to nodes for their load. They are no calls, and in no other count.
     pub probes: u64,
     /// Calls held now: waiting, resting, in flight, or given up and not yet answered.
     pub held: usize,
