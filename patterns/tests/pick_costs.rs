@@ -133,6 +133,9 @@ fn time_of(clock: ClockId) -> Duration {
     )
 }
 
+/// How often a figure over its bound is measured.
+const ATTEMPTS: usize = 5;
+
 /// Nanoseconds of each of so many times, in the best of the rounds.
 fn nanos_of(mut each: impl FnMut(u64)) -> f64 {
     let round = |_| {
@@ -143,12 +146,27 @@ fn nanos_of(mut each: impl FnMut(u64)) -> f64 {
     (0..ROUNDS).map(round).fold(f64::INFINITY, f64::min)
 }
 
+/// How much slower this core is, for now, than the one that the bounds are for: which multiplies, adds
+/// and divides, each waiting for the one before, in 3 ns. Never less than 1.
+fn slowness() -> f64 {
+    const STEPS: u64 = 10;
+    let steps = nanos_of(|at| {
+        let first = black_box(at as f64);
+        black_box((0..STEPS).fold(first, |value, _| (value * 1.5 + 1.0) / 1.25));
+    });
+    (steps / STEPS as f64 / 3.0).max(1.0)
+}
+
 #[test]
 fn a_pick_is_cheap_whatever_the_policy() {
     if cfg!(debug_assertions) {
         println!("skipped: figures are those of a release build (cargo test --release)");
         return;
     }
+    println!(
+        "a core {:.2} times slower than that of the bounds",
+        slowness()
+    );
     println!("ns a pick, at 10, 64 and 1,000 nodes; with what it is told of a call, at 1,000");
     let mut over = Vec::new();
     for (name, policy, weight) in measured() {
@@ -158,9 +176,19 @@ fn a_pick_is_cheap_whatever_the_policy() {
             let mut balancer = at_work(&policy, nodes, weight);
             let now = 13_000_000_000;
             let able = |node: usize| node != usize::MAX;
-            let nanos = nanos_of(|at| {
-                black_box(balancer.pick(now, Some(hash(&at.to_le_bytes())), &able));
-            });
+            let mut nanos = f64::INFINITY;
+            let mut bound = bound;
+            // Whoever else uses the core makes it look dearer than it is, never cheaper.
+            for _ in 0..ATTEMPTS {
+                let slower = slowness();
+                nanos = nanos.min(nanos_of(|at| {
+                    black_box(balancer.pick(now, Some(hash(&at.to_le_bytes())), &able));
+                }));
+                if nanos <= bound * slower {
+                    bound *= slower;
+                    break;
+                }
+            }
             call = nanos_of(|at| {
                 let key = Some(hash(&at.to_le_bytes()));
                 if let Some(node) = balancer.pick(now + at * 1000, key, &able) {

@@ -237,9 +237,8 @@ impl Default for Node {
 impl Node {
     /// Calls in flight there whose answers are due: neither streams, nor overtaken.
     #[inline]
-    fn owed(&self, nodes: &Nodes, node: usize) -> u32 {
-        let lasting = nodes.lasting(node).max(self.overtaken);
-        nodes.in_flight(node).saturating_sub(lasting)
+    fn owed(&self, (in_flight, lasting): (u32, u32)) -> u32 {
+        in_flight.saturating_sub(lasting.max(self.overtaken))
     }
 
     /// From now on what is in flight there is what was sent before.
@@ -291,7 +290,8 @@ impl Adaptive {
         let Some(known) = self.nodes.get(node) else {
             return MOST;
         };
-        let ours = f64::from(nodes.in_flight(node));
+        let flight = nodes.flight(node);
+        let ours = f64::from(flight.0);
         // Of a weight below the usual each call of ours is worth more of its line.
         let heavy = self.usual_weight * known.per_turn;
         let mut time = if known.known && known.doubt <= DOUBT {
@@ -309,7 +309,7 @@ impl Adaptive {
             };
             took.max(1.0) * self.within * (ours * heavy + 1.0)
         };
-        let owed = known.owed(nodes, node);
+        let owed = known.owed(flight);
         if owed > 0 {
             // At the pace of now: one answer in all this time, if it came now.
             let silent = now.saturating_sub(known.since) as f64;
@@ -508,11 +508,12 @@ impl Pick for Adaptive {
             return;
         };
         known.turn = known.turn.max(clock - TURNS_KEPT * known.per_turn) + known.per_turn;
-        if known.owed(nodes, node) <= 1 {
+        let flight = nodes.flight(node);
+        if known.owed(flight) <= 1 {
             known.since = now;
         }
         if now.saturating_sub(known.mark) >= PAUSE {
-            known.mark_at(now, nodes.in_flight(node).saturating_sub(1));
+            known.mark_at(now, flight.0.saturating_sub(1));
         }
         let worth = (self.run * QUESTIONS / QUESTION).min(QUESTIONS_MAX);
         let busy = (self.others / BUSY).min(1.0);
@@ -623,7 +624,7 @@ impl Pick for Adaptive {
             let known = &self.nodes[node];
             let age = ask.now.saturating_sub(known.reported.max(known.asked));
             let silent = ask.now.saturating_sub(known.since.max(known.asked));
-            let is_silent = known.owed(ask.nodes, node) > 0 && silent >= PAUSE;
+            let is_silent = known.owed(ask.nodes.flight(node)) > 0 && silent >= PAUSE;
             if age < fresh && !is_silent {
                 continue;
             }

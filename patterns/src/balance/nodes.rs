@@ -198,6 +198,13 @@ impl Nodes {
         self.get(node).map_or(0, |known| known.lasting)
     }
 
+    /// The two at once.
+    #[inline]
+    pub(super) fn flight(&self, node: usize) -> (u32, u32) {
+        self.get(node)
+            .map_or((0, 0), |known| (known.in_flight, known.lasting))
+    }
+
     /// For how long it has answered nothing although something is in flight that does not
     /// [last](Self::lasting).
     pub fn silent_for(&self, node: usize, now: Nanos) -> Nanos {
