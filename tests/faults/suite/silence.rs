@@ -118,8 +118,10 @@ pub(super) fn a_server_that_falls_silent_gets_nothing_after_one_heartbeat_by_any
         assert!(noticed <= most, "{name}: noticed after {noticed:?}");
         let before = (node(&client, stops), client.stats().calls.sent);
         assert_eq!(before.0.state, NodeState::Up, "{name}: it is connected");
+        // Whoever goes by the load may have sent nothing there meanwhile; whose turn it is has.
+        let is_sure = name == "round-robin";
         assert!(
-            before.0.in_flight > 0 && before.0.in_flight < CREDIT,
+            before.0.in_flight < CREDIT && (before.0.in_flight > 0 || !is_sure),
             "{name}: {} are stuck, and it would take more up to {CREDIT}",
             before.0.in_flight
         );
