@@ -409,6 +409,12 @@ impl Adaptive {
     }
 }
 
+/// A time in nanoseconds, as far as it counts.
+#[inline]
+fn counted(took: Duration) -> f64 {
+    (took.as_nanos() as f64).min(MOST)
+}
+
 fn smoothed(mean: f64, value: f64, over: f64) -> f64 {
     if mean == 0.0 {
         value
@@ -531,7 +537,7 @@ impl Pick for Adaptive {
         let Some(known) = self.nodes.get_mut(node) else {
             return;
         };
-        let took = (took.as_nanos() as f64).min(MOST);
+        let took = counted(took);
         known.since = now;
         known.answered = now;
         known.passes(now.saturating_sub(took as Nanos));
@@ -576,7 +582,7 @@ impl Pick for Adaptive {
     ) {
         if let Some(known) = self.nodes.get_mut(node) {
             known.since = now;
-            known.passes(now.saturating_sub((took.as_nanos() as f64).min(MOST) as Nanos));
+            known.passes(now.saturating_sub(counted(took) as Nanos));
             let forgiven = (-(now.saturating_sub(known.failed_at) as f64) / FORGIVEN).exp2();
             known.failures *= forgiven;
             known.failures += (1.0 - known.failures) * FAILURE;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::nodes::Nodes;
+use super::nodes::{Nodes, WHOLE};
 use super::random::Random;
 use super::{Load, Nanos};
 
@@ -136,8 +136,8 @@ impl<'a> Ask<'a> {
     /// regard to weights gives it no more than its part. If nobody else is able it is taken all the
     /// same.
     pub fn spares(&mut self, node: usize) -> bool {
-        let part = self.nodes.part(node) as usize;
-        part < 1000 && self.random.below(1000) >= part
+        let part = self.nodes.part(node);
+        part < WHOLE && self.random.below(WHOLE as usize) >= part as usize
     }
 
     /// Whether this node could take the call: it is up, and whoever asks has nothing against it.

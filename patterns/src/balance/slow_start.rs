@@ -19,7 +19,7 @@
 use std::time::Duration;
 
 use super::Nanos;
-use super::nodes::Nodes;
+use super::nodes::{Nodes, WHOLE};
 
 /// Steps from a tenth to all of it.
 const STEPS: u64 = 10;
@@ -91,10 +91,10 @@ impl SlowStart {
             if nodes.weight(node) != before {
                 changed(nodes, node);
             }
-            if part < 1000 {
+            if part < WHOLE {
                 next = now.saturating_add((window / STEPS).max(1));
             }
-            part < 1000
+            part < WHOLE
         });
         self.next_step = next;
     }
@@ -103,14 +103,14 @@ impl SlowStart {
     pub(super) fn part(&self, node: usize, now: Nanos) -> u32 {
         let mut warming = self.warming.iter();
         let since = warming.find(|(other, _)| *other == node);
-        since.map_or(1000, |(_, since)| part(self.window, *since, now))
+        since.map_or(WHOLE, |(_, since)| part(self.window, *since, now))
     }
 }
 
 fn part(window: Nanos, since: Nanos, now: Nanos) -> u32 {
     let up_for = u128::from(now.saturating_sub(since));
-    let part = up_for * 1000 / u128::from(window.max(1));
-    part.clamp(u128::from(LEAST_PERMILLE), 1000) as u32
+    let part = up_for * u128::from(WHOLE) / u128::from(window.max(1));
+    part.clamp(u128::from(LEAST_PERMILLE), u128::from(WHOLE)) as u32
 }
 
 #[cfg(test)]
@@ -130,22 +130,25 @@ mod tests {
         pool
     }
 
+    /// The policies by which a new node's share grows.
+    const SLOWLY: [&str; 8] = [
+        "weighted",
+        "least-in-flight",
+        "peak-ewma",
+        "dynamic",
+        "random",
+        "round-robin",
+        "hot-cold",
+        "adaptive",
+    ];
+
     fn share(pool: &mut Pool, node: usize) -> f64 {
         pool.counts(5_000)[node] as f64 / 5e3
     }
 
     #[test]
     fn a_node_in_slow_start_gets_something() {
-        for name in [
-            "weighted",
-            "least-in-flight",
-            "peak-ewma",
-            "dynamic",
-            "random",
-            "round-robin",
-            "hot-cold",
-            "adaptive",
-        ] {
+        for name in SLOWLY {
             let mut pool = pool(&Policy::named(name).unwrap(), 9);
             pool.counts(100);
             pool.join(9, Facts::default());
@@ -158,16 +161,7 @@ mod tests {
 
     #[test]
     fn a_new_node_has_its_share_after_the_window() {
-        for name in [
-            "weighted",
-            "least-in-flight",
-            "peak-ewma",
-            "dynamic",
-            "random",
-            "round-robin",
-            "hot-cold",
-            "adaptive",
-        ] {
+        for name in SLOWLY {
             let mut pool = pool(&Policy::named(name).unwrap(), 9);
             pool.counts(1000);
             pool.join(9, Facts::default());

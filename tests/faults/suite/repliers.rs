@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use brokerless::Code;
 use brokerless::Ran;
-use brokerless::client::{Client, NodeReport};
+use brokerless::client::Client;
 use brokerless::machine::NodeState;
 use brokerless::patterns::{Engine, Options};
 use rustix::process::Signal;
 
 use crate::suite::support::ledger::{End, Record};
-use crate::suite::support::load::{BACK, Load, client, end_of};
+use crate::suite::support::load::{BACK, Load, client, end_of, node, until_up};
 use crate::suite::support::process::{ANY, ServerProcess};
 use crate::suite::support::work::{Notes, WorkClient};
 use crate::suite::support::{canary, eventually, ms, pass};
@@ -26,21 +26,6 @@ const FAST: Duration = if cfg!(debug_assertions) {
 } else {
     ms(100)
 };
-
-fn node(client: &Client, server: &ServerProcess) -> NodeReport {
-    let stats = client.stats();
-    let mut nodes = stats.nodes.into_iter();
-    nodes
-        .find(|node| node.endpoint == server.endpoint)
-        .expect("a node of the pool")
-}
-
-#[track_caller]
-fn until_up(client: &Client, server: &ServerProcess) {
-    eventually("the node is up", ms(5000), || {
-        (node(client, server).state == NodeState::Up).then_some(())
-    });
-}
 
 pub(super) fn a_killed_replier_costs_at_most_its_credit_and_the_others_take_over() {
     let notes = [Notes::new(), Notes::new()];

@@ -4,15 +4,15 @@ use std::time::{Duration, Instant};
 
 use brokerless::Policy;
 use brokerless::balance::Place;
-use brokerless::client::{Call, Client, Member, NodeReport, Pending};
+use brokerless::client::{Call, Member, Pending};
 use brokerless::machine::NodeState;
 use brokerless::patterns::Options;
 use rustix::process::Signal;
 
-use crate::suite::support::load::{TIMEOUT, client};
+use crate::suite::support::load::{TIMEOUT, client, node, until_up};
 use crate::suite::support::process::{ANY, ServerProcess};
 use crate::suite::support::work::{Notes, Stamp, WorkClient};
-use crate::suite::support::{canary, eventually, ms, pass};
+use crate::suite::support::{canary, ms, pass};
 
 /// Calls that each server lets a caller have in flight.
 const CREDIT: u32 = 64;
@@ -40,14 +40,6 @@ fn policies() -> Vec<Policy> {
         Policy::round_robin().by_place(home()),
         Policy::round_robin().by_distance(home()),
     ]
-}
-
-fn node(client: &Client, server: &ServerProcess) -> NodeReport {
-    let stats = client.stats();
-    let mut nodes = stats.nodes.into_iter();
-    nodes
-        .find(|node| node.endpoint == server.endpoint)
-        .expect("a node of the pool")
 }
 
 /// Calls at a steady pace, whatever becomes of them.
@@ -96,9 +88,7 @@ pub(super) fn a_server_that_falls_silent_gets_nothing_after_one_heartbeat_by_any
         let members: Vec<Member> = members.collect();
         let client = client(&[], options, |b| b.policy(policy).nodes(members));
         for server in &servers {
-            eventually("the node is up", ms(5000), || {
-                (node(&client, server).state == NodeState::Up).then_some(())
-            });
+            until_up(&client, server);
         }
         let mut paced = Paced {
             work: WorkClient::from(client.clone()),

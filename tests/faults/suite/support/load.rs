@@ -7,10 +7,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use brokerless::CallError;
-use brokerless::client::{Call, Client, ClientBuilder, Pending};
+use brokerless::client::{Call, Client, ClientBuilder, NodeReport, Pending};
+use brokerless::machine::NodeState;
 use brokerless::patterns::{Engine, Options};
 
 use super::ledger::{End, Ledger, Record};
+use super::process::ServerProcess;
 use super::work::{Stamp, WorkClient};
 use super::{eventually, ms, pass};
 
@@ -46,6 +48,23 @@ pub(crate) fn client(
     let builder = build(builder.timeout(TIMEOUT));
     let endpoints: Vec<String> = endpoints.iter().map(|e| (*e).to_owned()).collect();
     builder.connect(endpoints).expect("endpoints")
+}
+
+/// What the client knows of this server.
+#[track_caller]
+pub(crate) fn node(client: &Client, server: &ServerProcess) -> NodeReport {
+    let stats = client.stats();
+    let mut nodes = stats.nodes.into_iter();
+    nodes
+        .find(|node| node.endpoint == server.endpoint)
+        .expect("a node of the pool")
+}
+
+#[track_caller]
+pub(crate) fn until_up(client: &Client, server: &ServerProcess) {
+    eventually("the node is up", ms(5000), || {
+        (node(client, server).state == NodeState::Up).then_some(())
+    });
 }
 
 struct Shared {
