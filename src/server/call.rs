@@ -193,7 +193,7 @@ impl Answerer for Later {
             if let Some(stream) = &self.stream {
                 return self.server.end_stream(stream, outcome);
             }
-            let now = Instant::now();
+            let now = self.server.time(Instant::now());
             self.server
                 .finish(&self.session, &self.call, outcome, Duration::ZERO, now);
         }

@@ -10,10 +10,11 @@
 //!    repeated in full. (test `a_giant_name_is_cut_and_compared_with_nothing`)
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
+
+use foldhash::fast::FixedState;
 
 use crate::service::{MethodInfo, Service, ServiceInfo};
 
@@ -99,7 +100,8 @@ pub(super) struct Method {
 /// All methods, by path.
 pub(super) struct Methods {
     methods: Vec<Method>,
-    paths: HashMap<&'static str, usize, BuildHasherDefault<Short>>,
+    /// Those in the table are the program's own: nobody else can make them collide.
+    paths: HashMap<&'static str, usize, FixedState>,
     services: Vec<&'static ServiceInfo>,
 }
 
@@ -226,27 +228,6 @@ fn edits(from: &str, to: &str) -> usize {
         }
     }
     row.last().copied().unwrap_or(0)
-}
-
-/// FNV-1a: names are short, and those in the table are the program's own.
-pub(super) struct Short(u64);
-
-impl Default for Short {
-    fn default() -> Self {
-        Short(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Hasher for Short {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ use super::serve::{Shared, leaving};
 use super::session::Session;
 use super::stats::Count;
 use super::stream::{Over, Stream};
-use crate::machine::{Admit, Arrival, Flow, Start, Ticket, Violation};
+use crate::machine::{Admit, Arrival, Flow, Start, Ticket, Time, Violation};
 use crate::service::{MethodInfo, Outcome, Passing};
 use crate::status::Status;
 use crate::wire::{ItemsHead, Payload, encode_items, encode_stop};
@@ -150,7 +150,7 @@ impl Shared {
         fallback: &Arc<dyn Fallback>,
         session: &Arc<Session>,
         coming: Coming,
-        now: Instant,
+        now: Time,
     ) {
         let Coming {
             target,
@@ -162,7 +162,6 @@ impl Shared {
         if !self.takes(session) {
             return self.is_busy(session, &target);
         }
-        let time = self.time(now);
         let mut state = session.lock();
         let id = match target.form {
             Form::Plain(_) => state.next_number(),
@@ -175,9 +174,9 @@ impl Shared {
             deadline: self.time(passing.deadline),
             used_up: more,
         };
-        let admitted = state.machine.arrive(time, arrival);
+        let admitted = state.machine.arrive(now, arrival);
         let begun = match admitted {
-            Admit::Run(ticket) => state.machine.start(time, ticket),
+            Admit::Run(ticket) => state.machine.start(now, ticket),
             _ => Start::Run,
         };
         drop(state);
@@ -295,8 +294,8 @@ impl Back {
             return self.server.end_stream(stream, outcome);
         }
         self.unlisten();
-        let now = Instant::now();
         let (server, session) = (&self.server, &self.session);
+        let now = server.time(Instant::now());
         server.finish(session, &self.call, outcome, Duration::ZERO, now);
     }
 

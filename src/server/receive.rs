@@ -25,7 +25,7 @@ use super::methods::Place;
 use super::owed::Note;
 use super::pass::Coming;
 use super::pool::Seat;
-use super::serve::{Group, Phase, Shared, leaving};
+use super::serve::{Group, Moment, Phase, Shared, leaving};
 use super::session::Session;
 use super::stats::Count;
 use super::stream::{Broken, Over};
@@ -131,7 +131,7 @@ impl Receiver {
     /// A function of its own, so that what a call costs here can be counted.
     #[inline(never)]
     fn receive(&mut self, group: &Group, peer: &Peer, message: Message) {
-        let now = Shared::take_time();
+        let now = self.shared.take_time();
         let known = match self.last.take() {
             Some(last) if last.id() == peer.id() && !last.is_gone() => Some(last),
             _ => self.shared.sessions.get(peer.id()),
@@ -170,7 +170,7 @@ impl Receiver {
         session: &Arc<Session>,
         form: Form,
         message: Message,
-        now: Instant,
+        now: Moment,
     ) {
         let counts = &self.shared.counts;
         match Envelope::decode(message.first()) {
@@ -297,7 +297,7 @@ impl Receiver {
         session: &Arc<Session>,
         head: Head,
         message: Message,
-        now: Instant,
+        now: Moment,
     ) {
         let shared = &self.shared;
         shared.counts.one(Count::Calls);
@@ -341,8 +341,7 @@ impl Receiver {
             Place::Inline | Place::Named(_) => None,
         };
         let runs_here = seat.is_some() || place == Place::Inline;
-        let time = shared.time(now);
-        let deadline = now + head.left;
+        let deadline = now.instant + head.left;
         let mut state = session.lock();
         let id = match head.target.form {
             Form::Plain(_) => state.next_number(),
@@ -352,12 +351,12 @@ impl Receiver {
             id,
             via: head.via,
             bytes,
-            deadline: time.after(head.left),
+            deadline: now.time.after(head.left),
             used_up: head.more,
         };
-        let admitted = state.machine.arrive(time, arrival);
+        let admitted = state.machine.arrive(now.time, arrival);
         let begun = match admitted {
-            Admit::Run(ticket) if runs_here => state.machine.start(time, ticket),
+            Admit::Run(ticket) if runs_here => state.machine.start(now.time, ticket),
             _ => Start::Run,
         };
         drop(state);
@@ -424,7 +423,7 @@ impl Receiver {
         head: Head,
         path: Arc<str>,
         message: Message,
-        now: Instant,
+        now: Moment,
     ) {
         let shared = &self.shared;
         let Some(fallback) = &shared.fallback else {
@@ -457,7 +456,7 @@ impl Receiver {
             hops: head.hops,
             window: head.window,
             key: head.key,
-            deadline: now + head.left,
+            deadline: now.instant + head.left,
         };
         let coming = Coming {
             target: head.target,
@@ -466,7 +465,7 @@ impl Receiver {
             more: head.more,
             call,
         };
-        shared.pass(fallback, session, coming, now);
+        shared.pass(fallback, session, coming, now.time);
     }
 
     /// Bytes of the arguments and blobs, if each part is within the limit.

@@ -56,11 +56,27 @@ use crate::values::Ran;
 const SAMPLED: u64 = 8;
 thread_local! {
     /// When the last quick inline call ended, by its method's mean.
-    static KNOWN: Cell<Option<Instant>> = const { Cell::new(None) };
+    static KNOWN: Cell<Option<Moment>> = const { Cell::new(None) };
 }
 
 /// When a caller that is over its window is told to come again.
 pub(super) const OVERRUN_REST: Duration = Duration::from_millis(1);
+
+/// One moment by both clocks: each is worked out once for a call.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) instant: Instant,
+    pub(super) time: Time,
+}
+
+impl Moment {
+    fn after(self, wait: Duration) -> Moment {
+        Moment {
+            instant: self.instant + wait,
+            time: self.time.after(wait),
+        }
+    }
+}
 
 /// What a server is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -219,6 +235,14 @@ impl Shared {
         self.phase() >= Phase::Stopping
     }
 
+    pub(super) fn now(&self) -> Moment {
+        let instant = Instant::now();
+        Moment {
+            instant,
+            time: self.time(instant),
+        }
+    }
+
     pub(super) fn time(&self, now: Instant) -> Time {
         let since = now.saturating_duration_since(self.origin).as_nanos();
         Time::from_nanos(u64::try_from(since).unwrap_or(u64::MAX))
@@ -232,8 +256,8 @@ impl Shared {
 
     /// The time, as far as this thread knows it: a quick inline call that was not timed tells what
     /// it is at its end, for the one that follows at once.
-    pub(super) fn take_time() -> Instant {
-        KNOWN.take().unwrap_or_else(Instant::now)
+    pub(super) fn take_time(&self) -> Moment {
+        KNOWN.take().unwrap_or_else(|| self.now())
     }
 
     /// The thread is about to wait.
@@ -247,7 +271,7 @@ impl Shared {
         session: &Arc<Session>,
         call: &Call,
         message: &Message,
-        begun: Instant,
+        begun: Moment,
     ) {
         let Some(method) = self.methods.get(call.method) else {
             return;
@@ -262,24 +286,24 @@ impl Shared {
                 self.settings.stream,
                 timeout,
             ));
-            return self.run_stream(&stream, message, begun);
+            return self.run_stream(&stream, message, begun.instant);
         }
         let calls = method.calls.fetch_add(1, Ordering::Relaxed);
         let (outcome, deferred) = self.execute(session, call, message, None, method);
         let sampled = method.place != Place::Inline
             || calls.is_multiple_of(SAMPLED)
             || !method.learned.is_quick();
-        let ended = if sampled {
-            Instant::now()
-        } else {
-            begun + method.learned.mean()
-        };
-        let took = ended.saturating_duration_since(begun);
-        if sampled {
+        let (took, ended) = if sampled {
+            let ended = self.time(Instant::now());
+            let took = ended.since(begun.time);
             method.learned.ran(took);
+            (took, ended)
         } else {
+            let took = method.learned.mean();
+            let ended = begun.after(took);
             KNOWN.set(Some(ended));
-        }
+            (took, ended.time)
+        };
         if !deferred {
             self.finish(session, call, outcome, took, ended);
         }
@@ -355,9 +379,8 @@ impl Shared {
                 return self.turn(&stream);
             }
         };
-        let now = Instant::now();
-        let time = self.time(now);
-        let start = session.lock().machine.start(time, call.ticket);
+        let now = self.now();
+        let start = session.lock().machine.start(now.time, call.ticket);
         match start {
             Start::Run => {
                 if hands_on {
@@ -460,7 +483,7 @@ impl Shared {
         call: &Call,
         outcome: Outcome,
         busy: Duration,
-        now: Instant,
+        now: Time,
     ) {
         self.finish_as(session, call, outcome, Spent::Call(busy), now);
     }
@@ -472,14 +495,13 @@ impl Shared {
         call: &Call,
         outcome: Outcome,
         spent: Spent,
-        now: Instant,
+        now: Time,
     ) {
-        let time = self.time(now);
         let finish = {
             let machine = &mut session.lock().machine;
             match spent {
-                Spent::Call(_) => machine.finish(time, call.ticket),
-                Spent::Stream(busy) => machine.finish_stream(time, call.ticket, busy),
+                Spent::Call(_) => machine.finish(now, call.ticket),
+                Spent::Stream(busy) => machine.finish_stream(now, call.ticket, busy),
             }
         };
         let in_flight = self.in_flight.ends();
@@ -496,7 +518,7 @@ impl Shared {
                 Spent::Stream(busy) => (finish.queued, busy),
             };
             load.arrived();
-            load.finished(time, waited, busy, is_unwell(&outcome));
+            load.finished(now, waited, busy, is_unwell(&outcome));
             let mut report = load.report();
             drop(load);
             report.in_flight = in_flight;

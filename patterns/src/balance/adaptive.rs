@@ -412,7 +412,7 @@ impl Adaptive {
 /// A time in nanoseconds, as far as it counts.
 #[inline]
 fn counted(took: Duration) -> f64 {
-    (took.as_nanos() as f64).min(MOST)
+    (u64::try_from(took.as_nanos()).unwrap_or(u64::MAX) as f64).min(MOST)
 }
 
 fn smoothed(mean: f64, value: f64, over: f64) -> f64 {

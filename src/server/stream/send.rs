@@ -377,7 +377,7 @@ impl Shared {
             &stream.call,
             outcome,
             Spent::Stream(busy),
-            Instant::now(),
+            self.time(Instant::now()),
         );
     }
 }
