@@ -1,5 +1,7 @@
 //! Servers, clients and peers by hand for the tests.
 
+#[path = "../support/measured.rs"]
+mod measured;
 #[path = "../support/port.rs"]
 mod port;
 #[path = "../support/waiting.rs"]
@@ -20,6 +22,7 @@ use brokerless::{Ran, Status};
 
 use crate::desk::{DeskClient, DeskServer, Handler};
 
+pub(crate) use measured::{bar, measured};
 pub(crate) use port::KeptPort;
 pub(crate) use waiting::{PATIENCE, until};
 

@@ -11,7 +11,7 @@ use brokerless::service::{Incoming, Items};
 use brokerless::{Blob, Call, Code, Ran, Status};
 use serde::{Deserialize, Serialize};
 
-use crate::support::{PATIENCE, take_time, transports, until};
+use crate::support::{PATIENCE, bar, measured, take_time, transports, until};
 
 /// The sizes of what methods give, and of what they are given.
 const GIVEN: [usize; 4] = [31415, 9, 2653, 58979];
@@ -349,7 +349,8 @@ fn a_stopped_method_costs_its_caller_its_credit_and_nobody_else_anything() {
 #[test]
 fn a_thousand_streams_at_once_are_served_fairly() {
     const STREAMS: usize = 1000;
-    const ITEMS: u64 = 1_600_000;
+    // In each round.
+    const ITEMS: u64 = 800_000;
     let hall = Hall::at("tcp://127.0.0.1:*", |builder| patient(builder).window(1024));
     // What is on its way when it ends is little beside what came.
     let client = Client::builder().stream_items(8);
@@ -362,30 +363,34 @@ fn a_thousand_streams_at_once_are_served_fairly() {
         assert_eq!(stream.next(), Some(Ok(0)));
         *taken = 1;
     }
-    let mut all = 0;
-    let end = Instant::now() + 3 * PATIENCE;
-    while all < ITEMS {
-        assert!(Instant::now() < end, "{all} items so far");
-        for (stream, taken) in &mut streams {
-            // As much as has come: who is served better gets more. But the reader does not stay with
-            // one that it empties as fast as it is filled.
-            for _ in 0..8 {
-                let Next::Item(item) = stream.try_next() else {
-                    break;
-                };
-                item.expect("no error");
-                *taken += 1;
-                all += 1;
+    // Over growing time: what is not fair gets no fairer, and a moment in which one thread was not run
+    // is soon little beside the rest.
+    let (mut all, mut until) = (0, 0);
+    measured(8, || {
+        until += ITEMS;
+        let end = Instant::now() + 5 * PATIENCE;
+        while all < until {
+            assert!(Instant::now() < end, "{all} items so far");
+            for (stream, taken) in &mut streams {
+                // As much as has come: who is served better gets more. But the reader does not stay
+                // with one that it empties as fast as it is filled.
+                for _ in 0..8 {
+                    let Next::Item(item) = stream.try_next() else {
+                        break;
+                    };
+                    item.expect("no error");
+                    *taken += 1;
+                    all += 1;
+                }
             }
         }
-    }
-    let taken = streams.iter().map(|(_, taken)| *taken);
-    let (least, most) = (taken.clone().min().unwrap(), taken.max().unwrap());
-    let mean = all as f64 / STREAMS as f64;
-    println!("{least} to {most} items of {mean:.0}");
-    let fair = 0.9 * mean..=1.1 * mean;
-    assert!(fair.contains(&(least as f64)), "{least} of {mean}");
-    assert!(fair.contains(&(most as f64)), "{most} of {mean}");
+        let taken = || streams.iter().map(|(_, taken)| *taken);
+        let (least, most) = (taken().min().unwrap(), taken().max().unwrap());
+        let mean = all as f64 / STREAMS as f64;
+        let fair = 0.9 * mean..=1.1 * mean;
+        let is_fair = fair.contains(&(least as f64)) && fair.contains(&(most as f64));
+        bar(is_fair, format!("{least} to {most} items of {mean:.0}"))
+    });
     drop(streams);
     let hall = Hall { live, ..hall };
     is_over(&hall);
