@@ -1,9 +1,9 @@
 //! Servers, clients and peers by hand for the tests.
 
-#[path = "../support/measured.rs"]
-mod measured;
 #[path = "../support/port.rs"]
 mod port;
+#[path = "../../patterns/tests/support/rounds.rs"]
+mod rounds;
 #[path = "../support/waiting.rs"]
 mod waiting;
 
@@ -22,8 +22,8 @@ use brokerless::{Ran, Status};
 
 use crate::desk::{DeskClient, DeskServer, Handler};
 
-pub(crate) use measured::{bar, measured};
 pub(crate) use port::KeptPort;
+pub(crate) use rounds::in_rounds;
 pub(crate) use waiting::{PATIENCE, until};
 
 static NAMES: AtomicUsize = AtomicUsize::new(0);
