@@ -1,13 +1,12 @@
 //! Servers whose callers are granted free workers alone.
 
-use std::thread;
 use std::time::Duration;
 
 use brokerless::client::{Call, Client, Member};
 use brokerless::{Code, Ran};
 
 use crate::desk::DeskClient;
-use crate::support::{PATIENCE, Served, node, until};
+use crate::support::{PATIENCE, Served, in_rounds, node, until};
 
 fn served(workers: usize) -> Served {
     Served::at("tcp://127.0.0.1:*", |builder| {
@@ -52,27 +51,52 @@ fn a_busy_worker_is_never_fed() {
 
 #[test]
 fn callers_take_turns_at_free_workers() {
+    in_rounds("turns", turns);
+}
+
+/// Callers whose calls all wait before the first is served: who is served more often in a row than
+/// others that wait has been given their turns, or they were not run.
+fn turns() -> Result<(), String> {
+    const CALLERS: i64 = 4;
     const CALLS: i64 = 100;
+    const IN_A_ROW: usize = 3;
     let served = served(1);
-    let callers: Vec<DeskClient> = (0..4).map(|_| patient(&[&served])).collect();
-    thread::scope(|scope| {
-        for desk in &callers {
-            for _ in 0..2 {
-                scope.spawn(move || {
-                    for x in 0..CALLS {
-                        assert_eq!(desk.later(x), Ok(2 * x));
-                    }
-                });
-            }
+    let first = patient(&[&served]);
+    let held = first.begin().hold().expect("it is begun");
+    served.desk.has_begun(1);
+    let callers: Vec<DeskClient> = (0..CALLERS).map(|_| patient(&[&served])).collect();
+    let mut waiting = Vec::new();
+    for (caller, desk) in (0..).zip(&callers) {
+        for x in caller * CALLS..(caller + 1) * CALLS {
+            waiting.push((x, desk.begin().later(x).expect("it waits")));
         }
+    }
+    until("all wait in their callers", || {
+        let waits = |desk: &DeskClient| desk.client().stats().calls.waiting == CALLS as usize;
+        callers.iter().all(waits)
     });
-    for desk in &callers {
-        let stats = desk.client().stats();
-        assert_eq!(stats.calls.replied, 2 * CALLS as u64, "{stats:?}");
+    served.desk.open();
+    assert_eq!(held.wait(), Ok(false));
+    for (x, call) in waiting {
+        assert_eq!(call.wait(), Ok(2 * x));
+    }
+    // Until the last calls of some, all have some that wait.
+    let order = std::mem::take(&mut *served.desk.laters.lock());
+    assert_eq!(order.len() as i64, CALLERS * CALLS);
+    let order: Vec<i64> = order.iter().map(|x| x / CALLS).collect();
+    let order = &order[..order.len() * 3 / 4];
+    let in_a_row = order.chunk_by(|a, b| a == b).map(<[i64]>::len).max();
+    let of = |caller: i64| order.iter().filter(|it| **it == caller).count();
+    let shares: Vec<usize> = (0..CALLERS).map(of).collect();
+    let equal = order.len() / CALLERS as usize;
+    let is_fair = |share: &usize| (equal * 4 / 5..=equal * 6 / 5).contains(share);
+    if !(in_a_row <= Some(IN_A_ROW) && shares.iter().all(is_fair)) {
+        return Err(format!("{in_a_row:?} in a row, {shares:?} of {equal} each"));
     }
     let pools = served.server.stats().pools;
     // A call may come while the worker that gave its credit back is on its way to the queue.
     assert!(pools[0].queued_most <= 1, "{pools:?}");
+    Ok(())
 }
 
 #[test]

@@ -79,8 +79,9 @@ impl Served {
         Served::at("tcp://127.0.0.1:*", |builder| builder)
     }
 
+    /// One whose calls take as long as they take: see `deadlines.rs` for the rest.
     pub(crate) fn client(&self) -> DeskClient {
-        DeskClient::connect(&self.endpoint).expect("an endpoint")
+        self.client_of(|builder| builder.timeout(PATIENCE))
     }
 
     pub(crate) fn client_of(

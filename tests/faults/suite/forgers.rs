@@ -13,7 +13,7 @@ use brokerless::{Ran, Status};
 use crate::suite::support::load::{Load, client, patient};
 use crate::suite::support::process::{ANY, ServerProcess};
 use crate::suite::support::work::{Notes, Stamp, Work, Worker};
-use crate::suite::support::{eventually, ms};
+use crate::suite::support::{Ends, eventually, ms};
 
 /// What a forger has sent beside what it was asked.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +126,7 @@ pub(super) fn answers_to_what_was_not_asked_are_counted_and_reach_nobody() {
     let deep = Load::begin(&client, 100, 1, 16);
     let (ledger, forged) = std::thread::scope(|scope| {
         let forger = scope.spawn(|| forge(&router, &worker, &over));
+        let ends = Ends(&over);
         client.add(&endpoint).expect("another node");
         load.until_answered(2000);
         eventually("enough is forged", ms(30_000), || {
@@ -133,7 +134,7 @@ pub(super) fn answers_to_what_was_not_asked_are_counted_and_reach_nobody() {
         });
         let mut ledger = load.finish();
         ledger.records.extend(deep.finish().records);
-        over.store(true, Ordering::Relaxed);
+        drop(ends);
         (ledger, forger.join().expect("no panic"))
     });
     ledger.hold_busy(before.0, before.1);

@@ -11,7 +11,7 @@ use brokerless::wire::{Encoder, Envelope, Payload, decode_value};
 use crate::suite::support::load::{Load, client, patient};
 use crate::suite::support::process::{ANY, ServerProcess};
 use crate::suite::support::work::{Notes, Stamp, Work, Worker};
-use crate::suite::support::{eventually, ms, pass};
+use crate::suite::support::{Ends, eventually, ms, pass};
 
 fn arguments((caller, nonce): Stamp) -> Payload {
     let mut encoder = Encoder::arguments(2);
@@ -107,6 +107,7 @@ pub(super) fn callers_and_repliers_of_the_version_before_are_served_beside_new_o
     let endpoint = server.endpoint.clone();
     let ledger = std::thread::scope(|scope| {
         scope.spawn(|| answered.store(old_replier(&router, &worker, &over), Ordering::Relaxed));
+        let ends = Ends(&over);
         scope.spawn(|| called.store(old_caller(&endpoint, OLD, &over), Ordering::Relaxed));
         // As much for the old one as for the new: it tells nothing of its load.
         let policy = Policy::weighted();
@@ -116,7 +117,7 @@ pub(super) fn callers_and_repliers_of_the_version_before_are_served_beside_new_o
         let until = Instant::now();
         let begun = load.begun;
         let ledger = load.finish();
-        over.store(true, Ordering::Relaxed);
+        drop(ends);
         ledger.hold_busy(begun, until);
         ledger.assert_counted(&client);
         ledger

@@ -125,7 +125,8 @@ impl Hall {
         let builder = Server::builder().service(LiveServer::new(handler.clone()));
         let builder = builder.drain_timeout(Duration::from_secs(2));
         let server = build(builder).bind(endpoint).expect("it binds");
-        let client = Client::connect(server.local_endpoints()[0].to_string());
+        let client = Client::builder().timeout(PATIENCE);
+        let client = client.connect(server.local_endpoints()[0].to_string());
         Hall {
             server,
             handler,
@@ -353,7 +354,7 @@ fn a_thousand_streams_at_once_are_served_fairly() {
     const ITEMS: u64 = 800_000;
     let hall = Hall::at("tcp://127.0.0.1:*", |builder| patient(builder).window(1024));
     // What is on its way when it ends is little beside what came.
-    let client = Client::builder().stream_items(8);
+    let client = Client::builder().timeout(PATIENCE).stream_items(8);
     let client = client.connect(hall.server.local_endpoints()[0].to_string());
     let live = LiveClient::from(client.expect("an endpoint"));
     let streams = (0..STREAMS).map(|_| live.forever().expect("it begins"));
@@ -399,31 +400,36 @@ fn a_thousand_streams_at_once_are_served_fairly() {
 
 #[test]
 fn a_server_that_drains_lets_streams_end_and_cuts_off_those_that_do_not() {
-    let hall = Hall::at("tcp://127.0.0.1:*", |builder| {
-        builder.drain_timeout(Duration::from_secs(3))
-    });
+    in_rounds("a stream that ends", || drained(Duration::from_secs(3)));
+}
+
+/// What fails for want of time only: the one that ends has to do so within that.
+fn drained(time: Duration) -> Result<(), String> {
+    let hall = Hall::at("tcp://127.0.0.1:*", |builder| builder.drain_timeout(time));
     let mut ends = hall.live.count(3000).expect("it begins");
     assert_eq!(ends.next(), Some(Ok(0)));
     let mut forever = hall.live.forever().expect("it begins");
     assert_eq!(forever.next(), Some(Ok(0)));
     let Hall { server, live, .. } = hall;
-    let report = std::thread::scope(|scope| {
+    let (report, whole) = std::thread::scope(|scope| {
         let stop = scope.spawn(|| server.stop());
-        assert_eq!(
-            ends.filter(Result::is_ok).count(),
-            2999,
-            "it runs to its end"
-        );
+        let began = Instant::now();
+        let whole = ends.filter(Result::is_ok).count() == 2999;
+        assert!(whole || began.elapsed() >= time / 2, "it runs to its end");
         let error = forever.find_map(Result::err).expect("it is cut off");
         assert_eq!(
             (error.code(), error.ran()),
             (Code::Unavailable, Ran::Yes),
             "{error}"
         );
-        stop.join().expect("it does not panic")
+        (stop.join().expect("it does not panic"), whole)
     });
-    assert_eq!(report.streams, 1, "{report:?}");
     assert_eq!(live.client().stats().streams.open, 0);
+    if !whole {
+        return Err(format!("{report:?}"));
+    }
+    assert_eq!(report.streams, 1, "{report:?}");
+    Ok(())
 }
 
 #[test]

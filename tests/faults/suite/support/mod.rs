@@ -41,3 +41,4 @@ pub(crate) mod work;
 
 pub(crate) use bars::bar;
 pub(crate) use waiting::{eventually, hold, ms, pass, patience};
+pub(crate) use work::Ends;

@@ -22,6 +22,7 @@ pub(crate) fn run(mut arguments: impl Iterator<Item = String>) {
     let mut builder = Server::builder()
         .service(WorkServer::new(Worker::noting(&notes)))
         .workers(4)
+        .item_timeout(Duration::from_secs(60))
         .drain_timeout(Duration::from_secs(60));
     for argument in arguments {
         let (name, value) = argument.split_once('=').expect("name=value");
