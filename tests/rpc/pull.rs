@@ -1,12 +1,14 @@
 //! Servers whose callers are granted free workers alone.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use brokerless::client::{Call, Client, Member};
-use brokerless::{Code, Ran};
+use brokerless::{Code, Ran, Server};
+use parking_lot::Mutex;
 
 use crate::desk::DeskClient;
-use crate::support::{PATIENCE, Served, in_rounds, node, until};
+use crate::support::{PATIENCE, Served, in_rounds, inproc, node, take_time, until};
 
 fn served(workers: usize) -> Served {
     Served::at("tcp://127.0.0.1:*", |builder| {
@@ -54,48 +56,63 @@ fn callers_take_turns_at_free_workers() {
     in_rounds("turns", turns);
 }
 
-/// Callers whose calls all wait before the first is served: who is served more often in a row than
-/// others that wait has been given their turns, or they were not run.
+/// A caller tells of calls that still wait 100 ms after its last wish: for calls that take longer than
+/// that, all stand in line whenever a worker is free.
+const CALL: Duration = Duration::from_millis(150);
+
+#[brokerless::service(name = "turns.v1")]
+trait Turns {
+    fn turn(&self, caller: usize) -> usize;
+}
+
+/// Whose calls have run, in order.
+#[derive(Default)]
+struct Order(Mutex<Vec<usize>>);
+
+impl Turns for Order {
+    fn turn(&self, caller: usize) -> usize {
+        self.0.lock().push(caller);
+        take_time(CALL);
+        caller
+    }
+}
+
+/// What fails only where callers did not take turns, or were not run in time to stand in line.
 fn turns() -> Result<(), String> {
-    const CALLERS: i64 = 4;
-    const CALLS: i64 = 100;
-    const IN_A_ROW: usize = 3;
-    let served = served(1);
-    let first = patient(&[&served]);
-    let held = first.begin().hold().expect("it is begun");
-    served.desk.has_begun(1);
-    let callers: Vec<DeskClient> = (0..CALLERS).map(|_| patient(&[&served])).collect();
+    const CALLERS: usize = 3;
+    const CALLS: usize = 5;
+    let order = Arc::new(Order::default());
+    let builder = Server::builder().service(TurnsServer::new(order.clone()));
+    let builder = builder.workers(1).worker_pull(true);
+    let server = builder.bind(&inproc()).expect("it binds");
+    let endpoint = server.local_endpoints()[0].to_string();
+    let client = || Client::builder().timeout(PATIENCE).connect(&endpoint);
+    let client = |_| TurnsClient::from(client().expect("an endpoint"));
+    let callers: Vec<TurnsClient> = (0..CALLERS).map(client).collect();
+    until("all are there", || server.stats().callers == CALLERS);
     let mut waiting = Vec::new();
-    for (caller, desk) in (0..).zip(&callers) {
-        for x in caller * CALLS..(caller + 1) * CALLS {
-            waiting.push((x, desk.begin().later(x).expect("it waits")));
+    for (number, caller) in callers.iter().enumerate() {
+        for _ in 0..CALLS {
+            waiting.push((number, caller.begin().turn(number).expect("it begins")));
         }
     }
-    until("all wait in their callers", || {
-        let waits = |desk: &DeskClient| desk.client().stats().calls.waiting == CALLS as usize;
-        callers.iter().all(waits)
-    });
-    served.desk.open();
-    assert_eq!(held.wait(), Ok(false));
-    for (x, call) in waiting {
-        assert_eq!(call.wait(), Ok(2 * x));
+    for (number, call) in waiting {
+        assert_eq!(call.wait(), Ok(number));
     }
-    // Until the last calls of some, all have some that wait.
-    let order = std::mem::take(&mut *served.desk.laters.lock());
-    assert_eq!(order.len() as i64, CALLERS * CALLS);
-    let order: Vec<i64> = order.iter().map(|x| x / CALLS).collect();
-    let order = &order[..order.len() * 3 / 4];
-    let in_a_row = order.chunk_by(|a, b| a == b).map(<[i64]>::len).max();
-    let of = |caller: i64| order.iter().filter(|it| **it == caller).count();
-    let shares: Vec<usize> = (0..CALLERS).map(of).collect();
-    let equal = order.len() / CALLERS as usize;
-    let is_fair = |share: &usize| (equal * 4 / 5..=equal * 6 / 5).contains(share);
-    if !(in_a_row <= Some(IN_A_ROW) && shares.iter().all(is_fair)) {
-        return Err(format!("{in_a_row:?} in a row, {shares:?} of {equal} each"));
-    }
-    let pools = served.server.stats().pools;
     // A call may come while the worker that gave its credit back is on its way to the queue.
+    let pools = server.stats().pools;
     assert!(pools[0].queued_most <= 1, "{pools:?}");
+    let order = order.0.lock().clone();
+    assert_eq!(order.len(), CALLERS * CALLS);
+    // As long as all have calls that wait, nobody has had three more than another.
+    let mut had = [0; CALLERS];
+    for caller in &order {
+        had[*caller] += 1;
+        let (least, most) = (had.iter().min().unwrap(), had.iter().max().unwrap());
+        if most - least > 2 && *least < CALLS - 1 {
+            return Err(format!("{order:?}"));
+        }
+    }
     Ok(())
 }
 
