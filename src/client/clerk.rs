@@ -278,6 +278,39 @@ mod tests {
     }
 
     #[test]
+    fn nodes_that_come_and_go_leave_neither_places_nor_timers() {
+        let client = Client::connect("inproc://stays").expect("an endpoint");
+        let held = || {
+            let table = client.core().table.lock();
+            let nodes = table.nodes.iter().flatten().count();
+            (table.nodes.len(), nodes, table.caller.timers())
+        };
+        let come_and_go = |from: usize| {
+            for number in from..from + 10 {
+                client
+                    .add(format!("inproc://goes-{number}"))
+                    .expect("it is another");
+            }
+            for number in from..from + 10 {
+                assert!(client.remove(&format!("inproc://goes-{number}")));
+            }
+            let end = Instant::now() + PATIENCE;
+            while held().1 > 1 {
+                assert!(Instant::now() < end, "{:?}", held());
+                std::thread::yield_now();
+            }
+        };
+        come_and_go(0);
+        let before = held();
+        (1..100).for_each(|round| come_and_go(10 * round));
+        let after = held();
+        assert!(
+            after.0 <= before.0 && after.2 <= before.2,
+            "{before:?} {after:?}"
+        );
+    }
+
+    #[test]
     fn a_node_that_says_bye_again_and_again_is_owed_it_once() {
         use crate::wire::{self, Credit, Welcome};
 
