@@ -23,7 +23,7 @@ SHARE ?= $(or $(CARGO_INSTALL_ROOT),$(CARGO_HOME),$(HOME)/.cargo)/share
 MANDIR ?= $(SHARE)/man
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt test second-engine costs demo proxies interop fuzz sim sim-planted balance-churn balance-tables balance-real bench-sockets bench-rpc bench-curve bench-scale loom macos deny doc man completions install clean
+.PHONY: help check fmt test faults second-engine costs demo proxies interop fuzz sim sim-planted balance-churn balance-tables balance-real bench-sockets bench-rpc bench-curve bench-scale loom macos deny doc man completions install clean
 .PHONY: check-format check-lints check-docs check-style check-licences test-all
 
 help: ## This list.
@@ -41,7 +41,7 @@ check-docs:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --no-deps $(FEATURES)
 
 check-style:
-	$(CARGO) test $(LOCKED) --quiet --test tidy
+	$(CARGO) test $(LOCKED) --quiet $(FEATURES) --test tidy
 
 check-licences:
 	@if $(CARGO) deny --version >/dev/null 2>&1; then \
@@ -56,6 +56,10 @@ test: test-all costs ## All tests of the library, its examples and the demo; wha
 
 test-all:
 	$(CARGO) test $(LOCKED) --no-fail-fast $(FEATURES)
+
+faults: ## Killed, stopped and hostile processes with the bars of an optimised build: make test runs them with slack.
+	$(CARGO) test $(LOCKED) --release --no-fail-fast $(FEATURES) -p brokerless \
+	  --test faults --test hostile_devices --test scatter --test demo $(ARGS)
 
 second-engine: ## Lints and tests of the feature zeromq: the facts about both engines.
 	$(CARGO) clippy $(LOCKED) -p brokerless-patterns --features zeromq \

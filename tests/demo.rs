@@ -17,6 +17,11 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::Value;
 
+#[path = "../patterns/tests/support/rounds.rs"]
+mod rounds;
+
+use rounds::in_rounds;
+
 /// Nothing here takes as long, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -353,6 +358,11 @@ impl Drop for Slowed {
 #[test]
 fn one_stopped_one_killed_and_one_slow_cost_no_word_and_little_time() {
     let (dir, counts) = library();
+    in_rounds("the time", || little_time(&dir, &counts));
+}
+
+/// What fails if it took more time.
+fn little_time(dir: &Dir, counts: &BTreeMap<String, u64>) -> Result<(), String> {
     // Given the time that those need that nothing befalls,
     let passes = if cfg!(debug_assertions) { 400 } else { 6_000 };
     let times = passes.to_string();
@@ -378,17 +388,19 @@ fn one_stopped_one_killed_and_one_slow_cost_no_word_and_little_time() {
 
     // then nothing is missing, and it took no more than twice the time.
     let _ = kill_process(pids[0], Signal::KILL);
-    assert_counts(&result, &counts, passes);
+    assert_counts(&result, counts, passes);
     let took = result["seconds"].as_f64().unwrap();
     // Taken afterwards, too: whatever else the machine does may have begun meanwhile.
     let healthy = before.max(enough());
-    println!("{took:.2} s; healthy ones {healthy:.2} s");
+    let seen = format!("{took:.2} s, healthy ones {healthy:.2} s");
+    println!("{seen}");
     // Without optimisation, on cores that others want, too, five processes are in each other's way.
     let most = if cfg!(debug_assertions) { 3.0 } else { 2.0 };
-    assert!(
-        took <= most * healthy,
-        "{took:.2} s, healthy ones {healthy:.2} s"
-    );
+    if took <= most * healthy {
+        Ok(())
+    } else {
+        Err(seen)
+    }
 }
 
 #[test]

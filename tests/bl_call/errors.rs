@@ -7,7 +7,7 @@ use std::time::Duration;
 use brokerless::patterns::Rep;
 use serde_json::Value;
 
-use crate::support::{ADD, KeptPort, REACHES, command, end, run, serve, until};
+use crate::support::{ADD, KeptPort, REACHES, command, end, reaches, run, serve, until};
 
 #[test]
 fn a_wrong_name_is_told_with_the_nearest_and_its_signature() {
@@ -166,7 +166,7 @@ fn an_error_of_the_methods_own_is_told_whole() {
 fn errors_are_json_for_programs_that_ask_for_it() {
     let (_server, at) = serve();
     let told = |line: &[&str], code| {
-        let err = run(&[&[&*at, "--json"], line].concat()).failed(code, &[]);
+        let err = reaches(&[&[&*at, "--json"], line].concat(), code).failed(code, &[]);
         serde_json::from_str::<Value>(&err).unwrap()["error"].clone()
     };
     let error = told(&["calc.v1.divide", "1", "0"], 1);
@@ -273,7 +273,7 @@ fn a_port_of_another_program_is_no_server() {
 #[test]
 fn the_deadline_has_an_exit_code_of_its_own() {
     let (_server, at) = serve();
-    let left = run(&[&at, "calc.v1.wait", "60000", "--timeout", REACHES]);
+    let left = reaches(&[&at, "calc.v1.wait", "60000", "--timeout", REACHES], 4);
     left.failed(
         4,
         &[

@@ -3,7 +3,7 @@
 use brokerless::server::Condition;
 use serde_json::Value;
 
-use crate::support::{ADD, REACHES, command, run, serve, serve_with, until};
+use crate::support::{ADD, REACHES, command, reaches, run, serve, serve_with, until};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
@@ -132,14 +132,13 @@ fn statistics_are_told_while_every_worker_is_busy() {
         let stats = server.stats();
         stats.pools.iter().any(|pool| pool.running == 1)
     });
-    let left = run(&[&at, "stats", "--timeout", REACHES]);
-    assert_eq!(left.code, 0, "{}", left.err);
+    let left = reaches(&[&at, "stats", "--timeout", REACHES], 0);
     assert!(
         left.out.contains("callers not told: DEADLINE_EXCEEDED"),
         "{}",
         left.out
     );
-    let left = run(&[&at, "stats", "--json", "--timeout", REACHES]);
+    let left = reaches(&[&at, "stats", "--json", "--timeout", REACHES], 0);
     let told = json(&left.out);
     assert_eq!(told["pools"][0]["running"], 1);
     assert!(told["sockets_untold"].is_string(), "{told}");

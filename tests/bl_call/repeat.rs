@@ -3,7 +3,7 @@
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::support::{ADD, REACHES, command, end, run, serve, until};
+use crate::support::{ADD, REACHES, command, end, reaches, run, serve, until};
 
 #[test]
 fn many_calls_are_made_and_summed_up() {
@@ -87,8 +87,7 @@ fn errors_are_counted_by_code_and_the_first_is_told() {
         "{}",
         left.out
     );
-    let left = run(&[&at, "calc.v1.wait", "20000", "-p", "2", "-t", REACHES]);
-    assert_eq!(left.code, 4);
+    let left = reaches(&[&at, "calc.v1.wait", "20000", "-p", "2", "-t", REACHES], 4);
     assert!(
         left.out.contains("  DEADLINE_EXCEEDED    2\n"),
         "{}",

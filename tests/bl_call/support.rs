@@ -2,6 +2,8 @@
 
 #[path = "../support/port.rs"]
 mod port;
+#[path = "../../patterns/tests/support/rounds.rs"]
+mod rounds;
 #[path = "../support/waiting.rs"]
 mod waiting;
 
@@ -19,10 +21,11 @@ use brokerless::{Blob, Status};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use port::KeptPort;
+use rounds::in_rounds;
 pub(crate) use waiting::{PATIENCE, until};
 
-/// Time enough to reach a server and call it, on a busy machine, too; and soon over.
-pub(crate) const REACHES: &str = "2s";
+/// Time enough to reach a server and call it, and soon over: see [`reaches`].
+pub(crate) const REACHES: &str = "1s";
 /// The signature of the method that most errors here are about.
 pub(crate) const ADD: &str = "calc.v1.add(x: i64, y: i64) -> i64";
 
@@ -256,6 +259,19 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
 /// Runs the program.
 pub(crate) fn run(arguments: &[&str]) -> Left {
     end(command(arguments).spawn().unwrap())
+}
+
+/// Runs the program, which has [`REACHES`]: once more where it has not reached the server by then.
+#[track_caller]
+pub(crate) fn reaches(arguments: &[&str], code: i32) -> Left {
+    in_rounds("it reaches the server", || {
+        let left = run(arguments);
+        match left.code {
+            found if found == code => Ok(left),
+            3 | 4 => Err(left.err),
+            _ => panic!("{left:?}"),
+        }
+    })
 }
 
 /// Runs it with this on its standard input.

@@ -18,9 +18,13 @@
 //! | `handlers` | handlers panic |
 //! | `upgrade` | versions are mixed, servers replaced one by one |
 //!
-//! One test runs at a time: they measure latencies. The program is at the same time the other
+//! One test runs at a time: they measure latencies. A bar on a measure that is missed is measured in
+//! another round; all else fails at once. The program is at the same time the other
 //! processes, which it starts with a role for a filter.
 
+#[cfg(target_os = "linux")]
+#[path = "../../patterns/tests/support/rounds.rs"]
+mod rounds;
 #[cfg(target_os = "linux")]
 mod suite;
 

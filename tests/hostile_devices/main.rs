@@ -2,7 +2,8 @@
 //!
 //! The oracle in all: the good client is served throughout, its worst round takes 100 ms (without
 //! what a watch over the machine saw it stall), the device counts each closed peer under its
-//! reason, keeps its memory within what the test states, and ends in order when it is told to.
+//! reason, keeps its memory within what the test states, and ends in order when it is told to. A bar on a
+//! measure that is missed is measured in another round; all else fails at once.
 //!
 //! | file | the peers in it |
 //! |---|---|
@@ -18,6 +19,9 @@
 //! The peers, the good client's clock and the watch are those of the suite that does the same to a
 //! ROUTER, in `patterns/tests/hostile/`.
 
+#[cfg(target_os = "linux")]
+#[path = "../../patterns/tests/support/rounds.rs"]
+mod rounds;
 #[cfg(target_os = "linux")]
 mod suite;
 

@@ -6,7 +6,7 @@ use brokerless::proxy::{Member, Proxy, ProxyBuilder, ProxyStats};
 use std::time::Duration;
 
 use crate::desk::DeskClient;
-use crate::support::{Served, until};
+use crate::support::{PATIENCE, Served, until};
 
 /// A proxy and its nodes.
 pub(crate) struct Fleet {
@@ -48,7 +48,7 @@ impl Fleet {
     }
 
     pub(crate) fn desk(&self) -> DeskClient {
-        DeskClient::connect(&self.endpoint).expect("an endpoint")
+        DeskClient::from(self.client(|builder| builder.timeout(PATIENCE)))
     }
 
     pub(crate) fn client(&self, build: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
@@ -81,7 +81,7 @@ pub(crate) fn proxy(
     let builder = Proxy::builder().name("edge").nodes(members);
     // In turn, so that a test knows who is called.
     let builder = builder.policy(Policy::weighted());
-    let builder = builder.drain_timeout(Duration::from_secs(2));
+    let builder = builder.drain_timeout(Duration::from_secs(20));
     build(builder).bind(endpoint).expect("it binds")
 }
 

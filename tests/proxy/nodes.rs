@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use brokerless::client::Call;
+use brokerless::client::{Call, Client};
 use brokerless::proxy::{Change, Member, NodeStats};
 use brokerless::wire::Envelope;
 use brokerless::{Code, Error, Policy, Ran};
@@ -101,7 +101,8 @@ fn under_load(endpoint: &str, threads: usize, during: impl FnOnce(&AtomicU64)) -
     std::thread::scope(|scope| {
         let calls: Vec<_> = (0..threads)
             .map(|_| {
-                let desk = DeskClient::connect(endpoint).expect("an endpoint");
+                let client = Client::builder().timeout(PATIENCE).connect(endpoint);
+                let desk = DeskClient::from(client.expect("an endpoint"));
                 let (over, answered) = (&over, &answered);
                 scope.spawn(move || {
                     let mut n = 0;

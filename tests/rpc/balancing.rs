@@ -8,7 +8,7 @@ use brokerless::client::{Call, Client, ClientBuilder, Member, NodeState};
 use brokerless::{Code, Policy, Ran, Server};
 
 use crate::desk::DeskClient;
-use crate::support::{PATIENCE, Served, all_up, inproc, node, take_time, until};
+use crate::support::{PATIENCE, Served, all_up, in_rounds, inproc, node, take_time, until};
 
 fn servers(count: usize) -> Vec<Served> {
     let serve = |_| Served::at(&inproc(), |builder| builder);
@@ -26,7 +26,8 @@ fn pool(
     weights: &[u32],
     build: impl FnOnce(ClientBuilder<DeskClient>) -> ClientBuilder<DeskClient>,
 ) -> DeskClient {
-    let desk = build(DeskClient::builder().nodes(members(served, weights))).connect(());
+    let builder = DeskClient::builder().timeout(PATIENCE);
+    let desk = build(builder.nodes(members(served, weights))).connect(());
     let desk = desk.expect("options within bounds");
     all_up(&desk);
     desk
@@ -86,19 +87,22 @@ fn equal_nodes_are_all_used_by_default() {
     // How equal they are is a fact of the policy, by its own clock: here whoever was not run for a
     // moment was slower for a while, and has its share again in a later round.
     let got = |share: &u64| (500..=7_500).contains(share);
-    let mut shares = Vec::new();
-    let mut rounds = 0;
-    while rounds < 20 && !(rounds > 0 && shares.iter().all(got)) {
-        shares = self::shares(&served, || call(&desk, 10_000));
-        rounds += 1;
-    }
-    assert!(shares.iter().all(got), "{shares:?}");
-    let all = shares.iter().sum::<u64>();
-    let asked = desk.client().stats().calls.probes;
-    assert!(
-        (10_000..=10_000 + asked).contains(&all),
-        "{all}, {asked} questions"
-    );
+    in_rounds("equal nodes", || {
+        let before = desk.client().stats().calls.probes;
+        let shares = shares(&served, || call(&desk, 10_000));
+        let all = shares.iter().sum::<u64>();
+        let asked = desk.client().stats().calls.probes - before;
+        // One that was on its way before may be counted now.
+        assert!(
+            (10_000..=10_000 + asked + 4).contains(&all),
+            "{all}, {asked} questions"
+        );
+        if shares.iter().all(got) {
+            Ok(())
+        } else {
+            Err(format!("{shares:?}"))
+        }
+    });
 }
 
 #[test]
@@ -452,12 +456,39 @@ fn a_new_node_has_its_share_within_a_second() {
     assert!((450..=550).contains(&then[1]), "{then:?}");
 }
 
+/// What this process has: descriptors and threads. None where there is no `/proc`.
+fn held() -> Option<(usize, usize)> {
+    let entries = |of| Some(std::fs::read_dir(format!("/proc/self/{of}")).ok()?.count());
+    Some((entries("fd")?, entries("task")?))
+}
+
 /// Nodes come, go, drain and change under calls, so many times a second for so long: no call fails,
 /// and nothing grows.
 fn churn(time: Duration, changes_per_s: u32) {
-    let served = servers(6);
-    let desk = pool(&served[..2], &[1, 1], |builder| builder);
+    let serve = |at| match at % 2 {
+        0 => Served::new(),
+        _ => Served::at(&inproc(), |builder| builder),
+    };
+    let served: Vec<Served> = (0..6).map(serve).collect();
+    let desk = pool(&served[..1], &[1], |builder| builder);
     let client = desk.client();
+    // What there is to be had once each has come and gone.
+    let come_and_go = || {
+        for served in &served[1..] {
+            client.add(&served.endpoint).expect("it is not there");
+        }
+        all_up(&desk);
+        for served in &served[1..] {
+            assert!(client.remove(&served.endpoint));
+        }
+        until("they have gone", || {
+            let callers = |served: &Served| served.server.stats().callers;
+            client.stats().nodes.len() == 1 && served[1..].iter().all(|it| callers(it) == 0)
+        });
+    };
+    come_and_go();
+    call(&desk, 100);
+    let before = held();
     let over = AtomicBool::new(false);
     let (calls, changes) = std::thread::scope(|scope| {
         let callers: Vec<_> = (0..3)
@@ -474,12 +505,16 @@ fn churn(time: Duration, changes_per_s: u32) {
             .collect();
         let began = Instant::now();
         let mut changes = 0;
-        while began.elapsed() < time {
+        // Until it was called often enough meanwhile, too, however busy the machine is.
+        let called = || client.stats().calls.replied;
+        while began.elapsed() < time
+            || (called() <= u64::from(changes) && began.elapsed() < time + PATIENCE)
+        {
             // The first stays; each of the others comes, changes twice, drains and goes.
             let at = 1 + changes as usize / 5 % 5;
             let member = || Member::new(&served[at].endpoint);
             match changes % 5 {
-                0 => drop(client.add(member().weight(3))),
+                0 => drop(client.add(member().weight(3)).expect("it has gone before")),
                 1 => drop(
                     client
                         .set(member().weight(100).priority(1))
@@ -513,19 +548,50 @@ fn churn(time: Duration, changes_per_s: u32) {
     for served in &served[1..] {
         client.remove(&served.endpoint);
     }
-    until("the others have gone", || client.stats().nodes.len() == 1);
+    come_and_go();
+    until("nothing has grown", || match (held(), before) {
+        (Some(now), Some(before)) => now.0 <= before.0 && now.1 <= before.1,
+        _ => true,
+    });
     assert_eq!(desk.add(2, 3), Ok(5));
+}
+
+/// How many seconds a process churns that is started for nothing else.
+const CHURN: &str = "BROKERLESS_RPC_CHURN";
+
+/// Not a test: what another process of this program does, in which nobody else has descriptors.
+#[test]
+#[ignore = "a part of other tests"]
+fn a_churn() {
+    if let Ok(seconds) = std::env::var(CHURN) {
+        churn(Duration::from_secs(seconds.parse().expect("a number")), 100);
+    }
+}
+
+#[track_caller]
+fn churn_alone(seconds: u64) {
+    let program = std::env::current_exe().expect("this program");
+    let ended = std::process::Command::new(program)
+        .args(["--exact", "balancing::a_churn", "--ignored", "--nocapture"])
+        .env(CHURN, seconds.to_string())
+        .output()
+        .expect("it starts");
+    let said = String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned();
+    assert!(
+        ended.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
 }
 
 #[test]
 fn a_pool_changes_a_hundred_times_a_second_and_no_call_fails() {
-    churn(Duration::from_secs(2), 100);
+    churn_alone(2);
 }
 
 #[test]
 #[ignore = "a minute long: make balance-churn"]
 fn a_pool_changes_a_hundred_times_a_second_for_a_minute_and_no_call_fails() {
-    churn(Duration::from_secs(60), 100);
+    churn_alone(60);
 }
 
 #[test]

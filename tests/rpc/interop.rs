@@ -259,10 +259,7 @@ fn deadline_1ms_on_sleeping_replier() {
         assert_eq!(error.code(), Code::DeadlineExceeded, "{error}");
         // It may not have got there in time.
         assert_ne!(error.ran(), Ran::Yes);
-        assert!(
-            took < Duration::from_secs(5),
-            "not by the default: {took:?}"
-        );
+        assert!(took < PATIENCE / 2, "not by the default: {took:?}");
         if served.desk.begun() > 0 {
             served.desk.has_cancelled(1);
         }
@@ -297,7 +294,7 @@ fn a_deadline_that_passes_in_the_servers_queue_is_answered_no() {
 fn deadline_met_just_in_time() {
     everywhere(|served, desk| {
         // Its time is still running after a while, on a busy machine, too.
-        let patient = desk.with(Call::new().timeout(Duration::from_secs(8)));
+        let patient = desk.with(Call::new().timeout(PATIENCE / 2));
         let mut pending = patient.begin().hold().expect("it begins");
         served.desk.has_begun(1);
         assert!(pending.wait_timeout(Duration::from_millis(100)).is_none());
@@ -409,12 +406,13 @@ fn close_after_header_and_close_mid_body_end_as_maybe() {
     ] {
         let (endpoint, server) = breaks_off(after);
         let desk = DeskClient::connect(&endpoint).expect("an endpoint");
+        let desk = desk.with(Call::new().timeout(PATIENCE));
         let before = Instant::now();
         let error = desk.add(2, 3).expect_err("the server breaks off");
         assert_eq!((error.code(), error.ran()), (Code::Unavailable, Ran::Maybe));
         let node = error.rpc().expect("the fabric's").node();
         assert_eq!(node, Some(&*endpoint), "{error}");
-        assert!(before.elapsed() < Duration::from_secs(5), "not by deadline");
+        assert!(before.elapsed() < PATIENCE / 2, "not by deadline");
         drop(desk);
         server.join().expect("it saw what it expected");
     }

@@ -1,13 +1,14 @@
 //! Servers whose callers are granted free workers alone.
 
-use std::thread;
+use std::sync::Arc;
 use std::time::Duration;
 
 use brokerless::client::{Call, Client, Member};
-use brokerless::{Code, Ran};
+use brokerless::{Code, Ran, Server};
+use parking_lot::Mutex;
 
 use crate::desk::DeskClient;
-use crate::support::{PATIENCE, Served, node, until};
+use crate::support::{PATIENCE, Served, in_rounds, inproc, node, take_time, until};
 
 fn served(workers: usize) -> Served {
     Served::at("tcp://127.0.0.1:*", |builder| {
@@ -52,27 +53,67 @@ fn a_busy_worker_is_never_fed() {
 
 #[test]
 fn callers_take_turns_at_free_workers() {
-    const CALLS: i64 = 100;
-    let served = served(1);
-    let callers: Vec<DeskClient> = (0..4).map(|_| patient(&[&served])).collect();
-    thread::scope(|scope| {
-        for desk in &callers {
-            for _ in 0..2 {
-                scope.spawn(move || {
-                    for x in 0..CALLS {
-                        assert_eq!(desk.later(x), Ok(2 * x));
-                    }
-                });
-            }
-        }
-    });
-    for desk in &callers {
-        let stats = desk.client().stats();
-        assert_eq!(stats.calls.replied, 2 * CALLS as u64, "{stats:?}");
+    in_rounds("turns", turns);
+}
+
+/// A caller tells of calls that still wait 100 ms after its last wish: for calls that take longer than
+/// that, all stand in line whenever a worker is free.
+const CALL: Duration = Duration::from_millis(150);
+
+#[brokerless::service(name = "turns.v1")]
+trait Turns {
+    fn turn(&self, caller: usize) -> usize;
+}
+
+/// Whose calls have run, in order.
+#[derive(Default)]
+struct Order(Mutex<Vec<usize>>);
+
+impl Turns for Order {
+    fn turn(&self, caller: usize) -> usize {
+        self.0.lock().push(caller);
+        take_time(CALL);
+        caller
     }
-    let pools = served.server.stats().pools;
+}
+
+/// What fails only where callers did not take turns, or were not run in time to stand in line.
+fn turns() -> Result<(), String> {
+    const CALLERS: usize = 3;
+    const CALLS: usize = 5;
+    let order = Arc::new(Order::default());
+    let builder = Server::builder().service(TurnsServer::new(order.clone()));
+    let builder = builder.workers(1).worker_pull(true);
+    let server = builder.bind(&inproc()).expect("it binds");
+    let endpoint = server.local_endpoints()[0].to_string();
+    let client = || Client::builder().timeout(PATIENCE).connect(&endpoint);
+    let client = |_| TurnsClient::from(client().expect("an endpoint"));
+    let callers: Vec<TurnsClient> = (0..CALLERS).map(client).collect();
+    until("all are there", || server.stats().callers == CALLERS);
+    let mut waiting = Vec::new();
+    for (number, caller) in callers.iter().enumerate() {
+        for _ in 0..CALLS {
+            waiting.push((number, caller.begin().turn(number).expect("it begins")));
+        }
+    }
+    for (number, call) in waiting {
+        assert_eq!(call.wait(), Ok(number));
+    }
     // A call may come while the worker that gave its credit back is on its way to the queue.
+    let pools = server.stats().pools;
     assert!(pools[0].queued_most <= 1, "{pools:?}");
+    let order = order.0.lock().clone();
+    assert_eq!(order.len(), CALLERS * CALLS);
+    // As long as all have calls that wait, nobody has had three more than another.
+    let mut had = [0; CALLERS];
+    for caller in &order {
+        had[*caller] += 1;
+        let (least, most) = (had.iter().min().unwrap(), had.iter().max().unwrap());
+        if most - least > 2 && *least < CALLS - 1 {
+            return Err(format!("{order:?}"));
+        }
+    }
+    Ok(())
 }
 
 #[test]

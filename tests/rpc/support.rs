@@ -2,6 +2,8 @@
 
 #[path = "../support/port.rs"]
 mod port;
+#[path = "../../patterns/tests/support/rounds.rs"]
+mod rounds;
 #[path = "../support/waiting.rs"]
 mod waiting;
 
@@ -21,6 +23,7 @@ use brokerless::{Ran, Status};
 use crate::desk::{DeskClient, DeskServer, Handler};
 
 pub(crate) use port::KeptPort;
+pub(crate) use rounds::in_rounds;
 pub(crate) use waiting::{PATIENCE, until};
 
 static NAMES: AtomicUsize = AtomicUsize::new(0);
@@ -76,8 +79,9 @@ impl Served {
         Served::at("tcp://127.0.0.1:*", |builder| builder)
     }
 
+    /// One whose calls take as long as they take: see `deadlines.rs` for the rest.
     pub(crate) fn client(&self) -> DeskClient {
-        DeskClient::connect(&self.endpoint).expect("an endpoint")
+        self.client_of(|builder| builder.timeout(PATIENCE))
     }
 
     pub(crate) fn client_of(

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use brokerless::scatter::{Fate, Over};
-use brokerless::{Code, Ran, scatter};
+use brokerless::{CallError, Code, Ran, RpcError, scatter};
 use rustix::process::Signal;
 
-use crate::support::{PATIENCE, Process, Served, nothing_is_left, pool, pool_of};
+use crate::support::{
+    PATIENCE, Process, Served, in_rounds, nothing_is_left, pool, pool_of, watchful_pool_of,
+};
 use crate::work::Worker;
 
 /// What a few hundred tasks may take beside a worker that stands still. Without optimisation, on
@@ -25,9 +27,14 @@ fn squares(below: u64) -> Vec<u64> {
 
 #[test]
 fn one_worker_killed_one_stopped_and_one_slow_cost_no_task() {
+    in_rounds("shares", killed_stopped_and_slow);
+}
+
+/// What fails if the slow one had more than the other.
+fn killed_stopped_and_slow() -> Result<(), String> {
     let workers = [1, 1, 1, 10].map(Process::start);
     let [killed, stopped, ..] = &workers;
-    let work = pool_of(workers.iter().map(|it| &*it.endpoint), |builder| builder);
+    let work = watchful_pool_of(workers.iter().map(|it| &*it.endpoint));
     let began = Instant::now();
     let gathered = scatter(0..1500u64)
         .over(&work)
@@ -51,12 +58,20 @@ fn one_worker_killed_one_stopped_and_one_slow_cost_no_task() {
             .entry(told.node.as_deref().unwrap_or(""))
             .or_default() += 1;
     }
-    assert!(shares[&*workers[3].endpoint] < shares[&*workers[2].endpoint]);
+    let share = |at: usize| shares.get(&*workers[at].endpoint).copied();
+    let seen = format!("{shares:?}");
+    let is_less = share(3) < share(2);
     assert_eq!(gathered.into_values(), Ok(squares(1500)));
+    if is_less { Ok(()) } else { Err(seen) }
 }
 
 #[test]
 fn what_may_have_run_is_told_and_not_called_again_where_that_does_harm() {
+    in_rounds("calls in doubt", killed);
+}
+
+/// What fails if none was in doubt.
+fn killed() -> Result<(), String> {
     let workers = [5, 5].map(Process::start);
     let work = pool_of(workers.iter().map(|it| &*it.endpoint), |builder| builder);
     let gathered = scatter(0..100u64)
@@ -70,11 +85,7 @@ fn what_may_have_run_is_told_and_not_called_again_where_that_does_harm() {
         .expect("it runs")
         .gather();
     assert_eq!(gathered.over(), Over::Complete);
-    assert!(
-        (1..=4).contains(&gathered.failed()),
-        "{}",
-        gathered.failed()
-    );
+    assert!(gathered.failed() <= 4, "{}", gathered.failed());
     for (task, error) in gathered.errors() {
         let told = &gathered.tasks()[task];
         assert_eq!((error.code(), told.ran), (Code::Unavailable, Ran::Maybe));
@@ -82,6 +93,9 @@ fn what_may_have_run_is_told_and_not_called_again_where_that_does_harm() {
         assert_eq!(told.calls, 1);
     }
     assert_eq!(gathered.done() + gathered.failed(), 100);
+    if gathered.failed() == 0 {
+        return Err("it had nothing when it was killed".to_owned());
+    }
     // Where the program allows it, all are done.
     let back = Process::start(5);
     let work = pool_of([&*workers[1].endpoint, &*back.endpoint], |builder| builder);
@@ -97,12 +111,18 @@ fn what_may_have_run_is_told_and_not_called_again_where_that_does_harm() {
         .expect("it runs")
         .gather();
     assert_eq!(gathered.into_values(), Ok(squares(100)));
+    Ok(())
 }
 
 #[test]
 fn a_stopped_worker_costs_no_more_than_what_it_had() {
+    in_rounds("a worker that lives", stopped);
+}
+
+/// What fails if the one that lives was silent for as long.
+fn stopped() -> Result<(), String> {
     let workers = [1, 1].map(Process::start);
-    let work = pool_of(workers.iter().map(|it| &*it.endpoint), |builder| builder);
+    let work = watchful_pool_of(workers.iter().map(|it| &*it.endpoint));
     let running = scatter(0..300u64)
         .over(&work)
         .pull(2)
@@ -115,6 +135,15 @@ fn a_stopped_worker_costs_no_more_than_what_it_had() {
         .run(|work, x| work.begin().once(*x));
     let gathered = running.expect("it runs").gather();
     workers[0].signal(Signal::CONT);
+    let lives = Some(&*workers[1].endpoint);
+    let at_the_other = |error: &CallError| error.rpc().and_then(RpcError::node) == lives;
+    if gathered.over() == Over::Deadline || gathered.errors().any(|(_, it)| at_the_other(it)) {
+        return Err(format!(
+            "{} done, and then: {:?}",
+            gathered.done(),
+            gathered.over()
+        ));
+    }
     // Noticed by its silence, what it had may have run; the rest is done elsewhere.
     assert!(gathered.done() >= 298, "{}", gathered.done());
     for told in gathered.tasks() {
@@ -127,6 +156,7 @@ fn a_stopped_worker_costs_no_more_than_what_it_had() {
             Fate::NotBegun => panic!("the other has time for all"),
         }
     }
+    Ok(())
 }
 
 #[test]

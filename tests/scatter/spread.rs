@@ -8,7 +8,9 @@ use brokerless::client::{Call, Member};
 use brokerless::scatter::{Fate, Over};
 use brokerless::{Policy, Ran, scatter};
 
-use crate::support::{Served, inproc, nothing_is_left, pool, pool_of, workers};
+use crate::support::{
+    PATIENCE, Served, in_rounds, inproc, nothing_is_left, pool, pool_of, workers,
+};
 use crate::work::{WorkClient, Worker};
 
 fn squares(below: u64) -> Vec<u64> {
@@ -113,6 +115,10 @@ fn values_are_merged_as_they_come() {
 
 #[test]
 fn a_free_node_takes_more_than_a_slow_one() {
+    in_rounds("a slow node", beside_a_slow_one);
+}
+
+fn beside_a_slow_one() -> Result<(), String> {
     let slow = Worker::slow(Duration::from_millis(100));
     let served = [
         Served::at("tcp://127.0.0.1:*", slow, |builder| builder.workers(1)),
@@ -126,7 +132,9 @@ fn a_free_node_takes_more_than_a_slow_one() {
         .gather();
     assert_eq!(gathered.into_values(), Ok(squares(200)));
     let slow = served[0].server.stats().answered;
-    assert!((1..=20).contains(&slow), "{slow} at the slow one");
+    let seen = format!("{slow} at the slow one");
+    assert!(slow >= 1, "{seen}");
+    if slow <= 20 { Ok(()) } else { Err(seen) }
 }
 
 #[test]
@@ -250,7 +258,7 @@ fn a_handler_scatters_within_what_is_left_of_its_time() {
     let (outer, inner) = (workers(1), workers(2));
     *outer[0].worker.there.lock() = Some(pool(&inner));
     let work = pool(&outer);
-    let timeout = Duration::from_secs(5);
+    let timeout = PATIENCE;
     let (sum, left) = work
         .with(Call::new().timeout(timeout))
         .nested(20)
@@ -268,7 +276,7 @@ fn a_handler_scatters_within_what_is_left_of_its_time() {
     let short = work.with(Call::new().timeout(Duration::from_millis(100)));
     let error = short.nested(50).expect_err("its time is over");
     assert_eq!(error.code(), brokerless::Code::DeadlineExceeded);
-    assert!(began.elapsed() < Duration::from_secs(10));
+    assert!(began.elapsed() < Duration::from_secs(14));
 }
 
 #[test]
@@ -280,14 +288,14 @@ fn calls_end_by_the_scatters_deadline_and_have_the_clients_options() {
         scatter(0..3u64).over(&work).policy(2),
     ] {
         let lefts = scatter
-            .timeout(Duration::from_secs(2))
+            .timeout(Duration::from_secs(20))
             .run(|work, x| work.begin().left(*x))
             .expect("it runs")
             .gather();
         let lefts = lefts.into_values().expect("all are done");
-        assert!(lefts.iter().all(|left| *left <= 2_000_000), "{lefts:?}");
+        assert!(lefts.iter().all(|left| *left <= 20_000_000), "{lefts:?}");
     }
-    let quick = work.with(Call::new().timeout(Duration::from_secs(1)));
+    let quick = work.with(Call::new().timeout(Duration::from_secs(20)));
     let lefts = scatter(0..3u64)
         .over(&quick)
         .run(|work, x| work.begin().left(*x));
@@ -296,7 +304,7 @@ fn calls_end_by_the_scatters_deadline_and_have_the_clients_options() {
         lefts
             .expect("all are done")
             .iter()
-            .all(|left| *left <= 1_000_000)
+            .all(|left| *left <= 20_000_000)
     );
 }
 

@@ -2,6 +2,8 @@
 
 #[path = "../support/port.rs"]
 mod port;
+#[path = "../../patterns/tests/support/rounds.rs"]
+mod rounds;
 #[path = "../support/waiting.rs"]
 mod waiting;
 
@@ -19,6 +21,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::work::{WorkClient, WorkServer, Worker};
 
 pub(crate) use port::KeptPort;
+pub(crate) use rounds::in_rounds;
 pub(crate) use waiting::{PATIENCE, until};
 
 /// Silence after which a node is taken for dead. Without optimisation, on cores that others want,
@@ -58,7 +61,7 @@ impl Served {
     ) -> Served {
         let worker = Arc::new(worker);
         let builder = Server::builder().service(WorkServer::new(worker.clone()));
-        let builder = builder.drain_timeout(Duration::from_secs(2));
+        let builder = builder.drain_timeout(PATIENCE);
         let server = build(builder).bind(endpoint).expect("it binds");
         let endpoint = server.local_endpoints()[0].to_string();
         Served {
@@ -88,12 +91,27 @@ pub(crate) fn pool_of<'e>(
     endpoints: impl IntoIterator<Item = &'e str>,
     build: impl FnOnce(ClientBuilder) -> ClientBuilder,
 ) -> WorkClient {
+    // Nobody is taken for dead whom the machine keeps waiting.
+    pool_with(Options::new().heartbeat_timeout(PATIENCE), endpoints, build)
+}
+
+/// The same; one that is silent is soon taken for dead.
+pub(crate) fn watchful_pool_of<'e>(endpoints: impl IntoIterator<Item = &'e str>) -> WorkClient {
     let options = Options::new()
         .heartbeat_interval(Some(Duration::from_millis(100)))
-        .heartbeat_timeout(SILENCE)
-        .reconnect_interval(Duration::from_millis(10));
+        .heartbeat_timeout(SILENCE);
+    pool_with(options, endpoints, |builder| builder)
+}
+
+fn pool_with<'e>(
+    options: Options,
+    endpoints: impl IntoIterator<Item = &'e str>,
+    build: impl FnOnce(ClientBuilder) -> ClientBuilder,
+) -> WorkClient {
+    let options = options.reconnect_interval(Duration::from_millis(10));
     let endpoints: Vec<&str> = endpoints.into_iter().collect();
-    let client = build(Client::builder().options(options)).connect(endpoints);
+    let builder = Client::builder().timeout(PATIENCE).options(options);
+    let client = build(builder).connect(endpoints);
     let work = WorkClient::from(client.expect("endpoints"));
     until("every node is up", || are_up(&work));
     work

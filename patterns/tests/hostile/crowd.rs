@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::raw::{MORE, Raw, announce, frame, opening, ping};
 use crate::support::scene::Scene;
-use crate::support::{eventually, ms, pass};
+use crate::support::{eventually, hold, ms, pass};
 
 const EACH: usize = 100;
 const SIEGE: Duration = ms(2500);
@@ -98,16 +98,11 @@ pub(crate) fn three_hundred_broken_mute_and_pinging_peers_do_not_keep_a_good_one
     });
     // The fault did happen, and the machine was not eaten up by it.
     let pings = pings.into_inner();
-    assert!(
-        made >= 500 && pings >= 5000,
-        "{made} broken, {pings} pings: no siege"
-    );
-    let used = scene.router.process.cpu_time() - cpu;
-    assert!(
-        used < begin.elapsed(),
-        "{used:?} of CPU in {:?}",
-        begin.elapsed()
-    );
+    hold(made >= 500 && pings >= 5000, || {
+        format!("{made} broken, {pings} pings: no siege")
+    });
+    let (used, lasted) = (scene.router.process.cpu_time() - cpu, begin.elapsed());
+    hold(used < lasted, || format!("{used:?} of CPU in {lasted:?}"));
     let rounds = scene.good.rounds() - before;
     assert!(
         rounds >= 100,

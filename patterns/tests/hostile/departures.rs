@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use brokerless_patterns::{Dealer, Engine, Options, SendRefusal};
+use brokerless_patterns::{Dealer, Engine, SendRefusal};
 
 use crate::support::canary::Lasted;
 use crate::support::figures::Figures;
+use crate::support::good::patient;
 use crate::support::process::RouterProcess;
 use crate::support::raw::{Raw, opening};
 use crate::support::{eventually, ms, pass};
@@ -15,14 +16,13 @@ const LATE: Duration = ms(50);
 
 fn dealer() -> Dealer {
     let engine = Engine::new().expect("descriptors are free");
-    let options = Options::new()
+    let options = patient(&engine)
         .send_messages_max(4)
         // One that does not grow: what has been full for a while stays full.
         .send_buffer_bytes(Some(64 * 1024))
         .reconnect_interval(ms(20))
         .reconnect_interval_max(ms(50))
-        .linger(Some(Duration::ZERO))
-        .engine(&engine);
+        .linger(Some(Duration::ZERO));
     Dealer::with(options).expect("options within bounds")
 }
 

@@ -7,7 +7,7 @@ use crate::support::canary::Lasted;
 use crate::support::good::GoodClient;
 use crate::support::raw::{Raw, opening};
 use crate::support::scene::Scene;
-use crate::support::{eventually, ms, pass};
+use crate::support::{eventually, hold, ms, pass};
 
 /// One that leaves with a PING unread resets its connection, and is counted under another name.
 const NO_PINGS: &str = "heartbeat_interval=none";
@@ -152,9 +152,7 @@ pub(crate) fn a_storm_of_connections_that_come_and_go_disturbs_nobody() {
     });
     let ended: u64 = figures.all_closes().values().sum();
     // One that is reset before it was accepted may never be seen.
-    assert!(
-        ended <= made && ended > made / 2,
-        "{ended} of {made}: {figures}"
-    );
+    assert!(ended <= made, "{ended} of {made}: {figures}");
+    hold(ended > made / 2, || format!("{ended} of {made}: {figures}"));
     scene.end();
 }

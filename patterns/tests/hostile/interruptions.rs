@@ -7,17 +7,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use brokerless_patterns::{Dealer, Engine, Event, Options};
+use brokerless_patterns::{Dealer, Engine, Event};
 use rustix::net::sockopt::set_socket_linger;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::canary::Lasted;
 use crate::support::figures::Figures;
+use crate::support::good::patient;
 use crate::support::raw::{Raw, frame};
 use crate::support::router::count_signals;
 use crate::support::scene::Scene;
 use crate::support::system::tasks;
-use crate::support::{eventually, ms, pass};
+use crate::support::{eventually, hold, ms, pass};
 
 /// Signals that this process has handled.
 static SIGNALS: AtomicU64 = AtomicU64::new(0);
@@ -89,7 +90,7 @@ pub(crate) fn a_storm_of_signals_and_short_writes_change_nothing_for_the_caller(
     ]);
     count_signals(&SIGNALS);
     let engine = Engine::new().expect("descriptors are free");
-    let options = Options::new().send_buffer_bytes(Some(2048)).engine(&engine);
+    let options = patient(&engine).send_buffer_bytes(Some(2048));
     let dealer = Dealer::with(options).expect("options within bounds");
     dealer
         .connect_to(&scene.router.endpoint)
@@ -103,13 +104,14 @@ pub(crate) fn a_storm_of_signals_and_short_writes_change_nothing_for_the_caller(
         over.store(true, Ordering::Relaxed);
         messages
     });
-    assert!(messages >= 50, "only {messages} messages in the storm");
+    hold(messages >= 50, || {
+        format!("only {messages} messages in the storm")
+    });
     let theirs = scene.router.figures().get("signals") - before;
     let ours = SIGNALS.load(Ordering::Relaxed);
-    assert!(
-        ours >= 500 && theirs >= 500,
-        "{ours} and {theirs} signals: no storm"
-    );
+    hold(ours >= 500 && theirs >= 500, || {
+        format!("{ours} and {theirs} signals: no storm")
+    });
     let figures = Figures::of(&dealer.stats());
     figures.assert_balanced("the dealer");
     assert_eq!(figures.all_closes(), BTreeMap::new());
@@ -207,10 +209,9 @@ pub(crate) fn resets_cost_a_counted_reconnect_each_and_nothing_else() {
     let mut scene = Scene::set(&[]);
     let relay = Relay::to(&scene.address());
     let engine = Engine::new().expect("descriptors are free");
-    let options = Options::new()
+    let options = patient(&engine)
         .reconnect_interval(ms(10))
-        .reconnect_interval_max(ms(50))
-        .engine(&engine);
+        .reconnect_interval_max(ms(50));
     let dealer = Dealer::with(options).expect("options within bounds");
     let events = dealer.monitor();
     dealer

@@ -3,11 +3,12 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use brokerless_patterns::{Dealer, Engine, Options};
+use brokerless_patterns::{Dealer, Engine};
 
+use crate::support::good::patient;
 use crate::support::raw::{COMMAND, Raw, ping};
 use crate::support::scene::Scene;
-use crate::support::{canary, eventually, ms, pass};
+use crate::support::{canary, eventually, hold, ms, pass};
 
 /// PINGs in one write, one write each [`BEAT`]: 10,000 a second.
 const BURST: usize = 100;
@@ -63,13 +64,6 @@ pub(crate) fn ten_thousand_pings_a_second_are_answered_at_a_hundred_and_all_are_
         over.store(true, Ordering::Relaxed);
         let sent = flooding.join().expect("it floods");
         let lasted = begin.elapsed();
-        // As many in a second as the machine is fast enough for, and far more than are answered.
-        let rate = sent as f64 / lasted.as_secs_f64();
-        assert!(
-            rate >= 20.0 * RATE as f64,
-            "only {rate:.0} a second: no flood"
-        );
-
         // Each was answered, or counted as not answered.
         let figures = scene.router.until(ms(1000), |figures| {
             figures.get("pings_unanswered") + pongs.load(Ordering::Relaxed) == sent
@@ -81,6 +75,11 @@ pub(crate) fn ten_thousand_pings_a_second_are_answered_at_a_hundred_and_all_are_
             "{answered} answered, {figures}"
         );
         peer.finish();
+        // As many in a second as the machine is fast enough for, and far more than are answered.
+        let rate = sent as f64 / lasted.as_secs_f64();
+        hold(rate >= 20.0 * RATE as f64, || {
+            format!("only {rate:.0} a second: no flood")
+        });
     });
     scene.end();
 }
@@ -104,13 +103,13 @@ pub(crate) fn a_flood_of_pings_costs_the_others_at_most_a_tenth() {
         // As many calls as one client can make.
         scope.spawn(|| {
             let engine = Engine::new().expect("descriptors are free");
-            let dealer = Dealer::with(Options::new().engine(&engine)).expect("default options");
+            let dealer = Dealer::with(patient(&engine)).expect("options within bounds");
             dealer
                 .connect_to(&scene.router.endpoint)
                 .expect("an endpoint to connect to");
             while !over.load(Ordering::Relaxed) {
                 dealer.send("call").expect("a peer is connected");
-                dealer.recv_timeout(ms(5000)).expect("an answer");
+                dealer.recv_timeout(ms(30_000)).expect("an answer");
                 calls.fetch_add(1, Ordering::Relaxed);
             }
         });
@@ -153,14 +152,12 @@ pub(crate) fn a_flood_of_pings_costs_the_others_at_most_a_tenth() {
     ratios.sort_by(f64::total_cmp);
     rates.sort_by(f64::total_cmp);
     let (median, rate) = (ratios[ratios.len() / 2], rates[rates.len() / 2]);
-    assert!(
-        rate >= ENOUGH,
-        "only {rate:.0} calls a second without the flood"
-    );
-    assert!(
-        median >= LEFT,
-        "{median:.2} of {rate:.0} calls a second are left; {ratios:.2?}"
-    );
+    hold(rate >= ENOUGH, || {
+        format!("only {rate:.0} calls a second without the flood")
+    });
+    hold(median >= LEFT, || {
+        format!("{median:.2} of {rate:.0} calls a second are left; {ratios:.2?}")
+    });
     let figures = scene.router.figures();
     assert!(
         pongs.load(Ordering::Relaxed) > 0,

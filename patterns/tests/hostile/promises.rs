@@ -10,18 +10,19 @@ use brokerless_patterns::{
 
 use crate::support::canary::Lasted;
 use crate::support::figures::Figures;
+use crate::support::good::patient;
 use crate::support::process::RouterProcess;
 use crate::support::raw::{COMMAND, Raw, announce, frame, greeting, opening, ping};
 use crate::support::scene::Scene;
-use crate::support::{eventually, ms, pass};
+use crate::support::{eventually, hold, ms, pass};
 
 /// How long a message that has to come is waited for.
 const PATIENCE: Duration = ms(30_000);
 
-/// Options of a socket with an engine of its own.
+/// Options of a socket with an engine of its own. A peer may be silent for long: one made of bytes
+/// answers no PING.
 fn apart() -> Options {
-    let engine = Engine::new().expect("descriptors are free");
-    Options::new().engine(&engine)
+    patient(&Engine::new().expect("descriptors are free"))
 }
 
 fn router_with(options: Options) -> (Router, String) {
@@ -151,7 +152,7 @@ pub(crate) fn what_waits_to_be_received_is_limited_in_messages_and_in_bytes() {
     for (options, size, most) in cases {
         let (router, endpoint) = router_with(options);
         let mut peer = Raw::dealer(address(&endpoint), b"");
-        let mut other = Raw::dealer(address(&endpoint), b"");
+        let mut other = Raw::dealer(address(&endpoint), b"other");
         let message = frame(0, &vec![b'x'; size]);
         let count = 2000;
         std::thread::scope(|scope| {
@@ -172,9 +173,14 @@ pub(crate) fn what_waits_to_be_received_is_limited_in_messages_and_in_bytes() {
             assert!(waits() <= most, "{} wait, {most} may", waits());
             // Another peer has a limit of its own.
             other.send(&frame(0, b"other"));
-            let before = last.0;
             eventually("the other is heard", ms(500), || {
-                (waits() == before + 1).then_some(())
+                let peers = router.stats().peers;
+                let waits = |name: &str| {
+                    let of_name = peers.iter().find(|peer| peer.identity == *name);
+                    of_name.map_or(0, |peer| peer.recv_queue_messages as u64)
+                };
+                assert!(waits("") <= most, "{} wait, {most} may", waits(""));
+                (waits("other") == 1).then_some(())
             });
             for _ in 0..count + 1 {
                 router.recv_timeout(PATIENCE).expect("all of it in the end");
@@ -224,7 +230,8 @@ pub(crate) fn what_waits_to_be_sent_is_limited_in_messages_and_in_bytes() {
 }
 
 pub(crate) fn heartbeats_are_on_by_default_answered_and_limited() {
-    let (router, endpoint) = router_with(apart());
+    let engine = Engine::new().expect("descriptors are free");
+    let (router, endpoint) = router_with(Options::new().engine(&engine));
     let mut peer = Raw::dealer(address(&endpoint), b"");
     // Answered, with what they carried.
     peer.send(&ping(0, b"context"));
@@ -232,12 +239,14 @@ pub(crate) fn heartbeats_are_on_by_default_answered_and_limited() {
         peer.frame().expect("an answer"),
         (COMMAND, b"\x04PONGcontext".to_vec())
     );
-    // Limited, and counted beyond that.
+    // Limited to a hundred a second, and counted beyond that.
+    let begin = Instant::now();
     peer.send(&ping(0, b"").repeat(1000));
-    eventually("they are counted", ms(1000), || {
-        let over = router.stats().peers[0].pings_unanswered;
-        (over >= 1000 - 200).then_some(())
-    });
+    peer.send(&frame(0, b"the last of them"));
+    router.recv_timeout(PATIENCE).expect("a message");
+    let over = router.stats().peers[0].pings_unanswered;
+    let most = 100 * (begin.elapsed().as_secs() + 2);
+    assert!(over + most >= 1000, "only {over} not answered, of 1000");
     // Sent, when nothing else is: by default after a second, with three to live.
     let begin = Instant::now();
     let (_, body) = loop {
@@ -307,7 +316,7 @@ pub(crate) fn reconnects_are_spread_by_jitter() {
 }
 
 pub(crate) fn a_handshake_has_two_seconds_by_default() {
-    let scene = Scene::set(&[]);
+    let scene = Scene::set(&["handshake_timeout=default"]);
     let begin = Instant::now();
     let mut peer = Raw::connect(&scene.address());
     peer.send(&greeting());
@@ -503,11 +512,10 @@ pub(crate) fn a_listener_out_of_descriptors_rests_between_attempts() {
     let (begin, cpu) = (Instant::now(), scene.router.process.cpu_time());
     pass(ms(700));
     let used = scene.router.process.cpu_time() - cpu;
-    assert!(
-        used <= begin.elapsed() / if cfg!(debug_assertions) { 3 } else { 10 },
-        "{used:?} of CPU in {:?}",
-        begin.elapsed()
-    );
+    let most = begin.elapsed() / if cfg!(debug_assertions) { 3 } else { 10 };
+    hold(used <= most, || {
+        format!("{used:?} of CPU, more than {most:?}")
+    });
 
     // One goes, one comes, and is given the time to say who it is.
     for peer in peers {

@@ -9,7 +9,7 @@ use crate::support::dealer::ROLE;
 use crate::support::process::Process;
 use crate::support::raw::{Raw, ping};
 use crate::support::scene::Scene;
-use crate::support::{ms, pass};
+use crate::support::{hold, ms, pass};
 
 /// In which a half-open connection is noticed, with these heartbeats.
 const NOTICED: Duration = ms(500);
@@ -56,8 +56,9 @@ pub(crate) fn a_dealer_notices_a_stopped_router_within_half_a_second_and_comes_b
         dealer.recv_timeout(PATIENCE).expect("an answer")[0],
         "before"
     );
-    let good = scene.good;
-    good.finish().assert_answered_throughout(ms(100));
+    let good = scene.good.finish();
+    good.hold_kept();
+    good.assert_answered_throughout(ms(100));
 
     let begin = Instant::now();
     scene.router.process.stop();
@@ -103,18 +104,25 @@ pub(crate) fn a_peer_is_given_up_after_the_time_to_live_that_it_announced() {
 
 pub(crate) fn a_router_that_stood_still_takes_no_peer_for_dead() {
     let heartbeats = ["heartbeat_interval=300", "heartbeat_timeout=1200"];
-    let Scene { mut router, good } = Scene::set(&heartbeats);
+    let Scene {
+        mut router, good, ..
+    } = Scene::set(&heartbeats);
     // It judges no silence itself: it would be right to leave.
     let connect = format!("connect={}", router.endpoint);
     let mut asked = Process::start(ROLE, &[&connect, "heartbeat_interval=none"]);
-    good.finish().assert_answered_throughout(ms(100));
+    let good = good.finish();
+    good.hold_kept();
+    good.assert_answered_throughout(ms(100));
     let [mut plain, mut announced] = [0; 2].map(|_| Raw::dealer(router.address(), b""));
     let mut speak = || {
         plain.send(&ping(0, b""));
         announced.send(&ping(9, b""));
     };
     speak();
-    router.until(ms(2000), |figures| figures.get("peers") == 3);
+    let figures = router.until(ms(2000), |figures| {
+        figures.get("peers") == 3 || !figures.all_closes().is_empty()
+    });
+    hold(figures.get("peers") == 3, || figures.to_string());
 
     // Twice as long as it takes to be given up; whoever speaks meanwhile is not heard.
     router.process.stop();
@@ -125,14 +133,15 @@ pub(crate) fn a_router_that_stood_still_takes_no_peer_for_dead() {
     router.process.go_on();
     asked.tell("still there?");
     assert_eq!(asked.line("got"), "still there?");
+    // The machine can keep this test from speaking for as long as that.
     let figures = router.figures();
     for reason in ["heartbeat-timeout", "ttl-expired"] {
-        assert_eq!(figures.closes(reason), 0, "{figures}");
+        hold(figures.closes(reason) == 0, || figures.to_string());
     }
     // Those who say no more are given up as ever, and the one who answers stays.
     router.until_closed(1, "ttl-expired", ms(3000));
     let figures = router.until_closed(1, "heartbeat-timeout", ms(3000));
-    assert_eq!(figures.get("peers"), 1, "{figures}");
+    hold(figures.get("peers") == 1, || figures.to_string());
 }
 
 pub(crate) fn a_peer_that_does_not_receive_for_a_while_is_not_taken_for_dead() {
@@ -157,15 +166,18 @@ pub(crate) fn a_peer_that_does_not_receive_for_a_while_is_not_taken_for_dead() {
     for number in 0..MESSAGES {
         let answer = dealer.recv_timeout(PATIENCE);
         let answer = answer.unwrap_or_else(|error| {
-            panic!(
-                "answer {number}: {error}; {:?}; {}",
-                dealer.stats(),
-                scene.router.figures()
-            )
+            let (ours, theirs) = (dealer.stats(), scene.router.figures());
+            let seen = format!("answer {number}: {error}; {ours:?}; {theirs}");
+            hold(ours.closes.is_empty(), || seen.clone());
+            panic!("{seen}")
         });
         assert_eq!(answer.bytes(), 1 << 20);
     }
-    assert!(dealer.stats().closes.is_empty(), "{:?}", dealer.stats());
+    // The machine can make either side silent for as long as that.
+    let stats = dealer.stats();
+    hold(stats.closes.is_empty(), || format!("{stats:?}"));
     let (_, figures) = scene.end();
-    assert_eq!(figures.closes("heartbeat-timeout"), 0, "{figures}");
+    hold(figures.closes("heartbeat-timeout") == 0, || {
+        figures.to_string()
+    });
 }

@@ -1,7 +1,6 @@
 //! Methods that send items: order, room, batches, turns, and what the answer says.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use brokerless::patterns::Options;
 use brokerless::server::Next;
@@ -433,7 +432,7 @@ fn interceptors_surround_the_opening() {
         caller.send(one(&3u64).into_message(envelope));
         assert_eq!(caller.next().error(id).0, code);
     }
-    let dropped = flow.dropped.recv_timeout(Duration::from_secs(5));
+    let dropped = flow.dropped.recv_timeout(PATIENCE);
     assert!(dropped.is_ok(), "what was opened is dropped");
     assert_eq!(flow.made.load(Ordering::SeqCst), 3);
 }

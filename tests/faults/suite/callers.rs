@@ -2,10 +2,8 @@
 
 use std::time::Instant;
 
-use brokerless::patterns::Options;
-
 use crate::suite::support::ledger::Round;
-use crate::suite::support::load::{Load, client};
+use crate::suite::support::load::{Load, client, patient};
 use crate::suite::support::process::{ANY, Counts, Process, ServerProcess};
 use crate::suite::support::slow::{PART, SlowReader};
 use crate::suite::support::work::Notes;
@@ -16,7 +14,7 @@ pub(super) fn a_caller_killed_in_a_call_gives_back_what_it_held() {
     const DOOMED: u64 = 900;
     let notes = Notes::new();
     let mut server = ServerProcess::start(ANY, &notes, &["workers=6"]);
-    let client = client(&[&server.endpoint], Options::new(), |b| b);
+    let client = client(&[&server.endpoint], patient(), |b| b);
     let load = Load::begin(&client, 0, 4, 1);
     let arguments = [
         server.endpoint.as_str(),
@@ -39,8 +37,8 @@ pub(super) fn a_caller_killed_in_a_call_gives_back_what_it_held() {
     });
     pass(ms(1900).saturating_sub(killed.elapsed()));
     let ledger = load.finish();
-    ledger.assert_busy(before.0, before.1);
-    ledger.assert_healed(before, (killed, killed + ms(1000)));
+    ledger.hold_busy(before.0, before.1);
+    ledger.hold_healed(before, (killed, killed + ms(1000)));
     ledger.assert_true(&[&notes]);
     ledger.assert_counted(&client);
     ledger.assert_all_answered();
@@ -61,7 +59,7 @@ pub(super) fn a_caller_that_does_not_read_costs_the_others_at_most_a_tenth() {
     let notes = Notes::new();
     let queued = format!("send_bytes_max={QUEUED_MAX}");
     let mut server = ServerProcess::start(ANY, &notes, &["window=16", "window_max=32", &queued]);
-    let client = client(&[&server.endpoint], Options::new(), |b| b);
+    let client = client(&[&server.endpoint], patient(), |b| b);
     let load = Load::begin(&client, 0, 4, 1);
     load.until_answered(1000);
     let held = server.memory();
@@ -91,11 +89,11 @@ pub(super) fn a_caller_that_does_not_read_costs_the_others_at_most_a_tenth() {
     let ledger = load.finish();
     server.balanced();
     let first = &rounds[0];
-    ledger.assert_busy(first.alone.0, first.alone.1);
+    ledger.hold_busy(first.alone.0, first.alone.1);
     ledger.assert_true(&[&notes]);
     ledger.assert_counted(&client);
     ledger.assert_all_answered();
-    ledger.assert_not_crowded(&rounds, LEAST);
+    ledger.hold_not_crowded(&rounds, LEAST);
     // One queue and two windows of its answers, and what an allocator keeps of each round.
     let limit = (QUEUED_MAX + 2 * 32 * PART) / 1024 * 2 + 16 * 1024;
     let grown = server.memory().resident_most_kib - held.resident_most_kib;

@@ -3,17 +3,17 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use brokerless::patterns::{Frame, Message, Options, Peer, Router};
+use brokerless::patterns::{Frame, Message, Peer, Router};
 use brokerless::wire::{
     Credit, Encoder, Envelope, ErrorHead, ReplyHead, Version, Welcome, decode_value, encode_cancel,
     encode_error, encode_reply, encode_welcome,
 };
 use brokerless::{Ran, Status};
 
-use crate::suite::support::load::{Load, client};
+use crate::suite::support::load::{Load, client, patient};
 use crate::suite::support::process::{ANY, ServerProcess};
 use crate::suite::support::work::{Notes, Stamp, Work, Worker};
-use crate::suite::support::{eventually, ms};
+use crate::suite::support::{Ends, eventually, ms};
 
 /// What a forger has sent beside what it was asked.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -113,19 +113,20 @@ fn forge(router: &Router, worker: &Worker, over: &AtomicBool) -> Forged {
 pub(super) fn answers_to_what_was_not_asked_are_counted_and_reach_nobody() {
     let notes = [Notes::new(), Notes::new()];
     let mut server = ServerProcess::start(ANY, &notes[0], &[]);
-    let options = Options::new().send_messages_max(1_000_000);
+    let options = patient().send_messages_max(1_000_000);
     let router = Router::with(options).expect("options within bounds");
     router.bind_to(ANY).expect("a free port");
     let worker = Worker::noting(notes[1].path().to_str().expect("a path in UTF-8"));
     let endpoint = router.local_endpoints()[0].to_string();
     let over = AtomicBool::new(false);
-    let client = client(&[&server.endpoint], Options::new(), |b| b);
+    let client = client(&[&server.endpoint], patient(), |b| b);
     let load = Load::begin(&client, 0, 4, 1);
     load.until_answered(1000);
     let before = (load.begun, Instant::now());
     let deep = Load::begin(&client, 100, 1, 16);
     let (ledger, forged) = std::thread::scope(|scope| {
         let forger = scope.spawn(|| forge(&router, &worker, &over));
+        let ends = Ends(&over);
         client.add(&endpoint).expect("another node");
         load.until_answered(2000);
         eventually("enough is forged", ms(30_000), || {
@@ -133,10 +134,10 @@ pub(super) fn answers_to_what_was_not_asked_are_counted_and_reach_nobody() {
         });
         let mut ledger = load.finish();
         ledger.records.extend(deep.finish().records);
-        over.store(true, Ordering::Relaxed);
+        drop(ends);
         (ledger, forger.join().expect("no panic"))
     });
-    ledger.assert_busy(before.0, before.1);
+    ledger.hold_busy(before.0, before.1);
     ledger.assert_true(&[&notes[0], &notes[1]]);
     ledger.assert_all_answered();
     assert!(forged.answers >= 1000, "{forged:?}");

@@ -2,10 +2,9 @@
 
 use std::time::Instant;
 
-use brokerless::patterns::Options;
 use brokerless::{Code, Ran};
 
-use crate::suite::support::load::{Load, client};
+use crate::suite::support::load::{Load, client, patient};
 use crate::suite::support::process::{ANY, ServerProcess};
 use crate::suite::support::system::tasks;
 use crate::suite::support::work::{Notes, WorkClient};
@@ -15,7 +14,7 @@ pub(super) fn a_handler_that_panics_has_run_and_takes_no_worker_with_it() {
     const CALLER: u64 = 900;
     let notes = Notes::new();
     let mut server = ServerProcess::start(ANY, &notes, &[]);
-    let client = client(&[&server.endpoint], Options::new(), |b| b);
+    let client = client(&[&server.endpoint], patient(), |b| b);
     let load = Load::begin(&client, 0, 4, 1);
     load.until_answered(1000);
     let before = (load.begun, Instant::now());
@@ -29,8 +28,8 @@ pub(super) fn a_handler_that_panics_has_run_and_takes_no_worker_with_it() {
     let during = (before.1, Instant::now());
     load.until_answered(1000);
     let ledger = load.finish();
-    ledger.assert_busy(before.0, before.1);
-    ledger.assert_healed(before, during);
+    ledger.hold_busy(before.0, before.1);
+    ledger.hold_healed(before, during);
     ledger.assert_true(&[&notes]);
     ledger.assert_counted(&client);
     ledger.assert_all_answered();

@@ -20,8 +20,9 @@ macro_rules! tests {
         vec![$($(Trial::test(
             concat!(stringify!($module), "::", stringify!($name)),
             || {
-                let _watch = support::Watch::over(stringify!($name));
-                $module::$name();
+                support::measured::measured(stringify!($name), || {
+                    support::bars::held($module::$name);
+                });
                 Ok(())
             },
         )),*),*]

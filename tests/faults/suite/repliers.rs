@@ -11,14 +11,21 @@ use brokerless::patterns::{Engine, Options};
 use rustix::process::Signal;
 
 use crate::suite::support::ledger::{End, Record};
-use crate::suite::support::load::{BACK, Load, client, end_of, node, until_up};
+use crate::suite::support::load::{BACK, Load, client, end_of, node, patient, until_up};
 use crate::suite::support::process::{ANY, ServerProcess};
 use crate::suite::support::work::{Notes, WorkClient};
-use crate::suite::support::{canary, eventually, ms, pass};
+use crate::suite::support::{bar, canary, eventually, ms, pass};
 
 /// Calls that each server lets a caller have in flight.
 const CREDIT: usize = 64;
 const WINDOW: &str = "window_max=64";
+/// After which a server is taken for dead. Without optimisation, on cores that others want, too, one
+/// that lives is kept waiting for longer.
+const SILENCE: Duration = if cfg!(debug_assertions) {
+    ms(1500)
+} else {
+    ms(300)
+};
 /// What a call may take to fail where nobody is there. Without optimisation, on cores that others
 /// want, too, a thread may be late.
 const FAST: Duration = if cfg!(debug_assertions) {
@@ -30,7 +37,7 @@ const FAST: Duration = if cfg!(debug_assertions) {
 pub(super) fn a_killed_replier_costs_at_most_its_credit_and_the_others_take_over() {
     let notes = [Notes::new(), Notes::new()];
     let [mut stays, mut dies] = [0, 1].map(|at| ServerProcess::start(ANY, &notes[at], &[WINDOW]));
-    let client = client(&[&stays.endpoint, &dies.endpoint], Options::new(), |b| b);
+    let client = client(&[&stays.endpoint, &dies.endpoint], patient(), |b| b);
     until_up(&client, &stays);
     until_up(&client, &dies);
     let quick = Load::begin(&client, 0, 4, 1);
@@ -45,16 +52,14 @@ pub(super) fn a_killed_replier_costs_at_most_its_credit_and_the_others_take_over
     pass(ms(2000));
     let mut ledger = quick.finish();
     let after = (killed + ms(1000), killed + ms(1900));
-    ledger.assert_busy(before.0, before.1);
-    ledger.assert_healed(before, after);
+    ledger.hold_busy(before.0, before.1);
+    ledger.hold_healed(before, after);
     ledger.records.extend(deep.finish().records);
     ledger.assert_true(&[&notes[0], &notes[1]]);
     let stats = ledger.assert_counted(&client);
     let lost = ledger.count(Ran::Maybe);
-    assert!(
-        lost > 0 && lost <= CREDIT,
-        "{lost} calls are in doubt, not {CREDIT}"
-    );
+    assert!(lost <= CREDIT, "{lost} calls are in doubt, not {CREDIT}");
+    bar(lost > 0, || "no call was on its way".to_owned());
     assert_eq!(ledger.failures().count(), lost, "others failed, too");
     assert_eq!(stats.calls.lost, lost as u64);
     assert!(node(&client, &dies).state != NodeState::Up);
@@ -98,8 +103,8 @@ pub(super) fn callers_of_servers_that_are_all_killed_come_back_spread_out_and_ar
     let notes = [Notes::new(), Notes::new()];
     let mut servers = [0, 1].map(|at| ServerProcess::start(ANY, &notes[at], &[WINDOW]));
     let [one, two] = [0, 1].map(|at: usize| servers[at].endpoint.clone());
-    let hasty = client(&[&one, &two], Options::new(), |b| b);
-    let patient = client(&[&one, &two], Options::new(), |b| b.wait_for_ready(true));
+    let hasty = client(&[&one, &two], patient(), |b| b);
+    let patient = client(&[&one, &two], patient(), |b| b.wait_for_ready(true));
     let engine = Engine::new().expect("descriptors are free");
     let idle: Vec<Client> = (0..IDLE)
         .map(|_| {
@@ -154,10 +159,10 @@ pub(super) fn callers_of_servers_that_are_all_killed_come_back_spread_out_and_ar
     for from in &came {
         let to = *from + ms(20);
         let together = came.iter().filter(|at| (*from..to).contains(at)).count();
-        assert!(
-            together <= IDLE / 2 || canary::stalled(*from - ms(20), to),
-            "{together} of {IDLE} came back within 20 ms"
-        );
+        let spread = together <= IDLE / 2 || canary::stalled(*from - ms(20), to);
+        bar(spread, || {
+            format!("{together} of {IDLE} came back within 20 ms")
+        });
     }
     drop(listener);
     let restarted = Instant::now();
@@ -170,8 +175,8 @@ pub(super) fn callers_of_servers_that_are_all_killed_come_back_spread_out_and_ar
     let back = Instant::now();
     pass(ms(2000));
     let mut ledger = load.finish();
-    ledger.assert_busy(before.0, before.1);
-    ledger.assert_healed(before, (back + ms(1000), back + ms(1900)));
+    ledger.hold_busy(before.0, before.1);
+    ledger.hold_healed(before, (back + ms(1000), back + ms(1900)));
     ledger.assert_true(&[&notes[0], &notes[1]]);
     ledger.assert_counted(&hasty);
     // Four threads had one call in flight each, and may have had the next one at the other server,
@@ -189,11 +194,12 @@ pub(super) fn callers_of_servers_that_are_all_killed_come_back_spread_out_and_ar
         .filter(refused)
         .filter(|record| record.began > from && record.ended < to)
         .collect();
-    assert!(!within.is_empty(), "nobody was there, and no call failed");
     let mut took: Vec<_> = within.iter().map(|record| record.took()).collect();
     took.sort_unstable();
-    let most = took[took.len() * 99 / 100];
-    assert!(most <= FAST, "it took {most:?} to fail fast");
+    let most = took.get(took.len() * 99 / 100);
+    bar(most.is_some_and(|most| *most <= FAST), || {
+        format!("it took {most:?} to fail fast")
+    });
     assert_eq!(
         ledger.failures().count(),
         ledger.failures().filter(refused).count() + ledger.count(Ran::Maybe)
@@ -216,7 +222,7 @@ pub(super) fn a_stopped_replier_strands_at_most_its_credit() {
         [0, 1].map(|at| ServerProcess::start(ANY, &notes[at], &[WINDOW]));
     let options = Options::new()
         .heartbeat_interval(Some(ms(100)))
-        .heartbeat_timeout(ms(300));
+        .heartbeat_timeout(SILENCE);
     let client = client(&[&goes_on.endpoint, &stops.endpoint], options, |b| b);
     until_up(&client, &goes_on);
     until_up(&client, &stops);
@@ -227,10 +233,9 @@ pub(super) fn a_stopped_replier_strands_at_most_its_credit() {
     stops.process.stop();
     let stopped = Instant::now();
     pass(ms(3000));
-    assert!(
-        node(&client, &stops).state != NodeState::Up,
-        "nobody noticed"
-    );
+    eventually("it is noticed", ms(3000), || {
+        (node(&client, &stops).state != NodeState::Up).then_some(())
+    });
     let sent = node(&client, &stops).sent;
     stops.process.signal(Signal::CONT);
     let went_on = Instant::now();
@@ -238,19 +243,19 @@ pub(super) fn a_stopped_replier_strands_at_most_its_credit() {
         (node(&client, &stops).sent > sent + 100).then_some(())
     });
     let back = Instant::now();
-    assert!(canary::net(went_on, back) < BACK, "{:?}", back - went_on);
+    bar(canary::net(went_on, back) < BACK, || {
+        format!("back after {:?}", back - went_on)
+    });
     pass(ms(1100));
     let mut ledger = quick.finish();
-    ledger.assert_busy(before.0, before.1);
+    ledger.hold_busy(before.0, before.1);
     // While it stands still the other one takes over; when it goes on, it is as it was.
-    ledger.assert_healed(before, (stopped + ms(1000), stopped + ms(2900)));
-    ledger.assert_healed(before, (back, back + ms(1000)));
+    ledger.hold_healed(before, (stopped + SILENCE + ms(700), stopped + ms(2900)));
+    ledger.hold_healed(before, (back, back + ms(1000)));
     ledger.records.extend(deep.finish().records);
     let stuck = ledger.count(Ran::Maybe);
-    assert!(
-        stuck > 0 && stuck <= CREDIT,
-        "{stuck} calls are stuck, not {CREDIT}"
-    );
+    assert!(stuck <= CREDIT, "{stuck} calls are stuck, not {CREDIT}");
+    bar(stuck > 0, || "no call was on its way".to_owned());
     assert_eq!(ledger.failures().count(), stuck, "others failed, too");
     let books = [goes_on.balanced(), stops.balanced()];
     ledger.assert_true(&[&notes[0], &notes[1]]);

@@ -2,16 +2,15 @@
 
 use std::time::Instant;
 
-use brokerless::patterns::Options;
 use rustix::process::Signal;
 
 use crate::suite::support::ledger::Round;
-use crate::suite::support::load::{BACK, Load, client};
+use crate::suite::support::load::{BACK, Load, client, patient};
 use crate::suite::support::process::{ANY, Counts, Process, ServerProcess};
 use crate::suite::support::slow::{PART, SlowReader};
 use crate::suite::support::taker::{self, Taken};
 use crate::suite::support::work::Notes;
-use crate::suite::support::{canary, eventually, ms, pass};
+use crate::suite::support::{bar, canary, eventually, ms, pass};
 
 /// Items that the taker lets be on their way.
 const WINDOW: u64 = 256;
@@ -21,7 +20,7 @@ pub(super) fn a_caller_stopped_in_a_stream_costs_its_producer_at_most_its_credit
     // Neither end takes the other for dead meanwhile.
     let options = ["workers=4", "heartbeat_timeout=20"];
     let mut server = ServerProcess::start(ANY, &notes, &options);
-    let client = client(&[&server.endpoint], Options::new(), |b| b);
+    let client = client(&[&server.endpoint], patient(), |b| b);
     let load = Load::begin(&client, 0, 4, 1);
     let taken = Taken::new();
     let arguments = [
@@ -61,12 +60,14 @@ pub(super) fn a_caller_stopped_in_a_stream_costs_its_producer_at_most_its_credit
         (taken.count() > count + 10 * WINDOW).then_some(())
     });
     let back = Instant::now();
-    assert!(canary::net(resumed, back) < BACK, "{:?}", back - resumed);
+    bar(canary::net(resumed, back) < BACK, || {
+        format!("back after {:?}", back - resumed)
+    });
     pass(ms(1100));
     let ledger = load.finish();
-    ledger.assert_busy(before.0, before.1);
+    ledger.hold_busy(before.0, before.1);
     // The others did not notice.
-    ledger.assert_healed(before, (at_rest, at_rest + ms(2900)));
+    ledger.hold_healed(before, (at_rest, at_rest + ms(2900)));
     ledger.assert_all_answered();
     ledger.assert_true(&[&notes]);
     ledger.assert_counted(&client);
@@ -93,7 +94,7 @@ pub(super) fn streams_that_nobody_reads_cost_the_others_at_most_a_tenth() {
     let notes = Notes::new();
     let queued = format!("send_bytes_max={QUEUED_MAX}");
     let mut server = ServerProcess::start(ANY, &notes, &["workers=4", &queued]);
-    let client = client(&[&server.endpoint], Options::new(), |b| b);
+    let client = client(&[&server.endpoint], patient(), |b| b);
     let load = Load::begin(&client, 0, 4, 1);
     load.until_answered(1000);
     let held = server.memory();
@@ -128,11 +129,11 @@ pub(super) fn streams_that_nobody_reads_cost_the_others_at_most_a_tenth() {
     let ledger = load.finish();
     server.balanced();
     let first = &rounds[0];
-    ledger.assert_busy(first.alone.0, first.alone.1);
+    ledger.hold_busy(first.alone.0, first.alone.1);
     ledger.assert_true(&[&notes]);
     ledger.assert_counted(&client);
     ledger.assert_all_answered();
-    ledger.assert_not_crowded(&rounds, LEAST);
+    ledger.hold_not_crowded(&rounds, LEAST);
     // One queue, and of each stream one item that waits, and what an allocator keeps of each round.
     let limit = (QUEUED_MAX + 2 * STREAMS * PART) / 1024 * 2 + 16 * 1024;
     let grown = server.memory().resident_most_kib - held.resident_most_kib;

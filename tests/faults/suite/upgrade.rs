@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use brokerless::Policy;
 use brokerless::machine::NodeState;
-use brokerless::patterns::{Dealer, Message, Options, Router};
+use brokerless::patterns::{Dealer, Message, Router};
 use brokerless::wire::{Encoder, Envelope, Payload, decode_value};
 
-use crate::suite::support::load::{Load, client};
+use crate::suite::support::load::{Load, client, patient};
 use crate::suite::support::process::{ANY, ServerProcess};
 use crate::suite::support::work::{Notes, Stamp, Work, Worker};
-use crate::suite::support::{eventually, ms, pass};
+use crate::suite::support::{Ends, eventually, ms, pass};
 
 fn arguments((caller, nonce): Stamp) -> Payload {
     let mut encoder = Encoder::arguments(2);
@@ -32,10 +32,10 @@ fn old_caller(endpoint: &str, caller: u64, over: &AtomicBool) -> u64 {
     let mut nonce = 0u64;
     while !over.load(Ordering::Relaxed) {
         let id = (nonce % 100) as u8 + 1;
-        // [1, id, "faults.v1.pooled", 5000000].
+        // [1, id, "faults.v1.pooled", 60000000].
         let mut call = vec![0x94, 1, id, 0xb0];
         call.extend_from_slice(b"faults.v1.pooled");
-        call.extend_from_slice(&[0xce, 0x00, 0x4c, 0x4b, 0x40]);
+        call.extend_from_slice(&[0xce, 0x03, 0x93, 0x87, 0x00]);
         let body = arguments((caller, nonce)).body;
         let message: Message = [call.into(), body].into_iter().collect();
         dealer.send(message).expect("room");
@@ -98,7 +98,8 @@ pub(super) fn callers_and_repliers_of_the_version_before_are_served_beside_new_o
     const OLD: u64 = 900;
     let notes = [Notes::new(), Notes::new()];
     let mut server = ServerProcess::start(ANY, &notes[0], &[]);
-    let router = Router::bind(ANY).expect("a free port");
+    let router = Router::with(patient()).expect("options within bounds");
+    router.bind_to(ANY).expect("a free port");
     let old = router.local_endpoints()[0].to_string();
     let worker = Worker::noting(notes[1].path().to_str().expect("a path in UTF-8"));
     let over = AtomicBool::new(false);
@@ -106,17 +107,18 @@ pub(super) fn callers_and_repliers_of_the_version_before_are_served_beside_new_o
     let endpoint = server.endpoint.clone();
     let ledger = std::thread::scope(|scope| {
         scope.spawn(|| answered.store(old_replier(&router, &worker, &over), Ordering::Relaxed));
+        let ends = Ends(&over);
         scope.spawn(|| called.store(old_caller(&endpoint, OLD, &over), Ordering::Relaxed));
         // As much for the old one as for the new: it tells nothing of its load.
         let policy = Policy::weighted();
-        let client = client(&[&endpoint, &old], Options::new(), |b| b.policy(policy));
+        let client = client(&[&endpoint, &old], patient(), |b| b.policy(policy));
         let load = Load::begin(&client, 0, 4, 1);
         load.until_answered(4000);
         let until = Instant::now();
         let begun = load.begun;
         let ledger = load.finish();
-        over.store(true, Ordering::Relaxed);
-        ledger.assert_busy(begun, until);
+        drop(ends);
+        ledger.hold_busy(begun, until);
         ledger.assert_counted(&client);
         ledger
     });
@@ -143,7 +145,7 @@ pub(super) fn a_rolling_restart_of_three_servers_under_load_fails_no_call() {
         .map(|server| server.endpoint.clone())
         .collect();
     let endpoints: Vec<&str> = endpoints.iter().map(String::as_str).collect();
-    let client = client(&endpoints, Options::new(), |b| b);
+    let client = client(&endpoints, patient(), |b| b);
     let quick = Load::begin(&client, 0, 4, 1);
     let deep = Load::begin(&client, 100, 1, 64);
     let all_up = || {
@@ -165,8 +167,8 @@ pub(super) fn a_rolling_restart_of_three_servers_under_load_fails_no_call() {
     let during = (before.1, Instant::now());
     pass(ms(100));
     let mut ledger = quick.finish();
-    ledger.assert_busy(before.0, before.1);
-    ledger.assert_healed(before, during);
+    ledger.hold_busy(before.0, before.1);
+    ledger.hold_healed(before, during);
     ledger.records.extend(deep.finish().records);
     ledger.assert_true(&[&notes[0], &notes[1], &notes[2]]);
     ledger.assert_counted(&client);

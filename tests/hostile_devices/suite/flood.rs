@@ -79,7 +79,8 @@ pub(super) fn mute_peers_are_closed_when_their_time_is_up_or_others_need_the_pla
         let of = |name: &str| found.get(name).copied().unwrap_or(0);
         let (evicted, late) = (of("evicted"), of("handshake-timeout"));
         assert_eq!(evicted + late, MUTE as u64, "{found:?}");
-        assert_eq!((of("heartbeat-timeout"), found.len()), (1, 3), "{found:?}");
+        assert_eq!(of("heartbeat-timeout"), 1, "{found:?}");
+        assert!(found.len() == 3 || (!in_time && evicted == 0), "{found:?}");
         // Those whose time was up before the last one came made place for others.
         assert!(evicted == MUTE as u64 - 256 || !in_time, "{found:?}");
         let connections = count(&statistics, &format!("{}.connections", side.name));

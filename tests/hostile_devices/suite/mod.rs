@@ -85,8 +85,7 @@ pub(crate) fn run() {
         for (name, test) in ALL.iter().chain(own) {
             let whole = format!("{}::{name}", kind.program);
             trials.push(Trial::test(whole, move || {
-                let _watch = support::Watch::over(name);
-                test(kind);
+                support::measured::measured(name, || test(kind));
                 Ok(())
             }));
         }

@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use brokerless_patterns::{Dealer, Engine, Message, Options, Peer, Router};
+use brokerless_patterns::{Dealer, Engine, Message, Peer, Router};
 
 use crate::suite::support::canary::Lasted;
+use crate::suite::support::good::patient;
 use crate::suite::support::kinds::Kind;
-use crate::suite::support::ms;
 use crate::suite::support::raw::{COMMAND, MORE, Raw, frame};
 use crate::suite::support::scene::{Scene, count};
+use crate::suite::support::{hold, ms};
 
 /// A peer of that name that answers PINGs and asks when it is told to.
 fn holder(scene: &Scene, name: &str) -> Dealer {
     let engine = Engine::new().expect("descriptors are free");
-    let options = Options::new().engine(&engine).identity(name);
+    let options = patient(&engine).identity(name);
     let dealer = Dealer::with(options).expect("options within bounds");
     let endpoint = scene.device.endpoint("frontend");
     dealer.connect_to(endpoint).expect("an endpoint");
@@ -41,7 +42,11 @@ pub(super) fn claimants_of_a_name_in_use_are_told_so_and_the_holder_goes_on(kind
         // What it asks does not come through either.
         claimant.send(&[frame(MORE, b""), frame(0, b"mine")].concat());
         claimant.skip_greeting();
-        let (flags, body) = claimant.frame().expect("it is told");
+        let told = claimant.frame();
+        // Who has the name had half a second to say that it lives.
+        let superseded = count(&scene.statistics(), "frontend.closes.superseded");
+        hold(superseded == 0, || "the holder was late".to_owned());
+        let (flags, body) = told.expect("it is told");
         assert!(
             flags & COMMAND != 0 && body.starts_with(b"\x05ERROR"),
             "{body:?}"
@@ -75,7 +80,7 @@ pub(super) fn a_reply_to_one_who_has_gone_does_not_reach_the_next_of_its_name(ki
     let scene = Scene::set_with_workers(kind, &[]);
     let address = scene.address(&kind.front);
     let engine = Engine::new().expect("descriptors are free");
-    let worker = Router::with(Options::new().engine(&engine)).expect("default options");
+    let worker = Router::with(patient(&engine)).expect("options within bounds");
     let backend = scene.device.endpoint("backend");
     worker.connect_to(backend).expect("an endpoint");
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use brokerless_patterns::{Engine, Options, Sub};
+use brokerless_patterns::{Engine, Sub};
 
+use crate::suite::support::good::patient;
 use crate::suite::support::kinds::Kind;
 use crate::suite::support::ms;
 use crate::suite::support::raw::{MORE, Raw, command, frame};
@@ -97,7 +98,7 @@ pub(super) fn what_a_subscriber_sends_reaches_no_subscriber(kind: &Kind) {
     const MESSAGES: u64 = 100;
     let scene = Scene::set(kind, &[]);
     let engine = Engine::new().expect("descriptors are free");
-    let listener = Sub::with(Options::new().engine(&engine)).expect("default options");
+    let listener = Sub::with(patient(&engine)).expect("options within bounds");
     let backend = scene.device.endpoint("backend");
     listener.connect_to(backend).expect("an endpoint");
     listener.subscribe("").expect("it is open");

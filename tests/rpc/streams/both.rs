@@ -182,7 +182,7 @@ fn a_half_that_has_finished_can_be_dropped() {
 #[test]
 fn a_sender_that_gives_up_for_want_of_room_ends_both_halves() {
     let bench = Bench::new();
-    let ours = Call::new().item_timeout(std::time::Duration::from_millis(30));
+    let ours = Call::new().item_timeout(std::time::Duration::from_secs(2));
     let mut chat = bench.flows.with(ours).chat().expect("it begins");
     let half = bench.begun();
     half.items(0, &["well"]);

@@ -11,7 +11,7 @@ use brokerless::service::{Incoming, Items};
 use brokerless::{Blob, Call, Code, Ran, Status};
 use serde::{Deserialize, Serialize};
 
-use crate::support::{PATIENCE, take_time, transports, until};
+use crate::support::{PATIENCE, in_rounds, take_time, transports, until};
 
 /// The sizes of what methods give, and of what they are given.
 const GIVEN: [usize; 4] = [31415, 9, 2653, 58979];
@@ -125,7 +125,8 @@ impl Hall {
         let builder = Server::builder().service(LiveServer::new(handler.clone()));
         let builder = builder.drain_timeout(Duration::from_secs(2));
         let server = build(builder).bind(endpoint).expect("it binds");
-        let client = Client::connect(server.local_endpoints()[0].to_string());
+        let client = Client::builder().timeout(PATIENCE);
+        let client = client.connect(server.local_endpoints()[0].to_string());
         Hall {
             server,
             handler,
@@ -349,10 +350,11 @@ fn a_stopped_method_costs_its_caller_its_credit_and_nobody_else_anything() {
 #[test]
 fn a_thousand_streams_at_once_are_served_fairly() {
     const STREAMS: usize = 1000;
-    const ITEMS: u64 = 1_600_000;
+    // In each round.
+    const ITEMS: u64 = 800_000;
     let hall = Hall::at("tcp://127.0.0.1:*", |builder| patient(builder).window(1024));
     // What is on its way when it ends is little beside what came.
-    let client = Client::builder().stream_items(8);
+    let client = Client::builder().timeout(PATIENCE).stream_items(8);
     let client = client.connect(hall.server.local_endpoints()[0].to_string());
     let live = LiveClient::from(client.expect("an endpoint"));
     let streams = (0..STREAMS).map(|_| live.forever().expect("it begins"));
@@ -362,30 +364,35 @@ fn a_thousand_streams_at_once_are_served_fairly() {
         assert_eq!(stream.next(), Some(Ok(0)));
         *taken = 1;
     }
-    let mut all = 0;
-    let end = Instant::now() + 3 * PATIENCE;
-    while all < ITEMS {
-        assert!(Instant::now() < end, "{all} items so far");
-        for (stream, taken) in &mut streams {
-            // As much as has come: who is served better gets more. But the reader does not stay with
-            // one that it empties as fast as it is filled.
-            for _ in 0..8 {
-                let Next::Item(item) = stream.try_next() else {
-                    break;
-                };
-                item.expect("no error");
-                *taken += 1;
-                all += 1;
+    // Over growing time: what is not fair gets no fairer, and a moment in which one thread was not run
+    // is soon little beside the rest.
+    let (mut all, mut until) = (0, 0);
+    in_rounds("a thousand streams", || {
+        until += ITEMS;
+        let end = Instant::now() + 5 * PATIENCE;
+        while all < until {
+            assert!(Instant::now() < end, "{all} items so far");
+            for (stream, taken) in &mut streams {
+                // As much as has come: who is served better gets more. But the reader does not stay
+                // with one that it empties as fast as it is filled.
+                for _ in 0..8 {
+                    let Next::Item(item) = stream.try_next() else {
+                        break;
+                    };
+                    item.expect("no error");
+                    *taken += 1;
+                    all += 1;
+                }
             }
         }
-    }
-    let taken = streams.iter().map(|(_, taken)| *taken);
-    let (least, most) = (taken.clone().min().unwrap(), taken.max().unwrap());
-    let mean = all as f64 / STREAMS as f64;
-    println!("{least} to {most} items of {mean:.0}");
-    let fair = 0.9 * mean..=1.1 * mean;
-    assert!(fair.contains(&(least as f64)), "{least} of {mean}");
-    assert!(fair.contains(&(most as f64)), "{most} of {mean}");
+        let taken = || streams.iter().map(|(_, taken)| *taken);
+        let (least, most) = (taken().min().unwrap(), taken().max().unwrap());
+        let mean = all as f64 / STREAMS as f64;
+        let fair = 0.9 * mean..=1.1 * mean;
+        let is_fair = fair.contains(&(least as f64)) && fair.contains(&(most as f64));
+        let seen = format!("{least} to {most} items of {mean:.0}");
+        if is_fair { Ok(()) } else { Err(seen) }
+    });
     drop(streams);
     let hall = Hall { live, ..hall };
     is_over(&hall);
@@ -393,31 +400,36 @@ fn a_thousand_streams_at_once_are_served_fairly() {
 
 #[test]
 fn a_server_that_drains_lets_streams_end_and_cuts_off_those_that_do_not() {
-    let hall = Hall::at("tcp://127.0.0.1:*", |builder| {
-        builder.drain_timeout(Duration::from_secs(3))
-    });
+    in_rounds("a stream that ends", || drained(Duration::from_secs(3)));
+}
+
+/// What fails for want of time only: the one that ends has to do so within that.
+fn drained(time: Duration) -> Result<(), String> {
+    let hall = Hall::at("tcp://127.0.0.1:*", |builder| builder.drain_timeout(time));
     let mut ends = hall.live.count(3000).expect("it begins");
     assert_eq!(ends.next(), Some(Ok(0)));
     let mut forever = hall.live.forever().expect("it begins");
     assert_eq!(forever.next(), Some(Ok(0)));
     let Hall { server, live, .. } = hall;
-    let report = std::thread::scope(|scope| {
+    let (report, whole) = std::thread::scope(|scope| {
         let stop = scope.spawn(|| server.stop());
-        assert_eq!(
-            ends.filter(Result::is_ok).count(),
-            2999,
-            "it runs to its end"
-        );
+        let began = Instant::now();
+        let whole = ends.filter(Result::is_ok).count() == 2999;
+        assert!(whole || began.elapsed() >= time / 2, "it runs to its end");
         let error = forever.find_map(Result::err).expect("it is cut off");
         assert_eq!(
             (error.code(), error.ran()),
             (Code::Unavailable, Ran::Yes),
             "{error}"
         );
-        stop.join().expect("it does not panic")
+        (stop.join().expect("it does not panic"), whole)
     });
-    assert_eq!(report.streams, 1, "{report:?}");
     assert_eq!(live.client().stats().streams.open, 0);
+    if !whole {
+        return Err(format!("{report:?}"));
+    }
+    assert_eq!(report.streams, 1, "{report:?}");
+    Ok(())
 }
 
 #[test]

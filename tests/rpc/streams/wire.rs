@@ -70,7 +70,7 @@ pub(crate) trait Flows {
     #[rpc(item_timeout = "40ms")]
     fn slow(&self) -> Items<'_, i64>;
     /// Long enough to have begun on a busy machine.
-    #[rpc(timeout = "400ms")]
+    #[rpc(timeout = "2s")]
     fn brief(&self) -> Items<'_, i64>;
 }
 
@@ -91,7 +91,7 @@ impl Bench {
 
     pub(crate) fn at(endpoint: &str, build: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Bench {
         let by_hand = ByHand::new(endpoint);
-        let client = build(Client::builder()).connect(&by_hand.endpoint);
+        let client = build(Client::builder().timeout(PATIENCE)).connect(&by_hand.endpoint);
         let flows = FlowsClient::from(client.expect("an endpoint"));
         Bench { by_hand, flows }
     }

@@ -6,6 +6,7 @@ use brokerless_patterns::{Dealer, Engine};
 
 use super::figures::Figures;
 use super::good::{GoodClient, LOST, Outcome, PACE, Rounds, patient};
+use super::hold;
 use super::process::RouterProcess;
 
 struct Asking(Dealer);
@@ -60,6 +61,15 @@ fn ask(dealer: &Dealer, number: u64) -> Result<(Instant, Instant), String> {
 }
 
 impl Outcome {
+    /// It was not given up, where the router judges after so short a silence that the machine can
+    /// make it silent.
+    #[track_caller]
+    pub(crate) fn hold_kept(&self) {
+        hold(self.figures.all_closes().is_empty(), || {
+            format!("the good client was given up: {}", self.figures)
+        });
+    }
+
     /// Every question was answered, within `bar` net of the machine's stalls, over one connection.
     #[track_caller]
     pub(crate) fn assert_answered_throughout(&self, bar: Duration) {

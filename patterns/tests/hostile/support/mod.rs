@@ -10,6 +10,7 @@
 //! | `good` | a good client, and how it fared |
 //! | `client` | the one that asks the router |
 //! | `canary` | stalls of the machine, to be left out of latencies |
+//! | `measured` | a test that measures, in rounds |
 //! | `system` | what the system says of another process |
 //! | `waiting` | waiting for what shall happen |
 //! | `scene` | a router, a good client beside the hostile peers, and the oracle over both |
@@ -23,6 +24,7 @@ pub(crate) mod client;
 pub(crate) mod dealer;
 pub(crate) mod figures;
 pub(crate) mod good;
+pub(crate) mod measured;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod router;
@@ -30,4 +32,4 @@ pub(crate) mod scene;
 pub(crate) mod system;
 pub(crate) mod waiting;
 
-pub(crate) use waiting::{Watch, eventually, ms, pass, patience};
+pub(crate) use waiting::{eventually, hold, ms, pass, patience};

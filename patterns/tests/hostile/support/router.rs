@@ -34,8 +34,8 @@ pub(crate) const ROLE: &str = "@router";
 /// How often the one who receives looks for orders.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How long a peer may be silent in tests of other things: one made of bytes answers no PING, and a
-/// good one may have to wait for a core.
+/// How long a peer may be silent, or take to come in, in tests of other things: one made of bytes
+/// answers no PING, and a good one may have to wait for a core.
 const SILENT: Duration = Duration::from_secs(60);
 
 static SIGNALS: AtomicU64 = AtomicU64::new(0);
@@ -44,6 +44,8 @@ static SIGNALS: AtomicU64 = AtomicU64::new(0);
 pub(crate) fn run(arguments: impl Iterator<Item = String>) {
     let mut bind = "tcp://127.0.0.1:*".to_owned();
     let mut options = Options::new().heartbeat_timeout(SILENT);
+    // As long, unless the test is about that.
+    let mut is_patient = true;
     for argument in arguments {
         let (name, value) = argument.split_once('=').expect("options are name=value");
         match name {
@@ -57,8 +59,15 @@ pub(crate) fn run(arguments: impl Iterator<Item = String>) {
                 setrlimit(Resource::Nofile, limit).expect("the limit can be lowered");
             }
             "signals" => count_signals(&SIGNALS),
-            _ => options = set(options, name, value),
+            "handshake_timeout" if value == "default" => is_patient = false,
+            _ => {
+                is_patient &= name != "handshake_timeout";
+                options = set(options, name, value);
+            }
         }
+    }
+    if is_patient {
+        options = options.handshake_timeout(SILENT);
     }
     log::set_logger(&LINES).expect("it is the first logger");
     log::set_max_level(log::LevelFilter::Warn);

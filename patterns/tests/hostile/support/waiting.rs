@@ -10,6 +10,20 @@ use super::canary;
 /// too late is for [`Lasted`](super::canary::Lasted) to say.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What a panic begins with that says that a bar on a measure was missed: the machine may have been
+/// the cause, and another round shows it.
+pub(crate) const MISSED: &str = "a bar was missed: ";
+
+/// Holds what was measured to its bar.
+///
+/// # Panics
+///
+/// With what was seen, behind [`MISSED`], if it does not hold.
+#[track_caller]
+pub(crate) fn hold(holds: bool, seen: impl FnOnce() -> String) {
+    assert!(holds, "{MISSED}{}", seen());
+}
+
 /// How long is waited for what should come `within` this time.
 pub(crate) fn patience(within: Duration) -> Duration {
     within.max(PATIENCE)

@@ -31,6 +31,15 @@ pub(crate) const BACK: Duration = if cfg!(debug_assertions) {
     ms(2000)
 };
 
+/// Neither end takes the other for dead, unless the test is about that: the machine can make a
+/// process silent for seconds.
+pub(crate) fn patient() -> Options {
+    let patience = Duration::from_secs(60);
+    Options::new()
+        .heartbeat_timeout(patience)
+        .heartbeat_ttl(patience)
+}
+
 /// A client with an engine of its own.
 #[track_caller]
 pub(crate) fn client(

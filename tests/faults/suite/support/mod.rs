@@ -8,10 +8,12 @@
 //! | `load` | threads that call |
 //! | `slow` | one that calls and does not read |
 //! | `ledger` | what became of each call, and whether that is true |
+//! | `bars` | what was measured, and missed its bar |
 //!
 //! The others are shared: see `patterns/tests/hostile/support/` and `tests/devices/support.rs`,
 //! whose other users need parts that are not needed here.
 
+pub(crate) mod bars;
 pub(crate) mod caller;
 #[allow(dead_code, reason = "shared")]
 #[path = "../../../../patterns/tests/hostile/support/canary.rs"]
@@ -21,6 +23,8 @@ pub(crate) mod canary;
 pub(crate) mod devices;
 pub(crate) mod ledger;
 pub(crate) mod load;
+#[path = "../../../../patterns/tests/hostile/support/measured.rs"]
+pub(crate) mod measured;
 pub(crate) mod process;
 #[allow(dead_code, reason = "shared")]
 #[path = "../../../../patterns/tests/hostile/support/raw.rs"]
@@ -35,4 +39,6 @@ pub(crate) mod taker;
 pub(crate) mod waiting;
 pub(crate) mod work;
 
-pub(crate) use waiting::{Watch, eventually, ms, pass, patience};
+pub(crate) use bars::bar;
+pub(crate) use waiting::{eventually, hold, ms, pass, patience};
+pub(crate) use work::Ends;

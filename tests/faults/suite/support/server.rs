@@ -3,9 +3,9 @@
 use std::io::BufRead;
 use std::time::Duration;
 
-use brokerless::patterns::Options;
 use brokerless::server::{Server, ServerStats};
 
+use super::load;
 use super::work::{WorkServer, Worker};
 
 /// The first argument that makes this program one.
@@ -18,11 +18,12 @@ pub(crate) const ROLE: &str = "role-server";
 pub(crate) fn run(mut arguments: impl Iterator<Item = String>) {
     let endpoint = arguments.next().expect("an endpoint");
     let notes = arguments.next().expect("a file for notes");
-    let mut transport = Options::new();
+    let mut transport = load::patient();
     let mut builder = Server::builder()
         .service(WorkServer::new(Worker::noting(&notes)))
         .workers(4)
-        .drain_timeout(Duration::from_secs(5));
+        .item_timeout(Duration::from_secs(60))
+        .drain_timeout(Duration::from_secs(60));
     for argument in arguments {
         let (name, value) = argument.split_once('=').expect("name=value");
         let number: u64 = value.parse().expect("a number");

@@ -29,6 +29,8 @@ pub(crate) mod good;
 #[path = "../../../../patterns/fuzz/src/checks/input.rs"]
 pub(crate) mod input;
 pub(crate) mod kinds;
+#[path = "../../../../patterns/tests/hostile/support/measured.rs"]
+pub(crate) mod measured;
 #[allow(dead_code, reason = "shared")]
 #[path = "../../../../patterns/tests/hostile/support/raw.rs"]
 pub(crate) mod raw;
@@ -39,4 +41,4 @@ pub(crate) mod system;
 #[path = "../../../../patterns/tests/hostile/support/waiting.rs"]
 pub(crate) mod waiting;
 
-pub(crate) use waiting::{Watch, eventually, ms, pass, patience};
+pub(crate) use waiting::{eventually, hold, ms, pass, patience};

@@ -19,7 +19,7 @@ trait Ends {
     fn mixed(&self) -> Items<'_, Option<u8>>;
     fn faults(&self, values: Incoming<u8>) -> Vec<String>;
     /// Long enough for a connection and the first item on a busy machine.
-    #[rpc(item_timeout = "1s")]
+    #[rpc(item_timeout = "3s")]
     fn stuck(&self) -> Items<'_, u8>;
     fn fed(&self) -> Items<'_, u8>;
     /// Tells how its items ended.

@@ -10,7 +10,7 @@ use brokerless::server::Server;
 use brokerless::service::Service;
 
 /// How long anything that is waited for may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server of this service, and a client of that.
 fn serve(service: impl Service) -> (Server, Client) {
