@@ -64,6 +64,7 @@ faults: ## Killed, stopped and hostile processes with the bars of an optimised b
 second-engine: ## Lints and tests of the feature zeromq: the facts about both engines.
 	$(CARGO) clippy $(LOCKED) -p brokerless-patterns --features zeromq \
 	  --lib --test conformance -- -D warnings
+	$(CARGO) test $(LOCKED) -p brokerless-patterns --features zeromq --test conformance --lib --no-run
 	$(CARGO) test $(LOCKED) -p brokerless-patterns --features zeromq --test conformance
 	$(CARGO) test $(LOCKED) -p brokerless-patterns --features zeromq --lib second
 	$(CARGO) test $(LOCKED) -p brokerless-patterns --features zeromq --doc zeromq

@@ -1,43 +1,68 @@
 //! Instructions a call, counted by callgrind: held to what is recorded, plus 3 %.
 //!
 //! A fixed batch over links within the process, each side by itself with the other one made by
-//! hand: so the count is the same each time for the same compiler. The client's side runs on one
-//! thread; of the server's, what is counted is a call from its envelope to its answer, on
-//! whichever thread receives it.
+//! hand: so the count is the same each time for the same compiler, nearly so where a pick goes by what
+//! time it is. The client's side runs on one thread; of the server's, what is counted is a call from
+//! its envelope to its answer, on whichever thread receives it.
+//!
+//! | figure | with |
+//! |---|---|
+//! | `client` | one node, which reports nothing: no pick, no load |
+//! | `client_of_two` | two nodes by the default policy, and seven numbers of load on each answer |
+//! | `server` | a handler that runs inline |
 //!
 //! `RECORD=1` writes the figures found to `instructions.txt`.
 
 #[path = "../patterns/tests/support/callgrind.rs"]
 mod callgrind;
+#[path = "../patterns/tests/support/rounds.rs"]
+mod rounds;
+
+use std::time::Duration;
 
 use brokerless::patterns::{Dealer, Message, Router};
 use brokerless::wire::{
-    CallHead, CallMetadata, Credit, Encoder, Encoding, Envelope, Flags, Hello, ReplyHead, Version,
-    Welcome, encode_call, encode_hello, encode_reply, encode_welcome,
+    CallHead, CallMetadata, Credit, Encoder, Encoding, Envelope, Flags, Hello, Load, ReplyHead,
+    Version, Welcome, encode_call, encode_hello, encode_reply, encode_welcome,
 };
-use brokerless::{Pending, Server};
+use brokerless::{Client, Pending, Server};
 
 use callgrind::Measured;
 
 /// Calls of one batch.
 const BATCH: usize = 64;
+/// Batches before those that are counted.
+const WARM: usize = 20;
 
-/// What is measured: what it is recorded as, how often it is counted to take the least, the
-/// function, and what it stands for. With threads, what they make each other wait comes on top.
-const MEASURED: [(&str, usize, &str, &str); 2] = [
+/// What is measured: what it is recorded as, the function, and what it stands for.
+const MEASURED: [(&str, &str, &str); 3] = [
     (
         "client",
-        1,
         "instructions::measured_client",
         "a call begun, sent, answered by hand, waited for",
     ),
     (
+        "client_of_two",
+        "instructions::measured_client",
+        "the same, to one of two nodes that report their load",
+    ),
+    (
         "server",
-        3,
         "brokerless::server::receive::Receiver::receive",
         "a call received, run inline, answered",
     ),
 ];
+
+/// What a node reports with each answer.
+const LOAD: Load = Load {
+    in_flight: 3,
+    latency_us: 900,
+    utilisation_permille: 400,
+    per_s: 1000,
+    errors_per_s: 1,
+    run_us: 600,
+    workers: 4,
+};
 
 #[brokerless::service(name = "instructions.v1")]
 trait Adder {
@@ -53,9 +78,11 @@ impl Adder for Handler {
     }
 }
 
-/// A replier that knows the answer.
-fn answer(router: &Router) {
-    let (peer, question) = router.recv().unwrap();
+/// A replier that knows the answer, and its load or not. Whether it has answered a call.
+fn answer(router: &Router, load: Option<Load>) -> bool {
+    let Ok((peer, question)) = router.try_recv() else {
+        return false;
+    };
     let envelope = match Envelope::decode(question.first()).unwrap() {
         Envelope::Hello(_) => encode_welcome(&Welcome {
             version: Version::NEWEST.number(),
@@ -72,7 +99,7 @@ fn answer(router: &Router) {
         Envelope::Call(call) => {
             let head = ReplyHead {
                 id: call.id,
-                load: None,
+                load,
                 credit: None,
             };
             let mut body = Encoder::answer();
@@ -81,20 +108,31 @@ fn answer(router: &Router) {
                 .finish()
                 .into_message(encode_reply(&head, Version::NEWEST));
             router.send(&peer, message).unwrap();
-            return;
+            return true;
         }
         other => unreachable!("a client at rest sends neither: {other:?}"),
     };
     router.send(&peer, Message::single(envelope)).unwrap();
+    false
 }
 
 #[inline(never)]
-fn measured_client(client: &AdderClient, router: &Router, calls: &mut Vec<Pending<i64>>) {
+fn measured_client(
+    client: &AdderClient,
+    routers: &[Router],
+    load: Option<Load>,
+    calls: &mut Vec<Pending<i64>>,
+) {
     for _ in 0..BATCH {
         calls.push(client.begin().add(2, 3).unwrap());
     }
-    for _ in 0..BATCH {
-        answer(router);
+    let mut answered = 0;
+    while answered < BATCH {
+        for router in routers {
+            while answer(router, load) {
+                answered += 1;
+            }
+        }
     }
     for call in calls.drain(..) {
         assert_eq!(call.wait(), Ok(5));
@@ -134,16 +172,35 @@ fn feed(dealer: &Dealer) {
     }
 }
 
-/// What runs under valgrind.
-fn run(batches: usize) {
-    let router = Router::bind("inproc://instructions-by-hand").unwrap();
-    let client = AdderClient::connect("inproc://instructions-by-hand").unwrap();
-    answer(&router); // the hello
+/// A client of so many nodes made by hand, and so many batches of calls.
+fn client(nodes: usize, load: Option<Load>, batches: usize) {
+    let endpoints = (0..nodes).map(|node| format!("inproc://instructions-by-hand-{node}"));
+    let endpoints: Vec<String> = endpoints.collect();
+    let routers = endpoints.iter().map(|at| Router::bind(at).unwrap());
+    let routers: Vec<Router> = routers.collect();
+    // No question goes out beside the calls.
+    let builder = Client::builder().probe_every(Duration::from_secs(3600));
+    let client: AdderClient = builder.connect(endpoints).unwrap().into();
     let mut calls = Vec::with_capacity(BATCH);
-    for _ in 0..batches {
-        measured_client(&client, &router, &mut calls);
+    // Before that both are let in, and have their shares.
+    for _ in 0..WARM {
+        measured_client(&client, &routers, load, &mut calls);
     }
+    for _ in 0..batches {
+        measured_client(&client, &routers, load, &mut calls);
+    }
+}
 
+/// What runs under valgrind: so many batches of this figure.
+fn run(figure: &str, batches: usize) {
+    match figure {
+        "client" => client(1, None, batches),
+        "client_of_two" => client(2, Some(LOAD), batches),
+        _ => server(batches),
+    }
+}
+
+fn server(batches: usize) {
     let server = Server::builder()
         .service(AdderServer::new(Handler))
         .window(BATCH as u32)
@@ -161,19 +218,18 @@ fn run(batches: usize) {
     for _ in 0..batches {
         feed(&dealer);
     }
-    server.stop_within(std::time::Duration::ZERO);
+    server.stop_within(Duration::ZERO);
 }
 
 #[test]
 fn instructions_a_call_are_as_recorded() {
-    if let Some(batches) = callgrind::batches() {
-        run(batches);
+    if let Some((figure, batches)) = callgrind::asked() {
+        run(&figure, batches);
         return;
     }
-    let measured = MEASURED.map(|(name, times, function, what)| Measured {
+    let measured = MEASURED.map(|(name, function, what)| Measured {
         name,
         function: function.to_owned(),
-        times,
         what,
     });
     callgrind::hold("instructions_a_call_are_as_recorded", BATCH, measured);

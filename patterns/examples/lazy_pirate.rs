@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 use brokerless_patterns::retry::{Arrival, Attempts, Budget, GiveUp, Next, Policy, Requests};
 use brokerless_patterns::{Dealer, Frame, Router};
 
+/// Attempts that do for a server which answers in the end, however slow the machine is.
+const ENOUGH: u32 = 50;
 /// Answers that the server remembers, to give them again.
 const REMEMBERED: usize = 1000;
 
@@ -49,7 +51,7 @@ impl Client {
             socket: Dealer::connect(endpoint)?,
             name: random(),
             requests: Requests::new(random()),
-            budget: Budget::new(20, 10),
+            budget: Budget::new(100, 10),
             start: Instant::now(),
             retries: 0,
             late: 0,
@@ -73,7 +75,7 @@ impl Client {
             pause: Duration::from_millis(10),
             ..Policy::default()
         };
-        let mut attempts = Attempts::new(policy, self.start.elapsed() + Duration::from_secs(10));
+        let mut attempts = Attempts::new(policy, self.start.elapsed() + Duration::from_secs(60));
         let id = self.requests.open();
         self.budget.request();
         loop {
@@ -191,13 +193,13 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
             });
             for task in ["plain", "lost request", "lost reply", "late reply", "plain"] {
                 println!("{task}");
-                let answer = client.ask(task, 6)?;
+                let answer = client.ask(task, ENOUGH)?;
                 assert_eq!(answer, Ok(format!("{task}: done")));
             }
             println!("never");
             let why = client.ask("never", 3)?.expect_err("nobody answers that");
             println!("  gave up: {why}");
-            assert_eq!(client.ask("plain", 6)?, Ok("plain: done".into()));
+            assert_eq!(client.ask("plain", ENOUGH)?, Ok("plain: done".into()));
         }
         Ok(server.join().expect("the server"))
     })?;

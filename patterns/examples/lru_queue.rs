@@ -112,7 +112,7 @@ fn work(socket: &Dealer, name: &str, is_mortal: bool) -> u32 {
 /// Asks, and gives who answered.
 fn ask(client: &Req, text: String) -> Result<Frame, Box<dyn Error>> {
     client.send(text.clone())?;
-    let answer = client.recv_timeout(Duration::from_secs(10))?;
+    let answer = client.recv_timeout(Duration::from_secs(60))?;
     assert_eq!((answer.len(), &answer[0]), (2, &Frame::from(text)));
     Ok(answer[1].clone())
 }

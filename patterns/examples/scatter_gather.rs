@@ -234,14 +234,22 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
 
         // The next job does not take a late answer for one of its own, and says what it lacks.
         trouble.poisoned.store(true, Ordering::Relaxed);
-        let second = coordinator.scatter_gather(Duration::from_millis(500));
-        println!(
-            "sum {} without {:?}, {} late answers",
-            second.sum, second.missing, second.late
-        );
-        assert!(second.missing.contains(&7000) && first.late + second.late >= 1);
-        let missing = second.missing.iter().flat_map(|from| *from..from + 1000);
-        assert_eq!(second.sum + missing.sum::<u64>(), all);
+        let (begun, mut late) = (Instant::now(), first.late);
+        // On a slow machine the late answer may be later still.
+        loop {
+            let next = coordinator.scatter_gather(Duration::from_millis(500));
+            println!(
+                "sum {} without {:?}, {} late answers",
+                next.sum, next.missing, next.late
+            );
+            assert!(next.missing.contains(&7000) && begun.elapsed() < LIMIT);
+            let missing = next.missing.iter().flat_map(|from| *from..from + 1000);
+            assert_eq!(next.sum + missing.sum::<u64>(), all);
+            late += next.late;
+            if late >= 1 {
+                break;
+            }
+        }
         Ok(())
     })
 }

@@ -23,7 +23,7 @@ use brokerless_patterns::{Frame, Router, Server, WeightedDealer};
 
 const CREDIT: u32 = 4;
 const LIMIT: Duration = Duration::from_secs(60);
-/// After so long a task is given to somebody else.
+/// After so long a task is given to somebody else, where one may hang.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Answers with its name, unless it hangs.
@@ -35,12 +35,14 @@ fn serve(router: &Router, name: &str, hangs: &AtomicBool) {
     }
 }
 
-/// Has the tasks done, each once, with `window` of them under way; gives who did how many.
+/// Has the tasks done, each once, with `window` of them under way; gives who did how many. One that is
+/// not done for so long is given to somebody else.
 fn run(
     pool: &WeightedDealer,
     requests: &mut Requests,
     tasks: usize,
     window: usize,
+    patience: Duration,
 ) -> Result<(BTreeMap<String, usize>, usize), Box<dyn Error>> {
     let mut shares = BTreeMap::new();
     let mut under_way: BTreeMap<u64, Instant> = BTreeMap::new();
@@ -55,7 +57,7 @@ fn run(
             begun += 1;
         }
         for (id, since) in &mut under_way {
-            if since.elapsed() > PATIENCE && pool.try_send(id.to_be_bytes().to_vec()).is_ok() {
+            if since.elapsed() > patience && pool.try_send(id.to_be_bytes().to_vec()).is_ok() {
                 *since = Instant::now();
                 again += 1;
             }
@@ -144,15 +146,13 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
             for server in &servers {
                 until_connected(&pool, server, true);
             }
-            let (shares, _) = run(&pool, &mut requests, 60, 1)?;
+            // Nobody hangs: however slow the machine, nothing is given to another.
+            let (shares, _) = run(&pool, &mut requests, 60, 1, LIMIT)?;
             println!("weights 3:2:1, 60 tasks: {shares:?}");
-            assert_eq!(shares_of(&shares).iter().sum::<usize>(), 60);
-            // To the task, unless the machine stood still for so long that one was given twice.
-            let mut exact = shares_of(&shares).into_iter().zip([30usize, 20, 10]);
-            assert!(exact.all(|(share, exact)| share.abs_diff(exact) <= 3));
+            assert_eq!(shares_of(&shares), [30, 20, 10]);
 
             hangs.store(true, Ordering::Relaxed);
-            let (shares, again) = run(&pool, &mut requests, 60, 12)?;
+            let (shares, again) = run(&pool, &mut requests, 60, 12, PATIENCE)?;
             println!("big hangs, 60 tasks: {shares:?}, {again} given to others");
             let stranded = pool.servers()[0].outstanding;
             assert_eq!((shares_of(&shares)[0], stranded), (0, CREDIT));
@@ -172,7 +172,7 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
             for (server, weight) in servers.iter().zip([1, 1, 2]) {
                 pool.set_weight(server, weight);
             }
-            let (shares, _) = run(&pool, &mut requests, 60, 1)?;
+            let (shares, _) = run(&pool, &mut requests, 60, 1, LIMIT)?;
             println!("big is back, weights 1:1:2, 60 tasks: {shares:?}");
             assert_eq!(shares_of(&shares).iter().sum::<usize>(), 60);
             assert!(

@@ -3,6 +3,12 @@
 //! The counters are the process's, so everything is measured by one test, one thing after the
 //! other. Both sides are in this process, each with an engine and a thread of its own.
 
+#![allow(clippy::print_stdout, reason = "the figures are to be read")]
+
+#[path = "support/at_work.rs"]
+mod at_work;
+#[path = "support/rounds.rs"]
+mod rounds;
 #[path = "support/costs.rs"]
 mod support;
 
@@ -14,7 +20,9 @@ use brokerless_patterns::counters::payload_bytes_copied;
 use brokerless_patterns::{Dealer, Engine, Frame, Message, Options, Pub, Router};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-use support::Cost;
+use at_work::{NOW, all};
+use rounds::in_rounds;
+use support::{Cost, own_allocations};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -54,6 +62,49 @@ fn measure(endpoint: &str, bytes: usize, count: usize, window: usize) -> Cost {
     })
 }
 
+/// Holds a cost to its bounds. How often threads find each other asleep is the machine's as well: the
+/// best of several rounds counts.
+fn within(what: &str, measure: impl Fn() -> Cost, bounds: impl Fn(&Cost) -> bool) {
+    let cost = in_rounds(what, || {
+        let cost = measure();
+        if bounds(&cost) {
+            Ok(cost)
+        } else {
+            Err(format!("{cost:?}"))
+        }
+    });
+    println!("{what}: {cost:?}");
+}
+
+/// By any policy, from few or many nodes, not even the first one.
+fn a_pick_takes_no_memory() {
+    for work in all() {
+        for (nodes, mut balancer) in [
+            (10, work.pool(10)),
+            (1000, work.pool(1000)),
+            (10, work.at_work(10)),
+            (1000, work.at_work(1000)),
+        ] {
+            let mut taken = 0;
+            for call in 0..2000 {
+                let now = NOW + call * 100_000;
+                let before = own_allocations();
+                let picked = balancer.pick(now, Some(call * 7919), &|_| true);
+                taken += own_allocations() - before;
+                let node = picked.expect("all are up");
+                balancer.sent(now, node);
+                let took = Duration::from_millis(1);
+                balancer.replied(now, node, took, Some(&work.report(node)));
+            }
+            let name = work.name;
+            assert_eq!(taken, 0, "allocations of 2000 picks of {nodes}: {name}");
+        }
+    }
+    let before = own_allocations();
+    drop(std::hint::black_box(vec![0u8; 100]));
+    assert_eq!(own_allocations() - before, 1, "they are counted");
+}
+
 #[test]
 fn a_message_costs_no_more_than_is_promised() {
     the_counters_count();
@@ -65,21 +116,22 @@ fn a_message_costs_no_more_than_is_promised() {
         println!("{endpoint} 1 MiB: {large:?}");
         assert_eq!(large.bytes_copied, 0.0, "of a 1 MiB frame, each way");
 
-        let alone = measure(endpoint, 64, 20_000, 1);
-        println!("{endpoint} 64 B, one at a time: {alone:?}");
         // Two sides; a wake-up of the steward now and then is on top.
-        assert!(alone.system_calls <= 2.0 * 3.0 + 0.3, "{alone:?}");
-
-        let pipelined = measure(endpoint, 64, 200_000, 256);
-        println!("{endpoint} 64 B, 256 in flight: {pipelined:?}");
-        assert!(pipelined.system_calls < 2.0 * 0.2, "{pipelined:?}");
-        assert!(pipelined.allocations <= 2.0, "{pipelined:?}");
+        within(
+            &format!("{endpoint} 64 B, one at a time"),
+            || measure(endpoint, 64, 20_000, 1),
+            |alone| alone.system_calls <= 2.0 * 3.0 + 0.3,
+        );
+        within(
+            &format!("{endpoint} 64 B, 256 in flight"),
+            || measure(endpoint, 64, 200_000, 256),
+            |pipelined| pipelined.system_calls < 2.0 * 0.2 && pipelined.allocations <= 2.0,
+        );
     }
 
-    println!(
-        "{}",
-        a_publish_costs_each_peer_a_copy_and_those_that_do_not_read_nothing()
-    );
+    let publish = a_publish_costs_each_peer_a_copy_and_those_that_do_not_read_nothing;
+    println!("{}", in_rounds("publish", publish));
+    a_pick_takes_no_memory();
 
     for bytes in [1, 64, 4096, 1 << 20] {
         let inproc = measure("inproc://costs", bytes, 1_000, 8);
@@ -180,8 +232,8 @@ fn subscribed(endpoint: &str) -> TcpStream {
     stream
 }
 
-/// Says what it saw.
-fn a_publish_costs_each_peer_a_copy_and_those_that_do_not_read_nothing() -> String {
+/// Says what it saw; as an error if that is over what is promised.
+fn a_publish_costs_each_peer_a_copy_and_those_that_do_not_read_nothing() -> Result<String, String> {
     const GOOD: usize = 900;
     const SLOW: usize = 100;
     let mut files = getrlimit(Resource::Nofile);
@@ -225,25 +277,21 @@ fn a_publish_costs_each_peer_a_copy_and_those_that_do_not_read_nothing() -> Stri
         values[values.len() / 2]
     };
     let copies = (ROUND * GOOD) as f64;
-    let mut seen = String::new();
+    let (mut seen, mut holds) = (String::new(), true);
     for (crowd, name) in ["all read", "a tenth does not"].into_iter().enumerate() {
         let allocations = median(&|round| round[crowd].allocations) / copies;
         let calls = median(&|round| round[crowd].system_calls) / copies;
         seen += &format!(
             "publish, {name}: {allocations:.4} allocations, {calls:.4} system calls a copy\n"
         );
-        assert!(
-            allocations < 0.01,
-            "{allocations} allocations for each copy"
-        );
+        holds &= allocations < 0.01;
     }
     let calls = median(&|round| round[1].system_calls / round[0].system_calls);
     let rate = median(&|round| round[0].seconds / round[1].seconds);
     seen += &format!("publish: {calls:.3} x the system calls, {rate:.2} x the rate");
     // The system calls tell; the rate is held to what no busy machine takes away.
-    assert!(rate >= 0.7, "{rate} times the rate");
-    assert!(calls <= 1.05, "{calls} times the system calls");
-    seen
+    holds &= rate >= 0.7 && calls <= 1.05;
+    if holds { Ok(seen) } else { Err(seen) }
 }
 
 /// A small frame is gathered into the write buffer, and copied out of the read buffer: so the

@@ -7,6 +7,8 @@
 
 #[path = "support/callgrind.rs"]
 mod callgrind;
+#[path = "support/rounds.rs"]
+mod rounds;
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -22,40 +24,6 @@ use callgrind::Measured;
 
 /// Messages of one batch: a chunk's worth.
 const BATCH: usize = 64;
-
-/// What is measured: the name of a function below, and what it stands for.
-const MEASURED: [(&str, &str); 12] = [
-    (
-        "measured_wire",
-        "a message encoded, carried through memory, decoded",
-    ),
-    (
-        "measured_socket",
-        "a message sent and received through sockets within the process",
-    ),
-    ("measured_pick_in_turn", "a pick of ten by round-robin"),
-    ("measured_pick_smooth", "a pick of ten by weight"),
-    ("measured_pick_scheduled", "a pick of a thousand by weight"),
-    (
-        "measured_pick_least",
-        "a pick of a thousand, least in flight",
-    ),
-    ("measured_pick_peak", "a pick of a thousand by peak EWMA"),
-    (
-        "measured_pick_dynamic",
-        "a pick of a thousand by their reports",
-    ),
-    (
-        "measured_pick_hot_cold",
-        "a pick of a thousand, hot and cold",
-    ),
-    ("measured_pick_adaptive", "a pick of ten, adaptive"),
-    ("measured_pick_hash", "a pick of a thousand by a key"),
-    (
-        "measured_pick_composed",
-        "a pick of a thousand, peak EWMA by priority by place",
-    ),
-];
 
 /// A function that picks, under a name of its own.
 macro_rules! picks {
@@ -77,43 +45,91 @@ macro_rules! picks {
 picks! {
     measured_pick_in_turn measured_pick_smooth measured_pick_scheduled measured_pick_least
     measured_pick_peak measured_pick_dynamic measured_pick_hot_cold measured_pick_adaptive
-    measured_pick_hash measured_pick_composed
+    measured_pick_reported measured_pick_hash measured_pick_composed
 }
 
 type Picks = fn(&mut Balancer, u64);
 
-/// Who picks, and from how many nodes.
-fn pickers() -> [(Picks, Balancer); 10] {
+/// Who picks: the name, what it stands for, the function, and from what.
+fn pickers() -> [(&'static str, &'static str, Picks, (Policy, usize)); 11] {
     let near = Policy::peak_ewma().by_priority();
     let near = near.by_place(Place::new("eu", "eu-1"));
+    let dynamic = Policy::dynamic().blackout(Duration::ZERO);
     [
         (
-            measured_pick_in_turn as Picks,
-            at_work(&Policy::round_robin(), 10),
+            "measured_pick_in_turn",
+            "a pick of ten by round-robin",
+            measured_pick_in_turn,
+            (Policy::round_robin(), 10),
         ),
-        (measured_pick_smooth, at_work(&Policy::weighted(), 10)),
-        (measured_pick_scheduled, at_work(&Policy::weighted(), 1000)),
         (
+            "measured_pick_smooth",
+            "a pick of ten by weight",
+            measured_pick_smooth,
+            (Policy::weighted(), 10),
+        ),
+        (
+            "measured_pick_scheduled",
+            "a pick of a thousand by weight",
+            measured_pick_scheduled,
+            (Policy::weighted(), 1000),
+        ),
+        (
+            "measured_pick_least",
+            "a pick of a thousand, least in flight",
             measured_pick_least,
-            at_work(&Policy::least_in_flight(), 1000),
+            (Policy::least_in_flight(), 1000),
         ),
-        (measured_pick_peak, at_work(&Policy::peak_ewma(), 1000)),
         (
+            "measured_pick_peak",
+            "a pick of a thousand by peak EWMA",
+            measured_pick_peak,
+            (Policy::peak_ewma(), 1000),
+        ),
+        (
+            "measured_pick_dynamic",
+            "a pick of a thousand by their reports",
             measured_pick_dynamic,
-            at_work(&Policy::dynamic().blackout(Duration::ZERO), 1000),
+            (dynamic, 1000),
         ),
-        (measured_pick_hot_cold, at_work(&Policy::hot_cold(), 1000)),
-        (measured_pick_adaptive, at_work(&Policy::adaptive(), 10)),
         (
-            measured_pick_hash,
-            at_work(&Policy::consistent_hash(), 1000),
+            "measured_pick_hot_cold",
+            "a pick of a thousand, hot and cold",
+            measured_pick_hot_cold,
+            (Policy::hot_cold(), 1000),
         ),
-        (measured_pick_composed, at_work(&near, 1000)),
+        (
+            "measured_pick_adaptive",
+            "a pick of ten, adaptive, of little that is reported",
+            measured_pick_adaptive,
+            (Policy::adaptive(), 10),
+        ),
+        (
+            REPORTED,
+            "a pick of ten, adaptive, of all that is reported",
+            measured_pick_reported,
+            (Policy::adaptive(), 10),
+        ),
+        (
+            "measured_pick_hash",
+            "a pick of a thousand by a key",
+            measured_pick_hash,
+            (Policy::consistent_hash(), 1000),
+        ),
+        (
+            "measured_pick_composed",
+            "a pick of a thousand, peak EWMA by priority by place",
+            measured_pick_composed,
+            (near, 1000),
+        ),
     ]
 }
 
+/// The one whose nodes report all that there is.
+const REPORTED: &str = "measured_pick_reported";
+
 /// A pool of which every node has answered and reported.
-fn at_work(policy: &Policy, nodes: usize) -> Balancer {
+fn at_work(policy: &Policy, nodes: usize, reports_all: bool) -> Balancer {
     let mut balancer = Balancer::new(policy, 1).unwrap();
     for node in 0..nodes {
         // Those of least in flight and of peak EWMA are equal: a few are drawn.
@@ -130,6 +146,17 @@ fn at_work(policy: &Policy, nodes: usize) -> Balancer {
             per_s: 1000 + node as u32 % 7,
             utilisation_permille: 400,
             ..Load::default()
+        };
+        let load = match reports_all {
+            false => load,
+            true => Load {
+                in_flight: 3,
+                latency_us: 900 + node as u32 % 7 * 100,
+                errors_per_s: 1,
+                run_us: 600 + node as u32 % 7 * 90,
+                workers: 2 + (node % 3) as u16 * 2,
+                ..load
+            },
         };
         balancer.sent(now, node);
         balancer.replied(now, node, Duration::from_millis(1), Some(&load));
@@ -193,39 +220,58 @@ fn measured_socket(dealer: &Dealer, router: &Router, frame: &Frame) {
     }
 }
 
-/// What runs under valgrind.
-fn run(batches: usize) {
+/// What runs under valgrind: so many batches of this figure.
+fn run(figure: &str, batches: usize) {
     let frame = Frame::from(vec![7; 64]);
-    let limits = Limits {
-        frame_bytes_max: 1 << 20,
-        frames_max: 8,
-        message_bytes_max: 1 << 20,
-        command_bytes_max: 1024,
-    };
-    let (mut encoder, mut decoder) = (Encoder::default(), Decoder::new(limits));
-    let (mut buffer, mut taken) = (ReadBuffer::new(), Taken(Vec::new()));
-    let router = Router::bind("inproc://instructions").unwrap();
-    let dealer = Dealer::connect("inproc://instructions").unwrap();
-    let mut pickers = pickers();
-    for batch in 0..batches {
-        for (picks, balancer) in &mut pickers {
-            picks(balancer, (batch * BATCH) as u64);
+    for (_, _, picks, (policy, nodes)) in pickers().into_iter().filter(|it| it.0 == figure) {
+        let mut balancer = at_work(&policy, nodes, figure == REPORTED);
+        for batch in 0..batches {
+            picks(&mut balancer, (batch * BATCH) as u64);
         }
-        measured_wire(&mut encoder, &mut decoder, &mut buffer, &frame, &mut taken);
-        measured_socket(&dealer, &router, &frame);
+    }
+    if figure == WIRE.0 {
+        let limits = Limits {
+            frame_bytes_max: 1 << 20,
+            frames_max: 8,
+            message_bytes_max: 1 << 20,
+            command_bytes_max: 1024,
+        };
+        let (mut encoder, mut decoder) = (Encoder::default(), Decoder::new(limits));
+        let (mut buffer, mut taken) = (ReadBuffer::new(), Taken(Vec::new()));
+        for _ in 0..batches {
+            measured_wire(&mut encoder, &mut decoder, &mut buffer, &frame, &mut taken);
+        }
+    }
+    if figure == SOCKET.0 {
+        let router = Router::bind("inproc://instructions").unwrap();
+        let dealer = Dealer::connect("inproc://instructions").unwrap();
+        for _ in 0..batches {
+            measured_socket(&dealer, &router, &frame);
+        }
     }
 }
 
+/// The figures beside those of picks: the function, and what it stands for.
+const WIRE: (&str, &str) = (
+    "measured_wire",
+    "a message encoded, carried through memory, decoded",
+);
+const SOCKET: (&str, &str) = (
+    "measured_socket",
+    "a message sent and received through sockets within the process",
+);
+
 #[test]
 fn instructions_are_as_recorded() {
-    if let Some(batches) = callgrind::batches() {
-        run(batches);
+    if let Some((figure, batches)) = callgrind::asked() {
+        run(&figure, batches);
         return;
     }
-    let measured = MEASURED.map(|(name, what)| Measured {
+    let picks = pickers().map(|(name, what, ..)| (name, what));
+    let measured = [WIRE, SOCKET].into_iter().chain(picks);
+    let measured = measured.map(|(name, what)| Measured {
         name,
         function: format!("*{name}*"),
-        times: 1,
         what,
     });
     callgrind::hold("instructions_are_as_recorded", BATCH, measured);

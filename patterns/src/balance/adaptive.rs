@@ -312,7 +312,7 @@ impl Adaptive {
         let owed = known.owed(flight);
         if owed > 0 {
             // At the pace of now: one answer in all this time, if it came now.
-            let silent = now.saturating_sub(known.since) as f64;
+            let silent = nanos(now.saturating_sub(known.since));
             let pace = silent * (f64::from(owed) + 1.0) * SILENCE - known.took;
             time = time.max(pace);
         }
@@ -409,6 +409,13 @@ impl Adaptive {
     }
 }
 
+/// So many nanoseconds, of which there are never as many as an `i64` has no room for: a conversion
+/// from that takes a fifth of the instructions.
+#[inline]
+fn nanos(time: Nanos) -> f64 {
+    time as i64 as f64
+}
+
 /// A time in nanoseconds, as far as it counts.
 #[inline]
 fn counted(took: Duration) -> f64 {
@@ -485,18 +492,29 @@ impl Pick for Adaptive {
         let close = if run > 0.0 { run } else { least };
         // One that was slow, and has not been tried for long.
         self.tries = (self.tries + 1.0 / TRIES).min(4.0);
+        // However slow it was, it is not tried sooner.
+        let rest_least = match self.tries >= 1.0 {
+            true => REST_MAX.min(self.took * REST_TIMES) as Nanos,
+            false => Nanos::MAX,
+        };
+        let band = least + BAND * close;
         let mut best: Option<(usize, f64)> = None;
         for &(node, time) in looked_at {
-            let known = &self.nodes[node];
-            if time <= least + BAND * close {
+            let Some(known) = self.nodes.get(node) else {
+                continue;
+            };
+            if time <= band {
                 let turn = known.turn.max(self.turn - TURNS_KEPT * known.per_turn);
                 if best.is_none_or(|(_, first)| turn < first) {
                     best = Some((node, turn));
                 }
-            } else if self.tries >= 1.0 && ask.nodes.in_flight(node) == 0 && known.took > 0.0 {
-                let rest = ask.now.saturating_sub(known.answered) as f64;
-                let after = TRY_AFTER * known.took.max(time);
-                if rest > after.max(REST_MAX.min(self.took * REST_TIMES)) {
+            } else {
+                let rest = ask.now.saturating_sub(known.answered);
+                if rest > rest_least
+                    && known.took > 0.0
+                    && ask.nodes.in_flight(node) == 0
+                    && nanos(rest) > TRY_AFTER * known.took.max(time)
+                {
                     self.tries -= 1.0;
                     best = Some((node, self.turn));
                     break;

@@ -21,6 +21,9 @@ fn policies() -> Vec<Policy> {
         let all = policy.by_priority().by_place(home.clone());
         policies.push(all.within_subset(5));
     }
+    for policy in [Policy::adaptive(), Policy::hot_cold()] {
+        policies.push(policy.by_priority().by_place(home.clone()));
+    }
     policies.push(Policy::consistent_hash().by_place(home));
     policies
 }
@@ -238,8 +241,8 @@ fn who_is_silent_is_picked_once_the_others_have_gone_and_not_spared_again_once_h
 fn a_hundred_changes_a_second_for_a_minute_leave_no_growth_and_lose_no_pick() {
     for policy in policies() {
         let mut pool = Pool::with(&policy, (0..20).map(facts));
-        // A hash's tables are slow in a test: a tenth of the time.
-        let changes = if policy.needs_key() { 600 } else { 6000 };
+        // A hash's tables are slow in a test: six times each node has to do.
+        let changes = if policy.needs_key() { 120 } else { 6000 };
         for change in 0..changes {
             pool.now += 10 * MS;
             // One goes and another comes under its number; every third is only down for a moment.
@@ -279,12 +282,9 @@ fn from_the_same_seed_the_same_is_picked() {
     }
 }
 
-#[test]
-fn near_before_priority_before_what_is_within() {
-    // Two zones, and in each two of priority 0 and two of priority 1.
-    let policy = Policy::least_in_flight()
-        .by_priority()
-        .by_place(Place::new("eu", "eu-1"));
+/// Two zones, and in each two of priority 0 and two of priority 1; at home in the first.
+fn near_and_preferred(within: Policy) -> Pool {
+    let policy = within.by_priority().by_place(Place::new("eu", "eu-1"));
     let facts = (0..8).map(|node| {
         let zone = if node < 4 { "eu-1" } else { "eu-2" };
         let place = Place::new("eu", zone);
@@ -294,6 +294,12 @@ fn near_before_priority_before_what_is_within() {
     });
     let mut pool = Pool::with(&policy, facts);
     pool.now += SECOND;
+    pool
+}
+
+#[test]
+fn near_before_priority_before_what_is_within() {
+    let mut pool = near_and_preferred(Policy::least_in_flight());
     let expect = |pool: &mut Pool, able: &dyn Fn(usize) -> bool, expected: &[usize]| {
         let mut found: Vec<_> = (0..200).filter_map(|_| pool.pick_of(able)).collect();
         found.sort_unstable();
@@ -307,4 +313,35 @@ fn near_before_priority_before_what_is_within() {
     // The least busy of two.
     pool.send(0);
     expect(&mut pool, &|_| true, &[1]);
+}
+
+#[test]
+fn near_before_priority_before_what_is_adaptive() {
+    let mut pool = near_and_preferred(Policy::adaptive());
+    // Calls of a millisecond each, but that the first of every two takes as long as this: how many
+    // each node gets of so many that come one after the other.
+    let shares = |pool: &mut Pool, slow: u64, able: &dyn Fn(usize) -> bool| {
+        let mut counts = [0; 8];
+        for _ in 0..2000 {
+            let node = pool.pick_of(able).unwrap();
+            counts[node] += 1;
+            pool.send(node);
+            let took = if node.is_multiple_of(2) { slow } else { 1 };
+            pool.now += took * MS;
+            pool.reply(node, Duration::from_millis(took));
+        }
+        counts
+    };
+    // Those at home of the first priority, then the others at home, then those that are away; and of
+    // two that are alike both.
+    for (least, pair) in [(0, [0, 1]), (2, [2, 3]), (4, [4, 5]), (6, [6, 7])] {
+        let counts = shares(&mut pool, 1, &|node| node >= least);
+        let [one, other] = pair.map(|node| counts[node]);
+        assert_eq!(one + other, 2000, "{counts:?}");
+        assert!(one >= 500 && other >= 500, "{counts:?}");
+    }
+    // Of two at home the quick one: a slow one is no reason to go further.
+    let counts = shares(&mut pool, 20, &|_| true);
+    assert_eq!(counts[0] + counts[1], 2000, "{counts:?}");
+    assert!(counts[1] >= 1600, "{counts:?}");
 }

@@ -15,6 +15,8 @@
 //! pick ───────────────────► the table before it, until it is full; a pool's first is waited for
 //! ```
 //!
+//! A pick takes no memory: that for a pool's first table is taken as its nodes come.
+//!
 //! # Invariants
 //!
 //! 1. Whoever knows the same nodes has the same table, whatever came before. (test
@@ -70,14 +72,18 @@ pub(super) struct Hash {
     table: Vec<u32>,
     /// The nodes are others than those of the table, or of the one that is being made.
     stale: bool,
-    next: Option<Dealing>,
+    next: Dealing,
+    /// A table is being made.
+    is_dealing: bool,
 }
 
-/// A table that is being made.
-#[derive(Debug, Clone)]
+/// A table that is being made, and the memory for one to come.
+#[derive(Debug, Clone, Default)]
 struct Dealing {
     table: Vec<u32>,
     left: usize,
+    /// By hash and id, the number and the weight: in the same order for everyone.
+    order: Vec<(u64, u64, u32, u32)>,
     takers: Vec<Taker>,
     /// Who takes next: by round, then by place among the takers.
     turns: BinaryHeap<Reverse<(u64, u32)>>,
@@ -95,38 +101,45 @@ struct Taker {
 }
 
 impl Dealing {
-    fn new(known: &[Option<(u32, u64)>], mut table: Vec<u32>) -> Dealing {
-        let mut takers = Vec::new();
+    /// Takes the memory that a table of so many nodes needs.
+    fn reserve(&mut self, nodes: usize) {
+        self.table.clear();
+        self.table.reserve(ENTRIES as usize);
+        self.order.clear();
+        self.order.reserve(nodes);
+        self.takers.clear();
+        self.takers.reserve(nodes);
+        self.turns.clear();
+        self.turns.reserve(nodes);
+    }
+
+    /// Begins a table; where there is memory for it, without taking any.
+    fn begin(&mut self, known: &[Option<(u32, u64)>]) {
+        self.reserve(known.len());
         for (node, known) in (0u32..).zip(known) {
             if let Some((weight, id)) = *known {
-                let hash = mix(id);
-                takers.push((hash, id, node, weight));
+                self.order.push((mix(id), id, node, weight));
             }
         }
         // The same order for everyone, whatever the numbers.
-        takers.sort_unstable();
-        let most = takers.iter().map(|taker| u64::from(taker.3)).max();
-        let takers: Vec<Taker> = takers
-            .into_iter()
-            .map(|(hash, _, node, weight)| Taker {
-                node,
-                weight: u64::from(weight),
-                entry: hash % ENTRIES,
-                step: mix(hash) % (ENTRIES - 1) + 1,
-                taken: 0,
-            })
-            .collect();
-        table.clear();
-        table.resize(ENTRIES as usize, FREE);
-        Dealing {
-            left: if takers.is_empty() { 0 } else { table.len() },
-            turns: (0..takers.len() as u32)
-                .map(|taker| Reverse((1, taker)))
-                .collect(),
-            most: most.unwrap_or(1),
-            table,
-            takers,
-        }
+        self.order.sort_unstable();
+        let most = self.order.iter().map(|taker| u64::from(taker.3)).max();
+        self.most = most.unwrap_or(1);
+        let takers = self.order.iter().map(|(hash, _, node, weight)| Taker {
+            node: *node,
+            weight: u64::from(*weight),
+            entry: hash % ENTRIES,
+            step: mix(*hash) % (ENTRIES - 1) + 1,
+            taken: 0,
+        });
+        self.takers.extend(takers);
+        let turns = (0..self.takers.len() as u32).map(|taker| Reverse((1, taker)));
+        self.turns.extend(turns);
+        self.table.resize(ENTRIES as usize, FREE);
+        self.left = match self.takers.is_empty() {
+            true => 0,
+            false => self.table.len(),
+        };
     }
 
     /// Deals out so many entries. Whether all are.
@@ -161,7 +174,8 @@ impl Hash {
             counted: Vec::new(),
             table: Vec::new(),
             stale: false,
-            next: None,
+            next: Dealing::default(),
+            is_dealing: false,
         }
     }
 
@@ -174,25 +188,28 @@ impl Hash {
             self.stale = true;
         }
         // The first is made when it is asked for: a pool's nodes come one after the other.
-        if !self.table.is_empty() {
+        if self.table.is_empty() {
+            self.is_dealing = false;
+            self.stale = true;
+            self.next.reserve(self.known.len());
+        } else {
             self.deal(DEALT_ON_CHANGE);
         }
     }
 
     /// Goes on with the table to come.
     fn deal(&mut self, entries: usize) {
-        if self.next.is_none() {
+        if !self.is_dealing {
             if !self.stale {
                 return;
             }
             self.stale = false;
-            self.next = Some(Dealing::new(&self.known, Vec::new()));
+            self.is_dealing = true;
+            self.next.begin(&self.known);
         }
-        if let Some(next) = &mut self.next
-            && next.deal(entries)
-        {
-            self.table = std::mem::take(&mut next.table);
-            self.next = None;
+        if self.next.deal(entries) {
+            self.is_dealing = false;
+            self.table = std::mem::take(&mut self.next).table;
         }
     }
 
@@ -228,7 +245,7 @@ impl Pick for Hash {
         let Some(key) = ask.key else {
             return self.members.any(ask);
         };
-        while self.table.is_empty() && (self.stale || self.next.is_some()) {
+        while self.table.is_empty() && (self.stale || self.is_dealing) {
             self.deal(ENTRIES as usize);
         }
         let first = (key % ENTRIES) as usize;
@@ -294,7 +311,8 @@ mod tests {
     /// The table of these weights and ids.
     fn table(nodes: &[(u32, u64)]) -> Vec<u32> {
         let known: Vec<_> = nodes.iter().copied().map(Some).collect();
-        let mut dealing = Dealing::new(&known, Vec::new());
+        let mut dealing = Dealing::default();
+        dealing.begin(&known);
         assert!(dealing.deal(ENTRIES as usize));
         dealing.table
     }

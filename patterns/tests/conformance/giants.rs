@@ -1,6 +1,6 @@
 //! A peer that announces more than there is memory, in a process of its own: that may end.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -52,7 +52,10 @@ fn announce(rig: &Rig, process: &mut std::process::Child) -> Outcome {
     stranger.write_all(&bytes)?;
     // Until it is parted from: whatever the announcement does has been done then.
     stranger.set_read_timeout(Some(LIMIT))?;
-    while stranger.read(&mut bytes).is_ok_and(|count| count > 0) {}
+    while match stranger.read(&mut bytes) {
+        Err(error) => error.kind() == ErrorKind::Interrupted,
+        Ok(count) => count > 0,
+    } {}
     let dealer = rig.make(Dealer::with)?;
     dealer.connect_to(endpoint)?;
     let deadline = Instant::now() + LIMIT;

@@ -8,7 +8,7 @@ use crate::support::scene::Scene;
 use crate::support::{eventually, hold, ms, pass};
 
 const EACH: usize = 100;
-const SIEGE: Duration = ms(2500);
+const SIEGE: Duration = ms(1500);
 
 /// Broken ones: each says something wrong, is closed, and comes again a little later.
 fn broken(address: &str, over: &AtomicBool) -> u64 {

@@ -31,20 +31,20 @@ fn large() -> Vec<u8> {
     [b"drop".to_vec(), vec![b'x'; 1 << 20]].concat()
 }
 
-/// Sends until nobody takes more, for a second: a peer that gets no processor for a while reads on
-/// once it does.
+/// Sends until nobody takes more, for half a second: a peer that gets no processor for a while reads
+/// on once it does.
 #[track_caller]
 fn fill(dealer: &Dealer) {
     let mut refused = 0;
     eventually("every queue is full", ms(20_000), || {
-        match dealer.send_timeout(large(), ms(200)) {
+        match dealer.send_timeout(large(), ms(50)) {
             Ok(()) => refused = 0,
             Err(full) => {
                 assert_eq!(full.reason(), SendRefusal::Timeout);
                 refused += 1;
             }
         }
-        (refused == 5).then_some(())
+        (refused == 10).then_some(())
     });
 }
 

@@ -17,7 +17,7 @@ const WAIT: Duration = ms(2000);
 /// The part of a core that the siege may take up: one that tries again and again takes all of it.
 const SHARE: u32 = if cfg!(debug_assertions) { 3 } else { 10 };
 /// How long the siege is watched.
-const SIEGE: Duration = ms(2000);
+const SIEGE: Duration = ms(1000);
 
 /// Connects, and gives the time until the first answer.
 #[track_caller]

@@ -164,11 +164,13 @@ impl Raw {
     pub(crate) fn is_silent_for(&mut self, time: Duration) -> bool {
         self.stream.set_read_timeout(Some(time)).unwrap();
         let mut byte = [0];
-        let peeked = self.stream.peek(&mut byte);
+        let peeked = loop {
+            match self.stream.peek(&mut byte).map_err(|error| error.kind()) {
+                Err(ErrorKind::Interrupted) => {}
+                peeked => break peeked,
+            }
+        };
         self.stream.set_read_timeout(Some(LIMIT)).unwrap();
-        matches!(
-            peeked.map_err(|error| error.kind()),
-            Err(ErrorKind::WouldBlock | ErrorKind::TimedOut)
-        )
+        matches!(peeked, Err(ErrorKind::WouldBlock | ErrorKind::TimedOut))
     }
 }

@@ -297,6 +297,8 @@ fn last_values_and_what_is_published_meanwhile_come_in_order_without_a_gap() {
                         return;
                     }
                     publisher.send([&b"counter"[..], &n.to_be_bytes()]).unwrap();
+                    // Whoever takes it may have to share a core with this.
+                    std::thread::yield_now();
                 }
             });
             for _ in 0..200 {

@@ -1,6 +1,7 @@
 //! What something cost, by the counters of this process: allocations, system calls, bytes copied.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use brokerless_patterns::counters::{payload_bytes_copied, system_calls};
@@ -9,11 +10,27 @@ struct Counting;
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
+thread_local! {
+    /// Those of this thread.
+    static OWN: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count() {
+    ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+    OWN.set(OWN.get() + 1);
+}
+
+/// Allocations of the calling thread so far.
+#[allow(dead_code, reason = "shared")]
+pub(crate) fn own_allocations() -> u64 {
+    OWN.get()
+}
+
 // SAFETY: every call is handed on to the system's allocator as it came; the counter is beside it.
 #[allow(unsafe_code)]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        count();
         // SAFETY: as above.
         unsafe { System.alloc(layout) }
     }
@@ -24,7 +41,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        count();
         // SAFETY: as above.
         unsafe { System.realloc(pointer, layout, size) }
     }

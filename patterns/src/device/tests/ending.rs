@@ -39,7 +39,8 @@ fn an_end_waits_for_the_replies_to_what_was_asked() {
 fn an_end_passes_on_what_has_come() {
     let builder = Device::queue()
         .frontend(&name("front"))
-        .backend(&name("back"));
+        .backend(&name("back"))
+        .linger(LIMIT);
     let mut device = Running::new(builder);
     let worker = Router::connect(&device.endpoint(Side::Backend)).unwrap();
     let client = Dealer::connect(&device.endpoint(Side::Frontend)).unwrap();

@@ -193,6 +193,8 @@ impl Raw {
                 Ok(0) => break,
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break,
+                // This process was stopped for a while.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => panic!("still open after {PATIENCE:?}: {error}"),
             }
         }
@@ -211,6 +213,7 @@ impl Raw {
             match (&self.stream).read(&mut sink) {
                 Ok(0) => break true,
                 Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => break error.kind() != io::ErrorKind::WouldBlock,
             }
         };
