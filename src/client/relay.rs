@@ -22,6 +22,8 @@
 //!    `a_stream_whose_node_does_not_read_ends`)
 //! 5. What has no items goes through once, or as one of its kind: no side fills a queue with it.
 //!    (test `what_has_no_items_goes_through_once`)
+//! 6. An end of the caller's items that comes before the call is sent is said to each node that gets
+//!    the call, after it. (test `an_end_without_items_is_said_to_each_node_that_its_call_is_sent_to`)
 //!
 //! # Not here
 //!
@@ -113,6 +115,10 @@ struct State {
     told: Flow,
     /// What the caller may send.
     from_caller: Meter,
+    /// The end of its items, if that came by itself; and that the node that has the call was told of
+    /// it: one that turned the call away may have been, and the next one has to be.
+    end: Option<ItemsHead>,
+    end_told: bool,
     /// What has gone to the node, and what has come from it, that goes once.
     to_node: Once,
     to_caller: Once,
@@ -156,6 +162,8 @@ impl Client {
                 from_node,
                 told: Flow::default(),
                 from_caller: Meter::default(),
+                end: None,
+                end_told: false,
                 to_node: Once::default(),
                 to_caller: Once::default(),
             }),
@@ -217,7 +225,8 @@ impl Relay {
         self.has_begun()
     }
 
-    fn let_go(&self) {
+    /// Tells nobody of anything any more: who is told holds it, and may not be told of an end.
+    pub(crate) fn let_go(&self) {
         let to = self.state.lock().to.take();
         drop(to);
     }
@@ -230,12 +239,13 @@ impl Relay {
         let mut state = self.state.lock();
         state.way = Some(way);
         state.sent = false;
+        state.end_told = false;
         state.told = state.from_node.told();
         let told = state.told != Flow::default();
         (state.takes && told).then_some(state.told)
     }
 
-    /// The call of this number has been written: what was let be sent meanwhile is told.
+    /// The call of this number has been written: what its caller has said meanwhile is told.
     pub(super) fn sent(&self, id: u64) {
         let due = {
             let mut state = self.state.lock();
@@ -246,6 +256,15 @@ impl Relay {
             state.due()
         };
         self.tell(due);
+        self.tell_end();
+    }
+
+    /// Tells the node that no items come, if it is to be told.
+    fn tell_end(&self) {
+        let due = self.state.lock().end_due();
+        if let Some((way, end)) = due {
+            self.send(&way, Message::single(wire::encode_items(&end)));
+        }
     }
 
     /// The caller lets items be sent.
@@ -296,11 +315,8 @@ impl Relay {
     ///
     /// Where it may not: the stream cannot go on.
     pub(crate) fn give(&self, head: &ItemsHead, items: Payload) -> Result<(), Violation> {
-        // Nothing but the window may ride on what has no items.
-        if head.count == 0 && !head.last {
-            let window = head.window.ok_or(Violation::Empty)?;
-            self.allow(window);
-            return Ok(());
+        if head.count == 0 {
+            return self.give_none(head, items.bytes() as u64);
         }
         let way = {
             let mut state = self.state.lock();
@@ -319,12 +335,26 @@ impl Relay {
             id: way.id,
             ..*head
         };
-        let envelope = wire::encode_items(&head);
-        let message = match head.count {
-            0 => Message::single(envelope),
-            _ => items.into_message(envelope),
-        };
-        self.send(&way, message);
+        self.send(&way, items.into_message(wire::encode_items(&head)));
+        Ok(())
+    }
+
+    /// A message without items: the end of them, or nothing but the window that rides on it.
+    fn give_none(&self, head: &ItemsHead, bytes: u64) -> Result<(), Violation> {
+        if !head.last && head.window.is_none() {
+            return Err(Violation::Empty);
+        }
+        if head.last {
+            let mut state = self.state.lock();
+            state.to_node.ends(head)?;
+            state.from_caller.pass(0, bytes)?;
+            let window = None;
+            state.end = Some(ItemsHead { window, ..*head });
+        }
+        if let Some(window) = head.window {
+            self.allow(window);
+        }
+        self.tell_end();
         Ok(())
     }
 
@@ -449,6 +479,18 @@ impl State {
         }
         self.inbox.push_back(news);
         !std::mem::replace(&mut self.running, true)
+    }
+
+    /// The end of the caller's items, if the node is to be told of it.
+    fn end_due(&mut self) -> Option<(Way, ItemsHead)> {
+        // Before the call itself there is nothing to tell it of.
+        if !self.sent || self.over || self.end_told {
+            return None;
+        }
+        let (way, end) = (self.way.clone()?, self.end?);
+        self.end_told = true;
+        let id = way.id;
+        Some((way, ItemsHead { id, ..end }))
     }
 
     /// What the node is to be told that it may send.

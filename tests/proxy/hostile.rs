@@ -356,3 +356,24 @@ fn an_end_without_items_is_kept_by_a_paused_proxy() {
     node.reply(peer, *id, &[8]);
     assert_eq!(caller.reply(1), [8]);
 }
+
+#[test]
+fn a_window_is_kept_by_a_paused_proxy() {
+    let (node, proxy, caller) = by_hand();
+    proxy.pause();
+    caller.call_as(1, "x.z", &[0x90], Flags::ITEMS_OUT, None);
+    until("it is kept", || proxy.stats().kept == 1);
+    caller.window(1, Flow::new(7, 70));
+    caller.call(2, "x.y", &[0x90]);
+    until("the next one is kept", || proxy.stats().kept == 2);
+    proxy.resume();
+    let window = loop {
+        let (peer, message) = node.router.recv_timeout(PATIENCE).expect("the call");
+        match Envelope::decode(message.first()) {
+            Ok(Envelope::Call(head)) if head.method == "x.z" => break head.window,
+            Ok(Envelope::Hello(hello)) => node.welcome(&peer, hello.version, 16),
+            _ => {}
+        }
+    };
+    assert_eq!(window, Some(Flow::new(7, 70)));
+}
