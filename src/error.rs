@@ -221,6 +221,8 @@ pub enum Error {
     NoEndpoints,
     /// A scatter over a client whose pool is empty, and that is not to wait for a node.
     EmptyPool,
+    /// It has left its nodes, for good.
+    Closed,
     /// Two services of one name.
     DuplicateService {
         /// The name.
@@ -266,6 +268,9 @@ impl fmt::Display for Error {
             Error::EmptyPool => f.write_str(
                 "the client's pool is empty: add a node first, or let calls wait by wait_for_ready",
             ),
+            Error::Closed => {
+                f.write_str("it has been stopped and has left its nodes: build another")
+            }
             Error::DuplicateService { service } => write!(
                 f,
                 "service {service} was added twice: give one of them another name"

@@ -56,6 +56,10 @@ impl Core {
         let now = self.time(Instant::now());
         let (node, before) = {
             let mut table = self.table.lock();
+            if table.closed {
+                // Nobody would close its socket.
+                return Err(Error::Closed);
+            }
             // One that is about to leave answers what it has, beside a new one of its endpoint.
             if table.named(&name).is_some() {
                 return Err(Error::option("endpoint", name, "each endpoint once"));

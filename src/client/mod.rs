@@ -291,6 +291,11 @@ impl Client {
         self.core().close();
     }
 
+    /// Whether it has left them.
+    pub(crate) fn has_left(&self) -> bool {
+        self.core().table.lock().closed
+    }
+
     fn is_same(&self, other: &Client) -> bool {
         Arc::ptr_eq(&self.handle, &other.handle)
     }

@@ -22,6 +22,11 @@
 //!    `a_stream_whose_node_does_not_read_ends`)
 //! 5. What has no items goes through once, or as one of its kind: no side fills a queue with it.
 //!    (test `what_has_no_items_goes_through_once`)
+//! 6. A caller that lets more be sent again and again, while its node sends nothing, fills no queue:
+//!    what it said last is told once the node sends. (test
+//!    `windows_that_follow_no_item_are_told_a_few_times_and_then_as_one`)
+//! 7. An end of the caller's items that comes before the call is sent is said to each node that gets
+//!    the call, after it. (test `an_end_without_items_is_said_to_each_node_that_its_call_is_sent_to`)
 //!
 //! # Not here
 //!
@@ -50,6 +55,10 @@ use crate::{RpcError, Status};
 
 /// What the paths of services begin with that every server has.
 const BUILT_IN: &str = "brokerless.";
+
+/// Windows that are told to a node that sends nothing meanwhile. Who tells one for each item that it
+/// has taken, or seldom, never comes to that; a node that does not read would have all of them queued.
+const WINDOWS_AHEAD_MAX: u32 = 64;
 
 /// Who hears what comes of a call that was passed on. Called without a lock held; it must not
 /// block.
@@ -109,10 +118,15 @@ struct State {
     takes: bool,
     /// What the node may send.
     from_node: Meter,
-    /// Of that, what the node was told.
+    /// Of that, what the node was told; and how many times beyond one for each item.
     told: Flow,
+    ahead: u32,
     /// What the caller may send.
     from_caller: Meter,
+    /// The end of its items, if that came by itself; and that the node that has the call was told of
+    /// it: one that turned the call away may have been, and the next one has to be.
+    end: Option<ItemsHead>,
+    end_told: bool,
     /// What has gone to the node, and what has come from it, that goes once.
     to_node: Once,
     to_caller: Once,
@@ -155,7 +169,10 @@ impl Client {
                 takes: call.flags.has(Flags::ITEMS_OUT),
                 from_node,
                 told: Flow::default(),
+                ahead: 0,
                 from_caller: Meter::default(),
+                end: None,
+                end_told: false,
                 to_node: Once::default(),
                 to_caller: Once::default(),
             }),
@@ -217,7 +234,8 @@ impl Relay {
         self.has_begun()
     }
 
-    fn let_go(&self) {
+    /// Tells nobody of anything any more: who is told holds it, and may not be told of an end.
+    pub(crate) fn let_go(&self) {
         let to = self.state.lock().to.take();
         drop(to);
     }
@@ -230,12 +248,14 @@ impl Relay {
         let mut state = self.state.lock();
         state.way = Some(way);
         state.sent = false;
+        state.end_told = false;
+        state.ahead = 0;
         state.told = state.from_node.told();
         let told = state.told != Flow::default();
         (state.takes && told).then_some(state.told)
     }
 
-    /// The call of this number has been written: what was let be sent meanwhile is told.
+    /// The call of this number has been written: what its caller has said meanwhile is told.
     pub(super) fn sent(&self, id: u64) {
         let due = {
             let mut state = self.state.lock();
@@ -246,6 +266,15 @@ impl Relay {
             state.due()
         };
         self.tell(due);
+        self.tell_end();
+    }
+
+    /// Tells the node that no items come, if it is to be told.
+    fn tell_end(&self) {
+        let due = self.state.lock().end_due();
+        if let Some((way, end)) = due {
+            self.send(&way, Message::single(wire::encode_items(&end)));
+        }
     }
 
     /// The caller lets items be sent.
@@ -296,11 +325,8 @@ impl Relay {
     ///
     /// Where it may not: the stream cannot go on.
     pub(crate) fn give(&self, head: &ItemsHead, items: Payload) -> Result<(), Violation> {
-        // Nothing but the window may ride on what has no items.
-        if head.count == 0 && !head.last {
-            let window = head.window.ok_or(Violation::Empty)?;
-            self.allow(window);
-            return Ok(());
+        if head.count == 0 {
+            return self.give_none(head, items.bytes() as u64);
         }
         let way = {
             let mut state = self.state.lock();
@@ -319,12 +345,26 @@ impl Relay {
             id: way.id,
             ..*head
         };
-        let envelope = wire::encode_items(&head);
-        let message = match head.count {
-            0 => Message::single(envelope),
-            _ => items.into_message(envelope),
-        };
-        self.send(&way, message);
+        self.send(&way, items.into_message(wire::encode_items(&head)));
+        Ok(())
+    }
+
+    /// A message without items: the end of them, or nothing but the window that rides on it.
+    fn give_none(&self, head: &ItemsHead, bytes: u64) -> Result<(), Violation> {
+        if !head.last && head.window.is_none() {
+            return Err(Violation::Empty);
+        }
+        if head.last {
+            let mut state = self.state.lock();
+            state.to_node.ends(head)?;
+            state.from_caller.pass(0, bytes)?;
+            let window = None;
+            state.end = Some(ItemsHead { window, ..*head });
+        }
+        if let Some(window) = head.window {
+            self.allow(window);
+        }
+        self.tell_end();
         Ok(())
     }
 
@@ -382,6 +422,7 @@ impl Relay {
         }
         state.to_caller.ends(head)?;
         state.from_node.pass(head.count, items.bytes() as u64)?;
+        state.ahead = state.ahead.saturating_sub(head.count);
         Ok(state.put(News::Items(*head, items)))
     }
 
@@ -418,7 +459,7 @@ impl Relay {
     /// Tells what has come. No lock may be held.
     pub(super) fn run(&self) {
         loop {
-            let (to, news) = {
+            let (to, news, due) = {
                 let mut state = self.state.lock();
                 let Some(news) = state.inbox.pop_front() else {
                     state.running = false;
@@ -428,8 +469,10 @@ impl Relay {
                     News::End(_) => state.to.take(),
                     _ => state.to.clone(),
                 };
-                (to, news)
+                // What was let be sent and not told: items have made room for that.
+                (to, news, state.due())
             };
+            self.tell(due);
             let Some(to) = to else { continue };
             match news {
                 News::Items(head, items) => to.items(&head, items),
@@ -451,12 +494,25 @@ impl State {
         !std::mem::replace(&mut self.running, true)
     }
 
+    /// The end of the caller's items, if the node is to be told of it.
+    fn end_due(&mut self) -> Option<(Way, ItemsHead)> {
+        // Before the call itself there is nothing to tell it of.
+        if !self.sent || self.over || self.end_told {
+            return None;
+        }
+        let (way, end) = (self.way.clone()?, self.end?);
+        self.end_told = true;
+        let id = way.id;
+        Some((way, ItemsHead { id, ..end }))
+    }
+
     /// What the node is to be told that it may send.
     fn due(&mut self) -> Option<(Way, Flow)> {
         let window = self.from_node.told();
-        if !self.sent || self.over || window == self.told {
+        if !self.sent || self.over || window == self.told || self.ahead >= WINDOWS_AHEAD_MAX {
             return None;
         }
+        self.ahead += 1;
         self.told = window;
         Some((self.way.clone()?, window))
     }
@@ -527,14 +583,14 @@ mod tests {
         }
     }
 
-    /// A connection to a node that reads nothing.
-    fn silent_node() -> (Router, Arc<Link>) {
-        let router = Router::with(Options::new().recv_messages_max(1)).unwrap();
-        router.bind_to("inproc://relay-silent-node").unwrap();
+    /// A connection to a node, where so many messages find room each way.
+    fn node(endpoint: &str, room: usize) -> (Router, Arc<Link>) {
+        let router = Router::with(Options::new().recv_messages_max(room)).unwrap();
+        router.bind_to(endpoint).unwrap();
         let came = Arc::new(Came::default());
-        let options = Options::new().send_messages_max(1);
+        let options = Options::new().send_messages_max(room);
         let dealer = Dealer::with_tap(options, came.clone()).unwrap();
-        dealer.connect_to("inproc://relay-silent-node").unwrap();
+        dealer.connect_to(endpoint).unwrap();
         let peer = came.0.lock().take().expect("it is there at once");
         let link = Arc::new(Link {
             dealer: Arc::new(dealer),
@@ -548,32 +604,37 @@ mod tests {
         (router, link)
     }
 
+    /// A client whose only node is reached so.
+    fn client_of(link: Arc<Link>) -> Client {
+        let client = Client::connect("inproc://relay-nobody").expect("an endpoint");
+        let core = client.core();
+        let now = core.time(Instant::now());
+        let mut table = core.table.lock();
+        let window = Credit::new(8, u64::MAX);
+        let caller = &mut table.caller;
+        let id = caller.add_sessionless(now, Facts::default(), window);
+        caller.connected(now, id);
+        table.nodes.push(Some(Place {
+            id,
+            endpoint: "by hand".into(),
+            dealer: None,
+            link: Some(link),
+            welcomed: true,
+            draining: false,
+            name: "".into(),
+            last_error: None,
+            misfits: 0,
+            inproc: false,
+            sessionless: false,
+        }));
+        drop(table);
+        client
+    }
+
     #[test]
     fn a_stream_whose_node_does_not_read_ends() {
-        let (_router, link) = silent_node();
-        let client = Client::connect("inproc://relay-nobody").expect("an endpoint");
-        {
-            let core = client.core();
-            let now = core.time(Instant::now());
-            let mut table = core.table.lock();
-            let window = Credit::new(8, u64::MAX);
-            let caller = &mut table.caller;
-            let id = caller.add_sessionless(now, Facts::default(), window);
-            caller.connected(now, id);
-            table.nodes.push(Some(Place {
-                id,
-                endpoint: "by hand".into(),
-                dealer: None,
-                link: Some(link),
-                welcomed: true,
-                draining: false,
-                name: "".into(),
-                last_error: None,
-                misfits: 0,
-                inproc: false,
-                sessionless: false,
-            }));
-        }
+        let (_router, link) = node("inproc://relay-silent-node", 1);
+        let client = client_of(link);
         let (heard, call) = (Arc::new(Heard::default()), call());
         let relay = client.relay(&call, heard.clone());
         client.pass(call, &relay).expect("there is a node");
@@ -584,6 +645,38 @@ mod tests {
         }
         relay.run();
         assert_eq!(*heard.0.lock(), ["window", "end"]);
+    }
+
+    #[test]
+    fn windows_that_follow_no_item_are_told_a_few_times_and_then_as_one() {
+        let (router, link) = node("inproc://relay-stopped-node", 100_000);
+        let client = client_of(link);
+        let (heard, call) = (Arc::new(Heard::default()), call());
+        let relay = client.relay(&call, heard.clone());
+        client.pass(call, &relay).expect("there is a node");
+        for items in 1..=10_000 {
+            relay.allow(Flow::new(items, 1000));
+        }
+        let windows = || {
+            let came = std::iter::from_fn(|| router.try_recv().ok());
+            let windows =
+                came.filter_map(
+                    |(_, message)| match wire::Envelope::decode(message.first()) {
+                        Ok(wire::Envelope::Window { window, .. }) => Some(window.items),
+                        _ => None,
+                    },
+                );
+            windows.collect::<Vec<_>>()
+        };
+        let told: Vec<u64> = (1..=u64::from(WINDOWS_AHEAD_MAX)).collect();
+        assert_eq!(windows(), told);
+        // Once the node sends, it hears what was said last.
+        let head = ItemsHead::new(1, 0, 1);
+        let runs = relay.put_items(&head, Payload::raw(vec![1]));
+        assert_eq!(runs, Ok(true));
+        relay.run();
+        assert_eq!(windows(), [10_000]);
+        assert_eq!(*heard.0.lock(), ["items"]);
     }
 
     #[test]

@@ -12,6 +12,9 @@
 //!    end of [`Leg`])
 //! 2. A call that its caller gives up before it is sent has not run, and is not sent. (test
 //!    `a_call_that_is_cancelled_while_paused_is_never_sent`)
+//! 3. What its caller says of a stream before that is sent is kept for the node. (tests
+//!    `an_end_without_items_is_kept_by_a_paused_proxy`,
+//!    `a_window_is_kept_by_a_paused_proxy`)
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -32,7 +35,7 @@ pub(super) struct Leg {
     core: Arc<Core>,
     back: Back,
     bytes: u64,
-    /// Set under the lock.
+    /// Set before anybody knows of it. Each holds the other, until the end.
     relay: OnceLock<Arc<Relay>>,
     state: Mutex<State>,
     ended: AtomicBool,
@@ -42,8 +45,6 @@ pub(super) struct Leg {
 struct State {
     /// It is not sent yet, as nothing is.
     kept: Option<Passing>,
-    /// What its caller let be sent before it was sent.
-    early: Option<Flow>,
     /// Why nobody wants it any more.
     gone: Option<Status>,
 }
@@ -69,6 +70,11 @@ impl Leg {
                 format!("calls of {held} bytes are being passed on, of {most}; raise bytes_max");
             return leg.turn_back(&what);
         }
+        let Some(client) = core.client.get() else {
+            let status = Status::unavailable("the proxy has just begun: call again");
+            return leg.end(Outcome::refused(status));
+        };
+        leg.relay.get_or_init(|| client.relay(&call, leg.clone()));
         let ear: Arc<dyn Hears> = leg.clone();
         leg.back.listen(&ear);
         if let Some(call) = core.pause.keep(&leg, call, core.waiting_max) {
@@ -114,24 +120,14 @@ impl Leg {
         }
     }
 
-    fn submit(self: &Arc<Self>, mut call: Passing) {
-        let Some(client) = self.core.client.get() else {
-            let status = Status::unavailable("the proxy has just begun: call again");
-            return self.end(Outcome::refused(status));
+    fn submit(self: &Arc<Self>, call: Passing) {
+        let (Some(client), Some(relay)) = (self.core.client.get(), self.relay.get()) else {
+            return;
         };
-        let relay = {
-            let mut state = self.state.lock();
-            if let Some(why) = state.gone.clone() {
-                drop(state);
-                return self.end(Outcome::refused(why));
-            }
-            if let Some(early) = state.early.take() {
-                call.window = Some(most(call.window, early));
-            }
-            let relay = client.relay(&call, self.clone());
-            self.relay.get_or_init(|| relay).clone()
-        };
-        match client.pass(call, &relay) {
+        if let Some(why) = self.why_gone() {
+            return self.end(Outcome::refused(why));
+        }
+        match client.pass(call, relay) {
             Ok(()) => {
                 if self.why_gone().is_some() {
                     relay.cancel();
@@ -157,6 +153,9 @@ impl Leg {
             let counts = &self.core.counts;
             counts.held_bytes.fetch_sub(self.bytes, Ordering::SeqCst);
             counts.held.fetch_sub(1, Ordering::SeqCst);
+            if let Some(relay) = self.relay.get() {
+                relay.let_go();
+            }
         }
     }
 
@@ -200,12 +199,6 @@ impl Drop for Leg {
     }
 }
 
-/// What two windows let be sent together.
-fn most(one: Option<Flow>, other: Flow) -> Flow {
-    let one = one.unwrap_or_default();
-    Flow::new(one.items.max(other.items), one.bytes.max(other.bytes))
-}
-
 impl Returns for Leg {
     fn answered(&self, answer: Answer) {
         self.end(self.outcome(&answer));
@@ -233,15 +226,9 @@ impl Hears for Leg {
     }
 
     fn window(&self, window: Flow) {
-        let relay = {
-            let mut state = self.state.lock();
-            let Some(relay) = self.relay.get() else {
-                state.early = Some(most(state.early, window));
-                return;
-            };
-            relay
-        };
-        relay.allow(window);
+        if let Some(relay) = self.relay.get() {
+            relay.allow(window);
+        }
     }
 
     fn stop(&self) {

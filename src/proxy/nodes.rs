@@ -3,6 +3,8 @@
 //! # Invariants
 //!
 //! 1. A set that is refused changes nothing. (test `nodes_that_are_refused_change_nothing`)
+//! 2. A proxy that has left its nodes connects to no other. (test
+//!    `a_stopped_proxy_connects_to_no_node`)
 
 use std::fmt;
 
@@ -81,6 +83,9 @@ impl Core {
             return Ok(Vec::new());
         };
         let mut current = self.nodes.lock();
+        if client.has_left() {
+            return Err(Error::Closed);
+        }
         let mut changes = Vec::new();
         // New ones first, so that there is always one that calls may wait for.
         for one in &wanted {

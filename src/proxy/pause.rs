@@ -4,6 +4,10 @@
 //!
 //! 1. What is kept is sent in the order in which it came. (test
 //!    `a_paused_proxy_keeps_calls_and_sends_them_when_it_resumes`)
+//! 2. What is still kept when the next pause begins stays, though another thread was about to send
+//!    it. (test `a_pause_within_a_resume_keeps_what_is_left`)
+//! 3. A proxy that leaves is not paused, whoever was about to pause it. (test
+//!    `a_proxy_that_leaves_is_not_paused_by_another_thread`)
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,13 +24,31 @@ use crate::service::Passing;
 pub(super) struct Pause {
     /// For a look without the lock.
     paused: AtomicBool,
-    state: Mutex<State>,
+    state: Mutex<State<Arc<Leg>>>,
 }
 
-#[derive(Default)]
-struct State {
+struct State<L> {
     paused: bool,
-    kept: VecDeque<Arc<Leg>>,
+    kept: VecDeque<L>,
+}
+
+impl<L> Default for State<L> {
+    fn default() -> Self {
+        State {
+            paused: false,
+            kept: VecDeque::new(),
+        }
+    }
+}
+
+impl<L> State<L> {
+    /// The next one that is to be sent.
+    fn next(&mut self) -> Option<L> {
+        match self.paused {
+            true => None,
+            false => self.kept.pop_front(),
+        }
+    }
 }
 
 impl Pause {
@@ -59,27 +81,35 @@ impl Pause {
         None
     }
 
-    fn set(&self, paused: bool) {
+    /// Begins a pause, unless that may not be. Looked at within the lock: whoever leaves says so
+    /// first, and then ends what pause there is.
+    fn begin(&self, is_leaving: impl FnOnce() -> bool) {
         let mut state = self.state.lock();
-        state.paused = paused;
-        self.paused.store(paused, Ordering::SeqCst);
+        if !is_leaving() {
+            self.set(&mut state, true);
+        }
     }
 
-    fn next(&self) -> Option<Arc<Leg>> {
-        self.state.lock().kept.pop_front()
+    fn end(&self) {
+        self.set(&mut self.state.lock(), false);
+    }
+
+    fn set(&self, state: &mut State<Arc<Leg>>, paused: bool) {
+        state.paused = paused;
+        self.paused.store(paused, Ordering::SeqCst);
     }
 }
 
 impl Core {
     pub(super) fn pause(&self) {
-        if !self.is_leaving() {
-            self.pause.set(true);
-        }
+        self.pause.begin(|| self.is_leaving());
     }
 
     pub(super) fn resume(&self) {
-        self.pause.set(false);
-        while let Some(leg) = self.pause.next() {
+        self.pause.end();
+        loop {
+            let next = self.pause.state.lock().next();
+            let Some(leg) = next else { return };
             leg.send_kept();
         }
     }
@@ -92,5 +122,49 @@ impl Core {
     pub(super) fn kept(&self) -> usize {
         let state = self.pause.state.lock();
         state.kept.iter().filter(|leg| leg.is_kept()).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_pause_within_a_resume_keeps_what_is_left() {
+        let mut state = State::default();
+        state.paused = true;
+        state.kept.extend([1, 2, 3]);
+        assert_eq!(state.next(), None);
+        state.paused = false;
+        assert_eq!(state.next(), Some(1));
+        state.paused = true;
+        state.kept.push_back(4);
+        assert_eq!(state.next(), None);
+        state.paused = false;
+        let rest: Vec<i32> = std::iter::from_fn(|| state.next()).collect();
+        assert_eq!(rest, [2, 3, 4]);
+    }
+
+    #[test]
+    fn a_proxy_that_leaves_is_not_paused_by_another_thread() {
+        let core = Core::new(String::new(), 4, 16, 1024, Vec::new());
+        let (left, leaves) = crossbeam_channel::bounded(1);
+        let leave = || {
+            core.leave();
+            let _ = left.send(());
+        };
+        std::thread::scope(|scope| {
+            core.pause.begin(|| {
+                let is_leaving = core.is_leaving();
+                scope.spawn(leave);
+                // It has to wait for this pause: else this one would be the last.
+                let done = leaves.recv_timeout(Duration::from_millis(100));
+                assert!(done.is_err());
+                is_leaving
+            });
+        });
+        assert!(core.is_leaving() && !core.is_paused());
     }
 }

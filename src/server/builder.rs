@@ -190,7 +190,7 @@ impl ServerBuilder {
     }
 
     /// Whether callers are granted free workers alone, as many calls in all as there are
-    /// [`workers`](Self::workers): then no call waits here, and none is given to a busy worker. Callers
+    /// [`workers`](Self::workers), of each engine to those who call there: then no call waits here, and none is given to a busy worker. Callers
     /// that have calls to send wait in line for a worker's credit, and their calls can go to another
     /// node meanwhile. Default false: each caller has a window, and calls may wait in the queue.
     ///
@@ -388,10 +388,10 @@ impl ServerBuilder {
             pool::Pool::new(name, pool.threads, false, pool.queue, pool.queue_bytes)
         });
         let named = named.collect();
-        let workers = u32::try_from(self.default.threads * self.engines).unwrap_or(u32::MAX);
+        let workers = u32::try_from(self.default.threads).unwrap_or(u32::MAX);
         let pull = self
             .worker_pull
-            .then(|| Pull::new(workers, self.window_bytes_max));
+            .then(|| Pull::new(self.engines, workers, self.window_bytes_max));
         let interceptors = self.interceptors;
         let methods = (methods, self.fallback);
         let shared = Arc::new_cyclic(|me| {

@@ -218,11 +218,7 @@ impl Shared {
             let call = back.call.clone();
             let stream = Arc::new(Stream::passed(session.clone(), call, &ELSEWHERE));
             self.counts.tally.opened();
-            back.stream = Some(stream.clone());
-            if !session.streams.add(&stream) {
-                // Nobody is there to answer.
-                return back.end(Outcome::refused(Status::cancelled("the caller is gone")));
-            }
+            back.stream = Some(stream);
         }
         fallback.pass(passing, back);
     }
@@ -254,18 +250,15 @@ pub(crate) struct Back {
 impl Back {
     /// Has this one hear what the caller says, from now on and of what it has said before.
     pub(crate) fn listen(&self, ear: &Arc<dyn Hears>) {
-        let ticket = self.call.ticket;
         if let Some(stream) = &self.stream {
-            let (early, over) = stream.listen(ear);
-            if let Some(window) = early {
-                ear.window(window);
+            stream.listen(ear);
+            if !self.server.join(stream) {
+                self.server.cut(stream, Over::Gone);
             }
-            if let Some(why) = over {
-                return ear.gone(&why);
-            }
-        } else {
-            self.session.ears.add(ticket, ear.clone());
+            return;
         }
+        let ticket = self.call.ticket;
+        self.session.ears.add(ticket, ear.clone());
         if self.ended.load(Ordering::SeqCst) {
             return self.unlisten();
         }

@@ -11,6 +11,8 @@
 //! 1. A worker that is busy is given no call, and none waits here. (test
 //!    `a_busy_worker_is_never_fed`)
 //! 2. Callers take turns at free workers. (test `callers_take_turns_at_free_workers`)
+//! 3. The workers of an engine are granted to those who call there: no others run their calls. (test
+//!    `callers_are_granted_the_workers_of_their_engine`)
 //!
 //! # Not here
 //!
@@ -31,20 +33,28 @@ use crate::machine::{Credit, IdleQueue};
 use crate::status::Status;
 use crate::wire::{Version, encode_credit};
 
-/// The free workers, and who tells of them.
+/// The free workers of each engine, and who tells of them.
 pub(super) struct Pull {
-    queue: Mutex<IdleQueue>,
-    /// A thread tells callers of their shares.
-    telling: AtomicBool,
+    engines: Vec<Idle>,
     bytes: u64,
 }
 
+/// The free workers of one engine.
+struct Idle {
+    queue: Mutex<IdleQueue>,
+    /// A thread tells callers of their shares.
+    telling: AtomicBool,
+}
+
 impl Pull {
-    /// So many workers; bytes that a caller may have in flight.
-    pub(super) fn new(workers: u32, bytes: u64) -> Pull {
-        Pull {
+    /// So many engines with so many workers each; bytes that a caller may have in flight.
+    pub(super) fn new(engines: usize, workers: u32, bytes: u64) -> Pull {
+        let idle = |_| Idle {
             queue: Mutex::new(IdleQueue::new(workers)),
             telling: AtomicBool::new(false),
+        };
+        Pull {
+            engines: (0..engines).map(idle).collect(),
             bytes,
         }
     }
@@ -61,18 +71,23 @@ impl Pull {
 }
 
 impl Shared {
+    /// The free workers that calls of this session may take, in this mode.
+    fn idle(&self, session: &Session) -> Option<&Idle> {
+        self.pull.as_ref()?.engines.get(session.group)
+    }
+
     /// The first window of a caller: in this mode what it is granted, instead of its own.
     pub(super) fn first_window(&self, session: &Session, own: Credit) -> Credit {
-        match &self.pull {
-            Some(pull) => {
-                let calls = pull.queue.lock().join(session.id());
+        match (&self.pull, self.idle(session)) {
+            (Some(pull), Some(idle)) => {
+                let calls = idle.queue.lock().join(session.id());
                 if session.is_gone() {
                     // Whoever saw its end may have looked before it had joined.
-                    self.parts(session.id());
+                    self.parts(session);
                 }
                 pull.share(session, calls)
             }
-            None => own,
+            _ => own,
         }
     }
 
@@ -83,43 +98,43 @@ impl Shared {
 
     /// Whether there is a worker for a call of this session, and from now on it is taken.
     pub(super) fn takes(&self, session: &Session) -> bool {
-        let Some(pull) = &self.pull else {
+        let Some(idle) = self.idle(session) else {
             return true;
         };
         if session.version() >= Some(Version::Two) {
-            return pull.queue.lock().take(session.id());
+            return idle.queue.lock().take(session.id());
         }
         let now = self.time(std::time::Instant::now());
-        let taken = pull.queue.lock().take_or_wish(now, session.id());
-        self.tell_shares(pull);
+        let taken = idle.queue.lock().take_or_wish(now, session.id());
+        self.tell_shares(idle);
         taken
     }
 
     /// A call that was taken has ended.
     pub(super) fn gives_back(&self, session: &Session) {
-        if let Some(pull) = &self.pull {
+        if let Some(idle) = self.idle(session) {
             let now = self.time(std::time::Instant::now());
-            pull.queue.lock().give_back(now, session.id());
-            self.tell_shares(pull);
+            idle.queue.lock().give_back(now, session.id());
+            self.tell_shares(idle);
         }
     }
 
     /// A caller says how many of its calls wait for credit.
     pub(super) fn wishes(&self, session: &Session, calls: u32) {
-        let Some(pull) = &self.pull else {
+        let Some(idle) = self.idle(session) else {
             return self.counts.one(Count::Unexpected);
         };
         let now = self.time(std::time::Instant::now());
-        pull.queue.lock().wish(now, session.id(), calls);
-        self.tell_shares(pull);
+        idle.queue.lock().wish(now, session.id(), calls);
+        self.tell_shares(idle);
     }
 
     /// A caller is gone.
-    pub(super) fn parts(&self, caller: u64) {
-        if let Some(pull) = &self.pull {
+    pub(super) fn parts(&self, session: &Session) {
+        if let Some(idle) = self.idle(session) {
             let now = self.time(std::time::Instant::now());
-            pull.queue.lock().leave(now, caller);
-            self.tell_shares(pull);
+            idle.queue.lock().leave(now, session.id());
+            self.tell_shares(idle);
         }
     }
 
@@ -131,19 +146,20 @@ impl Shared {
         )
         .with_retry_after(super::serve::OVERRUN_REST);
         self.say_no(session, target, &status, Report::new(None, None));
-        if let Some(pull) = &self.pull {
+        if let Some(idle) = self.idle(session) {
             // What it was told may have been lost, or have overtaken its welcome.
-            pull.queue.lock().tell_again(session.id());
-            self.tell_shares(pull);
+            idle.queue.lock().tell_again(session.id());
+            self.tell_shares(idle);
         }
     }
 
     /// Tells each caller whose share is another. One thread at a time, so that what is told last is
     /// what holds.
-    fn tell_shares(&self, pull: &Pull) {
-        while !pull.telling.swap(true, Ordering::SeqCst) {
+    fn tell_shares(&self, idle: &Idle) {
+        let Some(pull) = &self.pull else { return };
+        while !idle.telling.swap(true, Ordering::SeqCst) {
             loop {
-                let news = pull.queue.lock().next_news();
+                let news = idle.queue.lock().next_news();
                 let Some((caller, calls)) = news else {
                     break;
                 };
@@ -154,9 +170,9 @@ impl Shared {
                     self.tell(&session, Note::Window, Message::single(frame));
                 }
             }
-            pull.telling.store(false, Ordering::SeqCst);
+            idle.telling.store(false, Ordering::SeqCst);
             // News that came between the last look and the store found somebody telling.
-            if !pull.queue.lock().has_news() {
+            if !idle.queue.lock().has_news() {
                 return;
             }
         }

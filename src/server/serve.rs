@@ -659,7 +659,7 @@ impl Shared {
         }
         // Once it is counted: whoever sees that nobody is left finds the books balanced.
         self.sessions.remove(peer);
-        self.parts(peer);
+        self.parts(&session);
         let default = self.groups.iter().map(|group| &group.pool);
         for pool in default.chain(&self.named) {
             for work in pool.remove_caller(peer) {

@@ -6,11 +6,11 @@ use brokerless::wire::{
     CallHead, Envelope, Flags, Flow, Hello, ItemsHead, Version, encode_call, encode_cancel,
     encode_hello, encode_items, encode_window,
 };
-use brokerless::{Code, Ran};
+use brokerless::{Code, Ran, Status};
 use std::time::Duration;
 
 use crate::fleet::proxy;
-use crate::support::{ByHand, PATIENCE};
+use crate::support::{ByHand, PATIENCE, until};
 
 /// A caller made of a DEALER and the wire's functions.
 pub(crate) struct Caller {
@@ -278,4 +278,102 @@ fn an_answer_that_makes_no_sense_ends_no_call() {
         let value = message.frames().get(1).map(|it| it.to_vec());
         assert_eq!(value, Some(head.id.to_string().into_bytes()));
     }
+}
+
+/// The end of a caller's items, of which there was none.
+fn ends_at_once(caller: &Caller, id: u64) {
+    let mut head = ItemsHead::new(id, 0, 0);
+    head.last = true;
+    caller.send([encode_items(&head)]);
+}
+
+/// The next message to the node is the end of this call's items.
+#[track_caller]
+fn hears_the_end(node: &ByHand, id: u64) {
+    let (_, message) = node.router.recv_timeout(PATIENCE).expect("the end");
+    let Ok(Envelope::Items(head)) = Envelope::decode(message.first()) else {
+        panic!("no end: {message:?}");
+    };
+    assert_eq!((head.id, head.first, head.count), (id, 0, 0));
+    assert!(head.last);
+}
+
+#[test]
+fn an_end_without_items_waits_for_credit_with_its_call() {
+    let (node, proxy, caller) = by_hand();
+    caller.call(1, "x.y", &[0x90]);
+    let (peer, first, _) = node.call(1, |_| {});
+    caller.call_as(2, "x.z", &[0x90], ITEMS_IN, None);
+    until("it waits", || proxy.stats().waiting == 1);
+    ends_at_once(&caller, 2);
+    // What comes after it has come, so it has.
+    caller.call(3, "x.y", &[0x90]);
+    until("the next one waits", || proxy.stats().waiting == 2);
+    node.reply(&peer, first, &[7]);
+    let (peer, id, method) = node.call(1, |_| {});
+    assert_eq!(method, "x.z");
+    hears_the_end(&node, id);
+    node.reply(&peer, id, &[8]);
+    assert_eq!(caller.reply(2), [8]);
+}
+
+#[test]
+fn an_end_without_items_is_said_to_each_node_that_its_call_is_sent_to() {
+    let (node, _proxy, caller) = by_hand();
+    caller.call_as(1, "x.z", &[0x90], ITEMS_IN, None);
+    let (peer, id, _) = node.call(16, |_| {});
+    ends_at_once(&caller, 1);
+    hears_the_end(&node, id);
+    let full = Status::resource_exhausted("no room").with_retry_after(Duration::from_millis(1));
+    node.refuse(&peer, id, &full, Ran::No);
+    let (peer, id, _) = node.call(16, |_| {});
+    hears_the_end(&node, id);
+    node.reply(&peer, id, &[8]);
+    assert_eq!(caller.reply(1), [8]);
+}
+
+#[test]
+fn an_end_without_items_is_kept_by_a_paused_proxy() {
+    let (node, proxy, caller) = by_hand();
+    proxy.pause();
+    caller.call_as(1, "x.z", &[0x90], ITEMS_IN, None);
+    until("it is kept", || proxy.stats().kept == 1);
+    ends_at_once(&caller, 1);
+    caller.call(2, "x.y", &[0x90]);
+    until("the next one is kept", || proxy.stats().kept == 2);
+    proxy.resume();
+    let mut ended = None;
+    let mut called = Vec::new();
+    while called.len() < 2 {
+        called.push(node.call(16, |message| {
+            if let Ok(Envelope::Items(head)) = Envelope::decode(message.first()) {
+                ended = Some((head.id, head.count, head.last));
+            }
+        }));
+    }
+    let (peer, id, _) = &called[0];
+    assert_eq!(ended, Some((*id, 0, true)));
+    node.reply(peer, *id, &[8]);
+    assert_eq!(caller.reply(1), [8]);
+}
+
+#[test]
+fn a_window_is_kept_by_a_paused_proxy() {
+    let (node, proxy, caller) = by_hand();
+    proxy.pause();
+    caller.call_as(1, "x.z", &[0x90], Flags::ITEMS_OUT, None);
+    until("it is kept", || proxy.stats().kept == 1);
+    caller.window(1, Flow::new(7, 70));
+    caller.call(2, "x.y", &[0x90]);
+    until("the next one is kept", || proxy.stats().kept == 2);
+    proxy.resume();
+    let window = loop {
+        let (peer, message) = node.router.recv_timeout(PATIENCE).expect("the call");
+        match Envelope::decode(message.first()) {
+            Ok(Envelope::Call(head)) if head.method == "x.z" => break head.window,
+            Ok(Envelope::Hello(hello)) => node.welcome(&peer, hello.version, 16),
+            _ => {}
+        }
+    };
+    assert_eq!(window, Some(Flow::new(7, 70)));
 }

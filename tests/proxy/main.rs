@@ -5,6 +5,7 @@
 //! | `passing.rs` | calls of every kind, their ends, their deadlines |
 //! | `nodes.rs` | pools behind the proxy: credit, killed and drained nodes, changes under load |
 //! | `chains.rs` | proxies behind proxies, and round in a loop |
+//! | `pull.rs` | nodes that grant free workers alone |
 //! | `keys.rs` | calls that belong together, by their keys |
 //! | `streams.rs` | items, either way and both |
 //! | `hostile.rs` | callers and nodes that break the rules |
@@ -29,4 +30,5 @@ mod keys;
 mod nodes;
 mod own;
 mod passing;
+mod pull;
 mod streams;

@@ -182,6 +182,20 @@ fn what_has_changed_is_said() {
 }
 
 #[test]
+fn a_stopped_proxy_connects_to_no_node() {
+    let (one, two) = (Served::new(), Served::new());
+    let proxy = proxy("tcp://127.0.0.1:*", [member(&one, 1)], |it| it);
+    proxy.stop();
+    let refused = proxy.set_nodes([member(&one, 1), member(&two, 1)]);
+    assert!(matches!(refused, Err(Error::Closed)), "{refused:?}");
+    // Nor does it seem to leave one that it has left.
+    let refused = proxy.set_nodes([member(&two, 1)]);
+    assert!(matches!(refused, Err(Error::Closed)), "{refused:?}");
+    assert_eq!(proxy.nodes(), [member(&one, 1)]);
+    assert!(proxy.stats().nodes.is_empty());
+}
+
+#[test]
 fn nodes_that_are_refused_change_nothing() {
     let (one, two) = (Served::new(), Served::new());
     let proxy = proxy("tcp://127.0.0.1:*", [member(&one, 1)], |it| it);

@@ -1,13 +1,14 @@
 //! Servers whose callers are granted free workers alone.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
-use brokerless::client::{Call, Client, Member};
+use brokerless::client::{Call, Client, Member, NodeState};
 use brokerless::{Code, Ran, Server};
 use parking_lot::Mutex;
 
-use crate::desk::DeskClient;
+use crate::desk::{DeskClient, DeskServer, Handler};
 use crate::support::{PATIENCE, Served, in_rounds, inproc, node, take_time, until};
 
 fn served(workers: usize) -> Served {
@@ -161,4 +162,46 @@ fn a_call_that_waits_for_a_worker_ends_by_its_deadline() {
     served.desk.open();
     assert_eq!(held.wait(), Ok(false));
     assert_eq!(second.add(1, 2), Ok(3), "nothing is kept of the one before");
+}
+
+#[test]
+fn callers_are_granted_the_workers_of_their_engine() {
+    let desk = Arc::new(Handler::default());
+    let builder = Server::builder().service(DeskServer::new(desk.clone()));
+    let builder = builder.workers(1).engines(2).worker_pull(true);
+    let any = "tcp://127.0.0.1:*";
+    let server = builder.bind_all([any, any]).expect("it binds");
+    let endpoints = server.local_endpoints();
+    let endpoints: Vec<String> = endpoints.iter().map(ToString::to_string).collect();
+    let at = |endpoints: &[String]| {
+        let nodes = endpoints.iter().map(Member::new);
+        let client = Client::builder().nodes(nodes).timeout(PATIENCE);
+        let desk = DeskClient::from(client.connect(()).expect("endpoints"));
+        until("it is welcome", || {
+            let standing = |endpoint| node(desk.client(), endpoint).state;
+            endpoints.iter().all(|it| standing(it) == NodeState::Up)
+        });
+        desk
+    };
+    let first = at(&endpoints[..1]);
+    let held = first.begin().hold().expect("it is begun");
+    desk.has_begun(1);
+    // The other worker is no use to this one.
+    let second = at(&endpoints[..1]);
+    let waits = second.begin().hold().expect("it waits");
+    assert_eq!(node(second.client(), &endpoints[0]).in_flight, 0);
+    assert_eq!(second.client().stats().calls.waiting, 1);
+    let both = at(&endpoints);
+    for x in 0..50 {
+        assert_eq!(both.add(x, 1), Ok(x + 1));
+    }
+    assert_eq!(node(both.client(), &endpoints[0]).sent, 0);
+    let other = at(&endpoints[1..]);
+    let held_too = other.begin().hold().expect("it is begun");
+    desk.has_begun(2);
+    assert_eq!(desk.begun(), 2);
+    desk.open();
+    for held in [held, waits, held_too] {
+        assert_eq!(held.wait(), Ok(false));
+    }
 }

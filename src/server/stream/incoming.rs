@@ -17,12 +17,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use brokerless_patterns::Message;
+use brokerless_patterns::{Frame, Message};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::send::Post;
 use super::{Broken, Over, Stream, Todo};
-use crate::machine::{Flow, Inflow, Violation};
+use crate::machine::{Flow, Inflow};
 use crate::server::serve::Shared;
 use crate::server::session::Session;
 use crate::server::stats::{Count, Counts, Tally};
@@ -157,10 +157,12 @@ impl Session {
         message: Message,
         part_max: u64,
     ) -> (Option<Arc<Stream>>, Came) {
-        let nothing = Came::Todo(Todo::default());
-        let Some(stream) = self.streams.get(head.id) else {
-            counts.one(Count::StreamOver);
-            return (None, nothing);
+        let stream = match self.streams.given(head) {
+            Ok(stream) => stream,
+            Err(passed_over) => {
+                counts.add(Count::StreamOver, passed_over);
+                return (None, Came::Todo(Todo::default()));
+            }
         };
         let mut todo = match stream.arrive(&counts.tally, head, message, part_max) {
             Arrived::Taken(todo) => todo,
@@ -332,16 +334,41 @@ impl Shared {
             Came::Todo(todo) => self.act(&stream, todo),
             Came::Broken(broken) => drop(self.cut(&stream, Over::Broken(broken))),
             Came::Items(head, items) => {
-                let ear = stream.ear();
-                // Before anybody listens the caller was let send nothing.
-                let early = || Err(Violation::Items(head.count.into(), 0));
-                let passed = ear.map_or_else(early, |ear| ear.items(&head, items));
-                if let Err(violation) = passed {
+                if let Some(ear) = stream.ear()
+                    && let Err(violation) = ear.items(&head, items)
+                {
                     self.cut(&stream, Over::Broken(Broken::Flow(violation)));
                 }
             }
-            Came::Window(window) => stream.pass_window(window),
+            Came::Window(window) => {
+                if let Some(ear) = stream.ear() {
+                    ear.window(window);
+                }
+            }
         }
+    }
+
+    /// A stream is there from now on, for what its caller says of it and has said before; it is cut
+    /// off at once if that is how it stands. False if the session is over.
+    pub(in crate::server) fn join(self: &Arc<Self>, stream: &Arc<Stream>) -> bool {
+        let session = &stream.session;
+        let Some(early) = session.streams.add(stream) else {
+            return false;
+        };
+        if let Some(window) = early.window {
+            self.window(session, stream.id(), window);
+        }
+        if let Some(head) = early.end {
+            self.items(session, &head, Message::single(Frame::new()));
+        }
+        // What came before it stood in the table was told to nobody.
+        if session.lock().machine.is_cancelled(stream.call.ticket) {
+            self.cut(stream, Over::Cancelled);
+        }
+        if self.is_stopping() {
+            self.cut(stream, Over::Leaving);
+        }
+        true
     }
 
     /// The items of a call, for its handler; once.

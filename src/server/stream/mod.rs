@@ -58,6 +58,7 @@ use super::stats::Counts;
 use crate::machine::{Flow, Violation};
 use crate::service::MethodInfo;
 use crate::status::Status;
+use crate::wire::ItemsHead;
 pub(super) use incoming::Came;
 use incoming::Taking;
 use outgoing::Giving;
@@ -98,15 +99,7 @@ struct State {
     /// When the watch looks at it, if it does.
     watched: Option<watch::Key>,
     /// It is passed on: what comes of it goes there.
-    passed: Option<Passed>,
-}
-
-/// Of a stream that is passed on.
-#[derive(Default)]
-struct Passed {
     ear: Option<Arc<dyn Hears>>,
-    /// What its caller let be sent before somebody listened.
-    early: Option<Flow>,
 }
 
 /// Why a stream is cut off.
@@ -220,7 +213,7 @@ impl Stream {
                 clogged: false,
                 ended: false,
                 watched: None,
-                passed: None,
+                ear: None,
             }),
         }
     }
@@ -229,30 +222,23 @@ impl Stream {
     pub(super) fn passed(session: Arc<Session>, call: Call, info: &'static MethodInfo) -> Self {
         let mut stream = Stream::new(session, call, info, Flow::default(), Duration::MAX);
         stream.is_passed = true;
-        stream.lock().passed = Some(Passed::default());
         stream
     }
 
-    /// Somebody listens from now on: what it missed, and why nobody wants it if that is so.
-    pub(super) fn listen(&self, ear: &Arc<dyn Hears>) -> (Option<Flow>, Option<Status>) {
-        let mut state = self.lock();
-        let over = state.over.as_ref().map(Over::status);
-        let Some(passed) = &mut state.passed else {
-            return (None, over);
-        };
-        passed.ear = Some(ear.clone());
-        (passed.early.take(), over)
+    /// This one listens, before the stream is [there](super::serve::Shared::join) for anybody to speak of it.
+    pub(super) fn listen(&self, ear: &Arc<dyn Hears>) {
+        self.lock().ear = Some(ear.clone());
     }
 
     /// Nobody listens any more.
     pub(super) fn unlisten(&self) {
-        let ear = self.lock().passed.as_mut().and_then(|it| it.ear.take());
+        let ear = self.lock().ear.take();
         drop(ear);
     }
 
     /// Who hears of it, if it is passed on.
     pub(super) fn ear(&self) -> Option<Arc<dyn Hears>> {
-        self.lock().passed.as_ref()?.ear.clone()
+        self.lock().ear.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -333,15 +319,23 @@ pub(super) struct Streams {
     table: Mutex<Table>,
 }
 
-/// Windows for streams that are not known which are kept: they are picked where they are read, and
-/// overtake calls that wait for a worker. Those of streams that have ended are among them, and come
-/// to nothing.
+/// Streams that are not known of which something is kept: windows and ends are picked where they are
+/// read, and overtake calls that wait for a worker. Those of streams that have ended are among them,
+/// and come to nothing.
 const EARLY_MAX: usize = 1024;
+
+/// What its caller has said of a stream before that was known.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Early {
+    pub(super) window: Option<Flow>,
+    /// The end of its items, of which there are none.
+    pub(super) end: Option<ItemsHead>,
+}
 
 #[derive(Default)]
 struct Table {
     open: HashMap<u64, Arc<Stream>>,
-    early: HashMap<u64, Flow>,
+    early: HashMap<u64, Early>,
     /// Their numbers, the oldest first; some of them may have been used.
     order: VecDeque<u64>,
     closed: bool,
@@ -349,37 +343,55 @@ struct Table {
 
 impl Table {
     /// Keeps a window for a stream that may yet come. Says how many came to nothing.
-    fn keep(&mut self, id: u64, window: Flow) -> u64 {
-        if let Some(known) = self.early.get_mut(&id) {
-            known.items = known.items.max(window.items);
-            known.bytes = known.bytes.max(window.bytes);
-            // One for both.
-            return 1;
+    fn keep_window(&mut self, id: u64, window: Flow) -> u64 {
+        let (early, passed_over) = self.early(id);
+        match &mut early.window {
+            Some(known) => {
+                known.items = known.items.max(window.items);
+                known.bytes = known.bytes.max(window.bytes);
+                // One for both.
+                passed_over + 1
+            }
+            none => {
+                *none = Some(window);
+                passed_over
+            }
         }
-        self.early.insert(id, window);
-        self.order.push_back(id);
+    }
+
+    /// The same for the end of its items.
+    fn keep_end(&mut self, head: &ItemsHead) -> u64 {
+        let (early, passed_over) = self.early(head.id);
+        let before = early.end.replace(*head);
+        passed_over + u64::from(before.is_some())
+    }
+
+    /// What is kept for a stream, and how many messages came to nothing for its sake.
+    fn early(&mut self, id: u64) -> (&mut Early, u64) {
         let mut passed_over = 0;
-        while self.order.len() > EARLY_MAX {
-            let oldest = self.order.pop_front();
-            let dropped = oldest.and_then(|oldest| self.early.remove(&oldest));
-            passed_over += u64::from(dropped.is_some());
+        if !self.early.contains_key(&id) {
+            if self.order.len() >= EARLY_MAX
+                && let Some(oldest) = self.order.pop_front()
+                && let Some(early) = self.early.remove(&oldest)
+            {
+                passed_over = u64::from(early.window.is_some()) + u64::from(early.end.is_some());
+            }
+            self.order.push_back(id);
         }
-        passed_over
+        (self.early.entry(id).or_default(), passed_over)
     }
 }
 
 impl Streams {
-    /// Keeps one; false if the session is over. What was granted to it before is granted now.
-    pub(super) fn add(&self, stream: &Arc<Stream>) -> bool {
+    /// Keeps one, and gives what was said of it before; none if the session is over.
+    pub(super) fn add(&self, stream: &Arc<Stream>) -> Option<Early> {
         let mut table = self.table.lock();
         if table.closed {
-            return false;
+            return None;
         }
         table.open.insert(stream.id(), stream.clone());
-        if let Some(window) = table.early.remove(&stream.id()) {
-            stream.granted_early(window);
-        }
-        true
+        let early = table.early.remove(&stream.id());
+        Some(early.unwrap_or_default())
     }
 
     /// One of this number, which more is granted; if there is none it is kept for a while. Says how
@@ -392,7 +404,20 @@ impl Streams {
         if table.closed {
             return Err(1);
         }
-        Err(table.keep(id, window))
+        Err(table.keep_window(id, window))
+    }
+
+    /// One of this number, for which items came; if there is none, that they end before they have
+    /// begun is kept for a while. Says how many messages have come to nothing.
+    pub(super) fn given(&self, head: &ItemsHead) -> Result<Arc<Stream>, u64> {
+        let mut table = self.table.lock();
+        if let Some(stream) = table.open.get(&head.id) {
+            return Ok(stream.clone());
+        }
+        if table.closed || (head.first, head.count, head.last) != (0, 0, true) {
+            return Err(1);
+        }
+        Err(table.keep_end(head))
     }
 
     pub(super) fn get(&self, id: u64) -> Option<Arc<Stream>> {
@@ -415,5 +440,32 @@ impl Streams {
         let open = std::mem::take(&mut table.open);
         drop(table);
         open.into_values().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_streams_that_never_come_is_bounded_and_counted() {
+        let streams = Streams::default();
+        let many = EARLY_MAX as u64 * 3;
+        let mut passed_over = 0;
+        for id in 1..=many {
+            let mut head = ItemsHead::new(id, 0, 0);
+            head.last = true;
+            passed_over += streams.given(&head).map_or_else(|count| count, |_| 0);
+            let window = Flow::new(1, 1);
+            passed_over += streams
+                .granted(id, window)
+                .map_or_else(|count| count, |_| 0);
+        }
+        let table = streams.table.lock();
+        assert_eq!(
+            (table.early.len(), table.order.len()),
+            (EARLY_MAX, EARLY_MAX)
+        );
+        assert_eq!(passed_over, 2 * (many - EARLY_MAX as u64));
     }
 }

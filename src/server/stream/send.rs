@@ -123,25 +123,6 @@ impl Stream {
         self.is_passed
     }
 
-    /// Lets whoever has it know that the caller lets more be sent; later, if nobody has it yet.
-    pub(super) fn pass_window(&self, window: Flow) {
-        let ear = {
-            let mut state = self.lock();
-            let Some(passed) = &mut state.passed else {
-                return;
-            };
-            if passed.ear.is_none() {
-                let early = passed.early.get_or_insert(window);
-                early.items = early.items.max(window.items);
-                early.bytes = early.bytes.max(window.bytes);
-            }
-            passed.ear.clone()
-        };
-        if let Some(ear) = ear {
-            ear.window(window);
-        }
-    }
-
     /// Puts what is passed on where it goes out.
     pub(in crate::server) fn post(&self, message: Message) {
         let mut state = self.lock();
@@ -173,16 +154,6 @@ impl Stream {
         let mut state = self.lock();
         if !state.ended && state.over.is_none() {
             put_window(&mut state.out, window);
-        }
-    }
-
-    /// The caller has let more be sent before the method was opened.
-    pub(super) fn granted_early(&self, to: Flow) {
-        if self.is_passed() {
-            return self.pass_window(to);
-        }
-        if let Some(giving) = &mut self.lock().outgoing {
-            giving.granted(to);
         }
     }
 

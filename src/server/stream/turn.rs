@@ -146,19 +146,11 @@ impl Shared {
         message: &Message,
         begun: Instant,
     ) {
-        let session = &stream.session;
         self.counts.tally.opened();
-        if !session.streams.add(stream) {
+        if !self.join(stream) {
             // Nobody is there to answer.
             let cancelled = Outcome::failed(Over::Gone.status());
             return self.end_stream(stream, cancelled);
-        }
-        // What came before it stood in the table was told to nobody.
-        if session.lock().machine.is_cancelled(stream.call.ticket) {
-            self.cut(stream, Over::Cancelled);
-        }
-        if self.is_stopping() {
-            self.cut(stream, Over::Leaving);
         }
         if stream.info.items_out.is_some() {
             return self.open(stream, message, begun);

@@ -154,6 +154,28 @@ fn a_handler_that_has_enough_tells_the_caller_to_stop() {
     assert_eq!(server.stats().in_flight, 0);
 }
 
+#[test]
+fn an_end_without_items_that_overtakes_its_call_is_heard() {
+    let (server, flow) = serve(|builder| builder.workers(1));
+    let mut caller = Caller::greeted(&server);
+    // The only worker is busy.
+    let first = caller.sends("flow.v1.held");
+    assert_eq!(flow.said.recv_timeout(PATIENCE).as_deref(), Ok("begun"));
+    caller.window(first);
+    let second = caller.sends("flow.v1.total");
+    until(&server, "it waits", |stats| stats.pools[0].queued == 1);
+    caller.put::<i64>(second, 0, &[], true);
+    caller.put(first, 0, &[5u64], true);
+    flow.step.send(()).unwrap();
+    assert_eq!(caller.next().value::<u64>(first), 5);
+    loop {
+        match caller.next() {
+            Got::Window(id, _) => assert_eq!(id, second),
+            other => break assert_eq!(other.value::<i64>(second), 0),
+        }
+    }
+}
+
 /// One way to break the rules: what is sent after the first window of 8 items and 1,024 bytes.
 type Breach = (&'static str, fn(&Caller, u64), Code);
 
