@@ -7,7 +7,7 @@
 //! | `settings` | what both give together |
 //! | `lines` | what goes to standard output |
 //! | `signals` | the end on a signal |
-//! | `../common/` | what the programs share: values as text, the file's text, the exit code |
+//! | `../common/` | what the programs share: values as text, the file's text, lines that wait for nobody, the exit code |
 //!
 //! # Not here
 //!
@@ -22,6 +22,8 @@ mod failure;
 mod file;
 mod flags;
 mod lines;
+#[path = "../common/printer.rs"]
+mod printer;
 #[path = "../common/program.rs"]
 mod program;
 mod settings;

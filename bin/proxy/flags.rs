@@ -55,7 +55,8 @@ Commands (a REQ socket sends one frame, and is answered):
 Output:
   A line `listen ENDPOINT` for each endpoint, wildcards resolved, then `ready`; lines `added`,
   `removed`, `changed` of nodes, `refused` of a file; lines of `stats`; at the end `passed` and
-  `left`. RUST_LOG=debug says more on standard error.
+  `left`. Nobody has to read them: what finds no room is dropped, and `dropped lines=N` says how
+  many were, once there is room. RUST_LOG=debug says more on standard error.
 
 Signals:
   SIGINT, SIGTERM and SIGHUP drain for --linger at most, then end with exit code 0. The second one

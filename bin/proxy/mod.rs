@@ -8,7 +8,7 @@
 //! | `running` | the proxy, its reloads, its end |
 //! | `control` | commands from other programs |
 //! | `lines` | what goes to standard output |
-//! | `../common/` | what the programs share: values as text, the file's text, the exit code |
+//! | `../common/` | what the programs share: values as text, the file's text, lines that wait for nobody, the exit code |
 //!
 //! # Not here
 //!
@@ -24,6 +24,8 @@ mod failure;
 mod file;
 mod flags;
 mod lines;
+#[path = "../common/printer.rs"]
+mod printer;
 #[path = "../common/program.rs"]
 mod program;
 mod running;
