@@ -19,7 +19,7 @@ use super::Failure;
 use super::config::line;
 use super::settings::{Given, Plain};
 use super::size::size;
-use super::{config, flags, values};
+use super::{config, flags, policy, values};
 
 /// The file as it is written; each value knows where it stands.
 #[derive(Deserialize)]
@@ -28,8 +28,8 @@ struct Written {
     listen: Option<Spanned<Value>>,
     control: Option<Spanned<Value>>,
     name: Option<String>,
-    policy: Option<Spanned<String>>,
-    home: Option<String>,
+    policy: Option<Spanned<policy::Written>>,
+    home: Option<Spanned<String>>,
     by_priority: Option<bool>,
     hops_max: Option<Spanned<Value>>,
     queue: Option<Spanned<Value>>,
@@ -204,12 +204,12 @@ fn parse(text: &str) -> Result<Given, String> {
         )
     })?;
     let reader = Reader(text);
-    if let Some(policy) = &written.policy
-        && let Err(error) = brokerless::balance::Policy::named(policy.get_ref())
-    {
-        let (number, _) = line(text, policy.span().start);
-        return Err(format!("line {number}, {error}"));
-    }
+    let of_policy = policy::OfFile {
+        policy: written.policy,
+        home: written.home,
+        by_priority: written.by_priority,
+    };
+    let policy = of_policy.read(text)?;
     Ok(Given {
         nodes: reader.nodes(&written.node)?,
         listen: reader.places("listen", written.listen)?,
@@ -218,9 +218,9 @@ fn parse(text: &str) -> Result<Given, String> {
         stats: reader.value("stats", written.stats, values::interval)?,
         plain: Plain {
             name: written.name,
-            policy: written.policy.map(Spanned::into_inner),
-            home: written.home,
-            by_priority: written.by_priority,
+            policy,
+            home: of_policy.home.map(Spanned::into_inner),
+            by_priority: of_policy.by_priority,
             hops_max: reader.value("hops-max", written.hops_max, values::count)?,
             queue: reader.value("queue", written.queue, values::count)?,
             bytes_max: reader.value("bytes-max", written.bytes_max, size)?,
@@ -276,7 +276,7 @@ mod tests {
         assert_eq!(given.stats, Some(Duration::from_millis(500)));
         let plain = given.plain;
         assert_eq!(plain.name.as_deref(), Some("edge"));
-        assert_eq!(plain.policy.as_deref(), Some("round-robin"));
+        assert_eq!(plain.policy, "round-robin".parse().ok());
         assert_eq!(plain.home.as_deref(), Some("eu/eu-1"));
         assert_eq!((plain.by_priority, plain.hops_max), (Some(true), Some(2)));
         assert_eq!((plain.queue, plain.bytes_max), (Some(10), Some(1 << 20)));

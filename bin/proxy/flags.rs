@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use brokerless::balance::{Policy, PolicyText};
 use brokerless::patterns::device::Place;
 use brokerless::proxy::Member;
 use clap::{CommandFactory, Parser};
@@ -10,7 +11,7 @@ use clap::{CommandFactory, Parser};
 use super::Failure;
 use super::settings::{Given, Plain};
 use super::size::size;
-use super::{program, values};
+use super::{policy, program, values};
 
 const ABOUT: &str = "Serve the services of a pool of nodes under one address, with their credit, \
                      deadlines, streams and cancellation as they are";
@@ -21,12 +22,24 @@ credit; while none has any, calls wait in the proxy, and beyond --queue they are
 server refuses. It knows no types: whatever service the nodes have is passed on. Health of the whole \
 and statistics are the proxy's own; reflection, echo and the health of a service are a node's.";
 
-const MORE: &str = "\
+const EXAMPLES: &str = "\
 Examples:
   bl-proxy --listen tcp://*:7000 --node tcp://10.0.0.1:7070 --node tcp://10.0.0.2:7070=3
   bl-proxy --config proxy.toml --control 7001 --stats 1s
-  bl-proxy --listen 7000 --node tcp://10.0.0.1:7070 --policy peak-ewma --linger 30s
+  bl-proxy --config proxy.toml --policy peak-ewma,choices=3,slow-start=10s --linger 30s
+";
 
+/// With the names of the policies in between, and then what there is of options.
+const POLICIES: [&str; 2] = [
+    "\
+Policies:
+  ",
+    ".
+  Options follow with commas between, or are keys of the file's table [policy]. Of a zone, a ring of
+  distance and a priority this policy picks within; a subset is of each of those.",
+];
+
+const MORE: &str = "\
 Endpoints:
   tcp://HOST:PORT or ipc://PATH. A port alone is one of 127.0.0.1, `*` any free one. tcp://*:PORT
   listens on every address of the machine. Several have commas between, or the flag is repeated.
@@ -34,14 +47,18 @@ Endpoints:
 Configuration file:
   TOML, with the names of the flags as keys, and a table for each node:
     listen = [\"tcp://*:7000\", \"ipc:///run/proxy\"]
-    policy = \"peak-ewma\"
     linger = \"30s\"
+    [policy]                # or policy = \"peak-ewma,choices=3\" above
+    name = \"peak-ewma\"
+    choices = 3
     [[node]]
     endpoint = \"tcp://10.0.0.1:7070\"
     weight = 3              # 0 to 1000 [default: 1]; 0 drains it
     priority = 0            # 0 to 255 [default: 0], for by-priority
-    region = \"eu\"           # with zone, for home
+    region = \"eu\"           # with zone, for home and by-place
     zone = \"eu-1\"
+    latitude = 52.5         # -90 to 90, with longitude, -180 to 180, for by-distance
+    longitude = 13.4
   Flags outrank it; nodes are those of the file, if none is a flag.
   The file is looked at each second, and read again when it has changed, or on RELOAD: nodes come,
   go and change, and so do linger and stats. One that is wrong is refused as a whole.
@@ -64,10 +81,19 @@ Signals:
 
 Exit code: 0 ended as told, 1 it failed, 2 bad flags or configuration, 130 ended at once.";
 
+/// What the help ends with.
+fn more() -> String {
+    let names: Vec<&str> = Policy::names().collect();
+    let [before, after] = POLICIES;
+    let options = policy::help();
+    let names = names.join(", ");
+    format!("{EXAMPLES}\n{before}{names}{after}\n{options}\n\n{MORE}")
+}
+
 /// What the proxy is started with.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "bl-proxy", version, about = ABOUT, long_about = format!("{ABOUT}.\n\n{DETAILS}"),
-          after_help = MORE, max_term_width = 100)]
+          after_help = more(), max_term_width = 100)]
 pub(super) struct Flags {
     /// Endpoints to listen at
     #[arg(long, value_name = "EP", value_delimiter = ',', value_parser = place)]
@@ -89,12 +115,11 @@ pub(super) struct Flags {
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
 
-    /// Which node gets the next call: adaptive, weighted, round-robin, least-in-flight, peak-ewma and
-    /// others, which a wrong name lists [default: adaptive]
-    #[arg(long, value_name = "NAME")]
-    policy: Option<String>,
+    /// Which node gets the next call, with options: see below [default: adaptive]
+    #[arg(long, value_name = "NAME[,KEY=VALUE]...")]
+    policy: Option<PolicyText>,
 
-    /// Where the proxy is: nodes of that zone come first, then those of that region
+    /// Where the proxy is: nodes of that zone come first, then those of that region; as by-place
     #[arg(long, value_name = "REGION[/ZONE]")]
     home: Option<String>,
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `flags` | the command line, its help, its man page |
 //! | `file` | the configuration file |
+//! | `policy` | which node gets the next call, in words or as a table |
 //! | `settings` | what both give together |
 //! | `running` | the proxy, its reloads, its end |
 //! | `control` | commands from other programs |
@@ -24,6 +25,7 @@ mod failure;
 mod file;
 mod flags;
 mod lines;
+mod policy;
 #[path = "../common/printer.rs"]
 mod printer;
 #[path = "../common/program.rs"]

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use brokerless::balance::{Place as Where, Policy};
+use brokerless::balance::{Policy, PolicyText};
 use brokerless::patterns::device::Place;
 use brokerless::proxy::{Member, Proxy, ProxyBuilder};
 
 use super::Failure;
 use super::file;
 use super::flags::Flags;
+use super::policy::combined;
 
 /// What has been given in one place: on the command line or in the file.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -26,7 +27,7 @@ pub(super) struct Given {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Plain {
     pub(super) name: Option<String>,
-    pub(super) policy: Option<String>,
+    pub(super) policy: Option<PolicyText>,
     pub(super) home: Option<String>,
     pub(super) by_priority: Option<bool>,
     pub(super) hops_max: Option<u64>,
@@ -142,19 +143,8 @@ impl Settings {
 impl Plain {
     /// The policy, if one was named or made of others.
     fn policy(&self) -> Result<Option<Policy>, Failure> {
-        let by_priority = self.by_priority == Some(true);
-        if self.policy.is_none() && self.home.is_none() && !by_priority {
-            return Ok(None);
-        }
-        let named = Policy::named(self.policy.as_deref().unwrap_or("adaptive"));
-        let mut policy = named.map_err(|error| Failure::usage(error.to_string()))?;
-        if by_priority {
-            policy = policy.by_priority();
-        }
-        if let Some(home) = &self.home {
-            let (region, zone) = home.split_once('/').unwrap_or((home, ""));
-            policy = policy.by_place(Where::new(region, zone));
-        }
-        Ok(Some(policy))
+        combined(self.policy.as_ref(), self.home.as_deref(), self.by_priority)
+            .and_then(|whole| whole.map(|it| it.policy()).transpose())
+            .map_err(|error| Failure::usage(error.to_string()))
     }
 }

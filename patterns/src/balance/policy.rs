@@ -199,7 +199,8 @@ impl Policy {
         }
     }
 
-    /// By its name, with its options as they are unless said.
+    /// By its name, with its options as they are unless said. With options: [`str::parse`], as
+    /// [`PolicyText`](super::PolicyText).
     ///
     /// ```
     /// use brokerless_patterns::balance::Policy;
@@ -225,10 +226,8 @@ impl Policy {
             "peak-ewma" => Policy::peak_ewma(),
             "consistent-hash" => Policy::consistent_hash(),
             _ => {
-                let short: String = name.chars().take(40).collect();
-                let mut names = NAMES;
-                names.sort_by_key(|known| distance(&short, known));
-                let rule = format!("one of {}", names.join(", "));
+                let short = shortened(name);
+                let rule = format!("one of {}", nearest(&short, NAMES));
                 return Err(PolicyError::new("policy", short, rule));
             }
         })
@@ -399,6 +398,17 @@ impl Kind {
             | Kind::HotCold => None,
         }
     }
+}
+
+/// What was given, for an error: nothing long comes back.
+pub(super) fn shortened(given: &str) -> String {
+    given.chars().take(40).collect()
+}
+
+/// These names, the one that was meant first.
+pub(super) fn nearest<const N: usize>(given: &str, mut names: [&'static str; N]) -> String {
+    names.sort_by_key(|known| distance(given, known));
+    names.join(", ")
 }
 
 /// Letters to put in, take out or change to make one of the other (Levenshtein).
