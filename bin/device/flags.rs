@@ -8,8 +8,10 @@ use brokerless::patterns::device::{Builder, CaptureType, Place};
 use clap::{Args, CommandFactory, FromArgMatches, Parser};
 
 use super::Failure;
+use super::bounds::{
+    CONNECTIONS, LAST_VALUES, LINGER, MESSAGE_BYTES, QUEUE_BYTES, QUEUE_MESSAGES, STATS,
+};
 use super::settings::{Given, Limits};
-use super::size::size;
 use super::{program, values};
 
 /// What differs between the programs.
@@ -84,28 +86,28 @@ pub(super) struct Flags {
     #[arg(long, value_name = "FILE.toml")]
     pub(super) config: Option<PathBuf>,
 
-    /// How long to pass on what is left when told to end [default: 5s]
-    #[arg(long, value_name = "TIME", value_parser = values::linger)]
+    #[arg(long, value_name = "TIME", value_parser = |it: &str| LINGER.time(it),
+          help = LINGER.help("How long to pass on what is left when told to end"))]
     linger: Option<Duration>,
 
-    /// Print a line of statistics this often: 100ms to 1h [default: never]
-    #[arg(long, value_name = "TIME", value_parser = values::interval)]
+    #[arg(long, value_name = "TIME", value_parser = |it: &str| STATS.time(it),
+          help = STATS.help("Print a line of statistics this often"))]
     stats: Option<Duration>,
 
-    /// Messages queued for each peer, and from each [default: 1000]
-    #[arg(long, value_name = "COUNT", value_parser = values::count::<usize>)]
+    #[arg(long, value_name = "COUNT", value_parser = |it: &str| QUEUE_MESSAGES.read::<usize>(it),
+          help = QUEUE_MESSAGES.help("Messages queued for each peer, and from each"))]
     queue_messages: Option<usize>,
 
-    /// Bytes queued for each peer, and from each [default: 64MiB]
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = |it: &str| QUEUE_BYTES.read::<u64>(it),
+          help = QUEUE_BYTES.help("Bytes queued for each peer, and from each"))]
     queue_bytes: Option<u64>,
 
-    /// The largest message that a peer may send; beyond it the peer is closed [default: 64MiB]
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = |it: &str| MESSAGE_BYTES.read::<u64>(it),
+          help = MESSAGE_BYTES.help("The largest message that a peer may send; beyond it the peer is closed"))]
     message_bytes: Option<u64>,
 
-    /// Connections that may have come in to each side [default: 16384]
-    #[arg(long, value_name = "COUNT", value_parser = values::count::<usize>)]
+    #[arg(long, value_name = "COUNT", value_parser = |it: &str| CONNECTIONS.read::<usize>(it),
+          help = CONNECTIONS.help("Connections that may have come in to each side"))]
     connections: Option<usize>,
 
     /// Print the man page
@@ -123,9 +125,8 @@ pub(super) struct Flags {
 /// What one that publishes is started with, too.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Publishing {
-    /// Topics whose last message new subscribers are sent first; publishers are then asked for
-    /// everything [default: 0]
-    #[arg(long, value_name = "COUNT", value_parser = values::count::<usize>)]
+    #[arg(long, value_name = "COUNT", value_parser = |it: &str| LAST_VALUES.read::<usize>(it),
+          help = LAST_VALUES.help("Topics whose last message new subscribers are sent first; publishers are then asked for everything"))]
     last_values: Option<usize>,
 
     /// What becomes of a subscriber that does not read: drop what its queue has no room for, or

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `flags` | the command line, its help, its man page |
 //! | `file` | the configuration file |
+//! | `bounds` | what values may be, for both and the help |
 //! | `settings` | what both give together |
 //! | `lines` | what goes to standard output |
 //! | `signals` | the end on a signal |
@@ -13,6 +14,9 @@
 //!
 //! The devices themselves: `patterns/src/device/`.
 
+mod bounds;
+#[path = "../common/bounds.rs"]
+mod bounds_of;
 #[path = "../common/config.rs"]
 mod config;
 #[path = "../common/duration.rs"]

@@ -9,8 +9,11 @@ use brokerless::proxy::Member;
 use clap::{CommandFactory, Parser};
 
 use super::Failure;
+use super::bounds::{
+    self, BLOB_BYTES_MAX, BYTES_MAX, HOPS_MAX, LATITUDE, LINGER, LONGITUDE, PRIORITY, QUEUE, STATS,
+    WEIGHT, WINDOW_MAX,
+};
 use super::settings::{Given, Plain};
-use super::size::size;
 use super::{policy, program, values};
 
 const ABOUT: &str = "Serve the services of a pool of nodes under one address, with their credit, \
@@ -53,12 +56,9 @@ Configuration file:
     choices = 3
     [[node]]
     endpoint = \"tcp://10.0.0.1:7070\"
-    weight = 3              # 0 to 1000 [default: 1]; 0 drains it
-    priority = 0            # 0 to 255 [default: 0], for by-priority
-    region = \"eu\"           # with zone, for home and by-place
-    zone = \"eu-1\"
-    latitude = 52.5         # -90 to 90, with longitude, -180 to 180, for by-distance
-    longitude = 13.4
+";
+
+const REST: &str = "\
   Flags outrank it; nodes are those of the file, if none is a flag.
   The file is looked at each second, and read again when it has changed, or on RELOAD: nodes come,
   go and change, and so do linger and stats. One that is wrong is refused as a whole.
@@ -87,7 +87,17 @@ fn more() -> String {
     let [before, after] = POLICIES;
     let options = policy::help();
     let names = names.join(", ");
-    format!("{EXAMPLES}\n{before}{names}{after}\n{options}\n\n{MORE}")
+    let ((south, north), (west, east)) = (LATITUDE, LONGITUDE);
+    format!(
+        "{EXAMPLES}\n{before}{names}{after}\n{options}\n\n{MORE}\
+        \x20   weight = 3              # {WEIGHT} [default: 1]; 0 drains it
+    priority = 0            # {PRIORITY} [default: 0], for by-priority
+    region = \"eu\"           # with zone, for home and by-place
+    zone = \"eu-1\"
+    latitude = 52.5         # {south} to {north}, for by-distance
+    longitude = 13.4        # {west} to {east}
+{REST}"
+    )
 }
 
 /// What the proxy is started with.
@@ -99,8 +109,8 @@ pub(super) struct Flags {
     #[arg(long, value_name = "EP", value_delimiter = ',', value_parser = place)]
     listen: Vec<Place>,
 
-    /// A node, perhaps with a weight of 0 to 1000 other than 1
-    #[arg(long, value_name = "EP[=WEIGHT]", value_delimiter = ',', value_parser = node)]
+    #[arg(long, value_name = "EP[=WEIGHT]", value_delimiter = ',', value_parser = node,
+          help = WEIGHT.help("A node, perhaps with a weight"))]
     node: Vec<Member>,
 
     /// Endpoints for commands; whoever reaches them can stop the proxy
@@ -112,7 +122,7 @@ pub(super) struct Flags {
     pub(super) config: Option<PathBuf>,
 
     /// What it calls itself: callers, nodes and errors name it [default: bl-proxy]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = bounds::name)]
     name: Option<String>,
 
     /// Which node gets the next call, with options: see below [default: adaptive]
@@ -127,32 +137,32 @@ pub(super) struct Flags {
     #[arg(long)]
     by_priority: bool,
 
-    /// Programs that may have passed a call on, this one among them: 1 to 64 [default: 4]
-    #[arg(long, value_name = "COUNT", value_parser = values::count::<u64>)]
-    hops_max: Option<u64>,
+    #[arg(long, value_name = "COUNT", value_parser = |it: &str| HOPS_MAX.read::<u32>(it),
+          help = HOPS_MAX.help("Programs that may have passed a call on, this one among them"))]
+    hops_max: Option<u32>,
 
-    /// Calls that may wait for the nodes' credit: 1 to 1000000 [default: 1024]
-    #[arg(long, value_name = "COUNT", value_parser = values::count::<u64>)]
-    queue: Option<u64>,
+    #[arg(long, value_name = "COUNT", value_parser = |it: &str| QUEUE.read::<usize>(it),
+          help = QUEUE.help("Calls that may wait for the nodes' credit"))]
+    queue: Option<usize>,
 
-    /// Bytes of the calls that have not been answered [default: 256MiB]
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = |it: &str| BYTES_MAX.read::<u64>(it),
+          help = BYTES_MAX.help("Bytes of the calls that have not been answered"))]
     bytes_max: Option<u64>,
 
-    /// The largest arguments and blob, both ways [default: 16MiB]
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = |it: &str| BLOB_BYTES_MAX.read::<u64>(it),
+          help = BLOB_BYTES_MAX.help("The largest arguments and blob, both ways"))]
     blob_bytes_max: Option<u64>,
 
-    /// Calls that a caller may have in flight at most [default: 1024]
-    #[arg(long, value_name = "COUNT", value_parser = values::count::<u64>)]
-    window_max: Option<u64>,
+    #[arg(long, value_name = "COUNT", value_parser = |it: &str| WINDOW_MAX.read::<u32>(it),
+          help = WINDOW_MAX.help("Calls that a caller may have in flight at most"))]
+    window_max: Option<u32>,
 
-    /// How long to answer what is in flight when told to end [default: 10s]
-    #[arg(long, value_name = "TIME", value_parser = values::linger)]
+    #[arg(long, value_name = "TIME", value_parser = |it: &str| LINGER.time(it),
+          help = LINGER.help("How long to answer what is in flight when told to end"))]
     linger: Option<Duration>,
 
-    /// Print a line of statistics this often: 100ms to 1h [default: never]
-    #[arg(long, value_name = "TIME", value_parser = values::interval)]
+    #[arg(long, value_name = "TIME", value_parser = |it: &str| STATS.time(it),
+          help = STATS.help("Print a line of statistics this often"))]
     stats: Option<Duration>,
 
     /// Print the man page
@@ -217,11 +227,9 @@ pub(super) fn node(given: &str) -> Result<Member, String> {
     let Some(weight) = weight else {
         return Ok(member);
     };
-    let weight: Option<i64> = weight.parse().ok().filter(|it| (0..=1000).contains(it));
-    match weight {
-        Some(weight) => Ok(member.weight(weight)),
-        None => Err("a weight is 0 to 1000".to_owned()),
-    }
+    let weight = WEIGHT.read::<u32>(weight);
+    let weight = weight.map_err(|rule| format!("of the weight: {rule}"))?;
+    Ok(member.weight(weight))
 }
 
 #[cfg(test)]

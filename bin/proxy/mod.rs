@@ -5,6 +5,7 @@
 //! | `flags` | the command line, its help, its man page |
 //! | `file` | the configuration file |
 //! | `policy` | which node gets the next call, in words or as a table |
+//! | `bounds` | what values may be, for both and the help |
 //! | `settings` | what both give together |
 //! | `running` | the proxy, its reloads, its end |
 //! | `control` | commands from other programs |
@@ -15,6 +16,9 @@
 //!
 //! What passes calls on: `src/proxy/`.
 
+mod bounds;
+#[path = "../common/bounds.rs"]
+mod bounds_of;
 #[path = "../common/config.rs"]
 mod config;
 mod control;

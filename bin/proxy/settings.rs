@@ -30,11 +30,11 @@ pub(super) struct Plain {
     pub(super) policy: Option<PolicyText>,
     pub(super) home: Option<String>,
     pub(super) by_priority: Option<bool>,
-    pub(super) hops_max: Option<u64>,
-    pub(super) queue: Option<u64>,
+    pub(super) hops_max: Option<u32>,
+    pub(super) queue: Option<usize>,
     pub(super) bytes_max: Option<u64>,
     pub(super) blob_bytes_max: Option<u64>,
-    pub(super) window_max: Option<u64>,
+    pub(super) window_max: Option<u32>,
 }
 
 /// What both give together.
@@ -98,7 +98,6 @@ impl Settings {
     /// The proxy, as these say.
     pub(super) fn builder(&self) -> Result<ProxyBuilder, Failure> {
         let plain = &self.plain;
-        let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let mut builder = Proxy::builder()
             .name(plain.name.as_deref().unwrap_or("bl-proxy"))
             .nodes(self.nodes.iter().cloned())
@@ -107,10 +106,10 @@ impl Settings {
             builder = builder.policy(policy);
         }
         if let Some(hops) = plain.hops_max {
-            builder = builder.hops_max(narrow(hops));
+            builder = builder.hops_max(hops);
         }
         if let Some(calls) = plain.queue {
-            builder = builder.queue(usize::try_from(calls).unwrap_or(usize::MAX));
+            builder = builder.queue(calls);
         }
         if let Some(bytes) = plain.bytes_max {
             builder = builder.bytes_max(bytes);
@@ -119,7 +118,6 @@ impl Settings {
             builder = builder.blob_bytes_max(bytes);
         }
         if let Some(calls) = plain.window_max {
-            let calls = narrow(calls);
             builder = builder.window_max(calls).window(calls.min(16));
         }
         Ok(builder)

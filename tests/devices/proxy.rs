@@ -268,7 +268,11 @@ fn what_cannot_be_is_said_before_anything_runs() {
         ),
         (
             &["--listen", ANY, "--node", "tcp://h:1", "--hops-max", "65"],
-            "hops_max",
+            "'65' for '--hops-max <COUNT>': it is 1 to 64",
+        ),
+        (
+            &["--queue", "5000000000"],
+            "'5000000000' for '--queue <COUNT>': it is 1 to 1000000",
         ),
         (
             &["--listen", ANY, "--node", "tcp://h:1,tcp://h:1"],
@@ -283,7 +287,9 @@ fn what_cannot_be_is_said_before_anything_runs() {
     let (code, help, _) = outcome("bl-proxy", &["--help"]);
     assert!(code == 0 && help.contains("RELOAD"), "{help}");
     assert!(
-        help.contains("hot-cold") && help.contains("weight-expiry"),
+        ["hot-cold", "weight-expiry", "1KiB to 1TiB", "1 to 65536"]
+            .iter()
+            .all(|word| help.contains(word)),
         "{help}"
     );
     let (code, page, _) = outcome("bl-proxy", &["--man"]);

@@ -224,7 +224,7 @@ impl PolicyText {
             _ => Policy::named(&self.name)?,
         };
         let set = option.set(alone, value);
-        if !set.is_some_and(|policy| policy.validate().is_ok()) {
+        if set.is_none_or(|policy| policy.validate().is_err()) {
             return Err(wrong(option.bounds.to_owned()));
         }
         self.options.push((at, value.to_owned()));
