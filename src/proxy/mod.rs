@@ -129,8 +129,8 @@ impl Proxy {
     ///
     /// # Errors
     ///
-    /// If there is none, an endpoint is malformed or stands twice, or a field is out of its bounds.
-    /// Nothing was changed then.
+    /// If there is none, an endpoint is malformed or stands twice, a field is out of its bounds, or the
+    /// policy has a home and none of them is there: one of weight 0 is, too. Nothing was changed then.
     pub fn set_nodes(
         &self,
         nodes: impl IntoIterator<Item = impl Into<Member>>,

@@ -56,11 +56,11 @@ fn undo(client: &Client, current: &[Member], changes: &[Change]) {
             Change::Changed(one) => {
                 if let Some(before) = find(current, one) {
                     // As it was: it was right before.
-                    let _ = client.set(before.instead_of(one));
+                    let _ = client.set_of_many(&before.instead_of(one));
                 }
             }
             Change::Added(one) | Change::Removed(one) => {
-                client.remove(one.endpoint());
+                client.remove_of_many(one.endpoint());
             }
         }
     }
@@ -80,16 +80,17 @@ impl Core {
         let Some(client) = self.client.get() else {
             return Ok(Vec::new());
         };
+        client.fits(&wanted)?;
         let mut current = self.nodes.lock();
         let mut changes = Vec::new();
         // New ones first, so that there is always one that calls may wait for.
         for one in &wanted {
             let done = match find(&current, one) {
                 None => client
-                    .add(one.clone())
+                    .add_of_many(one)
                     .map(|()| changes.push(Change::Added(one.clone()))),
                 Some(before) if before != one => client
-                    .set(one.instead_of(before))
+                    .set_of_many(&one.instead_of(before))
                     .map(|_| changes.push(Change::Changed(one.clone()))),
                 Some(_) => Ok(()),
             };
@@ -100,7 +101,7 @@ impl Core {
         }
         for one in current.iter() {
             if find(&wanted, one).is_none() {
-                client.remove(one.endpoint());
+                client.remove_of_many(one.endpoint());
                 changes.push(Change::Removed(one.clone()));
             }
         }

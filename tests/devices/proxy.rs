@@ -179,6 +179,42 @@ fn a_policy_has_its_options_from_the_file_or_a_flag() {
 }
 
 #[test]
+fn a_file_that_leaves_nobody_at_home_is_refused() {
+    let [(near, first), (_far, second)] = [node(), node()];
+    let with = |zone: &str, weight: u32| {
+        format!(
+            "listen = \"{ANY}\"\ncontrol = \"{ANY}\"\nhome = \"eu/eu-1\"\n\
+             [[node]]\nendpoint = \"{first}\"\nregion = \"eu\"\nzone = \"{zone}\"\nweight = {weight}\n\
+             [[node]]\nendpoint = \"{second}\"\nregion = \"eu\"\nzone = \"eu-2\"\n"
+        )
+    };
+    let file = File::new(&with("eu-1", 1));
+    let proxy = Device::start("bl-proxy", &["--config", file.path()]);
+    let control = Req::connect(proxy.endpoint("control")).unwrap();
+    file.write(&with("eu-l", 1));
+    let answer = asks(&control, "RELOAD");
+    let rule = "zone is eu-1: no node is there; there are eu/eu-2, eu/eu-l";
+    assert!(answer.starts_with("ERROR "), "{answer}");
+    for part in [rule, file.path(), "weight = 0"] {
+        assert!(answer.contains(part), "{answer}");
+    }
+    // It is not even started with.
+    let (code, _, error) = outcome("bl-proxy", &["--config", file.path()]);
+    assert!(code == 2 && error.contains(rule), "{error}");
+    let shop = shop(&proxy);
+    until("calls stay at home", || {
+        let before = near.stats().answered;
+        assert_eq!(shop.add(2, 3), Ok(5));
+        near.stats().answered > before
+    });
+    // The way out.
+    file.write(&with("eu-1", 0));
+    let answer = asks(&control, "RELOAD");
+    assert!(answer.starts_with("OK"), "{answer}");
+    assert_eq!(shop.add(2, 3), Ok(5));
+}
+
+#[test]
 fn a_bad_file_is_refused_as_a_whole() {
     let (_server, node) = node();
     let head = format!("listen = \"{ANY}\"\ncontrol = \"{ANY}\"\n");

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use brokerless::balance::Place;
 use brokerless::client::Call;
 use brokerless::proxy::{Change, Member, NodeStats};
 use brokerless::wire::Envelope;
@@ -210,6 +211,28 @@ fn nodes_that_are_refused_change_nothing() {
         [Change::Added(member(&two, 1))]
     );
     assert_eq!(nodes().count(), 2);
+}
+
+#[test]
+fn a_set_has_to_have_a_node_at_home_and_not_each_step_to_it() {
+    let (one, two) = (Served::new(), Served::new());
+    let at = |served: &Served, zone: &str| member(served, 1).zone("eu", zone);
+    let here = Policy::random().by_place(Place::new("eu", "eu-1"));
+    let proxy = proxy("tcp://127.0.0.1:*", [at(&one, "eu-1")], |builder| {
+        builder.policy(here)
+    });
+    let error = proxy.set_nodes([at(&one, "eu-l"), at(&two, "eu-2")]);
+    let error = error.expect_err("nobody is at home").to_string();
+    assert!(error.contains("there are eu/eu-2, eu/eu-l"), "{error}");
+    assert_eq!(proxy.nodes(), [at(&one, "eu-1")]);
+    // The one goes from home in the same set in which another comes there.
+    let set = [at(&one, "eu-2"), at(&two, "eu-1")];
+    let changes = proxy.set_nodes(set.clone()).expect("one is at home");
+    assert_eq!(changes.len(), 2);
+    assert_eq!(proxy.nodes(), set);
+    // Those that stand by, too, are somewhere.
+    let changes = proxy.set_nodes([at(&two, "eu-1").weight(0), at(&one, "eu-2")]);
+    assert_eq!(changes.expect("it is drained").len(), 1);
 }
 
 #[test]

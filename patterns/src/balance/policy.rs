@@ -329,6 +329,14 @@ impl Policy {
         self.check_home(&places)
     }
 
+    /// Whether it picks from a home, so that what [`check`](Policy::check) says goes by where nodes are.
+    pub fn has_home(&self) -> bool {
+        match &self.kind {
+            Kind::ByPlace(..) | Kind::ByDistance(..) => true,
+            kind => kind.inner().is_some_and(Policy::has_home),
+        }
+    }
+
     fn check_home(&self, places: &[&Place]) -> Result<(), PolicyError> {
         match &self.kind {
             Kind::ByPlace(_, home) if !places.iter().any(|place| place.is_home_of(home)) => {
@@ -509,6 +517,8 @@ mod tests {
         let by_place =
             |region: &str, zone: &str| Policy::random().by_place(Place::new(region, zone));
         assert_eq!(by_place("eu", "eu-1").check(&nodes), Ok(()));
+        assert!(by_place("eu", "eu-1").within_subset(3).has_home());
+        assert!(!Policy::random().by_priority().has_home());
         assert_eq!(by_place("us", "").check(&nodes), Ok(()));
         assert_eq!(by_place("", "eu-2").check(&nodes), Ok(()));
         // Of a pool that has no nodes yet nothing is known.
