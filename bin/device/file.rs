@@ -11,7 +11,7 @@ use super::bounds::{
 };
 use super::config::line;
 use super::settings::Given;
-use super::{config, flags, values};
+use super::{config, flags};
 
 /// Every key that there is.
 const KEYS: &str = "frontend, backend, capture, capture-type, control, linger, stats, \
@@ -109,11 +109,9 @@ fn places(key: &str, value: &Value) -> Result<Vec<Place>, String> {
     let rule = "it has to be an endpoint or a list of them, such as \
                 [\"@tcp://*:5559\", \">tcp://10.0.0.1:5560\"]";
     let all = |value: &Value| match value.as_str() {
-        Some(list) => {
-            let list = list.split(',').map(values::place);
-            list.collect::<Result<Vec<Place>, String>>()
-                .map_err(|error| wrong(key, value, &error))
-        }
+        Some(list) => flags::places(list)
+            .map(|list| list.0)
+            .map_err(|error| wrong(key, value, &error)),
         None => Err(wrong(key, value, rule)),
     };
     match value {

@@ -12,6 +12,7 @@ use super::bounds::{
     CONNECTIONS, LAST_VALUES, LINGER, MESSAGE_BYTES, QUEUE_BYTES, QUEUE_MESSAGES, STATS,
 };
 use super::settings::{Given, Limits};
+use super::values::{Listed, list, together};
 use super::{program, values};
 
 /// What differs between the programs.
@@ -30,7 +31,7 @@ Endpoints:
   tcp://HOST:PORT or ipc://PATH. With `@` before it, or nothing, it is bound; with `>` it is
   connected to: quote that for the shell. A port alone is one of 127.0.0.1, `*` any free one.
   tcp://*:PORT listens on every address of the machine. Several have commas between, or the flag
-  is repeated.
+  is repeated; a comma in a PATH is part of it, unless an endpoint begins after it.
 
 Configuration file:
   TOML, with the names of the flags as keys:
@@ -62,25 +63,25 @@ Exit code: 0 ended as told, 1 it failed, 2 bad flags or configuration, 130 ended
 #[command(version, max_term_width = 100)]
 pub(super) struct Flags {
     /// Endpoints in front; both sides bind unless told otherwise
-    #[arg(long, value_name = "EP", value_delimiter = ',', value_parser = values::place)]
-    frontend: Vec<Place>,
+    #[arg(long, value_name = "EP", value_parser = places)]
+    frontend: Vec<Listed<Place>>,
 
     /// Endpoints at the back
-    #[arg(long, value_name = "EP", value_delimiter = ',', value_parser = values::place)]
-    backend: Vec<Place>,
+    #[arg(long, value_name = "EP", value_parser = places)]
+    backend: Vec<Listed<Place>>,
 
     /// Endpoints that a copy of everything goes to, with a frame `frontend` or `backend` in front;
     /// copies that find no room are lost and counted
-    #[arg(long, value_name = "EP", value_delimiter = ',', value_parser = values::place)]
-    capture: Vec<Place>,
+    #[arg(long, value_name = "EP", value_parser = places)]
+    capture: Vec<Listed<Place>>,
 
     /// The socket that copies go out by: pub or push [default: pub]
     #[arg(long, value_name = "TYPE", value_parser = capture_type)]
     capture_type: Option<CaptureType>,
 
     /// Endpoints for commands; whoever reaches them can stop the device
-    #[arg(long, value_name = "EP", value_delimiter = ',', value_parser = values::place)]
-    control: Vec<Place>,
+    #[arg(long, value_name = "EP", value_parser = places)]
+    control: Vec<Listed<Place>>,
 
     /// Configuration file
     #[arg(long, value_name = "FILE.toml")]
@@ -138,13 +139,12 @@ pub(super) struct Publishing {
 impl Flags {
     /// What was given of it.
     pub(super) fn given(&self) -> Given {
-        let list = |places: &Vec<Place>| (!places.is_empty()).then(|| places.clone());
         Given {
             places: [
-                list(&self.frontend),
-                list(&self.backend),
-                list(&self.capture),
-                list(&self.control),
+                together(&self.frontend),
+                together(&self.backend),
+                together(&self.capture),
+                together(&self.control),
             ],
             linger: self.linger,
             stats: self.stats,
@@ -201,6 +201,11 @@ impl Program {
     }
 }
 
+/// Endpoints with commas between.
+pub(super) fn places(given: &str) -> Result<Listed<Place>, String> {
+    list(given, values::place)
+}
+
 /// The socket that copies go out by.
 pub(super) fn capture_type(given: &str) -> Result<CaptureType, String> {
     match given {
@@ -239,9 +244,10 @@ mod tests {
             "--backend=4",
         ];
         let flags = Flags::try_parse_from(line).unwrap();
-        assert_eq!(flags.frontend.len(), 3);
-        assert!(!flags.frontend[1].binds());
         let given = flags.given();
+        let frontend = given.places[0].as_ref().unwrap();
+        assert_eq!(frontend.len(), 3);
+        assert!(!frontend[1].binds());
         assert_eq!(given.places[1].as_ref().map(Vec::len), Some(1));
         assert_eq!((&given.places[2], &given.places[3]), (&None, &None));
     }

@@ -108,10 +108,11 @@ impl Reader<'_> {
             let Some(text) = one.as_str() else {
                 return Err(self.wrong(key, value.span(), one, rule));
             };
-            for text in text.split(',') {
-                let place = flags::place(text);
-                places.push(place.map_err(|rule| self.wrong(key, value.span(), one, &rule))?);
-            }
+            let read = flags::places(text);
+            places.extend(
+                read.map_err(|rule| self.wrong(key, value.span(), one, &rule))?
+                    .0,
+            );
         }
         if places.is_empty() {
             return Err(self.wrong(key, value.span(), value.get_ref(), rule));

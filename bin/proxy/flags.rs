@@ -14,6 +14,7 @@ use super::bounds::{
     WEIGHT, WINDOW_MAX,
 };
 use super::settings::{Given, Plain};
+use super::values::{Listed, list, together};
 use super::{policy, program, values};
 
 const ABOUT: &str = "Serve the services of a pool of nodes under one address, with their credit, \
@@ -45,7 +46,9 @@ Policies:
 const MORE: &str = "\
 Endpoints:
   tcp://HOST:PORT or ipc://PATH. A port alone is one of 127.0.0.1, `*` any free one. tcp://*:PORT
-  listens on every address of the machine. Several have commas between, or the flag is repeated.
+  listens on every address of the machine. Several have commas between, or the flag is repeated; a
+  comma in a PATH is part of it, unless an endpoint begins after it. So is `=`, but for the last one
+  of a --node with a number after it: that is the weight.
 
 Configuration file:
   TOML, with the names of the flags as keys, and a table for each node:
@@ -106,16 +109,16 @@ fn more() -> String {
           after_help = more(), max_term_width = 100)]
 pub(super) struct Flags {
     /// Endpoints to listen at
-    #[arg(long, value_name = "EP", value_delimiter = ',', value_parser = place)]
-    listen: Vec<Place>,
+    #[arg(long, value_name = "EP", value_parser = places)]
+    listen: Vec<Listed<Place>>,
 
-    #[arg(long, value_name = "EP[=WEIGHT]", value_delimiter = ',', value_parser = node,
+    #[arg(long, value_name = "EP[=WEIGHT]", value_parser = nodes,
           help = WEIGHT.help("A node, perhaps with a weight"))]
-    node: Vec<Member>,
+    node: Vec<Listed<Member>>,
 
     /// Endpoints for commands; whoever reaches them can stop the proxy
-    #[arg(long, value_name = "EP", value_delimiter = ',', value_parser = place)]
-    control: Vec<Place>,
+    #[arg(long, value_name = "EP", value_parser = places)]
+    control: Vec<Listed<Place>>,
 
     /// Configuration file
     #[arg(long, value_name = "FILE.toml")]
@@ -173,11 +176,10 @@ pub(super) struct Flags {
 impl Flags {
     /// What was given of it.
     pub(super) fn given(&self) -> Given {
-        let list = |places: &Vec<Place>| (!places.is_empty()).then(|| places.clone());
         Given {
-            listen: list(&self.listen),
-            control: list(&self.control),
-            nodes: (!self.node.is_empty()).then(|| self.node.clone()),
+            listen: together(&self.listen),
+            control: together(&self.control),
+            nodes: together(&self.node),
             linger: self.linger,
             stats: self.stats,
             plain: Plain {
@@ -205,20 +207,31 @@ pub(super) fn man_page() -> Result<(), Failure> {
     program::man_page(Flags::command())
 }
 
-/// An endpoint to bind.
-pub(super) fn place(given: &str) -> Result<Place, String> {
-    let place = values::place(given)?;
-    if !place.binds() {
-        return Err("it is listened at: leave out the `>`".to_owned());
-    }
-    Ok(place)
+/// Endpoints to bind, with commas between.
+pub(super) fn places(given: &str) -> Result<Listed<Place>, String> {
+    list(given, |given| {
+        let place = values::place(given)?;
+        if !place.binds() {
+            return Err("it is listened at: leave out the `>`".to_owned());
+        }
+        Ok(place)
+    })
+}
+
+/// Nodes with their weights, with commas between.
+fn nodes(given: &str) -> Result<Listed<Member>, String> {
+    list(given, node)
 }
 
 /// A node with its weight.
-pub(super) fn node(given: &str) -> Result<Member, String> {
-    let (endpoint, weight) = match given.trim().rsplit_once('=') {
+fn node(given: &str) -> Result<Member, String> {
+    let given = given.trim();
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
+    let (endpoint, weight) = match given.rsplit_once('=') {
+        // A path may have one of its own.
+        Some((_, rest)) if given.starts_with("ipc://") && !is_number(rest) => (given, None),
         Some((endpoint, weight)) => (endpoint, Some(weight)),
-        None => (given.trim(), None),
+        None => (given, None),
     };
     let parsed: brokerless::patterns::Endpoint = endpoint
         .parse()
@@ -254,6 +267,30 @@ mod tests {
         ] {
             assert!(node(bad).is_err(), "{bad}");
         }
-        assert!(place("7000").is_ok() && place(">tcp://h:1").is_err());
+        assert!(places("7000").is_ok() && places(">tcp://h:1").is_err());
+    }
+
+    #[test]
+    fn a_path_may_have_commas_and_equals_signs() {
+        for (given, path, weight) in [
+            ("ipc:///run/a=b", "ipc:///run/a=b", None),
+            ("ipc:///run/a=b=3", "ipc:///run/a=b", Some(3)),
+            ("ipc:///run/a=3", "ipc:///run/a", Some(3)),
+            ("ipc:///run/a,b", "ipc:///run/a,b", None),
+            ("ipc:///run/a,b=c,d=5", "ipc:///run/a,b=c,d", Some(5)),
+        ] {
+            let member = Member::new(path);
+            let expected = match weight {
+                Some(weight) => member.weight(weight),
+                None => member,
+            };
+            assert_eq!(nodes(given).expect(given).0, [expected], "{given}");
+        }
+        let Listed(two) = nodes("ipc:///run/a,b=2,tcp://h:1=3").expect("two");
+        assert_eq!(two[1], Member::new("tcp://h:1").weight(3));
+        // What is wrong with a weight is said of the weight.
+        let error = nodes("ipc:///run/a=1001").expect_err("too much");
+        assert_eq!(error, "of the weight: it is 0 to 1000");
+        assert!(nodes("tcp://h:1=b").is_err_and(|it| it.starts_with("of the weight")));
     }
 }

@@ -29,6 +29,7 @@
 //! | `errors` | how a call that was not answered ended |
 //! | `interceptor` | what sees every call |
 //! | `member` | [`Member`]: what a pool is told of a node |
+//! | `home` | whether anybody is where the policy picks from |
 //! | `stats` | the policy's and the credit's view |
 //!
 //! # Invariants
