@@ -236,6 +236,26 @@ fn a_set_has_to_have_a_node_at_home_and_not_each_step_to_it() {
 }
 
 #[test]
+fn a_node_that_is_not_said_to_be_anywhere_any_more_is_the_furthest() {
+    let (one, two) = (Served::new(), Served::new());
+    let policy = Policy::random().by_distance(Place::default().at(52.5, 13.4));
+    let near = member(&one, 1).at(52.5, 13.4);
+    let far = member(&two, 1).at(40.7, -74.0);
+    let proxy = proxy("tcp://127.0.0.1:*", [near, far.clone()], |builder| {
+        builder.policy(policy.slow_start(Duration::ZERO))
+    });
+    up(&proxy, 2);
+    let desk = DeskClient::connect(&proxy.local_endpoints()[0]).expect("an endpoint");
+    let calls = || (one.server.stats().calls, two.server.stats().calls);
+    (0..20).for_each(|n| assert_eq!(desk.add(n, 1), Ok(n + 1)));
+    assert_eq!(calls(), (20, 0));
+    let changes = proxy.set_nodes([member(&one, 1), far]).expect("it is one");
+    assert_eq!(changes, [Change::Changed(member(&one, 1))]);
+    (0..20).for_each(|n| assert_eq!(desk.add(n, 1), Ok(n + 1)));
+    assert_eq!(calls(), (20, 20));
+}
+
+#[test]
 fn a_pool_without_credit_makes_callers_wait_and_then_refuses_them() {
     let node = Served::at("tcp://127.0.0.1:*", |builder| {
         builder.window(1).window_max(1)
