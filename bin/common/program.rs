@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::failure::Failure;
 use super::printer::Printer;
@@ -45,9 +45,10 @@ pub(crate) fn run(program: impl FnOnce() -> Result<(), Failure>) -> ExitCode {
             ExitCode::from(failure.code)
         }
     };
+    let end = Instant::now() + READ_MAX;
     for printer in [out, &log] {
-        // What is not read by now is lost: the program is to end.
-        printer.flush(READ_MAX);
+        // What is not read by then is lost: the program is to end.
+        printer.flush(end.saturating_duration_since(Instant::now()));
     }
     code
 }

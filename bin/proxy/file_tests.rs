@@ -222,3 +222,14 @@ fn what_is_wrong_is_named_with_its_line_and_rule() {
         );
     }
 }
+
+#[test]
+fn the_file_of_the_documentation_is_read() {
+    let page = include_str!("../../docs/PROXIES.md");
+    let file = page.split("```toml\n").nth(1);
+    let file = file.and_then(|rest| rest.split("```").next());
+    let given = parse(file.expect("there is one")).expect("it is right");
+    let policy = "peak-ewma,choices=3,slow-start=10s,by-place=eu/eu-1";
+    assert_eq!(given.plain.policy, policy.parse().ok());
+    assert_eq!(given.nodes.map(|nodes| nodes.len()), Some(2));
+}

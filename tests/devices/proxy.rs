@@ -330,6 +330,7 @@ fn what_cannot_be_is_said_before_anything_runs() {
     );
     let (code, page, _) = outcome("bl-proxy", &["--man"]);
     assert!(code == 0 && page.starts_with(".ie"), "{page}");
+    assert!(page.contains("overprovision"), "{page}");
 }
 
 #[test]
