@@ -9,6 +9,7 @@
 //! | `devices/command_line.rs` | flags, files, help, man pages |
 //! | `devices/control.rs` | commands, among them the reading of the file again |
 //! | `devices/signals.rs` | how they end |
+//! | `devices/unread.rs` | nobody reads what they print |
 
 #[path = "devices/command_line.rs"]
 mod command_line;
@@ -26,3 +27,5 @@ mod signals;
 mod streamer;
 #[path = "devices/support.rs"]
 mod support;
+#[path = "devices/unread.rs"]
+mod unread;

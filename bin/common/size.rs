@@ -11,6 +11,8 @@ pub(crate) fn size(given: &str) -> Result<u64, String> {
         "kib" => 1 << 10,
         "mib" => 1 << 20,
         "gib" => 1 << 30,
+        "t" | "tb" => 1_000_000_000_000,
+        "tib" => 1 << 40,
         _ => 0,
     };
     match digits.trim_end().parse::<u64>() {
@@ -18,9 +20,25 @@ pub(crate) fn size(given: &str) -> Result<u64, String> {
             .checked_mul(unit)
             .ok_or_else(|| "more bytes than can be counted".to_owned()),
         _ => Err(
-            "a size is a whole number from 1 and perhaps a unit of B, kB, MB, GB, KiB, \
-                  MiB or GiB, such as 64MiB"
+            "a size is a whole number from 1 and perhaps a unit of B, kB, MB, GB, TB, \
+                  KiB, MiB, GiB or TiB, such as 64MiB"
                 .to_owned(),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_whole() {
+        assert_eq!(size("64MiB"), Ok(64 << 20));
+        assert_eq!(size("1000"), Ok(1000));
+        assert_eq!(size("2 kB"), Ok(2000));
+        assert_eq!(size("1TiB"), Ok(1 << 40));
+        for bad in ["", "0", "MB", "1.5MB", "99999999999GiB"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
     }
 }

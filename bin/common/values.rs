@@ -1,11 +1,10 @@
-//! Values of flags and of the file, each read by one function: places, durations, counts.
-
-use std::str::FromStr;
-use std::time::Duration;
+//! Endpoints as flags and the file give them.
+//!
+//! # Invariants
+//!
+//! 1. A path is as it was given, with the commas in it. (test `a_comma_in_a_path_is_one_of_the_path`)
 
 use brokerless::patterns::device::{Place, PlaceError};
-
-use super::duration::{DURATION, duration};
 
 /// An endpoint, to bind or to connect to.
 pub(crate) fn place(given: &str) -> Result<Place, String> {
@@ -15,78 +14,87 @@ pub(crate) fn place(given: &str) -> Result<Place, String> {
         .map_err(|error: PlaceError| error.to_string())
 }
 
-/// How long the end may take.
-pub(crate) fn linger(given: &str) -> Result<Duration, String> {
-    let linger = duration(given).ok_or(DURATION)?;
-    if linger > Duration::from_secs(24 * 3600) {
-        return Err("it is at most 24h".into());
-    }
-    Ok(linger)
+/// What was given at one time, with commas between.
+#[derive(Debug, Clone)]
+pub(crate) struct Listed<T>(pub(crate) Vec<T>);
+
+/// Reads each of those that have commas between. A comma is one of a path, too: it parts what an
+/// endpoint can begin after.
+///
+/// # Errors
+///
+/// Of the first that cannot be read: which, if there are several, and why.
+pub(crate) fn list<T>(
+    given: &str,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<Listed<T>, String> {
+    let parts = parts(given);
+    let named = |part: &str, rule| match parts.len() {
+        1 => rule,
+        _ => format!("`{}`: {rule}", part.trim()),
+    };
+    let list: Result<Vec<T>, String> = parts
+        .iter()
+        .map(|part| read(part).map_err(|rule| named(part, rule)))
+        .collect();
+    list.map(Listed)
 }
 
-/// The time between two lines of statistics.
-pub(crate) fn interval(given: &str) -> Result<Duration, String> {
-    let interval = duration(given).ok_or(DURATION)?;
-    let (least, most) = (Duration::from_millis(100), Duration::from_secs(3600));
-    if interval < least || interval > most {
-        return Err("it is 100ms to 1h".into());
-    }
-    Ok(interval)
+/// All of the flags of one name; nothing, if there is none.
+pub(crate) fn together<T: Clone>(lists: &[Listed<T>]) -> Option<Vec<T>> {
+    let all: Vec<T> = lists.iter().flat_map(|list| list.0.clone()).collect();
+    (!all.is_empty()).then_some(all)
 }
 
-/// A number of things.
-pub(crate) fn count<N: FromStr + From<u8> + PartialOrd>(given: &str) -> Result<N, String> {
-    let count = given.parse().ok().filter(|count| *count >= N::from(1));
-    count.ok_or_else(|| "it is a whole number from 1".to_owned())
+fn parts(given: &str) -> Vec<String> {
+    let plain = |part: &str| part.trim().trim_start_matches(['@', '>']).to_owned();
+    let mut parts: Vec<String> = Vec::new();
+    for part in given.split(',') {
+        let bare = plain(part);
+        let begins = bare.contains("://")
+            || bare == "*"
+            // Nothing, or a port alone.
+            || bare.bytes().all(|byte| byte.is_ascii_digit());
+        match parts.last_mut() {
+            Some(path) if !begins && plain(path).starts_with("ipc://") => {
+                path.push(',');
+                path.push_str(part);
+            }
+            _ => parts.push(part.to_owned()),
+        }
+    }
+    parts
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::size::size;
     use super::*;
 
     #[test]
-    fn durations_have_units() {
-        for (given, ms) in [
-            ("0", 0),
-            ("0s", 0),
-            ("500ms", 500),
-            ("5s", 5_000),
-            ("5 s", 5_000),
-            ("2m", 120_000),
-            ("1h", 3_600_000),
+    fn a_comma_in_a_path_is_one_of_the_path() {
+        for (given, expected) in [
+            ("tcp://h:1,tcp://h:2", &["tcp://h:1", "tcp://h:2"][..]),
+            ("ipc:///run/a,b", &["ipc:///run/a,b"]),
+            (
+                "@ipc:///a, b,c,>tcp://h:1",
+                &["@ipc:///a, b,c", ">tcp://h:1"],
+            ),
+            (
+                "ipc:///a,7001,*,@ipc://b",
+                &["ipc:///a", "7001", "*", "@ipc://b"],
+            ),
+            ("ipc:///a,b=3,ipc:///c=d", &["ipc:///a,b=3", "ipc:///c=d"]),
+            // What nobody meant is not made a path.
+            ("tcp://h:1,h:2", &["tcp://h:1", "h:2"]),
+            ("ipc:///a,", &["ipc:///a", ""]),
         ] {
-            assert_eq!(linger(given), Ok(Duration::from_millis(ms)), "{given}");
+            assert_eq!(parts(given), expected, "{given}");
         }
-        for bad in [
-            "",
-            "5",
-            "s",
-            "-1s",
-            "1.5s",
-            "5 parsecs",
-            "99999999999999999999s",
-            "5é",
-        ] {
-            let error = linger(bad).expect_err(bad);
-            assert!(error.contains("such as"), "{error}");
-        }
-        assert!(linger("25h").is_err());
-        assert!(interval("1s").is_ok() && interval("100ms").is_ok());
-        assert!(interval("99ms").is_err() && interval("0").is_err() && interval("2h").is_err());
-    }
-
-    #[test]
-    fn sizes_and_counts_are_whole() {
-        assert_eq!(size("64MiB"), Ok(64 << 20));
-        assert_eq!(size("1000"), Ok(1000));
-        assert_eq!(size("2 kB"), Ok(2000));
-        for bad in ["", "0", "MB", "1.5MB", "99999999999GiB"] {
-            assert!(size(bad).is_err(), "{bad}");
-        }
-        assert_eq!(count("7"), Ok(7u64));
-        for bad in ["", "0", "-1", "7.5", "many"] {
-            assert!(count::<u64>(bad).is_err(), "{bad}");
-        }
+        let Listed(places) = list("7000,ipc:///a,b", place).expect("two");
+        assert_eq!(places.len(), 2);
+        assert_eq!(places[1].endpoint().to_string(), "ipc:///a,b");
+        let error = list("7000,tcp://h", place).expect_err("no port");
+        assert!(error.starts_with("`tcp://h`: "), "{error}");
+        assert!(list("tcp://h", place).is_err_and(|it| !it.starts_with('`')));
     }
 }

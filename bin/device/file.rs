@@ -6,10 +6,12 @@ use brokerless::patterns::device::{Place, Side};
 use toml::{Table, Value};
 
 use super::Failure;
+use super::bounds::{
+    CONNECTIONS, LAST_VALUES, LINGER, MESSAGE_BYTES, QUEUE_BYTES, QUEUE_MESSAGES, STATS,
+};
 use super::config::line;
 use super::settings::Given;
-use super::size::size;
-use super::{config, flags, values};
+use super::{config, flags};
 
 /// Every key that there is.
 const KEYS: &str = "frontend, backend, capture, capture-type, control, linger, stats, \
@@ -44,17 +46,21 @@ fn set(given: &mut Given, key: &str, value: &Value, publishes: bool) -> Result<(
     }
     let limits = &mut given.limits;
     match key {
-        "linger" => given.linger = Some(text(key, value, values::linger)?),
+        "linger" => given.linger = Some(text(key, value, |it| LINGER.time(it))?),
         "capture-type" => {
             given.capture_type = Some(text(key, value, flags::capture_type)?);
         }
-        "stats" => given.stats = Some(text(key, value, values::interval)?),
-        "queue-messages" => limits.queue_messages = Some(number(key, value, values::count)?),
-        "queue-bytes" => limits.queue_bytes = Some(number(key, value, size)?),
-        "message-bytes" => limits.message_bytes = Some(number(key, value, size)?),
-        "connections" => limits.connections = Some(number(key, value, values::count)?),
+        "stats" => given.stats = Some(text(key, value, |it| STATS.time(it))?),
+        "queue-messages" => {
+            limits.queue_messages = Some(number(key, value, |it| QUEUE_MESSAGES.read(it))?)
+        }
+        "queue-bytes" => limits.queue_bytes = Some(number(key, value, |it| QUEUE_BYTES.read(it))?),
+        "message-bytes" => {
+            limits.message_bytes = Some(number(key, value, |it| MESSAGE_BYTES.read(it))?)
+        }
+        "connections" => limits.connections = Some(number(key, value, |it| CONNECTIONS.read(it))?),
         "last-values" if publishes => {
-            limits.last_values = Some(number(key, value, values::count)?);
+            limits.last_values = Some(number(key, value, |it| LAST_VALUES.read(it))?);
         }
         "slow-subscriber" if publishes => {
             limits.slow_subscriber = Some(text(key, value, flags::slow_subscriber)?);
@@ -103,11 +109,9 @@ fn places(key: &str, value: &Value) -> Result<Vec<Place>, String> {
     let rule = "it has to be an endpoint or a list of them, such as \
                 [\"@tcp://*:5559\", \">tcp://10.0.0.1:5560\"]";
     let all = |value: &Value| match value.as_str() {
-        Some(list) => {
-            let list = list.split(',').map(values::place);
-            list.collect::<Result<Vec<Place>, String>>()
-                .map_err(|error| wrong(key, value, &error))
-        }
+        Some(list) => flags::places(list)
+            .map(|list| list.0)
+            .map_err(|error| wrong(key, value, &error)),
         None => Err(wrong(key, value, rule)),
     };
     match value {
@@ -199,7 +203,16 @@ mod tests {
             ),
             ("linger = 5", "`linger` is 5", "such as \"5s\""),
             ("stats = \"1ms\"", "`stats` is \"1ms\"", "100ms to 1h"),
-            ("queue-messages = -1", "`queue-messages` is -1", "from 1"),
+            (
+                "queue-messages = -1",
+                "`queue-messages` is -1",
+                "1 to 10000000",
+            ),
+            (
+                "connections = 1000001",
+                "`connections` is 1000001",
+                "1 to 1000000",
+            ),
             (
                 "queue-bytes = \"much\"",
                 "`queue-bytes` is \"much\"",

@@ -8,8 +8,11 @@ use brokerless::patterns::device::{Builder, CaptureType, Place};
 use clap::{Args, CommandFactory, FromArgMatches, Parser};
 
 use super::Failure;
+use super::bounds::{
+    CONNECTIONS, LAST_VALUES, LINGER, MESSAGE_BYTES, QUEUE_BYTES, QUEUE_MESSAGES, STATS,
+};
 use super::settings::{Given, Limits};
-use super::size::size;
+use super::values::{Listed, list, together};
 use super::{program, values};
 
 /// What differs between the programs.
@@ -28,7 +31,7 @@ Endpoints:
   tcp://HOST:PORT or ipc://PATH. With `@` before it, or nothing, it is bound; with `>` it is
   connected to: quote that for the shell. A port alone is one of 127.0.0.1, `*` any free one.
   tcp://*:PORT listens on every address of the machine. Several have commas between, or the flag
-  is repeated.
+  is repeated; a comma in a PATH is part of it, unless an endpoint begins after it.
 
 Configuration file:
   TOML, with the names of the flags as keys:
@@ -45,7 +48,9 @@ Commands (a REQ socket sends one frame, and is answered):
 
 Output:
   A line `SIDE ENDPOINT` for each endpoint, wildcards resolved, then `ready`; lines of `stats`; at
-  the end `moved` and `left`. RUST_LOG=debug says more on standard error.
+  the end `moved` and `left`. Nobody has to read them: what finds no room is dropped, and
+  `dropped lines=N` says how many were, once there is room. RUST_LOG=debug says more on standard
+  error.
 
 Signals:
   SIGINT, SIGTERM and SIGHUP drain for --linger at most, then end with exit code 0. The second one
@@ -58,52 +63,52 @@ Exit code: 0 ended as told, 1 it failed, 2 bad flags or configuration, 130 ended
 #[command(version, max_term_width = 100)]
 pub(super) struct Flags {
     /// Endpoints in front; both sides bind unless told otherwise
-    #[arg(long, value_name = "EP", value_delimiter = ',', value_parser = values::place)]
-    frontend: Vec<Place>,
+    #[arg(long, value_name = "EP", value_parser = places)]
+    frontend: Vec<Listed<Place>>,
 
     /// Endpoints at the back
-    #[arg(long, value_name = "EP", value_delimiter = ',', value_parser = values::place)]
-    backend: Vec<Place>,
+    #[arg(long, value_name = "EP", value_parser = places)]
+    backend: Vec<Listed<Place>>,
 
     /// Endpoints that a copy of everything goes to, with a frame `frontend` or `backend` in front;
     /// copies that find no room are lost and counted
-    #[arg(long, value_name = "EP", value_delimiter = ',', value_parser = values::place)]
-    capture: Vec<Place>,
+    #[arg(long, value_name = "EP", value_parser = places)]
+    capture: Vec<Listed<Place>>,
 
     /// The socket that copies go out by: pub or push [default: pub]
     #[arg(long, value_name = "TYPE", value_parser = capture_type)]
     capture_type: Option<CaptureType>,
 
     /// Endpoints for commands; whoever reaches them can stop the device
-    #[arg(long, value_name = "EP", value_delimiter = ',', value_parser = values::place)]
-    control: Vec<Place>,
+    #[arg(long, value_name = "EP", value_parser = places)]
+    control: Vec<Listed<Place>>,
 
     /// Configuration file
     #[arg(long, value_name = "FILE.toml")]
     pub(super) config: Option<PathBuf>,
 
-    /// How long to pass on what is left when told to end [default: 5s]
-    #[arg(long, value_name = "TIME", value_parser = values::linger)]
+    #[arg(long, value_name = "TIME", value_parser = |it: &str| LINGER.time(it),
+          help = LINGER.help("How long to pass on what is left when told to end"))]
     linger: Option<Duration>,
 
-    /// Print a line of statistics this often: 100ms to 1h [default: never]
-    #[arg(long, value_name = "TIME", value_parser = values::interval)]
+    #[arg(long, value_name = "TIME", value_parser = |it: &str| STATS.time(it),
+          help = STATS.help("Print a line of statistics this often"))]
     stats: Option<Duration>,
 
-    /// Messages queued for each peer, and from each [default: 1000]
-    #[arg(long, value_name = "COUNT", value_parser = values::count::<usize>)]
+    #[arg(long, value_name = "COUNT", value_parser = |it: &str| QUEUE_MESSAGES.read::<usize>(it),
+          help = QUEUE_MESSAGES.help("Messages queued for each peer, and from each"))]
     queue_messages: Option<usize>,
 
-    /// Bytes queued for each peer, and from each [default: 64MiB]
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = |it: &str| QUEUE_BYTES.read::<u64>(it),
+          help = QUEUE_BYTES.help("Bytes queued for each peer, and from each"))]
     queue_bytes: Option<u64>,
 
-    /// The largest message that a peer may send; beyond it the peer is closed [default: 64MiB]
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = |it: &str| MESSAGE_BYTES.read::<u64>(it),
+          help = MESSAGE_BYTES.help("The largest message that a peer may send; beyond it the peer is closed"))]
     message_bytes: Option<u64>,
 
-    /// Connections that may have come in to each side [default: 16384]
-    #[arg(long, value_name = "COUNT", value_parser = values::count::<usize>)]
+    #[arg(long, value_name = "COUNT", value_parser = |it: &str| CONNECTIONS.read::<usize>(it),
+          help = CONNECTIONS.help("Connections that may have come in to each side"))]
     connections: Option<usize>,
 
     /// Print the man page
@@ -121,9 +126,8 @@ pub(super) struct Flags {
 /// What one that publishes is started with, too.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Publishing {
-    /// Topics whose last message new subscribers are sent first; publishers are then asked for
-    /// everything [default: 0]
-    #[arg(long, value_name = "COUNT", value_parser = values::count::<usize>)]
+    #[arg(long, value_name = "COUNT", value_parser = |it: &str| LAST_VALUES.read::<usize>(it),
+          help = LAST_VALUES.help("Topics whose last message new subscribers are sent first; publishers are then asked for everything"))]
     last_values: Option<usize>,
 
     /// What becomes of a subscriber that does not read: drop what its queue has no room for, or
@@ -135,13 +139,12 @@ pub(super) struct Publishing {
 impl Flags {
     /// What was given of it.
     pub(super) fn given(&self) -> Given {
-        let list = |places: &Vec<Place>| (!places.is_empty()).then(|| places.clone());
         Given {
             places: [
-                list(&self.frontend),
-                list(&self.backend),
-                list(&self.capture),
-                list(&self.control),
+                together(&self.frontend),
+                together(&self.backend),
+                together(&self.capture),
+                together(&self.control),
             ],
             linger: self.linger,
             stats: self.stats,
@@ -198,6 +201,11 @@ impl Program {
     }
 }
 
+/// Endpoints with commas between.
+pub(super) fn places(given: &str) -> Result<Listed<Place>, String> {
+    list(given, values::place)
+}
+
 /// The socket that copies go out by.
 pub(super) fn capture_type(given: &str) -> Result<CaptureType, String> {
     match given {
@@ -236,9 +244,10 @@ mod tests {
             "--backend=4",
         ];
         let flags = Flags::try_parse_from(line).unwrap();
-        assert_eq!(flags.frontend.len(), 3);
-        assert!(!flags.frontend[1].binds());
         let given = flags.given();
+        let frontend = given.places[0].as_ref().unwrap();
+        assert_eq!(frontend.len(), 3);
+        assert!(!frontend[1].binds());
         assert_eq!(given.places[1].as_ref().map(Vec::len), Some(1));
         assert_eq!((&given.places[2], &given.places[3]), (&None, &None));
     }

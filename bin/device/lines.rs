@@ -81,8 +81,7 @@ fn line(now: &Statistics, before: &Statistics) -> String {
 /// What the printing thread is told: to print so often, or to end.
 type Told = Option<Option<Duration>>;
 
-/// Prints statistics, from a thread of its own: a reader of standard output that has stopped does
-/// not stop the device.
+/// Prints statistics, from a thread of its own: the device has the main one.
 pub(super) struct Ticker {
     tell: Sender<Told>,
     told: Receiver<Told>,

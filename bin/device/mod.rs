@@ -4,15 +4,19 @@
 //! |---|---|
 //! | `flags` | the command line, its help, its man page |
 //! | `file` | the configuration file |
+//! | `bounds` | what values may be, for both and the help |
 //! | `settings` | what both give together |
 //! | `lines` | what goes to standard output |
 //! | `signals` | the end on a signal |
-//! | `../common/` | what the programs share: values as text, the file's text, the exit code |
+//! | `../common/` | what the programs share: values as text, the file's text, lines that wait for nobody, the exit code |
 //!
 //! # Not here
 //!
 //! The devices themselves: `patterns/src/device/`.
 
+mod bounds;
+#[path = "../common/bounds.rs"]
+mod bounds_of;
 #[path = "../common/config.rs"]
 mod config;
 #[path = "../common/duration.rs"]
@@ -22,6 +26,8 @@ mod failure;
 mod file;
 mod flags;
 mod lines;
+#[path = "../common/printer.rs"]
+mod printer;
 #[path = "../common/program.rs"]
 mod program;
 mod settings;

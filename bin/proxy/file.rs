@@ -16,10 +16,14 @@ use serde::Deserialize;
 use toml::{Spanned, Value};
 
 use super::Failure;
+use super::bounds::{
+    self, BLOB_BYTES_MAX, BYTES_MAX, HOPS_MAX, LATITUDE, LINGER, LONGITUDE, PRIORITY, QUEUE, STATS,
+    WEIGHT, WINDOW_MAX, ZONE_BYTES_MAX,
+};
+use super::bounds_of::Bounds;
 use super::config::line;
 use super::settings::{Given, Plain};
-use super::size::size;
-use super::{config, flags, values};
+use super::{config, flags, policy};
 
 /// The file as it is written; each value knows where it stands.
 #[derive(Deserialize)]
@@ -27,9 +31,9 @@ use super::{config, flags, values};
 struct Written {
     listen: Option<Spanned<Value>>,
     control: Option<Spanned<Value>>,
-    name: Option<String>,
-    policy: Option<Spanned<String>>,
-    home: Option<String>,
+    name: Option<Spanned<Value>>,
+    policy: Option<Spanned<policy::Written>>,
+    home: Option<Spanned<String>>,
     by_priority: Option<bool>,
     hops_max: Option<Spanned<Value>>,
     queue: Option<Spanned<Value>>,
@@ -104,10 +108,11 @@ impl Reader<'_> {
             let Some(text) = one.as_str() else {
                 return Err(self.wrong(key, value.span(), one, rule));
             };
-            for text in text.split(',') {
-                let place = flags::place(text);
-                places.push(place.map_err(|rule| self.wrong(key, value.span(), one, &rule))?);
-            }
+            let read = flags::places(text);
+            places.extend(
+                read.map_err(|rule| self.wrong(key, value.span(), one, &rule))?
+                    .0,
+            );
         }
         if places.is_empty() {
             return Err(self.wrong(key, value.span(), value.get_ref(), rule));
@@ -115,20 +120,33 @@ impl Reader<'_> {
         Ok(Some(places))
     }
 
-    fn within<T: PartialOrd + Display + Copy>(
+    /// A whole number of a node.
+    fn number<N: TryFrom<u64>>(
         &self,
         key: &str,
-        value: &Option<Spanned<T>>,
-        least: T,
-        most: T,
-    ) -> Result<Option<T>, String> {
+        value: &Option<Spanned<i64>>,
+        bounds: Bounds,
+    ) -> Result<Option<N>, String> {
         let Some(value) = value else { return Ok(None) };
-        let number = *value.get_ref();
-        if number >= least && number <= most {
-            return Ok(Some(number));
+        let number = value.get_ref().to_string();
+        let read = bounds.read(&number).map(Some);
+        read.map_err(|rule| self.wrong(key, value.span(), &number, &rule))
+    }
+
+    fn degrees(
+        &self,
+        key: &str,
+        value: &Option<Spanned<f64>>,
+        (least, most): (f64, f64),
+    ) -> Result<Option<f64>, String> {
+        let Some(value) = value else { return Ok(None) };
+        let degrees = *value.get_ref();
+        // A number that is none is in no range.
+        if (least..=most).contains(&degrees) {
+            return Ok(Some(degrees));
         }
         let rule = format!("it is {least} to {most}");
-        Err(self.wrong(key, value.span(), &number, &rule))
+        Err(self.wrong(key, value.span(), &degrees, &rule))
     }
 
     fn node(&self, node: &Node) -> Result<Member, String> {
@@ -138,19 +156,19 @@ impl Reader<'_> {
             self.wrong("endpoint", span, &format!("{given:?}"), &rule)
         })?;
         let mut member = Member::new(endpoint.to_string());
-        if let Some(weight) = self.within("weight", &node.weight, 0, 1000)? {
+        if let Some(weight) = self.number::<u32>("weight", &node.weight, WEIGHT)? {
             member = member.weight(weight);
         }
-        let priority = self.within("priority", &node.priority, 0, 255)?;
-        if let Some(priority) = priority.and_then(|it| u8::try_from(it).ok()) {
+        if let Some(priority) = self.number("priority", &node.priority, PRIORITY)? {
             member = member.priority(priority);
         }
         for (key, name) in [("region", &node.region), ("zone", &node.zone)] {
             if let Some(name) = name
-                && (name.get_ref().is_empty() || name.get_ref().len() > 64)
+                && (name.get_ref().is_empty() || name.get_ref().len() > ZONE_BYTES_MAX)
             {
-                let given = format!("{:?}", name.get_ref());
-                return Err(self.wrong(key, name.span(), &given, "it has 1 to 64 bytes"));
+                let given = format!("of {} bytes", name.get_ref().len());
+                let rule = format!("it has 1 to {ZONE_BYTES_MAX}");
+                return Err(self.wrong(key, name.span(), &given, &rule));
             }
         }
         match (&node.region, &node.zone) {
@@ -165,8 +183,8 @@ impl Reader<'_> {
             }
             (None, None) => {}
         }
-        let latitude = self.within("latitude", &node.latitude, -90.0, 90.0)?;
-        let longitude = self.within("longitude", &node.longitude, -180.0, 180.0)?;
+        let latitude = self.degrees("latitude", &node.latitude, LATITUDE)?;
+        let longitude = self.degrees("longitude", &node.longitude, LONGITUDE)?;
         match (latitude, longitude) {
             (Some(latitude), Some(longitude)) => Ok(member.at(latitude, longitude)),
             (None, None) => Ok(member),
@@ -204,205 +222,34 @@ fn parse(text: &str) -> Result<Given, String> {
         )
     })?;
     let reader = Reader(text);
-    if let Some(policy) = &written.policy
-        && let Err(error) = brokerless::balance::Policy::named(policy.get_ref())
-    {
-        let (number, _) = line(text, policy.span().start);
-        return Err(format!("line {number}, {error}"));
-    }
+    let of_policy = policy::OfFile {
+        policy: written.policy,
+        home: written.home,
+        by_priority: written.by_priority,
+    };
+    let policy = of_policy.read(text)?;
     Ok(Given {
         nodes: reader.nodes(&written.node)?,
         listen: reader.places("listen", written.listen)?,
         control: reader.places("control", written.control)?,
-        linger: reader.value("linger", written.linger, values::linger)?,
-        stats: reader.value("stats", written.stats, values::interval)?,
+        linger: reader.value("linger", written.linger, |it| LINGER.time(it))?,
+        stats: reader.value("stats", written.stats, |it| STATS.time(it))?,
         plain: Plain {
-            name: written.name,
-            policy: written.policy.map(Spanned::into_inner),
-            home: written.home,
-            by_priority: written.by_priority,
-            hops_max: reader.value("hops-max", written.hops_max, values::count)?,
-            queue: reader.value("queue", written.queue, values::count)?,
-            bytes_max: reader.value("bytes-max", written.bytes_max, size)?,
-            blob_bytes_max: reader.value("blob-bytes-max", written.blob_bytes_max, size)?,
-            window_max: reader.value("window-max", written.window_max, values::count)?,
+            name: reader.value("name", written.name, bounds::name)?,
+            policy,
+            home: of_policy.home.map(Spanned::into_inner),
+            by_priority: of_policy.by_priority,
+            hops_max: reader.value("hops-max", written.hops_max, |it| HOPS_MAX.read(it))?,
+            queue: reader.value("queue", written.queue, |it| QUEUE.read(it))?,
+            bytes_max: reader.value("bytes-max", written.bytes_max, |it| BYTES_MAX.read(it))?,
+            blob_bytes_max: reader.value("blob-bytes-max", written.blob_bytes_max, |it| {
+                BLOB_BYTES_MAX.read(it)
+            })?,
+            window_max: reader.value("window-max", written.window_max, |it| WINDOW_MAX.read(it))?,
         },
     })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    #[test]
-    fn every_key_is_read() {
-        let given = parse(
-            r#"
-            # In front of the calculators.
-            listen = ["tcp://*:7000", "ipc:///tmp/a, 7001"]
-            control = "7002"
-            name = "edge"
-            policy = "round-robin"
-            home = "eu/eu-1"
-            by-priority = true
-            hops-max = 2
-            queue = 10
-            bytes-max = "1MiB"
-            blob-bytes-max = 4096
-            window-max = 64
-            linger = "30s"
-            stats = "500ms"
-            [[node]]
-            endpoint = "tcp://10.0.0.1:7070"
-            [[node]]
-            endpoint = "tcp://10.0.0.2:7070"
-            weight = 3
-            priority = 1
-            region = "eu"
-            zone = "eu-1"
-            latitude = 52.5
-            longitude = 13
-            "#,
-        )
-        .expect("it is right");
-        assert_eq!(given.listen.map(|list| list.len()), Some(3));
-        assert_eq!(given.control.map(|list| list.len()), Some(1));
-        let second = Member::new("tcp://10.0.0.2:7070").weight(3).priority(1);
-        let second = second.zone("eu", "eu-1").at(52.5, 13.0);
-        let nodes = vec![Member::new("tcp://10.0.0.1:7070"), second];
-        assert_eq!(given.nodes, Some(nodes));
-        assert_eq!(given.linger, Some(Duration::from_secs(30)));
-        assert_eq!(given.stats, Some(Duration::from_millis(500)));
-        let plain = given.plain;
-        assert_eq!(plain.name.as_deref(), Some("edge"));
-        assert_eq!(plain.policy.as_deref(), Some("round-robin"));
-        assert_eq!(plain.home.as_deref(), Some("eu/eu-1"));
-        assert_eq!((plain.by_priority, plain.hops_max), (Some(true), Some(2)));
-        assert_eq!((plain.queue, plain.bytes_max), (Some(10), Some(1 << 20)));
-        assert_eq!(
-            (plain.blob_bytes_max, plain.window_max),
-            (Some(4096), Some(64))
-        );
-        assert_eq!(parse("").expect("nothing"), Given::default());
-    }
-
-    #[test]
-    fn what_is_wrong_is_named_with_its_line_and_rule() {
-        let node = "[[node]]\nendpoint = \"tcp://h:1\"\n";
-        for (text, line, rule) in [
-            (
-                "listn = \"x\"".to_owned(),
-                "line 1, `listn = \"x\"`",
-                "unknown field",
-            ),
-            (
-                "\nlisten = \"tcp://x\"".to_owned(),
-                "line 2, `listen` is",
-                "port is missing",
-            ),
-            (
-                "listen = \">tcp://x:1\"".to_owned(),
-                "line 1, `listen` is",
-                "leave out the `>`",
-            ),
-            (
-                "listen = []".to_owned(),
-                "line 1, `listen` is []",
-                "or a list of them",
-            ),
-            (
-                "\n\nlinger = \"5 parsecs\"".to_owned(),
-                "line 3, `linger` is",
-                "such as 500ms",
-            ),
-            (
-                "stats = \"1ms\"".to_owned(),
-                "line 1, `stats` is",
-                "100ms to 1h",
-            ),
-            ("queue = -1".to_owned(), "line 1, `queue` is -1", "from 1"),
-            (
-                "bytes-max = \"much\"".to_owned(),
-                "line 1, `bytes-max`",
-                "such as 64MiB",
-            ),
-            (
-                "policy = \"best\"".to_owned(),
-                "line 1, policy is best",
-                "round-robin",
-            ),
-            (
-                "linger 5s".to_owned(),
-                "line 1, `linger 5s`",
-                "the file is TOML",
-            ),
-            (
-                format!("{node}weight = -3"),
-                "line 3, `weight` is -3",
-                "0 to 1000",
-            ),
-            (
-                format!("{node}weight = 1001"),
-                "line 3, `weight` is 1001",
-                "0 to 1000",
-            ),
-            (
-                format!("{node}weight = \"3\""),
-                "line 3, `weight = \"3\"`",
-                "invalid type",
-            ),
-            (
-                format!("{node}priority = 256"),
-                "line 3, `priority` is 256",
-                "0 to 255",
-            ),
-            (
-                format!("{node}zone = \"a\""),
-                "line 3, `zone` is \"a\"",
-                "of a region",
-            ),
-            (
-                format!("{node}region = \"\""),
-                "line 3, `region` is \"\"",
-                "1 to 64",
-            ),
-            (
-                format!("{node}latitude = 91"),
-                "line 3, `latitude` is 91",
-                "-90 to 90",
-            ),
-            (
-                format!("{node}latitude = 9"),
-                "line 2, `endpoint`",
-                "go together",
-            ),
-            (
-                format!("{node}wieght = 3"),
-                "line 3, `wieght = 3`",
-                "unknown field",
-            ),
-            (
-                "[[node]]\nweight = 3".to_owned(),
-                "line 1, `[[node]]`",
-                "missing field",
-            ),
-            (
-                format!("{node}{node}"),
-                "line 4, `endpoint` is \"tcp://h:1\"",
-                "once",
-            ),
-            (
-                "[[node]]\nendpoint = \"nowhere\"".to_owned(),
-                "line 2, `endpoint` is \"nowhere\"",
-                "such as \"tcp://10",
-            ),
-        ] {
-            let error = parse(&text).expect_err(&text);
-            assert!(
-                error.contains(line) && error.contains(rule),
-                "{text}: {error}"
-            );
-        }
-    }
-}
+#[path = "file_tests.rs"]
+mod tests;

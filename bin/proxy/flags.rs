@@ -3,14 +3,19 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use brokerless::balance::{Policy, PolicyText};
 use brokerless::patterns::device::Place;
 use brokerless::proxy::Member;
 use clap::{CommandFactory, Parser};
 
 use super::Failure;
+use super::bounds::{
+    self, BLOB_BYTES_MAX, BYTES_MAX, HOPS_MAX, LATITUDE, LINGER, LONGITUDE, PRIORITY, QUEUE, STATS,
+    WEIGHT, WINDOW_MAX,
+};
 use super::settings::{Given, Plain};
-use super::size::size;
-use super::{program, values};
+use super::values::{Listed, list, together};
+use super::{policy, program, values};
 
 const ABOUT: &str = "Serve the services of a pool of nodes under one address, with their credit, \
                      deadlines, streams and cancellation as they are";
@@ -21,27 +26,42 @@ credit; while none has any, calls wait in the proxy, and beyond --queue they are
 server refuses. It knows no types: whatever service the nodes have is passed on. Health of the whole \
 and statistics are the proxy's own; reflection, echo and the health of a service are a node's.";
 
-const MORE: &str = "\
+const EXAMPLES: &str = "\
 Examples:
   bl-proxy --listen tcp://*:7000 --node tcp://10.0.0.1:7070 --node tcp://10.0.0.2:7070=3
   bl-proxy --config proxy.toml --control 7001 --stats 1s
-  bl-proxy --listen 7000 --node tcp://10.0.0.1:7070 --policy peak-ewma --linger 30s
+  bl-proxy --config proxy.toml --policy peak-ewma,choices=3,slow-start=10s --linger 30s
+";
 
+/// With the names of the policies in between, and then what there is of options.
+const POLICIES: [&str; 2] = [
+    "\
+Policies:
+  ",
+    ".
+  Options follow with commas between, or are keys of the file's table [policy]. Of a zone, a ring of
+  distance and a priority this policy picks within; a subset is of each of those.",
+];
+
+const MORE: &str = "\
 Endpoints:
   tcp://HOST:PORT or ipc://PATH. A port alone is one of 127.0.0.1, `*` any free one. tcp://*:PORT
-  listens on every address of the machine. Several have commas between, or the flag is repeated.
+  listens on every address of the machine. Several have commas between, or the flag is repeated; a
+  comma in a PATH is part of it, unless an endpoint begins after it. So is `=`, but for the last one
+  of a --node with a number after it: that is the weight.
 
 Configuration file:
   TOML, with the names of the flags as keys, and a table for each node:
     listen = [\"tcp://*:7000\", \"ipc:///run/proxy\"]
-    policy = \"peak-ewma\"
     linger = \"30s\"
+    [policy]                # or policy = \"peak-ewma,choices=3\" above
+    name = \"peak-ewma\"
+    choices = 3
     [[node]]
     endpoint = \"tcp://10.0.0.1:7070\"
-    weight = 3              # 0 to 1000 [default: 1]; 0 drains it
-    priority = 0            # 0 to 255 [default: 0], for by-priority
-    region = \"eu\"           # with zone, for home
-    zone = \"eu-1\"
+";
+
+const REST: &str = "\
   Flags outrank it; nodes are those of the file, if none is a flag.
   The file is looked at each second, and read again when it has changed, or on RELOAD: nodes come,
   go and change, and so do linger and stats. One that is wrong is refused as a whole.
@@ -55,7 +75,8 @@ Commands (a REQ socket sends one frame, and is answered):
 Output:
   A line `listen ENDPOINT` for each endpoint, wildcards resolved, then `ready`; lines `added`,
   `removed`, `changed` of nodes, `refused` of a file; lines of `stats`; at the end `passed` and
-  `left`. RUST_LOG=debug says more on standard error.
+  `left`. Nobody has to read them: what finds no room is dropped, and `dropped lines=N` says how
+  many were, once there is room. RUST_LOG=debug says more on standard error.
 
 Signals:
   SIGINT, SIGTERM and SIGHUP drain for --linger at most, then end with exit code 0. The second one
@@ -63,37 +84,55 @@ Signals:
 
 Exit code: 0 ended as told, 1 it failed, 2 bad flags or configuration, 130 ended at once.";
 
+/// What the help ends with.
+fn more() -> String {
+    let names: Vec<&str> = Policy::names().collect();
+    let [before, after] = POLICIES;
+    let options = policy::help();
+    let names = names.join(", ");
+    let ((south, north), (west, east)) = (LATITUDE, LONGITUDE);
+    format!(
+        "{EXAMPLES}\n{before}{names}{after}\n{options}\n\n{MORE}\
+        \x20   weight = 3              # {WEIGHT} [default: 1]; 0 drains it
+    priority = 0            # {PRIORITY} [default: 0], for by-priority
+    region = \"eu\"           # with zone, for home and by-place
+    zone = \"eu-1\"
+    latitude = 52.5         # {south} to {north}, for by-distance
+    longitude = 13.4        # {west} to {east}
+{REST}"
+    )
+}
+
 /// What the proxy is started with.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "bl-proxy", version, about = ABOUT, long_about = format!("{ABOUT}.\n\n{DETAILS}"),
-          after_help = MORE, max_term_width = 100)]
+          after_help = more(), max_term_width = 100)]
 pub(super) struct Flags {
     /// Endpoints to listen at
-    #[arg(long, value_name = "EP", value_delimiter = ',', value_parser = place)]
-    listen: Vec<Place>,
+    #[arg(long, value_name = "EP", value_parser = places)]
+    listen: Vec<Listed<Place>>,
 
-    /// A node, perhaps with a weight of 0 to 1000 other than 1
-    #[arg(long, value_name = "EP[=WEIGHT]", value_delimiter = ',', value_parser = node)]
-    node: Vec<Member>,
+    #[arg(long, value_name = "EP[=WEIGHT]", value_parser = nodes,
+          help = WEIGHT.help("A node, perhaps with a weight"))]
+    node: Vec<Listed<Member>>,
 
     /// Endpoints for commands; whoever reaches them can stop the proxy
-    #[arg(long, value_name = "EP", value_delimiter = ',', value_parser = place)]
-    control: Vec<Place>,
+    #[arg(long, value_name = "EP", value_parser = places)]
+    control: Vec<Listed<Place>>,
 
     /// Configuration file
     #[arg(long, value_name = "FILE.toml")]
     pub(super) config: Option<PathBuf>,
 
     /// What it calls itself: callers, nodes and errors name it [default: bl-proxy]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = bounds::name)]
     name: Option<String>,
 
-    /// Which node gets the next call: adaptive, weighted, round-robin, least-in-flight, peak-ewma and
-    /// others, which a wrong name lists [default: adaptive]
-    #[arg(long, value_name = "NAME")]
-    policy: Option<String>,
+    /// Which node gets the next call, with options: see below [default: adaptive]
+    #[arg(long, value_name = "NAME[,KEY=VALUE]...")]
+    policy: Option<PolicyText>,
 
-    /// Where the proxy is: nodes of that zone come first, then those of that region
+    /// Where the proxy is: nodes of that zone come first, then those of that region; as by-place
     #[arg(long, value_name = "REGION[/ZONE]")]
     home: Option<String>,
 
@@ -101,32 +140,32 @@ pub(super) struct Flags {
     #[arg(long)]
     by_priority: bool,
 
-    /// Programs that may have passed a call on, this one among them: 1 to 64 [default: 4]
-    #[arg(long, value_name = "COUNT", value_parser = values::count::<u64>)]
-    hops_max: Option<u64>,
+    #[arg(long, value_name = "COUNT", value_parser = |it: &str| HOPS_MAX.read::<u32>(it),
+          help = HOPS_MAX.help("Programs that may have passed a call on, this one among them"))]
+    hops_max: Option<u32>,
 
-    /// Calls that may wait for the nodes' credit: 1 to 1000000 [default: 1024]
-    #[arg(long, value_name = "COUNT", value_parser = values::count::<u64>)]
-    queue: Option<u64>,
+    #[arg(long, value_name = "COUNT", value_parser = |it: &str| QUEUE.read::<usize>(it),
+          help = QUEUE.help("Calls that may wait for the nodes' credit"))]
+    queue: Option<usize>,
 
-    /// Bytes of the calls that have not been answered [default: 256MiB]
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = |it: &str| BYTES_MAX.read::<u64>(it),
+          help = BYTES_MAX.help("Bytes of the calls that have not been answered"))]
     bytes_max: Option<u64>,
 
-    /// The largest arguments and blob, both ways [default: 16MiB]
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = |it: &str| BLOB_BYTES_MAX.read::<u64>(it),
+          help = BLOB_BYTES_MAX.help("The largest arguments and blob, both ways"))]
     blob_bytes_max: Option<u64>,
 
-    /// Calls that a caller may have in flight at most [default: 1024]
-    #[arg(long, value_name = "COUNT", value_parser = values::count::<u64>)]
-    window_max: Option<u64>,
+    #[arg(long, value_name = "COUNT", value_parser = |it: &str| WINDOW_MAX.read::<u32>(it),
+          help = WINDOW_MAX.help("Calls that a caller may have in flight at most"))]
+    window_max: Option<u32>,
 
-    /// How long to answer what is in flight when told to end [default: 10s]
-    #[arg(long, value_name = "TIME", value_parser = values::linger)]
+    #[arg(long, value_name = "TIME", value_parser = |it: &str| LINGER.time(it),
+          help = LINGER.help("How long to answer what is in flight when told to end"))]
     linger: Option<Duration>,
 
-    /// Print a line of statistics this often: 100ms to 1h [default: never]
-    #[arg(long, value_name = "TIME", value_parser = values::interval)]
+    #[arg(long, value_name = "TIME", value_parser = |it: &str| STATS.time(it),
+          help = STATS.help("Print a line of statistics this often"))]
     stats: Option<Duration>,
 
     /// Print the man page
@@ -137,11 +176,10 @@ pub(super) struct Flags {
 impl Flags {
     /// What was given of it.
     pub(super) fn given(&self) -> Given {
-        let list = |places: &Vec<Place>| (!places.is_empty()).then(|| places.clone());
         Given {
-            listen: list(&self.listen),
-            control: list(&self.control),
-            nodes: (!self.node.is_empty()).then(|| self.node.clone()),
+            listen: together(&self.listen),
+            control: together(&self.control),
+            nodes: together(&self.node),
             linger: self.linger,
             stats: self.stats,
             plain: Plain {
@@ -169,20 +207,31 @@ pub(super) fn man_page() -> Result<(), Failure> {
     program::man_page(Flags::command())
 }
 
-/// An endpoint to bind.
-pub(super) fn place(given: &str) -> Result<Place, String> {
-    let place = values::place(given)?;
-    if !place.binds() {
-        return Err("it is listened at: leave out the `>`".to_owned());
-    }
-    Ok(place)
+/// Endpoints to bind, with commas between.
+pub(super) fn places(given: &str) -> Result<Listed<Place>, String> {
+    list(given, |given| {
+        let place = values::place(given)?;
+        if !place.binds() {
+            return Err("it is listened at: leave out the `>`".to_owned());
+        }
+        Ok(place)
+    })
+}
+
+/// Nodes with their weights, with commas between.
+fn nodes(given: &str) -> Result<Listed<Member>, String> {
+    list(given, node)
 }
 
 /// A node with its weight.
-pub(super) fn node(given: &str) -> Result<Member, String> {
-    let (endpoint, weight) = match given.trim().rsplit_once('=') {
+fn node(given: &str) -> Result<Member, String> {
+    let given = given.trim();
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
+    let (endpoint, weight) = match given.rsplit_once('=') {
+        // A path may have one of its own.
+        Some((_, rest)) if given.starts_with("ipc://") && !is_number(rest) => (given, None),
         Some((endpoint, weight)) => (endpoint, Some(weight)),
-        None => (given.trim(), None),
+        None => (given, None),
     };
     let parsed: brokerless::patterns::Endpoint = endpoint
         .parse()
@@ -191,11 +240,9 @@ pub(super) fn node(given: &str) -> Result<Member, String> {
     let Some(weight) = weight else {
         return Ok(member);
     };
-    let weight: Option<i64> = weight.parse().ok().filter(|it| (0..=1000).contains(it));
-    match weight {
-        Some(weight) => Ok(member.weight(weight)),
-        None => Err("a weight is 0 to 1000".to_owned()),
-    }
+    let weight = WEIGHT.read::<u32>(weight);
+    let weight = weight.map_err(|rule| format!("of the weight: {rule}"))?;
+    Ok(member.weight(weight))
 }
 
 #[cfg(test)]
@@ -220,6 +267,30 @@ mod tests {
         ] {
             assert!(node(bad).is_err(), "{bad}");
         }
-        assert!(place("7000").is_ok() && place(">tcp://h:1").is_err());
+        assert!(places("7000").is_ok() && places(">tcp://h:1").is_err());
+    }
+
+    #[test]
+    fn a_path_may_have_commas_and_equals_signs() {
+        for (given, path, weight) in [
+            ("ipc:///run/a=b", "ipc:///run/a=b", None),
+            ("ipc:///run/a=b=3", "ipc:///run/a=b", Some(3)),
+            ("ipc:///run/a=3", "ipc:///run/a", Some(3)),
+            ("ipc:///run/a,b", "ipc:///run/a,b", None),
+            ("ipc:///run/a,b=c,d=5", "ipc:///run/a,b=c,d", Some(5)),
+        ] {
+            let member = Member::new(path);
+            let expected = match weight {
+                Some(weight) => member.weight(weight),
+                None => member,
+            };
+            assert_eq!(nodes(given).expect(given).0, [expected], "{given}");
+        }
+        let Listed(two) = nodes("ipc:///run/a,b=2,tcp://h:1=3").expect("two");
+        assert_eq!(two[1], Member::new("tcp://h:1").weight(3));
+        // What is wrong with a weight is said of the weight.
+        let error = nodes("ipc:///run/a=1001").expect_err("too much");
+        assert_eq!(error, "of the weight: it is 0 to 1000");
+        assert!(nodes("tcp://h:1=b").is_err_and(|it| it.starts_with("of the weight")));
     }
 }

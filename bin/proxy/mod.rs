@@ -4,16 +4,21 @@
 //! |---|---|
 //! | `flags` | the command line, its help, its man page |
 //! | `file` | the configuration file |
+//! | `policy` | which node gets the next call, in words or as a table |
+//! | `bounds` | what values may be, for both and the help |
 //! | `settings` | what both give together |
 //! | `running` | the proxy, its reloads, its end |
 //! | `control` | commands from other programs |
 //! | `lines` | what goes to standard output |
-//! | `../common/` | what the programs share: values as text, the file's text, the exit code |
+//! | `../common/` | what the programs share: values as text, the file's text, lines that wait for nobody, the exit code |
 //!
 //! # Not here
 //!
 //! What passes calls on: `src/proxy/`.
 
+mod bounds;
+#[path = "../common/bounds.rs"]
+mod bounds_of;
 #[path = "../common/config.rs"]
 mod config;
 mod control;
@@ -24,6 +29,9 @@ mod failure;
 mod file;
 mod flags;
 mod lines;
+mod policy;
+#[path = "../common/printer.rs"]
+mod printer;
 #[path = "../common/program.rs"]
 mod program;
 mod running;

@@ -68,7 +68,13 @@ impl App {
         let settings = Settings::read(&self.flags).map_err(|failure| failure.to_string())?;
         settings.changes_at_run_time(&current)?;
         let changes = self.proxy.set_nodes(settings.nodes.iter().cloned());
-        let changes = changes.map_err(|error| error.to_string())?;
+        let changes = changes.map_err(|error| match (&error, &settings.file) {
+            (Error::Policy(_), Some(file)) => format!(
+                "{}: {error}; to drain all that are there give them weight = 0 and leave them in",
+                file.display()
+            ),
+            _ => error.to_string(),
+        })?;
         self.tell(Event::Stats(settings.stats));
         *current = settings;
         program::print_each(&changes);

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use brokerless::balance::{Place as Where, Policy};
+use brokerless::balance::{Policy, PolicyText};
 use brokerless::patterns::device::Place;
 use brokerless::proxy::{Member, Proxy, ProxyBuilder};
 
 use super::Failure;
 use super::file;
 use super::flags::Flags;
+use super::policy::combined;
 
 /// What has been given in one place: on the command line or in the file.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -26,14 +27,14 @@ pub(super) struct Given {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Plain {
     pub(super) name: Option<String>,
-    pub(super) policy: Option<String>,
+    pub(super) policy: Option<PolicyText>,
     pub(super) home: Option<String>,
     pub(super) by_priority: Option<bool>,
-    pub(super) hops_max: Option<u64>,
-    pub(super) queue: Option<u64>,
+    pub(super) hops_max: Option<u32>,
+    pub(super) queue: Option<usize>,
     pub(super) bytes_max: Option<u64>,
     pub(super) blob_bytes_max: Option<u64>,
-    pub(super) window_max: Option<u64>,
+    pub(super) window_max: Option<u32>,
 }
 
 /// What both give together.
@@ -97,7 +98,6 @@ impl Settings {
     /// The proxy, as these say.
     pub(super) fn builder(&self) -> Result<ProxyBuilder, Failure> {
         let plain = &self.plain;
-        let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let mut builder = Proxy::builder()
             .name(plain.name.as_deref().unwrap_or("bl-proxy"))
             .nodes(self.nodes.iter().cloned())
@@ -106,10 +106,10 @@ impl Settings {
             builder = builder.policy(policy);
         }
         if let Some(hops) = plain.hops_max {
-            builder = builder.hops_max(narrow(hops));
+            builder = builder.hops_max(hops);
         }
         if let Some(calls) = plain.queue {
-            builder = builder.queue(usize::try_from(calls).unwrap_or(usize::MAX));
+            builder = builder.queue(calls);
         }
         if let Some(bytes) = plain.bytes_max {
             builder = builder.bytes_max(bytes);
@@ -118,7 +118,6 @@ impl Settings {
             builder = builder.blob_bytes_max(bytes);
         }
         if let Some(calls) = plain.window_max {
-            let calls = narrow(calls);
             builder = builder.window_max(calls).window(calls.min(16));
         }
         Ok(builder)
@@ -142,19 +141,8 @@ impl Settings {
 impl Plain {
     /// The policy, if one was named or made of others.
     fn policy(&self) -> Result<Option<Policy>, Failure> {
-        let by_priority = self.by_priority == Some(true);
-        if self.policy.is_none() && self.home.is_none() && !by_priority {
-            return Ok(None);
-        }
-        let named = Policy::named(self.policy.as_deref().unwrap_or("adaptive"));
-        let mut policy = named.map_err(|error| Failure::usage(error.to_string()))?;
-        if by_priority {
-            policy = policy.by_priority();
-        }
-        if let Some(home) = &self.home {
-            let (region, zone) = home.split_once('/').unwrap_or((home, ""));
-            policy = policy.by_place(Where::new(region, zone));
-        }
-        Ok(Some(policy))
+        combined(self.policy.as_ref(), self.home.as_deref(), self.by_priority)
+            .and_then(|whole| whole.map(|it| it.policy()).transpose())
+            .map_err(|error| Failure::usage(error.to_string()))
     }
 }

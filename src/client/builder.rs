@@ -58,6 +58,7 @@ impl<C: From<Client>> ClientBuilder<C> {
                 options: Options::new(),
                 interceptors: Vec::new(),
                 keyed: None,
+                home: None,
             },
             limits: CallerLimits::default(),
             engine: None,
@@ -216,11 +217,12 @@ impl<C: From<Client>> ClientBuilder<C> {
             .collect();
         self.policy.check(&facts?)?;
         self.settings.keyed = self.policy.needs_key().then(|| self.policy.name().into());
+        self.settings.home = self.policy.has_home().then(|| self.policy.clone());
         let seed = RandomState::new().hash_one(nodes.len());
         let balancer = Balancer::new(&self.policy, seed)?;
         let client = Client::new(Core::new(engine, self.settings, self.limits, balancer));
         for node in nodes {
-            client.add(node)?;
+            client.core().add(&node)?;
         }
         Ok(client.into())
     }

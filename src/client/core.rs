@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use brokerless_patterns::balance::Balancer;
+use brokerless_patterns::balance::{Balancer, Policy};
 use brokerless_patterns::tap::{self, Drive};
 use brokerless_patterns::{Engine, Options, Peer};
 use crossbeam_channel::Receiver;
@@ -40,6 +40,8 @@ pub(super) struct Settings {
     pub(super) interceptors: Vec<Arc<dyn Interceptor>>,
     /// The name of the policy, if it needs calls to have keys.
     pub(super) keyed: Option<Arc<str>>,
+    /// The policy, if it has a home.
+    pub(super) home: Option<Policy>,
 }
 
 /// A call that is in flight or waits.

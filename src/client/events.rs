@@ -185,7 +185,8 @@ impl Core {
         }
     }
 
-    pub(super) fn set(&self, member: &Member) -> Result<bool, Error> {
+    /// `by_itself`: not as one of a set that was looked at as a whole.
+    pub(super) fn set(&self, member: &Member, by_itself: bool) -> Result<bool, Error> {
         let endpoint: Endpoint = member
             .endpoint()
             .parse()
@@ -199,6 +200,9 @@ impl Core {
             // Of a node that is not there, too, what is said has to be right.
             let facts = member.facts(facts.unwrap_or(&Facts::default()))?;
             if let Some(node) = node {
+                if by_itself {
+                    self.may_become(&table, node, &facts)?;
+                }
                 table.caller.set_node(now, node, facts);
             }
             node.is_some()

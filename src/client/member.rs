@@ -37,7 +37,16 @@ pub struct Member {
     weight: Option<i64>,
     priority: Option<u8>,
     zone: Option<(String, String)>,
-    coordinates: Option<(f64, f64)>,
+    coordinates: Option<Coordinates>,
+}
+
+/// What is said of where a node stands.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Coordinates {
+    /// In degrees north and east.
+    At(f64, f64),
+    /// Not said any more.
+    Unknown,
 }
 
 impl Member {
@@ -79,7 +88,7 @@ impl Member {
     /// Where it stands, in degrees north and east, for policies by distance. Default: not said; -90 to
     /// 90, and -180 to 180.
     pub fn at(mut self, latitude: f64, longitude: f64) -> Member {
-        self.coordinates = Some((latitude, longitude));
+        self.coordinates = Some(Coordinates::At(latitude, longitude));
         self
     }
 
@@ -104,13 +113,16 @@ impl Member {
     }
 
     /// What makes a node that was `before` into this one: what is not said here any more has its
-    /// default again, but for where it stands.
+    /// default again.
     pub(crate) fn instead_of(&self, before: &Member) -> Member {
         let mut whole = self.clone();
         whole.weight = Some(self.weight.unwrap_or(1));
         whole.priority = Some(self.priority.unwrap_or(0));
         if before.zone.is_some() && self.zone.is_none() {
             whole.zone = Some(Default::default());
+        }
+        if before.coordinates.is_some() && self.coordinates.is_none() {
+            whole.coordinates = Some(Coordinates::Unknown);
         }
         whole
     }
@@ -146,23 +158,21 @@ impl Member {
             place.region.clone_from(region);
             place.zone.clone_from(zone);
         }
-        if let Some((latitude, longitude)) = self.coordinates {
-            // A number that is none is in no range.
-            if !(-90.0..=90.0).contains(&latitude) {
-                return Err(Error::option(
-                    "latitude",
-                    latitude,
-                    "from -90 to 90 degrees",
-                ));
+        match self.coordinates {
+            Some(Coordinates::At(latitude, longitude)) => {
+                // A number that is none is in no range.
+                if !(-90.0..=90.0).contains(&latitude) {
+                    let rule = "from -90 to 90 degrees";
+                    return Err(Error::option("latitude", latitude, rule));
+                }
+                if !(-180.0..=180.0).contains(&longitude) {
+                    let rule = "from -180 to 180 degrees";
+                    return Err(Error::option("longitude", longitude, rule));
+                }
+                place.coordinates = Some((latitude, longitude));
             }
-            if !(-180.0..=180.0).contains(&longitude) {
-                return Err(Error::option(
-                    "longitude",
-                    longitude,
-                    "from -180 to 180 degrees",
-                ));
-            }
-            place.coordinates = Some((latitude, longitude));
+            Some(Coordinates::Unknown) => place.coordinates = None,
+            None => {}
         }
         Ok(place)
     }
@@ -181,7 +191,7 @@ impl fmt::Display for Member {
         if let Some((region, zone)) = &self.zone {
             write!(f, " region={region} zone={zone}")?;
         }
-        if let Some((latitude, longitude)) = self.coordinates {
+        if let Some(Coordinates::At(latitude, longitude)) = self.coordinates {
             write!(f, " at={latitude},{longitude}")?;
         }
         Ok(())
@@ -290,6 +300,27 @@ mod tests {
             (&*place.zone, place.coordinates),
             ("eu-1", Some((52.5, 13.4)))
         );
+    }
+
+    #[test]
+    fn what_is_left_out_of_a_set_has_its_default_again() {
+        let before = Member::new("inproc://a").weight(3).priority(2);
+        let before = before.zone("eu", "eu-1").at(52.5, 13.4);
+        let known = before.facts(&Facts::default()).expect("within bounds");
+        let bare = Member::new("inproc://a").instead_of(&before);
+        let facts = bare.facts(&known).expect("within bounds");
+        assert_eq!((facts.weight, facts.priority), (1, 0));
+        assert_eq!(facts.place.as_deref(), Some(&Place::default()));
+        // One of the two stays.
+        let there = Member::new("inproc://a").at(1.0, 2.0).instead_of(&before);
+        let facts = there.facts(&known).expect("within bounds");
+        let place = Place::default().at(1.0, 2.0);
+        assert_eq!(facts.place.as_deref(), Some(&place));
+        let zone = Member::new("inproc://a")
+            .zone("eu", "eu-1")
+            .instead_of(&before);
+        let facts = zone.facts(&known).expect("within bounds");
+        assert_eq!(facts.place.as_deref(), Some(&Place::new("eu", "eu-1")));
     }
 
     #[test]

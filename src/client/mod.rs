@@ -29,6 +29,7 @@
 //! | `errors` | how a call that was not answered ended |
 //! | `interceptor` | what sees every call |
 //! | `member` | [`Member`]: what a pool is told of a node |
+//! | `home` | whether anybody is where the policy picks from |
 //! | `stats` | the policy's and the credit's view |
 //!
 //! # Invariants
@@ -54,6 +55,7 @@ mod core;
 mod errors;
 mod events;
 mod group;
+mod home;
 mod interceptor;
 mod member;
 mod node;
@@ -159,13 +161,15 @@ impl Client {
     }
 
     /// Adds a node to the pool: an endpoint alone, or a [`Member`] with a weight, a priority and a
-    /// place.
+    /// place. Where the policy has a home and nobody is there, with this one, either, that is logged.
     ///
     /// # Errors
     ///
     /// If the endpoint is malformed or known already, or a field is out of its bounds.
     pub fn add(&self, node: impl Into<Member>) -> Result<(), Error> {
-        self.core().add(&node.into())
+        self.core().add(&node.into())?;
+        self.core().look_home();
+        Ok(())
     }
 
     /// Gives the node of this endpoint the weight, priority and place that are said; what is not said
@@ -176,15 +180,46 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// If the endpoint is malformed, or a field is out of its bounds: then nothing is changed.
+    /// If the endpoint is malformed, a field is out of its bounds, or the policy has a home and this
+    /// was the last node there: then nothing is changed.
     pub fn set(&self, node: impl Into<Member>) -> Result<bool, Error> {
-        self.core().set(&node.into())
+        self.core().set(&node.into(), true)
+    }
+
+    /// Makes of the pool what a set says that [fits](Self::fits) as a whole: what it is in between says
+    /// nothing.
+    pub(crate) fn set_of_many(&self, node: &Member) -> Result<bool, Error> {
+        self.core().set(node, false)
+    }
+
+    /// As [`set_of_many`](Self::set_of_many).
+    pub(crate) fn add_of_many(&self, node: &Member) -> Result<(), Error> {
+        self.core().add(node)
+    }
+
+    /// As [`set_of_many`](Self::set_of_many).
+    pub(crate) fn remove_of_many(&self, endpoint: &str) -> bool {
+        self.core().remove(endpoint)
+    }
+
+    /// Whether the policy can have these for its pool.
+    ///
+    /// # Errors
+    ///
+    /// If none of them is where it picks from.
+    pub(crate) fn fits(&self, nodes: &[Member]) -> Result<(), Error> {
+        self.core().fits(nodes)
     }
 
     /// Takes a node out of the pool: it gets no more calls, and is parted from once it has
-    /// answered those that it has. False if there is none of that endpoint.
+    /// answered those that it has. False if there is none of that endpoint. If it was the last where
+    /// the policy has its home, that is logged.
     pub fn remove(&self, endpoint: &str) -> bool {
-        self.core().remove(endpoint)
+        let known = self.core().remove(endpoint);
+        if known {
+            self.core().look_home();
+        }
+        known
     }
 
     /// The nodes of the pool, in the order in which they were added: for [`Call::to`].

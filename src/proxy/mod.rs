@@ -129,8 +129,9 @@ impl Proxy {
     ///
     /// # Errors
     ///
-    /// If there is none, an endpoint is malformed or stands twice, a field is out of its bounds, or
-    /// the proxy has been stopped. Nothing was changed then.
+    /// If there is none, an endpoint is malformed or stands twice, a field is out of its bounds, the
+    /// policy has a home and none of them is there (one of weight 0 is, too), or the proxy has been
+    /// stopped. Nothing was changed then.
     pub fn set_nodes(
         &self,
         nodes: impl IntoIterator<Item = impl Into<Member>>,

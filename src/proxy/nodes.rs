@@ -58,11 +58,11 @@ fn undo(client: &Client, current: &[Member], changes: &[Change]) {
             Change::Changed(one) => {
                 if let Some(before) = find(current, one) {
                     // As it was: it was right before.
-                    let _ = client.set(before.instead_of(one));
+                    let _ = client.set_of_many(&before.instead_of(one));
                 }
             }
             Change::Added(one) | Change::Removed(one) => {
-                client.remove(one.endpoint());
+                client.remove_of_many(one.endpoint());
             }
         }
     }
@@ -82,6 +82,7 @@ impl Core {
         let Some(client) = self.client.get() else {
             return Ok(Vec::new());
         };
+        client.fits(&wanted)?;
         let mut current = self.nodes.lock();
         if client.has_left() {
             return Err(Error::Closed);
@@ -91,10 +92,10 @@ impl Core {
         for one in &wanted {
             let done = match find(&current, one) {
                 None => client
-                    .add(one.clone())
+                    .add_of_many(one)
                     .map(|()| changes.push(Change::Added(one.clone()))),
                 Some(before) if before != one => client
-                    .set(one.instead_of(before))
+                    .set_of_many(&one.instead_of(before))
                     .map(|_| changes.push(Change::Changed(one.clone()))),
                 Some(_) => Ok(()),
             };
@@ -105,7 +106,7 @@ impl Core {
         }
         for one in current.iter() {
             if find(&wanted, one).is_none() {
-                client.remove(one.endpoint());
+                client.remove_of_many(one.endpoint());
                 changes.push(Change::Removed(one.clone()));
             }
         }

@@ -29,7 +29,7 @@ fn bad_input_is_named_with_the_rule_and_the_way_out() {
                 "such as 500ms or 5s",
             ),
             (&["--stats", "1ms"], "1ms", "100ms to 1h"),
-            (&["--queue-messages", "0"], "0", "from 1"),
+            (&["--queue-messages", "0"], "0", "1 to 10000000"),
             (&["--queue-bytes", "much"], "much", "such as 64MiB"),
             (
                 &["--config", "/nowhere.toml"],
@@ -48,8 +48,8 @@ fn bad_input_is_named_with_the_rule_and_the_way_out() {
             ),
             (
                 &["--frontend", "*", "--backend", "*", "--queue-bytes", "9"],
-                "is 9",
-                "1 KiB",
+                "'9' for '--queue-bytes <SIZE>'",
+                "1KiB to 1TiB",
             ),
             (
                 &["--frontend", "7,8,7", "--backend", "*"],

@@ -145,9 +145,80 @@ fn the_file_is_read_again_when_it_changes_and_when_it_is_told() {
 }
 
 #[test]
+fn a_policy_has_its_options_from_the_file_or_a_flag() {
+    let [(near, first), (far, second)] = [node(), node()];
+    let file = File::new(&format!(
+        "listen = \"{ANY}\"\n[policy]\nname = \"least-in-flight\"\nchoices = 3\nslow-start = 0\n\
+         by-distance = \"52.5/13.4\"\n\
+         [[node]]\nendpoint = \"{first}\"\nlatitude = 50.1\nlongitude = 8.7\n\
+         [[node]]\nendpoint = \"{second}\"\nlatitude = 40.7\nlongitude = -74.0\n"
+    ));
+    let calls = |arguments: &[&str]| {
+        let proxy = Device::start("bl-proxy", arguments);
+        let shop = shop(&proxy);
+        // Both have to be there before it says anything which is called.
+        until("both are reached", || {
+            let peers = [&near, &far].map(|node| node.stats().callers);
+            peers == [1, 1]
+        });
+        let before = [&near, &far].map(|node| node.stats().answered);
+        (0..20).for_each(|n| assert_eq!(shop.add(n, 1), Ok(n + 1)));
+        let after = [&near, &far].map(|node| node.stats().answered);
+        proxy.signal(Signal::TERM);
+        assert_eq!(proxy.end().0, 0);
+        until("both are left", || {
+            [&near, &far].map(|node| node.stats().callers) == [0, 0]
+        });
+        [after[0] - before[0], after[1] - before[1]]
+    };
+    assert_eq!(calls(&["--config", file.path()]), [20, 0]);
+    // From New York, as the flag says, which outranks the file.
+    let here = "least-in-flight,slow-start=0s,by-distance=40.7/-74";
+    let arguments = ["--config", file.path(), "--policy", here];
+    assert_eq!(calls(&arguments), [0, 20]);
+}
+
+#[test]
+fn a_file_that_leaves_nobody_at_home_is_refused() {
+    let [(near, first), (_far, second)] = [node(), node()];
+    let with = |zone: &str, weight: u32| {
+        format!(
+            "listen = \"{ANY}\"\ncontrol = \"{ANY}\"\nhome = \"eu/eu-1\"\n\
+             [[node]]\nendpoint = \"{first}\"\nregion = \"eu\"\nzone = \"{zone}\"\nweight = {weight}\n\
+             [[node]]\nendpoint = \"{second}\"\nregion = \"eu\"\nzone = \"eu-2\"\n"
+        )
+    };
+    let file = File::new(&with("eu-1", 1));
+    let proxy = Device::start("bl-proxy", &["--config", file.path()]);
+    let control = Req::connect(proxy.endpoint("control")).unwrap();
+    file.write(&with("eu-l", 1));
+    let answer = asks(&control, "RELOAD");
+    let rule = "zone is eu-1: no node is there; there are eu/eu-2, eu/eu-l";
+    assert!(answer.starts_with("ERROR "), "{answer}");
+    for part in [rule, file.path(), "weight = 0"] {
+        assert!(answer.contains(part), "{answer}");
+    }
+    // It is not even started with.
+    let (code, _, error) = outcome("bl-proxy", &["--config", file.path()]);
+    assert!(code == 2 && error.contains(rule), "{error}");
+    let shop = shop(&proxy);
+    until("calls stay at home", || {
+        let before = near.stats().answered;
+        assert_eq!(shop.add(2, 3), Ok(5));
+        near.stats().answered > before
+    });
+    // The way out.
+    file.write(&with("eu-1", 0));
+    let answer = asks(&control, "RELOAD");
+    assert!(answer.starts_with("OK"), "{answer}");
+    assert_eq!(shop.add(2, 3), Ok(5));
+}
+
+#[test]
 fn a_bad_file_is_refused_as_a_whole() {
     let (_server, node) = node();
     let head = format!("listen = \"{ANY}\"\ncontrol = \"{ANY}\"\n");
+    let bad = format!("{head}[policy]\nslow-start = \"2h\"\n[[node]]\nendpoint = \"{node}\"\n");
     let good = format!("{head}[[node]]\nendpoint = \"{node}\"\n");
     let file = File::new(&good);
     let proxy = Device::start("bl-proxy", &["--config", file.path()]);
@@ -166,6 +237,7 @@ fn a_bad_file_is_refused_as_a_whole() {
             "only nodes, linger and stats change",
         ),
         ("listen".to_owned(), "line 1, `listen`"),
+        (bad, "line 4, slow-start is 2h: from 0s to 1h"),
     ] {
         file.write(&text);
         let answer = asks(&control, "RELOAD");
@@ -207,8 +279,36 @@ fn what_cannot_be_is_said_before_anything_runs() {
             "round-robin",
         ),
         (
+            &[
+                "--listen",
+                ANY,
+                "--node",
+                "tcp://h:1",
+                "--policy",
+                "random,decay=1s",
+            ],
+            "decay is 1s: `random` has no such option; peak-ewma has it",
+        ),
+        (
+            &[
+                "--listen",
+                ANY,
+                "--node",
+                "tcp://h:1",
+                "--home",
+                "eu",
+                "--policy",
+                "random,by-place=us",
+            ],
+            "home is eu: the policy says by-place already",
+        ),
+        (
             &["--listen", ANY, "--node", "tcp://h:1", "--hops-max", "65"],
-            "hops_max",
+            "'65' for '--hops-max <COUNT>': it is 1 to 64",
+        ),
+        (
+            &["--queue", "5000000000"],
+            "'5000000000' for '--queue <COUNT>': it is 1 to 1000000",
         ),
         (
             &["--listen", ANY, "--node", "tcp://h:1,tcp://h:1"],
@@ -222,8 +322,15 @@ fn what_cannot_be_is_said_before_anything_runs() {
     }
     let (code, help, _) = outcome("bl-proxy", &["--help"]);
     assert!(code == 0 && help.contains("RELOAD"), "{help}");
+    assert!(
+        ["hot-cold", "weight-expiry", "1KiB to 1TiB", "1 to 65536"]
+            .iter()
+            .all(|word| help.contains(word)),
+        "{help}"
+    );
     let (code, page, _) = outcome("bl-proxy", &["--man"]);
     assert!(code == 0 && page.starts_with(".ie"), "{page}");
+    assert!(page.contains("overprovision"), "{page}");
 }
 
 #[test]

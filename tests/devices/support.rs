@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
 use brokerless::patterns::Req;
@@ -49,6 +49,8 @@ pub(crate) fn outcome(name: &str, arguments: &[&str]) -> (i32, String, String) {
 /// A device program, running.
 pub(crate) struct Device {
     child: Child,
+    /// Once it is gone, what is printed is read.
+    unread: Option<Sender<()>>,
     lines: Receiver<String>,
     errors: Receiver<String>,
     endpoints: Vec<(String, String)>,
@@ -57,6 +59,13 @@ pub(crate) struct Device {
 impl Device {
     /// Starts it, and waits until it is ready.
     pub(crate) fn start(name: &str, arguments: &[&str]) -> Self {
+        let mut device = Device::start_unread(name, arguments);
+        device.read_on();
+        device
+    }
+
+    /// The same, but nobody reads what it prints after that.
+    pub(crate) fn start_unread(name: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new(path_of(name))
             .args(arguments)
             .env_remove("RUST_LOG")
@@ -67,9 +76,15 @@ impl Device {
             .unwrap();
         let (out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         let (to_lines, lines) = mpsc::channel();
+        let (unread, gate) = mpsc::channel();
         thread::spawn(move || {
             for line in BufReader::new(out).lines().map_while(Result::ok) {
+                let is_ready = line == "ready";
                 let _ = to_lines.send(line);
+                if is_ready {
+                    // It ends when the other side is dropped.
+                    let _: Result<(), _> = gate.recv();
+                }
             }
         });
         let (to_errors, errors) = mpsc::channel();
@@ -80,6 +95,7 @@ impl Device {
         });
         let mut device = Device {
             child,
+            unread: Some(unread),
             lines,
             errors,
             endpoints: Vec::new(),
@@ -97,6 +113,21 @@ impl Device {
                 }
             }
         }
+    }
+
+    /// What it has printed, and prints, is read from now on.
+    pub(crate) fn read_on(&mut self) {
+        self.unread = None;
+    }
+
+    /// Waits for its end, whether or not anybody reads: the exit code.
+    pub(crate) fn ends(&mut self) -> i32 {
+        let mut status = None;
+        until("it ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.and_then(|it| it.code()).unwrap_or(-1)
     }
 
     /// The first endpoint of a side.

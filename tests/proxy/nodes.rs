@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use brokerless::balance::Place;
 use brokerless::client::{Call, Client};
 use brokerless::proxy::{Change, Member, NodeStats};
 use brokerless::wire::Envelope;
@@ -225,6 +226,48 @@ fn nodes_that_are_refused_change_nothing() {
         [Change::Added(member(&two, 1))]
     );
     assert_eq!(nodes().count(), 2);
+}
+
+#[test]
+fn a_set_has_to_have_a_node_at_home_and_not_each_step_to_it() {
+    let (one, two) = (Served::new(), Served::new());
+    let at = |served: &Served, zone: &str| member(served, 1).zone("eu", zone);
+    let here = Policy::random().by_place(Place::new("eu", "eu-1"));
+    let proxy = proxy("tcp://127.0.0.1:*", [at(&one, "eu-1")], |builder| {
+        builder.policy(here)
+    });
+    let error = proxy.set_nodes([at(&one, "eu-l"), at(&two, "eu-2")]);
+    let error = error.expect_err("nobody is at home").to_string();
+    assert!(error.contains("there are eu/eu-2, eu/eu-l"), "{error}");
+    assert_eq!(proxy.nodes(), [at(&one, "eu-1")]);
+    // The one goes from home in the same set in which another comes there.
+    let set = [at(&one, "eu-2"), at(&two, "eu-1")];
+    let changes = proxy.set_nodes(set.clone()).expect("one is at home");
+    assert_eq!(changes.len(), 2);
+    assert_eq!(proxy.nodes(), set);
+    // Those that stand by, too, are somewhere.
+    let changes = proxy.set_nodes([at(&two, "eu-1").weight(0), at(&one, "eu-2")]);
+    assert_eq!(changes.expect("it is drained").len(), 1);
+}
+
+#[test]
+fn a_node_that_is_not_said_to_be_anywhere_any_more_is_the_furthest() {
+    let (one, two) = (Served::new(), Served::new());
+    let policy = Policy::random().by_distance(Place::default().at(52.5, 13.4));
+    let near = member(&one, 1).at(52.5, 13.4);
+    let far = member(&two, 1).at(40.7, -74.0);
+    let proxy = proxy("tcp://127.0.0.1:*", [near, far.clone()], |builder| {
+        builder.policy(policy.slow_start(Duration::ZERO))
+    });
+    up(&proxy, 2);
+    let desk = DeskClient::connect(&proxy.local_endpoints()[0]).expect("an endpoint");
+    let calls = || (one.server.stats().calls, two.server.stats().calls);
+    (0..20).for_each(|n| assert_eq!(desk.add(n, 1), Ok(n + 1)));
+    assert_eq!(calls(), (20, 0));
+    let changes = proxy.set_nodes([member(&one, 1), far]).expect("it is one");
+    assert_eq!(changes, [Change::Changed(member(&one, 1))]);
+    (0..20).for_each(|n| assert_eq!(desk.add(n, 1), Ok(n + 1)));
+    assert_eq!(calls(), (20, 20));
 }
 
 #[test]

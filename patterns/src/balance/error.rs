@@ -30,6 +30,11 @@ impl PolicyError {
     pub fn field(&self) -> &'static str {
         self.field
     }
+
+    /// What it is held to, and the way out.
+    pub fn rule(&self) -> &str {
+        &self.rule
+    }
 }
 
 impl fmt::Display for PolicyError {

@@ -64,6 +64,7 @@
 //! | `nodes`, `place` | [`Nodes`]: what is known of each; [`Facts`], [`Load`], [`Place`] |
 //! | `pick` | [`Pick`]: the trait of a policy; [`Ask`]: what it is asked |
 //! | `policy`, `options`, `error` | [`Policy`]: which one, by name or in code, with its options |
+//! | `text` | [`PolicyText`]: the same in words, as command lines and files give them |
 //! | `adaptive`, `stale` | the default: where a call is expected to end soonest; what old reports are worth |
 //! | `hot_cold` | the fastest of those that are not full |
 //! | `members` | [`Members`]: those that one picks from, in a dense list, and drawing among them |
@@ -112,6 +113,7 @@ mod stay;
 mod subset;
 #[cfg(test)]
 mod testing;
+mod text;
 mod weighted;
 
 pub use balancer::Balancer;
@@ -123,6 +125,7 @@ pub use place::Place;
 pub use policy::Policy;
 pub use random::{Random, hash};
 pub use smooth::SmoothWeighted;
+pub use text::{PolicyOption, PolicyText};
 
 /// A time: nanoseconds since any moment that stays the same.
 pub type Nanos = u64;

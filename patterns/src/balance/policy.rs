@@ -199,7 +199,8 @@ impl Policy {
         }
     }
 
-    /// By its name, with its options as they are unless said.
+    /// By its name, with its options as they are unless said. With options: [`str::parse`], as
+    /// [`PolicyText`](super::PolicyText).
     ///
     /// ```
     /// use brokerless_patterns::balance::Policy;
@@ -225,10 +226,8 @@ impl Policy {
             "peak-ewma" => Policy::peak_ewma(),
             "consistent-hash" => Policy::consistent_hash(),
             _ => {
-                let short: String = name.chars().take(40).collect();
-                let mut names = NAMES;
-                names.sort_by_key(|known| distance(&short, known));
-                let rule = format!("one of {}", names.join(", "));
+                let short = shortened(name);
+                let rule = format!("one of {}", nearest(&short, NAMES));
                 return Err(PolicyError::new("policy", short, rule));
             }
         })
@@ -330,6 +329,14 @@ impl Policy {
         self.check_home(&places)
     }
 
+    /// Whether it picks from a home, so that what [`check`](Policy::check) says goes by where nodes are.
+    pub fn has_home(&self) -> bool {
+        match &self.kind {
+            Kind::ByPlace(..) | Kind::ByDistance(..) => true,
+            kind => kind.inner().is_some_and(Policy::has_home),
+        }
+    }
+
     fn check_home(&self, places: &[&Place]) -> Result<(), PolicyError> {
         match &self.kind {
             Kind::ByPlace(_, home) if !places.iter().any(|place| place.is_home_of(home)) => {
@@ -399,6 +406,17 @@ impl Kind {
             | Kind::HotCold => None,
         }
     }
+}
+
+/// What was given, for an error: nothing long comes back.
+pub(super) fn shortened(given: &str) -> String {
+    given.chars().take(40).collect()
+}
+
+/// These names, the one that was meant first.
+pub(super) fn nearest<const N: usize>(given: &str, mut names: [&'static str; N]) -> String {
+    names.sort_by_key(|known| distance(given, known));
+    names.join(", ")
 }
 
 /// Letters to put in, take out or change to make one of the other (Levenshtein).
@@ -499,6 +517,8 @@ mod tests {
         let by_place =
             |region: &str, zone: &str| Policy::random().by_place(Place::new(region, zone));
         assert_eq!(by_place("eu", "eu-1").check(&nodes), Ok(()));
+        assert!(by_place("eu", "eu-1").within_subset(3).has_home());
+        assert!(!Policy::random().by_priority().has_home());
         assert_eq!(by_place("us", "").check(&nodes), Ok(()));
         assert_eq!(by_place("", "eu-2").check(&nodes), Ok(()));
         // Of a pool that has no nodes yet nothing is known.
