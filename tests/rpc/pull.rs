@@ -1,7 +1,6 @@
 //! Servers whose callers are granted free workers alone.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use brokerless::client::{Call, Client, Member, NodeState};
