@@ -1,8 +1,9 @@
 //! The thread that does what no caller waits for.
 //!
 //! Deadlines of calls in `select!`, rests of calls that every node has turned away, connections
-//! within the process that are to be made again. It is started with the first of these, and sleeps
-//! until the next is due: a client whose calls are all waited for has none.
+//! within the process that are to be made again, windows of streams that found no room. It is started
+//! with the first of these, and sleeps until the next is due: a client whose calls are all waited for
+//! has none.
 //!
 //! Sockets of nodes that have left are closed beside it, by a few threads that are there while there
 //! are some: each may take as long as it lingers, and time must not stand still meanwhile.
@@ -18,16 +19,20 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use brokerless_patterns::Dealer;
 use parking_lot::{Condvar, Mutex};
 
 use super::core::Core;
+use super::stream::Conduit;
 use crate::machine::NodeId;
 
 /// Sockets that are closed at a time: many nodes may leave at once.
 const CLOSERS_MAX: usize = 4;
+
+/// The pause before a node that had no room is told again what it may send.
+const OWED: Duration = Duration::from_millis(10);
 
 /// Something to do that may take a moment.
 pub(super) enum Job {
@@ -53,6 +58,9 @@ struct State {
     /// Threads that do them.
     closers: usize,
     redials: Vec<(Instant, NodeId)>,
+    /// Streams whose nodes are owed a window, and when that is tried again.
+    owing: Vec<Arc<Conduit>>,
+    owed_at: Option<Instant>,
 }
 
 /// How to reach the thread.
@@ -112,13 +120,28 @@ impl Clerk {
         self.ring(core, &mut state);
     }
 
+    /// Sees to it that the node of this stream is told soon what it may send.
+    pub(super) fn owe(self: &Arc<Self>, core: &Weak<Core>, conduit: Arc<Conduit>) {
+        let mut state = self.state.lock();
+        if state.stopped {
+            return;
+        }
+        state.owing.push(conduit);
+        if state.owed_at.is_none() {
+            state.owed_at = Some(Instant::now() + OWED);
+            self.ring(core, &mut state);
+        }
+    }
+
     pub(super) fn stop(&self) {
-        let jobs = {
+        let (jobs, owing) = {
             let mut state = self.state.lock();
             state.stopped = true;
             self.bell.notify_one();
-            std::mem::take(&mut state.jobs)
+            let owing = std::mem::take(&mut state.owing);
+            (std::mem::take(&mut state.jobs), owing)
         };
+        drop(owing);
         jobs.into_iter().for_each(Job::run);
     }
 
@@ -143,7 +166,7 @@ impl Clerk {
 
     fn run(&self, core: &Weak<Core>) {
         loop {
-            let redials = {
+            let (redials, owing) = {
                 let mut state = self.state.lock();
                 loop {
                     if state.stopped {
@@ -151,7 +174,8 @@ impl Clerk {
                     }
                     let now = Instant::now();
                     let redial = state.redials.iter().map(|(at, _)| *at).min();
-                    let next = [state.until, redial].into_iter().flatten().min();
+                    let next = [state.until, redial, state.owed_at];
+                    let next = next.into_iter().flatten().min();
                     if next.is_some_and(|next| next <= now) {
                         break;
                     }
@@ -166,12 +190,18 @@ impl Clerk {
                 }
                 let due = state.redials.extract_if(.., |(at, _)| *at <= now).collect();
                 let redials: Vec<(Instant, NodeId)> = due;
-                redials
+                let mut owing = Vec::new();
+                if state.owed_at.is_some_and(|at| at <= now) {
+                    state.owed_at = None;
+                    owing = std::mem::take(&mut state.owing);
+                }
+                (redials, owing)
             };
             let Some(core) = core.upgrade() else { return };
             for (_, node) in redials {
                 core.redial(node);
             }
+            owing.iter().for_each(Conduit::tell_owed);
             core.due();
         }
     }
@@ -179,11 +209,11 @@ impl Clerk {
 
 #[cfg(test)]
 mod tests {
+    use brokerless_patterns::{Message, Router};
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
-    use std::time::{Duration, Instant};
 
-    use brokerless_patterns::{Message, Router};
+    use super::*;
 
     use super::super::wanted::Wanted;
     use crate::client::Call;

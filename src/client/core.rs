@@ -25,6 +25,7 @@ use super::stream::{Conduit, Counts};
 use super::wanted::Wanted;
 use crate::deadline;
 use crate::machine::{Ask, CallId, Caller, CallerLimits, Ended, NodeId, Sending, Submitted, Time};
+use crate::service::is_health;
 use crate::wire::{self, CallHead, CallMetadata, Flags, METHOD_BYTES_MAX, Payload};
 use crate::{Code, Metadata, Ran, RpcError, Status};
 
@@ -347,6 +348,7 @@ impl Core {
             only: request.only,
             key: request.key,
             lasts,
+            beside: is_health(&request.path),
         };
         let slot = Arc::new(Slot::new(request));
         // Something is to be done that nobody else may be about to do.

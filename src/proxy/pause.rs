@@ -133,9 +133,10 @@ mod tests {
 
     #[test]
     fn a_pause_within_a_resume_keeps_what_is_left() {
-        let mut state = State::default();
-        state.paused = true;
-        state.kept.extend([1, 2, 3]);
+        let mut state = State {
+            paused: true,
+            kept: VecDeque::from([1, 2, 3]),
+        };
         assert_eq!(state.next(), None);
         state.paused = false;
         assert_eq!(state.next(), Some(1));

@@ -198,7 +198,8 @@ impl ServerBuilder {
     /// where there are more callers with calls than workers; a call that crosses with credit that was
     /// taken back is refused, not having run, and picked again. Every call takes a worker's credit,
     /// one of a named pool or an inline one, too; a stream for as long as it lasts. Callers without
-    /// a session are refused while no worker is free.
+    /// a session are refused while no worker is free. Who asks for the server's health is answered
+    /// in any case.
     pub fn worker_pull(mut self, pull: bool) -> Self {
         self.worker_pull = pull;
         self

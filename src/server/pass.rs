@@ -159,7 +159,7 @@ impl Shared {
             more,
             call: passing,
         } = coming;
-        if !self.takes(session) {
+        if !self.takes(session, NO_METHOD) {
             return self.is_busy(session, &target);
         }
         let mut state = session.lock();
@@ -184,15 +184,15 @@ impl Shared {
             (Admit::Run(ticket), Start::Run) => ticket,
             (Admit::Run(_), Start::Refused(refusal, credit))
             | (Admit::Refused(refusal, credit), _) => {
-                self.gives_back(session);
+                self.gives_back(session, NO_METHOD);
                 return self.turn_away(session, &target, refusal, credit);
             }
             (Admit::Run(_), Start::Gone) => {
-                self.gives_back(session);
+                self.gives_back(session, NO_METHOD);
                 return self.counts.one(Count::Abandoned);
             }
             (Admit::Duplicate, _) => {
-                self.gives_back(session);
+                self.gives_back(session, NO_METHOD);
                 return self.counts.one(Count::Duplicate);
             }
         };
@@ -306,7 +306,7 @@ impl Back {
         let time = server.time(Instant::now());
         let finish = session.lock().machine.turn_back(time, self.call.ticket);
         server.in_flight.ends();
-        server.gives_back(session);
+        server.gives_back(session, NO_METHOD);
         if let Some(finish) = finish {
             server.counts.one(Count::QueueFull);
             let report = Report::new(None, self.server.riding(finish.credit));

@@ -11,7 +11,10 @@
 //! 1. A worker that is busy is given no call, and none waits here. (test
 //!    `a_busy_worker_is_never_fed`)
 //! 2. Callers take turns at free workers. (test `callers_take_turns_at_free_workers`)
-//! 3. The workers of an engine are granted to those who call there: no others run their calls. (test
+//! 3. Who asks for a server's health takes no worker, and is answered while all are busy. (tests
+//!    `health_is_told_while_every_worker_is_busy`,
+//!    `a_plain_caller_is_told_the_health_while_every_worker_is_busy`)
+//! 4. The workers of an engine are granted to those who call there: no others run their calls. (test
 //!    `callers_are_granted_the_workers_of_their_engine`)
 //!
 //! # Not here
@@ -30,6 +33,7 @@ use super::serve::Shared;
 use super::session::Session;
 use super::stats::Count;
 use crate::machine::{Credit, IdleQueue};
+use crate::service::is_health;
 use crate::status::Status;
 use crate::wire::{Version, encode_credit};
 
@@ -96,11 +100,20 @@ impl Shared {
         credit.filter(|_| self.pull.is_none())
     }
 
-    /// Whether there is a worker for a call of this session, and from now on it is taken.
-    pub(super) fn takes(&self, session: &Session) -> bool {
+    /// Whether calls of this method take a worker's credit.
+    fn takes_worker(&self, method: usize) -> bool {
+        let method = self.methods.get(method);
+        method.is_none_or(|method| !is_health(method.info.path))
+    }
+
+    /// Whether there is a worker for a call of this session and method, and from now on it is taken.
+    pub(super) fn takes(&self, session: &Session, method: usize) -> bool {
         let Some(idle) = self.idle(session) else {
             return true;
         };
+        if !self.takes_worker(method) {
+            return true;
+        }
         if session.version() >= Some(Version::Two) {
             return idle.queue.lock().take(session.id());
         }
@@ -111,8 +124,10 @@ impl Shared {
     }
 
     /// A call that was taken has ended.
-    pub(super) fn gives_back(&self, session: &Session) {
-        if let Some(idle) = self.idle(session) {
+    pub(super) fn gives_back(&self, session: &Session, method: usize) {
+        if let Some(idle) = self.idle(session)
+            && self.takes_worker(method)
+        {
             let now = self.time(std::time::Instant::now());
             idle.queue.lock().give_back(now, session.id());
             self.tell_shares(idle);

@@ -332,7 +332,7 @@ impl Receiver {
         {
             return no(&head.target, &status, why);
         }
-        if !shared.takes(session) {
+        if !shared.takes(session, index) {
             return shared.is_busy(session, &head.target);
         }
         let place = method.place;
@@ -399,15 +399,15 @@ impl Receiver {
             }
             (Admit::Run(_), Start::Refused(refusal, credit))
             | (Admit::Refused(refusal, credit), _) => {
-                shared.gives_back(session);
+                shared.gives_back(session, index);
                 shared.turn_away(session, &head.target, refusal, credit);
             }
             (Admit::Run(_), Start::Gone) => {
-                shared.gives_back(session);
+                shared.gives_back(session, index);
                 shared.counts.one(Count::Abandoned);
             }
             (Admit::Duplicate, _) => {
-                shared.gives_back(session);
+                shared.gives_back(session, index);
                 shared.counts.one(Count::Duplicate);
             }
         }

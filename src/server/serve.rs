@@ -390,11 +390,11 @@ impl Shared {
             }
             Start::Refused(refusal, credit) => {
                 self.in_flight.ends();
-                self.gives_back(&session);
+                self.gives_back(&session, call.method);
                 self.turn_away(&session, &call.target, refusal, credit);
                 self.told();
             }
-            Start::Gone => self.ended(&session),
+            Start::Gone => self.ended(&session, &call),
         }
     }
 
@@ -505,7 +505,7 @@ impl Shared {
             }
         };
         let in_flight = self.in_flight.ends();
-        self.gives_back(session);
+        self.gives_back(session, call.method);
         let Some(finish) = finish else {
             return self.told();
         };
@@ -569,9 +569,9 @@ impl Shared {
     }
 
     /// A call that was admitted has ended, and nobody is to be told.
-    pub(super) fn ended(&self, session: &Session) {
+    pub(super) fn ended(&self, session: &Session, call: &Call) {
         self.in_flight.ends();
-        self.gives_back(session);
+        self.gives_back(session, call.method);
         self.told();
     }
 
@@ -585,7 +585,7 @@ impl Shared {
             .machine
             .refuse(time, job.call.ticket, full);
         self.in_flight.ends();
-        self.gives_back(&job.session);
+        self.gives_back(&job.session, job.call.method);
         if let Some(finish) = finish {
             self.counts.one(why);
             let report = Report::new(None, self.riding(finish.credit));
@@ -664,7 +664,7 @@ impl Shared {
         for pool in default.chain(&self.named) {
             for work in pool.remove_caller(peer) {
                 match work {
-                    Work::Call(job) => self.ended(&job.session),
+                    Work::Call(job) => self.ended(&job.session, &job.call),
                     // A worker drops what is left of it.
                     Work::Turn(stream) => self.offer(&stream),
                 }

@@ -231,3 +231,8 @@ impl MethodInfo {
             .map_or("", |(service, _)| service)
     }
 }
+
+/// Whether a method is one of health, which every server has and tells whatever else it does.
+pub(crate) fn is_health(path: &str) -> bool {
+    path.starts_with("brokerless.health.v1.")
+}

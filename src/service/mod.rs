@@ -45,6 +45,7 @@ mod stream;
 pub mod support;
 
 pub use context::{Caller, Context, Running};
+pub(crate) use info::is_health;
 pub use info::{ArgumentInfo, MethodInfo, ServiceInfo};
 pub(crate) use passing::Passing;
 pub use request::{Outcome, Request, Service};

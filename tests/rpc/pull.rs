@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use brokerless::builtin::{Condition, HealthCheckClient};
 use brokerless::client::{Call, Client, Member, NodeState};
+use brokerless::patterns::{Dealer, Frame, Message};
+use brokerless::wire::encode_plain_call;
 use brokerless::{Code, Ran, Server};
 use parking_lot::Mutex;
 
@@ -203,4 +206,54 @@ fn callers_are_granted_the_workers_of_their_engine() {
     for held in [held, waits, held_too] {
         assert_eq!(held.wait(), Ok(false));
     }
+}
+
+#[test]
+fn health_is_told_while_every_worker_is_busy() {
+    let served = served(1);
+    let first = patient(&[&served]);
+    let held = first.begin().hold().expect("it is begun");
+    served.desk.has_begun(1);
+    let waits = first.begin().add(1, 2).expect("it waits");
+    // To one that has just come, and to one whose other calls wait.
+    let new = Client::builder().timeout(PATIENCE);
+    let new = new.connect(&served.endpoint).expect("an endpoint");
+    for client in [new, first.client().clone()] {
+        let health = HealthCheckClient::from(client);
+        for _ in 0..3 {
+            assert_eq!(health.check(""), Ok(Condition::Serving));
+        }
+    }
+    assert_eq!(first.client().stats().calls.waiting, 1, "for the worker");
+    served.desk.open();
+    assert_eq!(held.wait(), Ok(false));
+    assert_eq!(waits.wait(), Ok(3));
+}
+
+#[test]
+fn a_plain_caller_is_told_the_health_while_every_worker_is_busy() {
+    let served = served(1);
+    let first = patient(&[&served]);
+    let held = first.begin().hold().expect("it is begun");
+    served.desk.has_begun(1);
+    let plain = Dealer::connect(&served.endpoint).expect("an endpoint");
+    let answers = |method: &str, arguments: &[u8]| {
+        let call = encode_plain_call(method, arguments).expect("it is short");
+        let message = Message::from_frames([Frame::new(), call]);
+        plain.send(message).expect("it is sent");
+        let answer = plain.recv_timeout(PATIENCE).expect("an answer");
+        // The code, behind the array's own byte.
+        answer
+            .frames()
+            .last()
+            .and_then(|frame| frame.get(1).copied())
+    };
+    assert_eq!(
+        answers("brokerless.health.v1.check", &[0x91, 0xa0]),
+        Some(0)
+    );
+    let busy = Code::ResourceExhausted as u8;
+    assert_eq!(answers("desk.v1.add", &[0x92, 1, 2]), Some(busy));
+    served.desk.open();
+    assert_eq!(held.wait(), Ok(false));
 }

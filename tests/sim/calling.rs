@@ -286,6 +286,7 @@ impl World {
             only: self.only(key),
             key: Some(mix(key)),
             lasts: false,
+            beside: false,
         };
         trace!(self, "caller {caller} submits call {key}");
         let host = &self.callers[caller];

@@ -74,7 +74,7 @@ impl Client {
         }
         let window = Flow::new(settings.stream_items.into(), settings.stream_bytes);
         let window = takes.then_some(window);
-        let conduit = Arc::new(Conduit::new(window, gives, method.encoding, &core.streams));
+        let conduit = Arc::new(Conduit::new(window, gives, method.encoding, core));
         let mut wanted = Wanted::of(method, options);
         wanted.conduit = Some(conduit.clone());
         let begun = core.begin(wanted, options, payload)?;

@@ -323,7 +323,10 @@ impl<T> Caller<T> {
             self.count(why);
             return Submitted::Refused(payload, why);
         }
-        let node = self.pick_at_once(now, &ask);
+        let mut node = self.pick_at_once(now, &ask);
+        if node.is_none() && ask.beside {
+            node = self.pick_beside(ask.only, ask.bytes);
+        }
         if node.is_none() && self.waiting() >= self.limits.waiting_max {
             self.count(Why::QueueFull);
             return Submitted::Refused(payload, Why::QueueFull);
@@ -352,7 +355,11 @@ impl<T> Caller<T> {
         match node {
             Some(node) => Submitted::Send(self.send(now, id, node)),
             None => {
-                let line = ask.only.map_or(Line::Fresh, |only| Line::Only(only.index));
+                let line = match ask.only {
+                    _ if ask.beside => Line::Beside,
+                    Some(only) => Line::Only(only.index),
+                    None => Line::Fresh,
+                };
                 self.slots.enter(id, line);
                 Submitted::Waits(id)
             }
@@ -371,6 +378,9 @@ impl<T> Caller<T> {
 
     /// The next call that has waited and can be sent now.
     pub fn next_send(&mut self, now: Time) -> Option<Sending> {
+        if let Some(sending) = self.next_beside(now) {
+            return Some(sending);
+        }
         let mut picky = self.slots.first(Line::Picky);
         for _ in 0..PICKY_LOOKS {
             let Some(id) = picky else { break };

@@ -75,6 +75,8 @@ pub(super) enum Line {
     Picky,
     /// Calls that may go to the node of this index and to no other.
     Only(u32),
+    /// Calls that take no worker: they wait for a node, or for the window of one that grants more.
+    Beside,
 }
 
 #[derive(Debug)]
@@ -125,6 +127,7 @@ pub(super) struct Slots<T> {
     free: Vec<u32>,
     fresh: Queue,
     picky: Queue,
+    beside: Queue,
     /// By the nodes' index.
     only: Vec<Queue>,
     /// Calls in those.
@@ -138,6 +141,7 @@ impl<T> Slots<T> {
             free: Vec::new(),
             fresh: Queue::EMPTY,
             picky: Queue::EMPTY,
+            beside: Queue::EMPTY,
             only: Vec::new(),
             only_waiting: 0,
         }
@@ -266,6 +270,7 @@ impl<T> Slots<T> {
             Line::Fresh => self.fresh.head,
             Line::Picky => self.picky.head,
             Line::Only(node) => self.only.get(node as usize).map_or(NONE, |it| it.head),
+            Line::Beside => self.beside.head,
         };
         self.at(head)
     }
@@ -281,12 +286,13 @@ impl<T> Slots<T> {
             Line::Fresh => self.fresh.len,
             Line::Picky => self.picky.len,
             Line::Only(node) => self.only.get(node as usize).map_or(0, |it| it.len),
+            Line::Beside => self.beside.len,
         }
     }
 
     /// How many wait in a queue, whichever.
     pub(super) fn waiting_in_all(&self) -> usize {
-        self.fresh.len + self.picky.len + self.only_waiting
+        self.fresh.len + self.picky.len + self.only_waiting + self.beside.len
     }
 
     /// How many wait for one node and no other.
@@ -316,6 +322,7 @@ impl<T> Slots<T> {
         match line {
             Line::Fresh => &mut self.fresh,
             Line::Picky => &mut self.picky,
+            Line::Beside => &mut self.beside,
             Line::Only(node) => {
                 let node = node as usize;
                 if self.only.len() <= node {

@@ -29,6 +29,7 @@ pub(super) fn ask() -> Ask {
         only: None,
         key: None,
         lasts: false,
+        beside: false,
     }
 }
 

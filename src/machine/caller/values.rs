@@ -59,6 +59,8 @@ pub struct Ask {
     pub key: Option<u64>,
     /// It carries items, for as long as it likes: how long it takes says nothing of the node's speed.
     pub lasts: bool,
+    /// It takes no worker: a node that grants free workers alone takes it whatever it has granted.
+    pub beside: bool,
 }
 
 /// What becomes of a call that is submitted.

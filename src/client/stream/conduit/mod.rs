@@ -20,15 +20,17 @@
 //!    `what_came_before_the_end_is_given_before_it`)
 //! 3. User's code runs without the lock: a batch is taken out while an item is put into it. (held by
 //!    [`Conduit::lend`])
+//! 4. A window that found no room in the socket is told once there is some, whoever takes items. (test
+//!    `a_window_that_found_no_room_is_told_later`)
 
 mod giving;
 mod taking;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
-use brokerless_patterns::Message;
 use brokerless_patterns::tap::Gate;
+use brokerless_patterns::{Message, SendRefusal};
 use parking_lot::Mutex;
 
 use self::giving::Giving;
@@ -39,6 +41,7 @@ use super::batch::Item;
 use super::counts::Counts;
 use super::line::Awaited;
 use crate::client::Answer;
+use crate::client::core::Core;
 use crate::client::node::Link;
 use crate::machine::{Flow, Inflow};
 use crate::wire::{self, Encoding, Flags};
@@ -57,6 +60,9 @@ pub(in crate::client) struct Conduit {
     encoding: Encoding,
     begun: AtomicBool,
     counts: Arc<Counts>,
+    core: Weak<Core>,
+    /// The clerk has it among those that owe their node a window.
+    owing: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -80,11 +86,11 @@ pub(in crate::client) struct Way {
 }
 
 impl Way {
-    /// Tells the node what it may send; false if there is no room for that, or the connection has
-    /// gone.
+    /// Tells the node what it may send; false if there is no room for that.
     fn tell(&self, window: Flow) -> bool {
         let frame = wire::encode_window(self.id, window);
-        self.link.send(Message::single(frame), false)
+        // Where the connection has gone the call ends by itself.
+        self.link.try_send(Message::single(frame), false) != Err(SendRefusal::Full)
     }
 }
 
@@ -95,8 +101,9 @@ impl Conduit {
         window: Option<Flow>,
         gives: bool,
         encoding: Encoding,
-        counts: &Arc<Counts>,
+        core: &Core,
     ) -> Conduit {
+        let counts = &core.streams;
         let mut first_window = None;
         let taking = window.map(|window| {
             let mut flow = Inflow::new(window);
@@ -121,6 +128,8 @@ impl Conduit {
             encoding,
             begun: AtomicBool::new(false),
             counts: counts.clone(),
+            core: core.me.clone(),
+            owing: AtomicBool::new(false),
         }
     }
 
@@ -191,12 +200,29 @@ impl Conduit {
         self.inner.lock().end.clone()
     }
 
-    /// Tells the node what it may send. If that cannot be now, it is owed that.
-    pub(super) fn tell(&self, way: &Way, window: Flow) {
-        if !way.tell(window)
-            && let Some(taking) = &mut self.inner.lock().taking
-        {
+    /// Tells the node what it may send. If that cannot be now, it is owed that: it is tried again
+    /// soon, as whoever took the items may come back for the next ones alone.
+    pub(super) fn tell(self: &Arc<Self>, way: &Way, window: Flow) {
+        if way.tell(window) {
+            return;
+        }
+        if let Some(taking) = &mut self.inner.lock().taking {
             taking.flow.unheard();
+        }
+        if let Some(core) = self.core.upgrade()
+            && !self.owing.swap(true, Ordering::SeqCst)
+        {
+            core.clerk.owe(&core.me, self.clone());
+        }
+    }
+
+    /// Tells the node what it is owed, if it is and the call has not ended.
+    pub(in crate::client) fn tell_owed(self: &Arc<Self>) {
+        self.owing.store(false, Ordering::SeqCst);
+        if self.owes()
+            && let Some((way, window)) = self.idle()
+        {
+            self.tell(&way, window);
         }
     }
 
@@ -231,5 +257,79 @@ impl Drop for Conduit {
         if self.inner.get_mut().end.is_none() {
             self.counts.open.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use brokerless_patterns::tap::Tap;
+    use brokerless_patterns::{Dealer, Options, Peer, Router};
+
+    use super::*;
+    use crate::client::Client;
+    use crate::wire::{Envelope, ItemsHead, Payload, Version};
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    #[derive(Default)]
+    struct Came(Mutex<Option<Peer>>);
+
+    impl Tap for Came {
+        fn take(&self, _: &Peer, _: Message) {}
+        fn came(&self, peer: &Peer) {
+            *self.0.lock() = Some(peer.clone());
+        }
+    }
+
+    #[test]
+    fn a_window_that_found_no_room_is_told_later() {
+        let endpoint = "inproc://conduit-without-room";
+        let router = Router::with(Options::new().recv_messages_max(1)).unwrap();
+        router.bind_to(endpoint).unwrap();
+        let came = Arc::new(Came::default());
+        let options = Options::new().send_messages_max(1);
+        let dealer = Dealer::with_tap(options, came.clone()).unwrap();
+        dealer.connect_to(endpoint).unwrap();
+        let peer = came.0.lock().take().expect("it is there at once");
+        let link = Arc::new(Link {
+            dealer: Arc::new(dealer),
+            peer,
+            version: Version::NEWEST,
+            blob_bytes_max: u64::MAX,
+            call_bytes_max: u64::MAX,
+            sessionless: false,
+            wants_keys: false,
+        });
+        let client = Client::connect("inproc://conduit-nobody").expect("an endpoint");
+        let window = Some(Flow::new(1, 100));
+        let conduit = Conduit::new(window, false, Encoding::MessagePack, client.core());
+        let conduit = Arc::new(conduit);
+        let node = Arc::from("by hand");
+        conduit.begin(Way {
+            link: link.clone(),
+            id: 7,
+            node,
+        });
+        // Its items go to a channel, and the one that it was let send has come.
+        let (sender, items) = crossbeam_channel::unbounded();
+        conduit.divert(sender);
+        let body = Payload::raw(vec![1]);
+        conduit.arrived(&ItemsHead::new(7, 0, 1), body).unwrap();
+        let item = items.try_recv().expect("it has come");
+        while link.try_send(Message::single("a call"), false).is_ok() {}
+        drop(item);
+        let told = loop {
+            let (_, message) = router.recv_timeout(PATIENCE).expect("a window");
+            if let Ok(Envelope::Window { window, .. }) = Envelope::decode(message.first()) {
+                break window.items;
+            }
+        };
+        assert_eq!(told, 2);
+        conduit.end(Answer::ended(crate::RpcError::new(
+            crate::Status::cancelled("the test is over"),
+            crate::Ran::Maybe,
+        )));
     }
 }
