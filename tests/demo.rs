@@ -362,6 +362,7 @@ fn one_stopped_one_killed_and_one_slow_cost_no_word_and_little_time() {
 }
 
 /// What fails if it took more time.
+#[allow(clippy::print_stdout, reason = "what was measured is to be read")]
 fn little_time(dir: &Dir, counts: &BTreeMap<String, u64>) -> Result<(), String> {
     // Given the time that those need that nothing befalls,
     let passes = if cfg!(debug_assertions) { 400 } else { 6_000 };

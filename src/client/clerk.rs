@@ -268,7 +268,7 @@ mod tests {
         // Each takes 100 ms to close: 4 s, one after the other.
         const STOPPED: usize = 40;
         let name = format!("inproc://silent-beside-stopped-{round}");
-        let silent = Router::bind(&*name).expect("a free name");
+        let silent = Router::bind(&name).expect("a free name");
         let client = Client::connect(&*name).expect("an endpoint");
         let stopped: Vec<_> = (0..STOPPED)
             .map(|_| {

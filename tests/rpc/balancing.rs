@@ -514,7 +514,7 @@ fn churn(time: Duration, changes_per_s: u32) {
             let at = 1 + changes as usize / 5 % 5;
             let member = || Member::new(&served[at].endpoint);
             match changes % 5 {
-                0 => drop(client.add(member().weight(3)).expect("it has gone before")),
+                0 => client.add(member().weight(3)).expect("it has gone before"),
                 1 => drop(
                     client
                         .set(member().weight(100).priority(1))

@@ -31,6 +31,7 @@ fn one_worker_killed_one_stopped_and_one_slow_cost_no_task() {
 }
 
 /// What fails if the slow one had more than the other.
+#[allow(clippy::print_stdout, reason = "what was measured is to be read")]
 fn killed_stopped_and_slow() -> Result<(), String> {
     let workers = [1, 1, 1, 10].map(Process::start);
     let [killed, stopped, ..] = &workers;

@@ -187,13 +187,14 @@ fn dropping_a_server_drains_it() {
 /// Calls of a caller that reads none of their answers.
 const CALLS: usize = 8;
 
-/// A server, and a caller that has asked for more than there is room for, and reads nothing.
-fn clogged() -> (Arc<Server>, Caller) {
+/// A server, and a caller that has asked for more than there is room for, and reads nothing. What the
+/// server's socket has when it closes has so much time to go out.
+fn clogged(linger: Duration) -> (Arc<Server>, Caller) {
     let (server, _desk) = serve(|builder| {
         let transport = Options::new().send_bytes_max(64 << 10);
         let transport = transport.send_buffer_bytes(Some(8 << 10));
         let transport = transport.heartbeat_interval(None);
-        builder.transport(transport.linger(Some(Duration::ZERO)))
+        builder.transport(transport.linger(Some(linger)))
     });
     let options = Options::new().recv_messages_max(1).recv_bytes_max(1024);
     let options = options.recv_buffer_bytes(Some(8 << 10));
@@ -217,7 +218,7 @@ fn clogged() -> (Arc<Server>, Caller) {
 
 #[test]
 fn a_drain_waits_for_answers_that_found_no_room() {
-    let (server, caller) = clogged();
+    let (server, caller) = clogged(PATIENCE);
     caller.bye();
     let stop = stopping(&server, PATIENCE);
     until(&server, "a bye that found no room, either", |_| {
@@ -239,7 +240,7 @@ fn a_drain_waits_for_answers_that_found_no_room() {
 
 #[test]
 fn a_drain_reports_answers_that_found_no_room_until_its_end() {
-    let (server, caller) = clogged();
+    let (server, caller) = clogged(Duration::ZERO);
     caller.bye();
     let report = server.stop_within(Duration::from_millis(20));
     assert!(!report.is_clean(), "{report:?}");
@@ -250,7 +251,7 @@ fn a_drain_reports_answers_that_found_no_room_until_its_end() {
 
 #[test]
 fn a_welcome_and_a_bye_without_room_come_once_there_is_some() {
-    let (server, caller) = clogged();
+    let (server, caller) = clogged(Duration::ZERO);
     let owed = server.stats().owed;
     let again = Hello {
         version: 2,

@@ -273,9 +273,10 @@ fn many_items_travel_in_few_messages() {
 
 #[test]
 fn ten_thousand_short_streams_leave_nothing() {
+    const EACH: u64 = 5_000;
     for endpoint in ["tcp://127.0.0.1:*", "inproc://rpc-short-streams"] {
         let hall = Hall::at(endpoint, |builder| builder);
-        for round in 0..10_000u64 {
+        for round in 0..EACH {
             match round % 4 {
                 0 => assert_eq!(hall.live.count(3).expect("it begins").count(), 3),
                 1 => assert_eq!(hall.live.some(9, [1, 2]), Ok(3)),
@@ -290,7 +291,7 @@ fn ten_thousand_short_streams_leave_nothing() {
         }
         is_over(&hall);
         let stats = hall.live.client().stats();
-        assert_eq!((stats.streams.opened, stats.streams.unsent), (10_000, 0));
+        assert_eq!((stats.streams.opened, stats.streams.unsent), (EACH, 0));
         assert_eq!((stats.calls.given_up, stats.calls.waiting), (0, 0));
     }
 }
@@ -351,7 +352,7 @@ fn a_stopped_method_costs_its_caller_its_credit_and_nobody_else_anything() {
 fn a_thousand_streams_at_once_are_served_fairly() {
     const STREAMS: usize = 1000;
     // In each round.
-    const ITEMS: u64 = 800_000;
+    const ITEMS: u64 = 600_000;
     let hall = Hall::at("tcp://127.0.0.1:*", |builder| patient(builder).window(1024));
     // What is on its way when it ends is little beside what came.
     let client = Client::builder().timeout(PATIENCE).stream_items(8);
