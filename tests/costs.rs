@@ -280,15 +280,20 @@ fn a_proxy_copies_no_blob_and_decodes_nothing() {
         );
         // The beginning of a frame that was read with what came before it is copied to its rest.
         let data = Blob::from(vec![7; 1 << 20]);
-        blobs(&client, &format!("{endpoint} by a proxy"), &data, 16 * 1024);
+        blobs(
+            &client,
+            &format!("{endpoint} by a proxy"),
+            (100, &data),
+            16 * 1024,
+        );
     }
 }
 
-/// Items of a mebibyte, either way: of each no more than so many bytes are copied.
-fn blobs(client: &CostsClient, what: &str, data: &Blob, most: u32) {
+/// So many items like this, either way: of each no more than so many bytes are copied.
+fn blobs(client: &CostsClient, what: &str, (items, data): (usize, &Blob), most: u32) {
     within(
         &format!("{what}, an item of 1 MiB down"),
-        100,
+        items,
         |count| {
             let blobs = client.repeat(data.clone(), count as u64).unwrap();
             let bytes = blobs.map(|blob| blob.unwrap().len()).sum::<usize>();
@@ -298,7 +303,7 @@ fn blobs(client: &CostsClient, what: &str, data: &Blob, most: u32) {
     );
     within(
         &format!("{what}, an item of 1 MiB up"),
-        100,
+        items,
         |count| {
             let blobs = (0..count).map(|_| data.clone());
             assert_eq!(client.keep(blobs), Ok((count as u64) << 20));
@@ -342,5 +347,5 @@ fn streams(client: &CostsClient, endpoint: &str, system_calls: f64) {
     );
     drop(echo);
     let data = Blob::from(vec![7; 1 << 20]);
-    blobs(client, endpoint, &data, 1024);
+    blobs(client, endpoint, (200, &data), 1024);
 }

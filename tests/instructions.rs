@@ -28,6 +28,8 @@ use brokerless::wire::{
 use brokerless::{Client, Pending, Server};
 
 use callgrind::Measured;
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use parking_lot::Mutex;
 
 /// Calls of one batch.
 const BATCH: usize = 64;
@@ -49,7 +51,7 @@ const MEASURED: [(&str, &str, &str); 3] = [
     (
         "server",
         "brokerless::server::receive::Receiver::receive",
-        "a call received, run inline, answered",
+        "a call received, run inline, answered; of 64 that are there",
     ),
 ];
 
@@ -68,13 +70,30 @@ const LOAD: Load = Load {
 trait Adder {
     #[rpc(inline)]
     fn add(&self, x: i64, y: i64) -> i64;
+    /// Comes back when it may.
+    #[rpc(inline)]
+    fn hold(&self, x: i64, y: i64) -> i64;
+    /// Says that it is there.
+    #[rpc(inline)]
+    fn end(&self, x: i64, y: i64) -> i64;
 }
 
-struct Handler;
+struct Handler {
+    may_go: Mutex<Receiver<()>>,
+    is_there: Sender<()>,
+}
 
 impl Adder for Handler {
     fn add(&self, x: i64, y: i64) -> i64 {
         x + y
+    }
+    fn hold(&self, x: i64, _: i64) -> i64 {
+        self.may_go.lock().recv().unwrap();
+        x
+    }
+    fn end(&self, x: i64, _: i64) -> i64 {
+        self.is_there.send(()).unwrap();
+        x
     }
 }
 
@@ -139,12 +158,17 @@ fn measured_client(
     }
 }
 
-/// A caller that reads no answer but counts them.
-fn feed(dealer: &Dealer) {
+/// A caller that reads no answer but counts them. All calls are there before the second one is looked
+/// at, and the last one's is there before an answer is: so neither side keeps the other from anything.
+fn feed(dealer: &Dealer, go: &Sender<()>, is_there: &Receiver<()>) {
     for id in 1..=BATCH as u64 {
         let head = CallHead {
             id,
-            method: "instructions.v1.add",
+            method: match id {
+                1 => "instructions.v1.hold",
+                _ if id == BATCH as u64 => "instructions.v1.end",
+                _ => "instructions.v1.add",
+            },
             left_us: 3_600_000_000,
             flags: Flags::empty(),
             encoding: Encoding::MessagePack,
@@ -159,6 +183,8 @@ fn feed(dealer: &Dealer) {
         let envelope = encode_call(&head, Version::NEWEST).unwrap();
         dealer.send(body.finish().into_message(envelope)).unwrap();
     }
+    go.send(()).unwrap();
+    is_there.recv().unwrap();
     for _ in 0..BATCH {
         // It never sleeps: to be woken would be the server's work, or not, as it comes.
         let answer = loop {
@@ -201,8 +227,11 @@ fn run(figure: &str, batches: usize) {
 }
 
 fn server(batches: usize) {
+    let ((go, may_go), (is_there, there)) = (unbounded(), unbounded());
+    let may_go = Mutex::new(may_go);
+    let handler = Handler { may_go, is_there };
     let server = Server::builder()
-        .service(AdderServer::new(Handler))
+        .service(AdderServer::new(handler))
         .window(BATCH as u32)
         .window_max(BATCH as u32)
         .bind("inproc://instructions")
@@ -216,7 +245,7 @@ fn server(batches: usize) {
     dealer.send(Message::single(hello)).unwrap();
     dealer.recv().unwrap(); // the welcome
     for _ in 0..batches {
-        feed(&dealer);
+        feed(&dealer, &go, &there);
     }
     server.stop_within(Duration::ZERO);
 }

@@ -85,7 +85,7 @@ fn main() -> ExitCode {
             println!("balance: {}", path.display());
         }
     }
-    if !comes_again(&made, &only, size, threads) {
+    if !comes_again(&made, size, threads) {
         println!("balance: the same seeds came to other figures");
         return ExitCode::FAILURE;
     }
@@ -106,7 +106,15 @@ fn json(tables: &[Table]) -> Vec<Value> {
     tables.iter().map(Table::json).collect()
 }
 
-/// Whether the same seeds come to the same figures again, on another number of threads.
-fn comes_again(first: &[Table], only: &[&str], size: Size, threads: usize) -> bool {
-    json(&made(only, size, threads + 1)) == json(first)
+/// Whether the same seeds come to the same figures again, on another number of threads: of the small
+/// version a third of the tables.
+fn comes_again(first: &[Table], size: Size, threads: usize) -> bool {
+    let step = match size {
+        Size::Small => 3,
+        Size::Whole => 1,
+    };
+    let again = || first.iter().step_by(step);
+    let ids: Vec<&str> = again().map(|table| table.id).collect();
+    let expected: Vec<Value> = again().map(Table::json).collect();
+    json(&made(&ids, size, threads + 1)) == expected
 }
