@@ -11,15 +11,17 @@
 //! 1. A worker that is busy is given no call, and none waits here. (test
 //!    `a_busy_worker_is_never_fed`)
 //! 2. Callers take turns at free workers. (test `callers_take_turns_at_free_workers`)
+//! 3. No thread is kept telling for others: after so many it hands on to the next that comes. (test
+//!    `whoever_tells_hands_on_to_the_next_after_so_many`)
 //!
 //! # Not here
 //!
 //! Who is granted what (`machine::IdleQueue`).
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use brokerless_patterns::Message;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use super::answer::Report;
 use super::call::Target;
@@ -31,11 +33,72 @@ use crate::machine::{Credit, IdleQueue};
 use crate::status::Status;
 use crate::wire::{Version, encode_credit};
 
+/// What one thread tells, at most, while another is there to go on.
+const TELLS_MOST: u32 = 64;
+/// How long that one waits to take over: for what is being told. It may be the same thread, further
+/// down.
+const TAKE_OVER: Duration = Duration::from_millis(1);
+
+/// Which thread tells: one at a time, and each in its turn.
+#[derive(Debug, Default)]
+struct Teller {
+    state: Mutex<Telling>,
+    handed_on: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Telling {
+    is_told: bool,
+    /// How much by the thread that tells now.
+    told: u32,
+    /// Another waits to go on.
+    has_heir: bool,
+}
+
+impl Teller {
+    /// Whether this thread tells from now on. If not, another does, and comes by whatever is news now.
+    fn begins(&self) -> bool {
+        let mut state = self.state.lock();
+        if state.is_told {
+            if state.told < TELLS_MOST || state.has_heir {
+                return false;
+            }
+            state.has_heir = true;
+            self.handed_on.wait_for(&mut state, TAKE_OVER);
+            state.has_heir = false;
+            if state.is_told {
+                return false;
+            }
+        }
+        state.is_told = true;
+        state.told = 0;
+        true
+    }
+
+    /// Something was told. Whether this thread goes on: if not, another has taken over.
+    fn goes_on(&self) -> bool {
+        let mut state = self.state.lock();
+        state.told = state.told.saturating_add(1);
+        if state.told < TELLS_MOST || !state.has_heir {
+            return true;
+        }
+        state.is_told = false;
+        self.handed_on.notify_one();
+        false
+    }
+
+    /// There is no more.
+    fn ends(&self) {
+        self.state.lock().is_told = false;
+        self.handed_on.notify_one();
+    }
+}
+
 /// The free workers, and who tells of them.
 pub(super) struct Pull {
     queue: Mutex<IdleQueue>,
-    /// A thread tells callers of their shares.
-    telling: AtomicBool,
+    /// Who tells callers of their shares.
+    teller: Teller,
     bytes: u64,
 }
 
@@ -44,7 +107,7 @@ impl Pull {
     pub(super) fn new(workers: u32, bytes: u64) -> Pull {
         Pull {
             queue: Mutex::new(IdleQueue::new(workers)),
-            telling: AtomicBool::new(false),
+            teller: Teller::default(),
             bytes,
         }
     }
@@ -141,7 +204,7 @@ impl Shared {
     /// Tells each caller whose share is another. One thread at a time, so that what is told last is
     /// what holds.
     fn tell_shares(&self, pull: &Pull) {
-        while !pull.telling.swap(true, Ordering::SeqCst) {
+        while pull.teller.begins() {
             loop {
                 let news = pull.queue.lock().next_news();
                 let Some((caller, calls)) = news else {
@@ -153,12 +216,60 @@ impl Shared {
                     let frame = encode_credit(share, version);
                     self.tell(&session, Note::Window, Message::single(frame));
                 }
+                if !pull.teller.goes_on() {
+                    return;
+                }
             }
-            pull.telling.store(false, Ordering::SeqCst);
-            // News that came between the last look and the store found somebody telling.
+            pull.teller.ends();
+            // News that came between the last look and the end found somebody telling.
             if !pull.queue.lock().has_news() {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_tells_hands_on_to_the_next_after_so_many() {
+        let teller = Teller::default();
+        assert!(teller.begins());
+        for _ in 1..TELLS_MOST {
+            assert!(!teller.begins(), "it has only begun");
+            assert!(teller.goes_on());
+        }
+        // Nobody else is there: it goes on, however much that is.
+        assert!((0..1000).all(|_| teller.goes_on()));
+        // Further down the same thread may come by here: it waits for itself for a moment only.
+        assert!(!teller.begins());
+        assert!(teller.goes_on());
+        std::thread::scope(|scope| {
+            let heir = scope.spawn(|| while !teller.begins() {});
+            while teller.goes_on() {
+                std::thread::yield_now();
+            }
+            heir.join().expect("it takes over");
+        });
+        // It is the heir that tells now, and it has only begun.
+        assert!(!teller.begins());
+        assert!(teller.goes_on());
+        teller.ends();
+        assert!(teller.begins(), "nobody tells");
+    }
+
+    #[test]
+    fn whoever_waits_to_go_on_begins_where_there_is_no_more() {
+        let teller = Teller::default();
+        assert!(teller.begins());
+        (0..TELLS_MOST).for_each(|_| drop(teller.goes_on()));
+        std::thread::scope(|scope| {
+            let heir = scope.spawn(|| while !teller.begins() {});
+            teller.ends();
+            heir.join().expect("it takes over");
+        });
+        assert!(!teller.begins());
     }
 }
