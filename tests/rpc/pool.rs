@@ -164,6 +164,21 @@ fn a_call_refused_until_its_deadline_is_told_by_whom_and_with_what() {
 }
 
 #[test]
+fn a_call_that_rests_for_a_lone_node_goes_to_one_that_is_added() {
+    let peer = ByHand::new("tcp://127.0.0.1:*");
+    let desk = DeskClient::connect(&peer.endpoint).expect("an endpoint");
+    let patient = desk.with(Call::new().timeout(Duration::from_secs(600)));
+    let mut sum = patient.begin().add(2, 3).expect("it begins");
+    let (who, id, _) = peer.call(4, |_| ());
+    let busy = Status::resource_exhausted("busy").with_retry_after(Duration::from_secs(3600));
+    peer.refuse(&who, id, &busy, Ran::No);
+    until("it rests", || desk.client().stats().calls.waiting == 1);
+    let served = Served::new();
+    desk.client().add(&served.endpoint).expect("another");
+    assert_eq!(sum.wait_timeout(PATIENCE), Some(Ok(5)));
+}
+
+#[test]
 fn a_node_that_is_left_alone_is_said_to_be() {
     let peer = ByHand::new("tcp://127.0.0.1:*");
     let desk = DeskClient::connect(&peer.endpoint).expect("an endpoint");
