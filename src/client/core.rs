@@ -375,7 +375,7 @@ impl Core {
                     (id, None, due, wonders)
                 }
                 Submitted::Refused(_, why) => {
-                    let error = errors::ended(why, Ran::No, None, &slot.request, &table);
+                    let error = errors::ended(why, Ran::No, None, &slot, &table);
                     drop(table);
                     self.after(&slot.request.path, Some(&error));
                     return Err(error);
@@ -731,9 +731,8 @@ impl Core {
 
     /// The error of a call that ended on this side.
     pub(super) fn answer_of(&self, ended: &Ended<Arc<Slot>>) -> Answer {
-        let request = &ended.payload.request;
         let table = self.table.lock();
-        let error = errors::ended(ended.why, ended.ran, ended.node, request, &table);
+        let error = errors::ended(ended.why, ended.ran, ended.node, &ended.payload, &table);
         Answer::ended(error)
     }
 

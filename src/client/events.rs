@@ -401,7 +401,14 @@ impl Core {
                         // Whatever it says: items have travelled.
                         failure.again = Again::Never;
                     }
-                    table.caller.error(now, node, id, failure, told)
+                    let then = table.caller.error(now, node, id, failure, told);
+                    if matches!(then, ErrorThen::Again)
+                        && let Some(slot) = table.caller.payload(id)
+                    {
+                        // If it never comes to an answer, that is why.
+                        slot.refused(endpoint.clone(), head.status());
+                    }
+                    then
                 };
                 self.after_error(then, || Answer::failed(message, endpoint.clone()));
             }

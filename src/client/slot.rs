@@ -6,6 +6,8 @@
 //!    counted up is counted down. (test `an_end_says_whether_a_thread_was_woken_for_it`)
 //! 2. An end that goes over a channel, or that nobody will take, is not counted. (test
 //!    `an_end_that_nobody_will_take_is_not_counted`)
+//! 3. Of what nodes turned a call away with, the last is kept, and goes with its call. (test
+//!    `the_last_refusal_is_kept_and_all_are_counted`)
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,10 +20,10 @@ use super::answer::Answer;
 use super::group::Group;
 use super::relay::Relay;
 use super::stream::Conduit;
-use crate::RpcError;
 use crate::machine::NodeId;
 use crate::metadata::Metadata;
 use crate::wire::{Encoding, Flags, Payload};
+use crate::{RpcError, Status};
 
 /// The name of what is called.
 #[derive(Debug, Clone)]
@@ -101,11 +103,22 @@ pub(super) enum Left {
     Nothing,
 }
 
+/// What the last node that turned a call away said, where the call goes on.
+#[derive(Debug, Clone)]
+pub(super) struct Refusal {
+    pub(super) node: Arc<str>,
+    pub(super) status: Status,
+    /// How often the call was turned away, by whatever node.
+    pub(super) times: u32,
+}
+
 /// One call in flight. The table of calls holds it, and whoever waits for it.
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) request: Request,
     place: Mutex<Place>,
+    /// Boxed, as next to no call has one.
+    refusal: Mutex<Option<Box<Refusal>>>,
     pub(super) gate: Gate,
 }
 
@@ -115,8 +128,25 @@ impl Slot {
         Slot {
             request,
             place: Mutex::default(),
+            refusal: Mutex::default(),
             gate: Gate::new(),
         }
+    }
+
+    /// A node turned the call away, and it goes on.
+    pub(super) fn refused(&self, node: Arc<str>, status: Status) {
+        let mut refusal = self.refusal.lock();
+        let before = refusal.as_ref().map_or(0, |refusal| refusal.times);
+        *refusal = Some(Box::new(Refusal {
+            node,
+            status,
+            times: before.saturating_add(1),
+        }));
+    }
+
+    /// What the last node said that turned it away.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        self.refusal.lock().as_deref().cloned()
     }
 
     /// Puts the end in its place, and wakes who waits for it. Before anybody can take it, `count`
@@ -287,6 +317,18 @@ mod tests {
 
     fn woke(taken: Option<(Answer, bool)>) -> Option<bool> {
         taken.map(|(_, woke)| woke)
+    }
+
+    #[test]
+    fn the_last_refusal_is_kept_and_all_are_counted() {
+        let slot = slot();
+        assert!(slot.refusal().is_none());
+        for (node, why) in [("a", "busy"), ("b", "full")] {
+            slot.refused(node.into(), Status::resource_exhausted(why));
+        }
+        let last = slot.refusal().expect("two");
+        let told = (&*last.node, last.status.message(), last.times);
+        assert_eq!(told, ("b", "full", 2));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! How loaded a replier is: what it reports on each answer.
 //!
 //! In flight: calls admitted and not yet answered. Latency: an exponentially weighted mean of the
-//! time from arrival to answer, over about 16 calls; and of the time in the handler. Utilisation: the share of its workers' time
-//! that went into handlers, over about a tenth of a second. Answers a second, and errors among them:
+//! time from arrival to answer, over about 16 calls; and of the time in the handler, where one that took far
+//! longer than the mean, as when the process stood still, counts as sixteen times that: it doubles the mean at
+//! most. Utilisation: the share of its workers' time that went into handlers, over about a tenth of a second. Answers a second, and errors among them:
 //! over about a second.
 
 use std::time::Duration;
@@ -13,6 +14,10 @@ pub use crate::values::Load;
 /// The stretch over which utilisation is taken.
 const STRETCH: u64 = 100_000_000;
 const SECOND: u64 = 1_000_000_000;
+/// The most that one time in a handler counts for, of the mean so far,
+const RUN_TIMES_MOST: u64 = 16;
+/// which is taken to be this at least, in nanoseconds: whoever does next to nothing is not held to it.
+const RUN_LEAST: u64 = 10_000;
 
 /// What a replier knows of its own load.
 #[derive(Debug, Clone)]
@@ -63,7 +68,11 @@ impl LoadTracker {
         self.errors += u64::from(error);
         let took = nanos(queued).saturating_add(nanos(ran));
         self.latency = smoothed(self.latency, took);
-        self.run = smoothed(self.run, nanos(ran));
+        let most = match self.run {
+            0 => u64::MAX,
+            run => run.max(RUN_LEAST).saturating_mul(RUN_TIMES_MOST),
+        };
+        self.run = smoothed(self.run, nanos(ran).min(most));
         self.busy = self.busy.saturating_add(nanos(ran));
         let stretch = nanos(now.since(self.stretch_from));
         if stretch >= STRETCH {
@@ -148,6 +157,26 @@ mod tests {
         // Two each 10 ms, for a second.
         assert!((100..=205).contains(&report.per_s), "{report:?}");
         assert!((12..=26).contains(&report.errors_per_s), "{report:?}");
+    }
+
+    #[test]
+    fn a_handler_that_stood_still_doubles_the_mean_at_most_and_slower_ones_are_told_soon() {
+        let (us, none) = (Duration::from_micros, Duration::ZERO);
+        let mut load = LoadTracker::new(1);
+        let mut run = |calls: u64, ran| {
+            for _ in 0..calls {
+                load.arrived();
+                load.finished(at(1), none, ran, false);
+            }
+            load.report().run_us
+        };
+        assert_eq!(run(50, us(20)), 20);
+        let still = run(1, us(1_500_000));
+        assert!((21..=40).contains(&still), "{still}");
+        assert!(run(16, us(20)) < 30);
+        // Whoever does take that long says so after a score of calls.
+        assert!(run(20, us(1_000)) > 600);
+        assert!(run(60, us(1_500_000)) > 1_000_000);
     }
 
     #[test]

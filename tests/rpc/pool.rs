@@ -129,10 +129,93 @@ fn a_refusal_names_when_to_try_again_once_the_deadline_is_near() {
 }
 
 #[test]
+fn a_call_refused_until_its_deadline_is_told_by_whom_and_with_what() {
+    let peer = ByHand::new("tcp://127.0.0.1:*");
+    let desk = DeskClient::connect(&peer.endpoint).expect("an endpoint");
+    let desk = desk.with(Call::new().timeout(Duration::from_secs(3)));
+    let sum = desk.begin().add(2, 3).expect("it begins");
+    // It comes back soon after the first, and never after the second.
+    for (why, after) in [("busy", 1), ("the queue is full", 3_600_000)] {
+        let (who, id, _) = peer.call(4, |_| ());
+        let after = Duration::from_millis(after);
+        let busy = Status::resource_exhausted(why).with_retry_after(after);
+        peer.refuse(&who, id, &busy, Ran::No);
+    }
+    let error = sum.wait().expect_err("it rests");
+    assert_eq!(
+        (error.code(), error.ran()),
+        (Code::DeadlineExceeded, Ran::No)
+    );
+    let text = error.to_string();
+    let told = format!(
+        "it was turned away 2 times, the last by {} with RESOURCE_EXHAUSTED: the queue is full",
+        peer.endpoint
+    );
+    assert!(text.contains(&told), "{text}");
+    assert!(!text.contains("not sent"), "{text}");
+    assert!(!text.contains("without credit"), "{text}");
+    // It has left that alone by now, and has credit.
+    assert!(
+        text.contains(&format!("; {}: connected", peer.endpoint)),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_call_that_rests_for_a_lone_node_goes_to_one_that_is_added() {
+    let peer = ByHand::new("tcp://127.0.0.1:*");
+    let desk = DeskClient::connect(&peer.endpoint).expect("an endpoint");
+    let patient = desk.with(Call::new().timeout(Duration::from_secs(600)));
+    let mut sum = patient.begin().add(2, 3).expect("it begins");
+    let (who, id, _) = peer.call(4, |_| ());
+    let busy = Status::resource_exhausted("busy").with_retry_after(Duration::from_secs(3600));
+    peer.refuse(&who, id, &busy, Ran::No);
+    until("it rests", || desk.client().stats().calls.waiting == 1);
+    let served = Served::new();
+    desk.client().add(&served.endpoint).expect("another");
+    assert_eq!(sum.wait_timeout(PATIENCE), Some(Ok(5)));
+}
+
+#[test]
+fn a_node_that_is_left_alone_is_said_to_be() {
+    let peer = ByHand::new("tcp://127.0.0.1:*");
+    let desk = DeskClient::connect(&peer.endpoint).expect("an endpoint");
+    let hasty = desk.with(Call::new().timeout(Duration::from_millis(20)));
+    let busy = Status::resource_exhausted("busy").with_retry_after(Duration::from_secs(3600));
+    let began = Instant::now();
+    // It is left alone for a moment only: if this thread misses that, once more.
+    loop {
+        let before = node(desk.client(), &peer.endpoint).errors;
+        let refused = desk.begin().add(2, 3).expect("it begins");
+        // One of those that missed it may come before.
+        let (who, id, _) = peer.call(100, |_| ());
+        peer.refuse(&who, id, &busy, Ran::No);
+        until("it is left alone, or was", || {
+            node(desk.client(), &peer.endpoint).errors > before
+        });
+        let error = hasty.add(2, 3).expect_err("nobody answers");
+        assert_eq!(error.code(), Code::DeadlineExceeded);
+        let text = error.to_string();
+        if text.contains("not sent within 20ms") {
+            assert_eq!(error.ran(), Ran::No);
+            assert!(
+                text.contains("left alone for a while, as it asked"),
+                "{text}"
+            );
+            break;
+        }
+        assert!(began.elapsed() < PATIENCE, "{text}");
+        drop(refused);
+    }
+}
+
+#[test]
 fn a_draining_node_costs_no_call() {
     let (leaving, staying) = (Served::new(), Served::new());
     // By turns: by its loads one may get next to none.
-    let client = Client::builder().policy(Policy::round_robin()).timeout(PATIENCE);
+    let client = Client::builder()
+        .policy(Policy::round_robin())
+        .timeout(PATIENCE);
     let client = client.connect([&*leaving.endpoint, &*staying.endpoint]);
     let desk = DeskClient::from(client.expect("endpoints"));
     all_up(&desk);

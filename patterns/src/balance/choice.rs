@@ -17,6 +17,8 @@ pub(super) struct Choice {
     /// Of everyone, while weights differ.
     schedule: Schedule,
     differ: bool,
+    /// Whose turn is dated anew next.
+    dated: usize,
 }
 
 impl Choice {
@@ -26,6 +28,7 @@ impl Choice {
             choices,
             schedule: Schedule::new(random),
             differ: false,
+            dated: 0,
         }
     }
 
@@ -78,6 +81,16 @@ impl Choice {
     pub(super) fn costs(&mut self, nodes: &Nodes, node: usize, cost: impl FnOnce() -> f64) {
         if self.differ {
             self.schedule.set_rate(node, rate(nodes, node, cost()));
+        }
+    }
+
+    /// What nodes cost may be another by time alone: the turn of one is dated anew, and with each pick
+    /// that of another.
+    pub(super) fn dates(&mut self, nodes: &Nodes, cost: impl FnOnce(usize) -> f64) {
+        let next = self.dated + 1;
+        self.dated = if next < self.members.len() { next } else { 0 };
+        if let Some(node) = self.members.get(self.dated) {
+            self.schedule.set_rate(node, rate(nodes, node, cost(node)));
         }
     }
 

@@ -476,6 +476,27 @@ impl<T> Caller<T> {
         }
     }
 
+    /// A node takes calls that did not before: those that rest need not wait for what others wished.
+    pub(super) fn wake(&mut self, node: NodeId) {
+        if self.resting == 0 {
+            return;
+        }
+        let rests = |id: &CallId| {
+            let slot = self.slots.get(*id);
+            slot.is_some_and(|slot| slot.state == State::Rests && slot.only.is_none())
+        };
+        let resting: Vec<CallId> = self.slots.ids().filter(rests).collect();
+        for id in resting {
+            if let Some(slot) = self.slots.get_mut(id) {
+                slot.tried &= !bit(node.index());
+            }
+            self.resting -= 1;
+            self.slots.enter(id, Line::Picky);
+            let slots = &self.slots;
+            self.timers.disarm(|timer| is_good(slots, timer));
+        }
+    }
+
     /// Ends a call that is not in flight.
     pub(super) fn end_unsent(&mut self, id: CallId, why: Why) -> Option<Ended<T>> {
         // When it is makes no difference: there is no node to know of it.
@@ -653,6 +674,9 @@ impl<T> Caller<T> {
         self.balancer.set_silent(node.index(), false);
         let up = state == NodeState::Up;
         self.balancer.set_up(now.as_nanos(), node.index(), up);
+        if up && after {
+            self.wake(node);
+        }
     }
 
     /// The same, by its index.

@@ -36,6 +36,8 @@
 //!    `a_silent_node_gets_nothing_while_another_is_up`)
 //! 7. A call for one node goes to no other, and does not wait for one that has left. (test
 //!    `a_call_for_one_node_goes_there_or_ends`)
+//! 8. A call rests for what nodes wished no longer than until another takes calls. (test
+//!    `what_a_lone_node_wishes_holds_no_call_once_another_is_up`)
 //!
 //! # Not here
 //!
@@ -153,9 +155,13 @@ impl<T> Caller<T> {
         let (before, after) = (known.is_hope(), facts.weight > 0);
         known.weight = facts.weight;
         let after = after && known.is_hope();
+        let takes = after && !before && known.state == NodeState::Up;
         self.hopes -= usize::from(before);
         self.hopes += usize::from(after);
         self.balancer.set(now.as_nanos(), node.index(), facts);
+        if takes {
+            self.wake(node);
+        }
         self.fail_fast();
         true
     }

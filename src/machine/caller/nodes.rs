@@ -81,6 +81,17 @@ pub struct NodeStats {
     pub doubted: u64,
 }
 
+impl NodeStats {
+    /// Whether its window is not used up.
+    pub fn has_room(&self) -> bool {
+        !is_used_up(self.in_flight, self.credit)
+    }
+}
+
+fn is_used_up(flight: Credit, credit: Credit) -> bool {
+    flight.calls >= credit.calls || flight.bytes >= credit.bytes
+}
+
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) generation: u32,
@@ -119,7 +130,7 @@ impl Node {
     }
 
     pub(super) fn is_used_up(&self) -> bool {
-        self.flight.calls >= self.credit.calls || self.flight.bytes >= self.credit.bytes
+        is_used_up(self.flight, self.credit)
     }
 
     pub(super) fn took(&mut self, took: Duration) {

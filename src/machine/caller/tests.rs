@@ -304,6 +304,64 @@ fn what_waits_for_a_node_that_is_left_alone_goes_when_that_is_over() {
 }
 
 #[test]
+fn what_a_lone_node_wishes_holds_no_call_once_another_is_up() {
+    let patient = Ask {
+        deadline: Time::NEVER,
+        ..ask()
+    };
+    let in_an_hour = Failure {
+        retry_after: Some(Duration::from_secs(3600)),
+        ..NO
+    };
+    // One is welcomed, is given its weight back, or comes back after it was lost.
+    for how in 0..3 {
+        let (mut caller, nodes) = pool(1, 10);
+        let idle = Facts::weight(0);
+        let other = (how == 1).then(|| caller.add_node(NOW, idle));
+        other.inspect(|other| caller.welcome(NOW, *other, Credit::new(10, 1000)));
+        let Submitted::Send(first) = caller.submit(NOW, patient, 1) else {
+            panic!("it waits")
+        };
+        let answered = Answered::default();
+        let then = caller.error(NOW, first.node, first.id, in_an_hour, answered);
+        assert_eq!(then, ErrorThen::Again);
+        let later = NOW.after(Duration::from_secs(1));
+        caller.due(later);
+        assert_eq!(caller.next_send(later), None, "{how}: it rests");
+        let takes = match (how, other) {
+            (1, Some(other)) => {
+                assert!(caller.set_node(later, other, Facts::default()));
+                other
+            }
+            (0, _) => {
+                let other = caller.add_node(later, Facts::default());
+                assert_eq!(caller.next_send(later), None, "it is not there yet");
+                caller.welcome(later, other, Credit::new(10, 1000));
+                other
+            }
+            _ => {
+                caller.lost(later, nodes[0]);
+                caller.welcome(later, nodes[0], Credit::new(10, 1000));
+                // What it asked for as another connection's end is over, too.
+                nodes[0]
+            }
+        };
+        let second = caller.next_send(later).expect("it is woken");
+        assert!(second.id.is_same_call(first.id), "{how}");
+        assert_eq!(second.node, takes, "{how}");
+        assert_eq!(
+            caller.reply(later, second.node, second.id, answered),
+            Some(1)
+        );
+        // The timer that it rested by wakes nobody.
+        let over = NOW.after(Duration::from_secs(4000));
+        caller.due(over);
+        assert_eq!(caller.next_send(over), None);
+        assert_eq!((caller.stats().held, caller.stats().waiting), (0, 0));
+    }
+}
+
+#[test]
 fn what_one_node_of_many_wishes_does_not_keep_a_call_from_the_others() {
     let (mut caller, _) = pool(2, 10);
     let patient = Ask {

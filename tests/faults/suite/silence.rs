@@ -29,15 +29,14 @@ const PACE: Duration = ms(10);
 /// The zone of the server that stops, where policies by place are at home.
 const HOME: &str = "eu-1";
 
-/// Those that call every node, whatever it takes. The adaptive one may leave the one that stops alone
-/// before and after: that it heeds silence is a fact of `patterns/src/balance/every.rs`.
 fn policies() -> Vec<Policy> {
     let home = || Place::new("eu", HOME).at(50.0, 8.0);
     vec![
+        Policy::adaptive(),
         Policy::round_robin(),
         Policy::least_in_flight(),
         Policy::consistent_hash().keyed_by_call(),
-        Policy::round_robin().by_place(home()),
+        Policy::adaptive().by_place(home()),
         Policy::round_robin().by_distance(home()),
     ]
 }

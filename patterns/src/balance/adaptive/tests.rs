@@ -267,6 +267,7 @@ fn the_line_of_others_counts() {
     let mut fleet = Fleet::of(&[1; 2]);
     let busy = |in_flight| {
         let mut takes = run(MS);
+        takes.took += MS * Nanos::from(in_flight);
         let load = takes.load.as_mut().unwrap();
         (load.in_flight, load.workers) = (in_flight, 1);
         takes
