@@ -270,12 +270,19 @@ fn totals_are_those_of_an_independent_count() {
 #[test]
 fn a_killed_worker_costs_no_word_and_comes_back() {
     let (dir, counts) = library();
+    // Enough that there is work left once it is seen to be back.
+    let passes = if cfg!(debug_assertions) { 3 } else { 100 };
+    let times = passes.to_string();
     // Alone, it has to come back for the work to be done.
     for (workers, transport) in [("1", "ipc"), ("2", "tcp"), ("3,2,1", "ipc"), ("2,1", "tcp")] {
         let arguments = ["--workers", workers, "--transport", transport];
-        let arguments = [&arguments[..], &["--task-bytes", "1KiB", "--passes", "3"]].concat();
+        let arguments = [
+            &arguments[..],
+            &["--task-bytes", "1KiB", "--passes", &times],
+        ]
+        .concat();
         let result = result(&dir.0, &arguments);
-        assert_counts(&result, &counts, 3);
+        assert_counts(&result, &counts, passes);
         let worker = &result["workers"][0];
         assert_eq!(result["killed"]["name"], "A");
         assert_eq!(result["killed"]["pid"], pids(worker)[0]);
