@@ -18,6 +18,8 @@ mod flow;
 mod malformed;
 #[path = "server/pools.rs"]
 mod pools;
+#[path = "../../patterns/tests/support/rounds.rs"]
+mod rounds;
 #[path = "server/sessionless.rs"]
 mod sessionless;
 #[path = "server/sessions.rs"]

@@ -10,6 +10,7 @@ use brokerless::{Code, Ran, Status};
 
 use super::flow::{PLENTY, eventually, serve};
 use super::support::{Caller, Got, LEFT, PATIENCE, none, one, until};
+use crate::rounds::in_rounds;
 
 #[test]
 fn a_method_that_sends_items_is_answered_after_all_of_them() {
@@ -239,6 +240,11 @@ impl Taken {
 
 #[test]
 fn a_thousand_streams_are_served_fairly_by_four_workers() {
+    in_rounds("a thousand streams", fairly_by_four_workers);
+}
+
+/// What fails only where some had more than others: one whose worker is not run has less meanwhile.
+fn fairly_by_four_workers() -> Result<(), String> {
     const STREAMS: usize = 1000;
     const ITEMS: u64 = 1200;
     let (server, _flow) = serve(|builder| builder.workers(4).window(2 * STREAMS as u32));
@@ -267,7 +273,7 @@ fn a_thousand_streams_are_served_fairly_by_four_workers() {
     {
         left -= usize::from(taken.next(&caller));
     }
-    assert_eq!(left, STREAMS, "none had ended");
+    let none_has_ended = left == STREAMS;
     let got = before
         .iter()
         .zip(taken.items())
@@ -276,13 +282,9 @@ fn a_thousand_streams_are_served_fairly_by_four_workers() {
     got.sort_unstable();
     let mean = got.iter().sum::<u64>() / STREAMS as u64;
     let (least, most) = (got[0], got[STREAMS - 1]);
-    assert!(mean > 800, "too few to tell: {mean}");
     // One that has just had its turn is ahead by it, and by its window, which is on its way.
     let fair = mean / 10;
-    assert!(
-        most - mean <= fair && mean - least <= fair,
-        "{least} to {most}, {mean} on average"
-    );
+    let is_fair = most - mean <= fair && mean - least <= fair;
     while left > 0 {
         left -= usize::from(taken.next(&caller));
     }
@@ -292,6 +294,12 @@ fn a_thousand_streams_are_served_fairly_by_four_workers() {
     assert_eq!((stats.streams.open, stats.in_flight), (0, 0));
     let default = &stats.pools[0];
     assert!(default.queued_most > 0, "they queued: {default:?}");
+    // Of fewer it could not be told.
+    if is_fair && none_has_ended && mean > 800 {
+        Ok(())
+    } else {
+        Err(format!("{least} to {most}, {mean} on average"))
+    }
 }
 
 #[test]
