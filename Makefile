@@ -66,7 +66,7 @@ second-engine: ## Lints and tests of the feature zeromq: the facts about both en
 	  --lib --test conformance -- -D warnings
 	$(CARGO) test $(LOCKED) -p brokerless-patterns --features zeromq --test conformance --lib --no-run
 	$(CARGO) test $(LOCKED) -p brokerless-patterns --features zeromq --test conformance
-	$(CARGO) test $(LOCKED) -p brokerless-patterns --features zeromq --lib second
+	$(CARGO) test $(LOCKED) -p brokerless-patterns --features zeromq --lib second::
 	$(CARGO) test $(LOCKED) -p brokerless-patterns --features zeromq --doc zeromq
 
 costs: ## What a message, a pick and a call cost: copies, allocations, system calls; instructions, where valgrind is.

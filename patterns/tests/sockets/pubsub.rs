@@ -425,10 +425,11 @@ fn what_many_threads_publish_arrives_whole_or_is_counted() {
     const THREADS: usize = 4;
     const EACH: usize = 3_000;
     for endpoint in transports() {
-        let publisher = Pub::with(Options::new().send_messages_max(200)).unwrap();
+        let publisher = Pub::with(patient().send_messages_max(200)).unwrap();
         let endpoint = publisher.bind_to(&endpoint).unwrap().to_string();
-        let subs = [(); 3].map(|()| Sub::connect(&endpoint).unwrap());
+        let subs = [(); 3].map(|()| Sub::with(patient()).unwrap());
         for sub in &subs {
+            sub.connect_to(&endpoint).unwrap();
             sub.subscribe("t").unwrap();
             sub.subscribe("end").unwrap();
         }

@@ -18,7 +18,8 @@ fn bound(options: Options, endpoint: &str) -> (XPub, String) {
 }
 
 fn subscriber(endpoint: &str, topic: &str) -> Sub {
-    let sub = Sub::connect(endpoint).unwrap();
+    let sub = Sub::with(patient()).unwrap();
+    sub.connect_to(endpoint).unwrap();
     sub.subscribe(topic).unwrap();
     sub
 }
