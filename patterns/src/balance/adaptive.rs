@@ -317,11 +317,7 @@ impl Adaptive {
 
     /// What a call would take there, in nanoseconds.
     #[inline]
-    fn expected(&self, nodes: &Nodes, now: Nanos, node: usize) -> f64 {
-        let Some(known) = self.nodes.get(node) else {
-            return MOST;
-        };
-        let flight = nodes.flight(node);
+    fn expected(&self, known: &Node, flight: (u32, u32), now: Nanos) -> f64 {
         let ours = f64::from(flight.0);
         // Of a weight below the usual each call of ours is worth more of its line.
         let heavy = self.usual_weight * known.per_turn;
@@ -329,7 +325,7 @@ impl Adaptive {
             let line = self
                 .stale
                 .guess(known.line, now.saturating_sub(known.reported));
-            (known.way - self.near).max(0.0) + line + known.step * ours * known.cold
+            larger(known.way - self.near, 0.0) + line + known.step * ours * known.cold
         } else if known.known {
             known.took * (ours * heavy + 1.0)
         } else {
@@ -338,14 +334,14 @@ impl Adaptive {
             } else {
                 self.took
             };
-            took.max(1.0) * self.within * (ours * heavy + 1.0)
+            larger(took, 1.0) * self.within * (ours * heavy + 1.0)
         };
         let owed = known.owed(flight);
         if owed > 0 {
             // At the pace of now: one answer in all this time, if it came now.
             let silent = nanos(now.saturating_sub(known.since));
             let pace = silent * (f64::from(owed) + 1.0) * SILENCE - known.took;
-            time = time.max(pace);
+            time = larger(time, pace);
         }
         if known.failures > 0.0 {
             let forgiven = (-(now.saturating_sub(known.failed_at) as f64) / FORGIVEN).exp2();
@@ -418,6 +414,17 @@ impl Adaptive {
         self.recent_at = (self.recent_at + 1) % RECENT;
     }
 
+    /// Whether a node that was slow may be tried.
+    #[inline]
+    fn is_rested(&self, ask: &Ask<'_>, looked: &Looked, least: Nanos) -> bool {
+        self.nodes.get(looked.node).is_some_and(|known| {
+            let rest = ask.now.saturating_sub(known.answered);
+            rest > least
+                && ask.nodes.in_flight(looked.node) == 0
+                && nanos(rest) > TRY_AFTER * known.took.max(looked.time)
+        })
+    }
+
     /// An answer took so long.
     fn measured(&mut self, node: usize, took: f64) {
         let Some(known) = self.nodes.get_mut(node) else {
@@ -472,6 +479,30 @@ fn nanos(time: Nanos) -> f64 {
     time as i64 as f64
 }
 
+/// The larger one, none of them being no number: that is one instruction, where `max` has ten.
+#[inline]
+fn larger(one: f64, other: f64) -> f64 {
+    if one > other { one } else { other }
+}
+
+/// One of those that a pick looks at.
+#[derive(Debug, Clone, Copy)]
+struct Looked {
+    node: usize,
+    /// What a call would take there.
+    time: f64,
+    turn: f64,
+}
+
+impl Looked {
+    /// Of which nothing is known: nobody picks it.
+    const NONE: Looked = Looked {
+        node: usize::MAX,
+        time: f64::MAX,
+        turn: f64::MAX,
+    };
+}
+
 /// A time in nanoseconds, as far as it counts.
 #[inline]
 fn counted(took: Duration) -> f64 {
@@ -508,32 +539,24 @@ impl Pick for Adaptive {
     }
 
     fn pick(&mut self, ask: &mut Ask<'_>) -> Option<usize> {
-        let mut nodes = [(0usize, 0.0f64); ALL];
+        let mut found = [0; ALL];
         let mut count = 0;
-        let mut least = f64::MAX;
-        let mut run = 0.0;
-        let mut add = |this: &Adaptive, ask: &Ask<'_>, node: usize| {
-            let time = this.expected(ask.nodes, ask.now, node);
-            if time < least {
-                least = time;
-                run = this.nodes.get(node).map_or(0.0, |known| known.run);
-            }
-            if let Some(place) = nodes.get_mut(count) {
-                *place = (node, time);
+        let mut add = |node: usize| {
+            if let Some(place) = found.get_mut(count) {
+                *place = node;
                 count += 1;
             }
         };
         if self.members.len() <= ALL {
-            for node in self.members.iter() {
-                if ask.is_able(node) {
-                    add(self, ask, node);
-                }
-            }
+            self.members
+                .iter()
+                .filter(|node| ask.is_able(*node))
+                .for_each(&mut add);
         } else {
             for &node in &self.recent {
                 let node = node as usize;
                 if self.members.contains(node) && ask.is_able(node) {
-                    add(self, ask, node);
+                    add(node);
                 }
             }
             let mut drawn = 0;
@@ -541,10 +564,24 @@ impl Pick for Adaptive {
                 let Some(node) = self.members.draw(ask, &mut drawn) else {
                     break;
                 };
-                add(self, ask, node);
+                add(node);
             }
         }
-        let looked_at = &nodes[..count];
+        let mut looked = [Looked::NONE; ALL];
+        let mut least = f64::MAX;
+        let mut run = 0.0;
+        for (&node, place) in found[..count].iter().zip(&mut looked) {
+            let Some(known) = self.nodes.get(node) else {
+                continue;
+            };
+            let time = self.expected(known, ask.nodes.flight(node), ask.now);
+            if time < least {
+                least = time;
+                run = known.run;
+            }
+            let turn = larger(known.turn, self.turn - TURNS_KEPT * known.per_turn);
+            *place = Looked { node, time, turn };
+        }
         let close = if run > 0.0 { run } else { least };
         let close = least + (BAND * close).max(TRIFLE);
         // One that was slow, and has not been tried for long.
@@ -554,29 +591,18 @@ impl Pick for Adaptive {
             true => REST_MAX.min(self.took * REST_TIMES) as Nanos,
             false => Nanos::MAX,
         };
-        let mut best: Option<(usize, f64)> = None;
-        let mut tried = false;
-        for &(node, time) in looked_at {
-            let Some(known) = self.nodes.get(node) else {
+        let mut best: Option<&Looked> = None;
+        for looked in &looked[..count] {
+            if looked.time > close && !self.is_rested(ask, looked, rest_least) {
                 continue;
-            };
-            let is_try = time > close;
-            if is_try {
-                let rest = ask.now.saturating_sub(known.answered);
-                if rest <= rest_least
-                    || ask.nodes.in_flight(node) > 0
-                    || nanos(rest) <= TRY_AFTER * known.took.max(time)
-                {
-                    continue;
-                }
             }
-            let turn = known.turn.max(self.turn - TURNS_KEPT * known.per_turn);
-            if best.is_none_or(|(_, first)| turn < first) {
-                (best, tried) = (Some((node, turn)), is_try);
+            if best.is_none_or(|best| looked.turn < best.turn) {
+                best = Some(looked);
             }
         }
-        let (node, turn) = best?;
+        let &Looked { node, time, turn } = best?;
         self.turn = turn;
+        let tried = time > close;
         if tried {
             self.tries -= 1.0;
             self.nodes[node].tried = true;
