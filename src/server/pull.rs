@@ -10,7 +10,8 @@
 //!
 //! 1. A worker that is busy is given no call, and none waits here. (test
 //!    `a_busy_worker_is_never_fed`)
-//! 2. Callers take turns at free workers. (test `callers_take_turns_at_free_workers`)
+//! 2. Callers take turns at free workers, each with as many calls as it has wished for. (test
+//!    `callers_take_turns_at_free_workers`)
 //! 3. Who asks for a server's health takes no worker, and is answered while all are busy. (tests
 //!    `health_is_told_while_every_worker_is_busy`,
 //!    `a_plain_caller_is_told_the_health_while_every_worker_is_busy`)

@@ -79,8 +79,11 @@ impl Handler for Opening<'_> {
     }
 }
 
-/// An item that takes no longer than this is made in less time than it takes to send it.
+/// An item that takes no longer than this is made in less time than it takes to send it;
 const QUICK: Duration = Duration::from_micros(2);
+/// and to set out takes as long as so many of them. Else one that was slow once would never be quick
+/// again: its items are made one by one, and each would pay for that.
+const SETTING_OUT: u32 = 4;
 
 /// How far a turn has come.
 struct Pace {
@@ -106,7 +109,7 @@ impl Pace {
     /// So many items, in all, had been made at a time; now there are more.
     fn took(&mut self, items: u32, since: Instant) {
         let made = self.items - items;
-        self.quick = Some(since.elapsed() <= QUICK * made);
+        self.quick = Some(since.elapsed() <= QUICK * (made + SETTING_OUT));
     }
 
     #[inline]

@@ -11,6 +11,7 @@ use brokerless::service::{Incoming, Items};
 use brokerless::{Blob, Call, Code, Ran, Status};
 use serde::{Deserialize, Serialize};
 
+use crate::dice::Dice;
 use crate::support::{PATIENCE, in_rounds, take_time, transports, until};
 
 /// The sizes of what methods give, and of what they are given.
@@ -368,12 +369,19 @@ fn a_thousand_streams_at_once_are_served_fairly() {
     // Over growing time: what is not fair gets no fairer, and a moment in which one thread was not run
     // is soon little beside the rest.
     let (mut all, mut until) = (0, 0);
+    let (mut order, mut dice): (Vec<usize>, _) = ((0..STREAMS).collect(), Dice::new(1));
     in_rounds("a thousand streams", || {
         until += ITEMS;
         let end = Instant::now() + 5 * PATIENCE;
         while all < until {
             assert!(Instant::now() < end, "{all} items so far");
-            for (stream, taken) in &mut streams {
+            // In another order each time: those whose items come just before they are looked at in one
+            // would be ahead for good.
+            for left in (1..STREAMS as u64).rev() {
+                order.swap(left as usize, dice.roll(left + 1) as usize);
+            }
+            for at in &order {
+                let (stream, taken) = &mut streams[*at];
                 // As much as has come: who is served better gets more. But the reader does not stay
                 // with one that it empties as fast as it is filled.
                 for _ in 0..8 {
