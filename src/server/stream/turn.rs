@@ -82,7 +82,8 @@ impl Handler for Opening<'_> {
 /// An item that takes no longer than this is made in less time than it takes to send it;
 const QUICK: Duration = Duration::from_micros(2);
 /// and to set out takes as long as so many of them. Else one that was slow once would never be quick
-/// again: its items are made one by one, and each would pay for that.
+/// again: its items are made one by one, and each would pay for that. One that takes items, too, may
+/// have waited for them.
 const SETTING_OUT: u32 = 4;
 
 /// How far a turn has come.
@@ -93,23 +94,26 @@ struct Pace {
     over: bool,
     /// What was made last was made quickly.
     quick: Option<bool>,
+    /// Items that it takes as long as to set out.
+    setting_out: u32,
 }
 
 impl Pace {
-    fn new(begun: Instant) -> Self {
+    fn new(begun: Instant, takes: bool) -> Self {
         Pace {
             begun,
             items: 0,
             bytes: 0,
             over: false,
             quick: None,
+            setting_out: if takes { 0 } else { SETTING_OUT },
         }
     }
 
     /// So many items, in all, had been made at a time; now there are more.
     fn took(&mut self, items: u32, since: Instant) {
         let made = self.items - items;
-        self.quick = Some(since.elapsed() <= QUICK * (made + SETTING_OUT));
+        self.quick = Some(since.elapsed() <= QUICK * (made + self.setting_out));
     }
 
     #[inline]
@@ -258,7 +262,7 @@ impl Shared {
         if begun >= stream.call.deadline {
             self.cut(stream, Over::Deadline);
         }
-        let mut pace = Pace::new(begun);
+        let mut pace = Pace::new(begun, stream.info.items_in.is_some());
         let mut made = None;
         loop {
             let (step, sends) = self.step(stream, producer, made.take(), &pace);
