@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 
 use at_work::{NOW, all};
-use rounds::in_rounds;
+use rounds::{ROUNDS, in_rounds};
 
 /// Picks of a run.
 const PICKS: u64 = 20_000;
@@ -33,6 +33,10 @@ const RUNS: usize = 15;
 /// Nanoseconds a pick may take: at so many nodes, of which the second is only shown. Up to 64 some
 /// look at every node.
 const BOUNDS: [(usize, f64); 3] = [(10, 100.0), (64, f64::INFINITY), (1000, 250.0)];
+/// Who shares a core with others is slowed down by what they do, and not all work alike: where the
+/// reference work takes so many times as long in every round, times say nothing, and instructions alone
+/// are held to what they were (`instructions.rs`).
+const DISTURBED: f64 = 1.1;
 /// How much less 16 threads may pick than 2, all together.
 const SCALE: f64 = 0.8;
 /// Tries of which the middle one is taken.
@@ -95,18 +99,26 @@ fn a_pick_is_cheap_whatever_the_policy() {
         for (nodes, bound) in BOUNDS {
             let mut balancer = work.at_work(nodes);
             let able = |node: usize| node != usize::MAX;
+            let mut disturbed = 0;
             let nanos = in_rounds(&format!("{name}, {nodes} nodes"), || {
-                let slower = slowness();
+                let before = slowness();
                 let nanos = nanos_of(|at| {
                     black_box(balancer.pick(NOW, Some(hash(&at.to_le_bytes())), &able));
                 });
+                let slower = before.max(slowness());
                 let most = bound * slower;
-                let seen = || format!("{nanos:.0} ns a pick, at most {most:.0}");
                 if nanos <= most {
-                    Ok(nanos)
-                } else {
-                    Err(seen())
+                    return Ok(nanos);
                 }
+                let seen = format!("{nanos:.0} ns a pick, at most {most:.0}");
+                disturbed += usize::from(slower > DISTURBED);
+                if disturbed == ROUNDS {
+                    println!(
+                        "NOT HELD, {name}, {nodes} nodes: {seen}, on a core that others slow down"
+                    );
+                    return Ok(nanos);
+                }
+                Err(seen)
             });
             found += &format!("{nanos:10.1} ");
             call = nanos_of(|at| {
