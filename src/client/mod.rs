@@ -31,6 +31,7 @@
 //! | `member` | [`Member`]: what a pool is told of a node |
 //! | `home` | whether anybody is where the policy picks from |
 //! | `stats` | the policy's and the credit's view |
+//! | `testing` | what tests of this room share |
 //!
 //! # Invariants
 //!
@@ -67,6 +68,8 @@ mod relay;
 mod slot;
 mod stats;
 mod stream;
+#[cfg(test)]
+mod testing;
 mod together;
 mod wanted;
 

@@ -533,13 +533,12 @@ mod tests {
     use std::time::Duration;
 
     use brokerless_patterns::balance::Facts;
-    use brokerless_patterns::tap::Tap;
-    use brokerless_patterns::{Dealer, Options, Peer, Router};
 
     use super::super::node::Place;
+    use super::super::testing::node;
     use crate::machine::Credit;
     use crate::metadata::Metadata;
-    use crate::wire::{Encoding, Version};
+    use crate::wire::Encoding;
 
     #[derive(Default)]
     struct Heard(Mutex<Vec<&'static str>>);
@@ -571,37 +570,6 @@ mod tests {
             key: None,
             deadline: Instant::now() + Duration::from_secs(60),
         }
-    }
-
-    #[derive(Default)]
-    struct Came(Mutex<Option<Peer>>);
-
-    impl Tap for Came {
-        fn take(&self, _: &Peer, _: Message) {}
-        fn came(&self, peer: &Peer) {
-            *self.0.lock() = Some(peer.clone());
-        }
-    }
-
-    /// A connection to a node, where so many messages find room each way.
-    fn node(endpoint: &str, room: usize) -> (Router, Arc<Link>) {
-        let router = Router::with(Options::new().recv_messages_max(room)).unwrap();
-        router.bind_to(endpoint).unwrap();
-        let came = Arc::new(Came::default());
-        let options = Options::new().send_messages_max(room);
-        let dealer = Dealer::with_tap(options, came.clone()).unwrap();
-        dealer.connect_to(endpoint).unwrap();
-        let peer = came.0.lock().take().expect("it is there at once");
-        let link = Arc::new(Link {
-            dealer: Arc::new(dealer),
-            peer,
-            version: Version::NEWEST,
-            blob_bytes_max: u64::MAX,
-            call_bytes_max: u64::MAX,
-            sessionless: false,
-            wants_keys: false,
-        });
-        (router, link)
     }
 
     /// A client whose only node is reached so.

@@ -264,44 +264,16 @@ impl Drop for Conduit {
 mod tests {
     use std::time::Duration;
 
-    use brokerless_patterns::tap::Tap;
-    use brokerless_patterns::{Dealer, Options, Peer, Router};
-
     use super::*;
     use crate::client::Client;
-    use crate::wire::{Envelope, ItemsHead, Payload, Version};
+    use crate::client::testing::node;
+    use crate::wire::{Envelope, ItemsHead, Payload};
 
     const PATIENCE: Duration = Duration::from_secs(30);
 
-    #[derive(Default)]
-    struct Came(Mutex<Option<Peer>>);
-
-    impl Tap for Came {
-        fn take(&self, _: &Peer, _: Message) {}
-        fn came(&self, peer: &Peer) {
-            *self.0.lock() = Some(peer.clone());
-        }
-    }
-
     #[test]
     fn a_window_that_found_no_room_is_told_later() {
-        let endpoint = "inproc://conduit-without-room";
-        let router = Router::with(Options::new().recv_messages_max(1)).unwrap();
-        router.bind_to(endpoint).unwrap();
-        let came = Arc::new(Came::default());
-        let options = Options::new().send_messages_max(1);
-        let dealer = Dealer::with_tap(options, came.clone()).unwrap();
-        dealer.connect_to(endpoint).unwrap();
-        let peer = came.0.lock().take().expect("it is there at once");
-        let link = Arc::new(Link {
-            dealer: Arc::new(dealer),
-            peer,
-            version: Version::NEWEST,
-            blob_bytes_max: u64::MAX,
-            call_bytes_max: u64::MAX,
-            sessionless: false,
-            wants_keys: false,
-        });
+        let (router, link) = node("inproc://conduit-without-room", 1);
         let client = Client::connect("inproc://conduit-nobody").expect("an endpoint");
         let window = Some(Flow::new(1, 100));
         let conduit = Conduit::new(window, false, Encoding::MessagePack, client.core());
