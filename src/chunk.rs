@@ -3,7 +3,7 @@
 //! A thread keeps one chunk. What is written is split off and travels as a frame; when the chunk
 //! is used up it is taken back if all its frames are gone, and replaced otherwise. So an
 //! envelope allocates nothing, and a chunk's allocation is shared by some hundred of them. What
-//! does not fit a chunk gets an allocation of its own.
+//! does not fit a chunk gets an allocation of its own; what fits within the frame is copied there.
 //!
 //! ```text
 //! Writer::new()       takes the thread's chunk      (the thread has none for the while: a second
@@ -117,12 +117,17 @@ impl Writer {
     #[inline]
     pub(crate) fn finish(mut self) -> Frame {
         let (frame, chunk) = match self.aside {
-            None => (self.memory.split(), self.memory),
-            Some(chunk) => (self.memory, chunk),
+            None if self.memory.len() <= Frame::SHORT_MAX => {
+                let frame = Frame::copy_from_slice(&self.memory);
+                self.memory.clear();
+                (frame, self.memory)
+            }
+            None => (Frame::from(self.memory.split().freeze()), self.memory),
+            Some(chunk) => (Frame::from(self.memory.freeze()), chunk),
         };
         // At the end of a thread there is nobody to give it back to.
         let _ = CHUNK.try_with(|kept| kept.set(Some(chunk)));
-        Frame::from(frame.freeze())
+        frame
     }
 }
 
@@ -154,6 +159,16 @@ mod tests {
         writer.finish()
     }
 
+    /// Of some lengths, of which a frame has room for the shorter ones itself.
+    fn bytes_of(n: u32) -> Vec<u8> {
+        n.to_be_bytes().repeat((n % 5) as usize * 3)
+    }
+
+    /// So many bytes that a frame has no room for them itself.
+    fn long(text: &str) -> Vec<u8> {
+        text.repeat(Frame::SHORT_MAX).into_bytes()
+    }
+
     /// Whether both lie in one chunk.
     fn are_neighbours(a: &Frame, b: &Frame) -> bool {
         (a.as_ptr() as usize).abs_diff(b.as_ptr() as usize) < CHUNK_BYTES
@@ -161,32 +176,28 @@ mod tests {
 
     #[test]
     fn frames_of_one_chunk_do_not_touch_each_other() {
-        let frames: Vec<Frame> = (0..5000u32)
-            .map(|n| frame(&n.to_be_bytes()[..(n % 5) as usize]))
-            .collect();
+        let frames: Vec<Frame> = (0..5000u32).map(|n| frame(&bytes_of(n))).collect();
         for (n, frame) in (0u32..).zip(&frames) {
-            assert_eq!(*frame, n.to_be_bytes()[..(n % 5) as usize]);
+            assert_eq!(*frame, bytes_of(n)[..]);
         }
-        assert!(are_neighbours(&frames[1], &frames[2]));
+        assert!(are_neighbours(&frames[3], &frames[4]));
     }
 
     #[test]
     fn a_chunk_whose_frames_are_gone_is_used_again() {
-        let first = frame(b"first");
+        let first = frame(&[0; 40]);
         let place = first.as_ptr() as usize;
         drop(first);
         for n in 0..10_000u32 {
-            let two = [frame(&[1; 40]), frame(&n.to_be_bytes())];
-            for frame in &two {
-                let distance = (frame.as_ptr() as usize).abs_diff(place);
-                assert!(distance < CHUNK_BYTES, "after {n}: {distance}");
-            }
+            let frame = frame(&n.to_be_bytes().repeat(10));
+            let distance = (frame.as_ptr() as usize).abs_diff(place);
+            assert!(distance < CHUNK_BYTES, "after {n}: {distance}");
         }
     }
 
     #[test]
     fn a_large_body_has_memory_of_its_own() {
-        let small = frame(b"small");
+        let small = frame(&long("small"));
         let mut writer = Writer::new(8);
         for _ in 0..3 * CHUNK_BYTES {
             writer.put(b"x");
@@ -194,26 +205,24 @@ mod tests {
         let large = writer.finish();
         assert_eq!(large, vec![b'x'; 3 * CHUNK_BYTES][..]);
         // And the chunk is where it was.
-        assert!(are_neighbours(&small, &frame(b"next")));
-        assert_eq!(small, b"small");
+        assert!(are_neighbours(&small, &frame(&long("next"))));
+        assert_eq!(small, long("small")[..]);
     }
 
     #[test]
     fn a_writer_within_another_has_memory_of_its_own() {
-        let before = frame(b"before");
+        let before = frame(&long("before"));
         let mut outer = Writer::new(8);
         outer.put(b"outer");
-        let inner = frame(b"inner");
-        outer.put(b" goes on");
+        let inner = frame(&long("inner"));
+        outer.put(b" goes on, and on, and on");
         let outer = outer.finish();
-        assert_eq!(
-            (&outer[..], &inner[..]),
-            (&b"outer goes on"[..], &b"inner"[..])
-        );
+        assert_eq!(outer, b"outer goes on, and on, and on");
+        assert_eq!(inner, long("inner")[..]);
         assert!(are_neighbours(&before, &outer));
         drop((before, outer));
-        let after = frame(b"after");
-        assert!(are_neighbours(&after, &frame(b"and on")));
+        let after = frame(&long("after"));
+        assert!(are_neighbours(&after, &frame(&long("and on"))));
     }
 
     #[test]

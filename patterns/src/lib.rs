@@ -54,7 +54,7 @@ pub mod zmtp;
 pub use engine::Engine;
 pub use event::{CloseReason, Event};
 pub use link::{BindError, Endpoint, EndpointError, IpcEndpoint, TcpAddress, TcpEndpoint, TcpHost};
-pub use message::{Frame, Message};
+pub use message::{Frame, Headed, Message};
 pub use socket::{
     Dealer, Error, OptionError, Options, Pair, Peer, PeerStats, Pub, Pull, Push, Received,
     RecvError, Rep, Req, Router, SendError, SendRefusal, Server, ServerStats, SlowSubscriber,

@@ -1,17 +1,23 @@
 //! Messages and their frames: shared, sliceable, never copied to be passed on.
 //!
 //! A [`Frame`] is a reference-counted slice of bytes. Cloning one, slicing it, or sending it over
-//! `inproc://` moves a pointer; the bytes stay where they are. A [`Message`] is a short list of
-//! frames; up to two of them need no allocation.
+//! `inproc://` moves a pointer; the bytes stay where they are. So few that they fit in the place of
+//! the reference are kept there, and shared with nobody. A [`Message`] is a short list of frames; up
+//! to two of them need no allocation.
 //!
 //! # Invariants
 //!
 //! 1. A message has at least one frame: the empty message is one empty frame.
 //!    (test `an_empty_list_becomes_one_empty_frame`)
-//! 2. Passing a frame on never copies its bytes. (test `clones_and_slices_share_their_bytes`)
+//! 2. Passing a frame on never copies more than a pointer would take. (test
+//!    `clones_and_slices_share_their_bytes`)
+//! 3. Where its bytes are does not show: frames of the same bytes are equal, and hash alike. (test
+//!    `a_frame_is_the_same_wherever_its_bytes_are`)
 
 use std::borrow::{Borrow, Cow};
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::{Deref, Index, RangeBounds};
 
 use bytes::Bytes;
@@ -26,36 +32,71 @@ use smallvec::SmallVec;
 /// assert_eq!(&frame[..], b"hello");
 /// assert_eq!(&frame.slice(1..3)[..], b"el");
 /// ```
-#[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Frame(Bytes);
+#[derive(Clone)]
+pub struct Frame(Kept);
+
+/// Where the bytes of a frame are.
+#[derive(Clone)]
+enum Kept {
+    /// Within the frame: to count who shares so few would cost more than to copy them.
+    Short {
+        len: u8,
+        bytes: [u8; Frame::SHORT_MAX],
+    },
+    Shared(Bytes),
+}
+
+impl Kept {
+    /// The bytes themselves, where they are few.
+    #[inline]
+    fn short(bytes: &[u8]) -> Option<Kept> {
+        let mut kept = [0; Frame::SHORT_MAX];
+        kept.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(Kept::Short {
+            len: bytes.len() as u8,
+            bytes: kept,
+        })
+    }
+}
 
 impl Frame {
+    /// Bytes that a frame has room for itself, in the place of a reference to shared ones.
+    pub const SHORT_MAX: usize = size_of::<Bytes>() - 9;
+
     /// A frame without bytes.
     pub const fn new() -> Self {
-        Frame(Bytes::new())
+        Frame::from_static(&[])
     }
 
     /// A frame over bytes that live as long as the program; nothing is allocated.
     pub const fn from_static(bytes: &'static [u8]) -> Self {
-        Frame(Bytes::from_static(bytes))
+        Frame(Kept::Shared(Bytes::from_static(bytes)))
     }
 
     /// A frame with a copy of `bytes`.
     ///
     /// # Allocation
     ///
-    /// One, of the length of `bytes`.
+    /// One, of the length of `bytes`; none for up to 23.
+    #[inline]
     pub fn copy_from_slice(bytes: &[u8]) -> Self {
-        Frame(Bytes::copy_from_slice(bytes))
+        let short = Kept::short(bytes);
+        Frame(short.unwrap_or_else(|| Kept::Shared(Bytes::copy_from_slice(bytes))))
     }
 
-    /// A part of this frame that shares its bytes.
+    /// A part of this frame that shares its bytes, or has a copy of them where they are few.
     ///
     /// # Panics
     ///
     /// If the range does not lie within the frame.
     pub fn slice(&self, range: impl RangeBounds<usize>) -> Self {
-        Frame(self.0.slice(range))
+        match &self.0 {
+            Kept::Shared(bytes) => Frame(Kept::Shared(bytes.slice(range))),
+            Kept::Short { .. } => {
+                let range = (range.start_bound().cloned(), range.end_bound().cloned());
+                Frame::copy_from_slice(&self[range])
+            }
+        }
     }
 
     /// The bytes as text, where they are UTF-8.
@@ -64,55 +105,68 @@ impl Frame {
     ///
     /// Where they are not; the frame is untouched.
     pub fn to_str(&self) -> Result<&str, std::str::Utf8Error> {
-        std::str::from_utf8(&self.0)
+        std::str::from_utf8(self)
     }
 
-    /// The shared bytes themselves.
+    /// The bytes, to be shared. Up to 23 may have to be copied for that.
     pub fn into_bytes(self) -> Bytes {
-        self.0
+        match self.0 {
+            Kept::Shared(bytes) => bytes,
+            Kept::Short { .. } => Bytes::copy_from_slice(&self),
+        }
+    }
+}
+
+impl Default for Frame {
+    fn default() -> Self {
+        Frame::new()
     }
 }
 
 impl Deref for Frame {
     type Target = [u8];
+    #[inline]
     fn deref(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Kept::Short { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Kept::Shared(bytes) => bytes,
+        }
     }
 }
 
 impl Borrow<[u8]> for Frame {
     fn borrow(&self) -> &[u8] {
-        &self.0
+        self
     }
 }
 
 impl AsRef<[u8]> for Frame {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        self
     }
 }
 
 impl From<Bytes> for Frame {
     fn from(bytes: Bytes) -> Self {
-        Frame(bytes)
+        Frame(Kept::Shared(bytes))
     }
 }
 
 impl From<Frame> for Bytes {
     fn from(frame: Frame) -> Self {
-        frame.0
+        frame.into_bytes()
     }
 }
 
 impl From<Vec<u8>> for Frame {
     fn from(bytes: Vec<u8>) -> Self {
-        Frame(bytes.into())
+        Frame(Kept::Shared(bytes.into()))
     }
 }
 
 impl From<String> for Frame {
     fn from(text: String) -> Self {
-        Frame(text.into_bytes().into())
+        Frame::from(text.into_bytes())
     }
 }
 
@@ -134,33 +188,60 @@ impl<const N: usize> From<&[u8; N]> for Frame {
     }
 }
 
+impl PartialEq for Frame {
+    fn eq(&self, other: &Frame) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Frame {}
+
+impl PartialOrd for Frame {
+    fn partial_cmp(&self, other: &Frame) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Frame {
+    fn cmp(&self, other: &Frame) -> Ordering {
+        self[..].cmp(&other[..])
+    }
+}
+
+/// As a slice of the same bytes does.
+impl Hash for Frame {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self[..].hash(state);
+    }
+}
+
 impl PartialEq<[u8]> for Frame {
     fn eq(&self, other: &[u8]) -> bool {
-        self.0 == other
+        self[..] == *other
     }
 }
 
 impl PartialEq<&[u8]> for Frame {
     fn eq(&self, other: &&[u8]) -> bool {
-        self.0 == *other
+        self[..] == **other
     }
 }
 
 impl<const N: usize> PartialEq<&[u8; N]> for Frame {
     fn eq(&self, other: &&[u8; N]) -> bool {
-        self.0 == other[..]
+        self[..] == other[..]
     }
 }
 
 impl PartialEq<str> for Frame {
     fn eq(&self, other: &str) -> bool {
-        self.0 == other.as_bytes()
+        self[..] == *other.as_bytes()
     }
 }
 
 impl PartialEq<&str> for Frame {
     fn eq(&self, other: &&str) -> bool {
-        self.0 == other.as_bytes()
+        self[..] == *other.as_bytes()
     }
 }
 
@@ -168,7 +249,7 @@ impl PartialEq<&str> for Frame {
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 64;
-        let head = &self.0[..self.0.len().min(SHOWN)];
+        let head = &self[..self.len().min(SHOWN)];
         match std::str::from_utf8(head) {
             Ok(text) if !text.contains(|c: char| c.is_control() && c != '\n') => {
                 write!(f, "{text:?}")?;
@@ -180,8 +261,8 @@ impl fmt::Debug for Frame {
                 }
             }
         }
-        if self.0.len() > SHOWN {
-            write!(f, "... ({} bytes)", self.0.len())?;
+        if self.len() > SHOWN {
+            write!(f, "... ({} bytes)", self.len())?;
         }
         Ok(())
     }
@@ -279,6 +360,50 @@ impl Message {
 
     pub(crate) fn into_parts(self) -> SmallVec<[Frame; 2]> {
         self.frames
+    }
+}
+
+/// A message on its way out, whose first frame is lent: where it is short and made for this message
+/// alone, that spares a frame. It becomes a [`Message`] only where it has to wait as one.
+#[derive(Debug, Clone, Copy)]
+pub struct Headed<'a> {
+    first: &'a [u8],
+    second: &'a Frame,
+    rest: &'a [Frame],
+}
+
+impl<'a> Headed<'a> {
+    /// These bytes, and these frames after them.
+    pub fn new(first: &'a [u8], second: &'a Frame, rest: &'a [Frame]) -> Self {
+        Headed {
+            first,
+            second,
+            rest,
+        }
+    }
+
+    /// Payload bytes over all frames.
+    pub fn bytes(&self) -> usize {
+        let rest = self.rest.iter().map(|frame| frame.len());
+        self.first.len() + self.second.len() + rest.sum::<usize>()
+    }
+
+    /// The first frame, and the others in two pieces.
+    pub(crate) fn parts(&self) -> (&'a [u8], &'a Frame, &'a [Frame]) {
+        (self.first, self.second, self.rest)
+    }
+
+    /// The message of these frames.
+    ///
+    /// # Allocation
+    ///
+    /// One for the first frame, unless it is within [`Frame::SHORT_MAX`]; one if there are more
+    /// than two.
+    pub fn to_message(&self) -> Message {
+        let first = Frame::copy_from_slice(self.first);
+        let mut message = Message::pair(first, self.second.clone());
+        message.frames.extend(self.rest.iter().cloned());
+        message
     }
 }
 
@@ -400,6 +525,49 @@ mod tests {
         assert_eq!(frame.clone().as_ptr(), start);
         assert_eq!(frame.slice(5..).as_ptr(), start.wrapping_add(5));
         assert_eq!(Message::from(frame).clone().first().as_ptr(), start);
+    }
+
+    #[test]
+    fn a_frame_is_the_same_wherever_its_bytes_are() {
+        let hash = |frame: &Frame| {
+            let mut hasher = std::hash::DefaultHasher::new();
+            frame.hash(&mut hasher);
+            hasher.finish()
+        };
+        assert_eq!(size_of::<Frame>(), size_of::<Bytes>());
+        for len in [
+            0,
+            1,
+            Frame::SHORT_MAX - 1,
+            Frame::SHORT_MAX,
+            Frame::SHORT_MAX + 1,
+        ] {
+            let bytes: Vec<u8> = (0..len as u8).collect();
+            let (within, shared) = (Frame::from(&bytes[..]), Frame::from(bytes.clone()));
+            assert_eq!((&within[..], within.len()), (&bytes[..], len));
+            assert_eq!(within, shared);
+            assert_eq!(within.cmp(&shared), Ordering::Equal);
+            assert_eq!(hash(&within), hash(&shared));
+            assert_eq!(within.clone().into_bytes(), bytes);
+            let half = len / 2;
+            assert_eq!(within.slice(half..), shared.slice(half..));
+            assert_eq!(within.slice(..half), &bytes[..half]);
+        }
+        let (first, second) = (Frame::from("a"), Frame::from(b"b".to_vec()));
+        assert!(first < second);
+    }
+
+    #[test]
+    fn a_headed_message_is_the_message_of_its_frames() {
+        let frames = ["second", "third", "fourth"].map(Frame::from);
+        let [second, rest @ ..] = &frames;
+        let headed = Headed::new(b"first", second, rest);
+        let message = headed.to_message();
+        assert_eq!(
+            message,
+            Message::from(["first", "second", "third", "fourth"])
+        );
+        assert_eq!(headed.bytes(), message.bytes());
     }
 
     #[test]

@@ -518,10 +518,10 @@ impl Core {
             window,
             key: request.key.filter(|_| link.wants_keys),
         };
-        match wire::encode_call(&head, link.version) {
+        match wire::write_call(&head, link.version) {
             Ok(envelope) => {
-                let message = request.payload.clone().into_message(envelope);
-                let sent = link.send(message, held) || self.unsent(sending, now);
+                let sent =
+                    link.send_call(envelope, &request.payload, held) || self.unsent(sending, now);
                 if let (true, Some(relay)) = (sent, &request.relay) {
                     relay.sent(id);
                 }
@@ -723,10 +723,22 @@ impl Core {
             conduit.end(answer);
             return;
         }
-        slot.complete(answer, |woken| {
-            let count = if woken { &self.woken } else { &self.ready };
-            count.fetch_add(1, Ordering::SeqCst);
-        });
+        slot.complete(answer, |woken| self.put(woken));
+    }
+
+    /// The same, if at most a thread waits for it in its slot; else it comes back.
+    #[inline]
+    pub(super) fn complete_waiting(&self, slot: &Slot, answer: Answer) -> Option<Answer> {
+        if !slot.request.is_plain() {
+            return Some(answer);
+        }
+        slot.complete_waiting(answer, |woken| self.put(woken))
+    }
+
+    /// An end is in its slot, and a thread was woken for it or not.
+    fn put(&self, woken: bool) {
+        let count = if woken { &self.woken } else { &self.ready };
+        count.fetch_add(1, Ordering::SeqCst);
     }
 
     /// The error of a call that ended on this side.

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use std::vec::Drain;
 
 use brokerless_patterns::balance::{Facts, hash};
 use brokerless_patterns::tap::Drive;
@@ -23,11 +24,13 @@ use super::stream::Conduit;
 use crate::machine::{
     Again, Answered, CallId, Credit, Ended, ErrorThen, Failure, NodeId, Sending, Time, Verdict,
 };
-use crate::wire::{self, Envelope, Hello, Version};
+use crate::wire::{self, Envelope, Hello, ReplyHead, Version};
 use crate::{Code, Error, Ran, RpcError, Status};
 
 /// The pause before a connection within the process is made again.
 const REDIAL: Duration = Duration::from_millis(20);
+/// Replies that share one look at the table, which nobody else can change meanwhile.
+const TOGETHER: u32 = 16;
 /// What queues of the sockets may hold: credit is what bounds them.
 const QUEUED_MESSAGES_MAX: usize = 1_000_000;
 const QUEUED_BYTES_MAX: usize = 1 << 40;
@@ -272,6 +275,7 @@ impl Core {
             blob_bytes_max: u64::MAX,
             call_bytes_max: u64::MAX,
             sessionless: place.sessionless,
+            lends: !place.sessionless && !place.inproc,
             wants_keys: place.sessionless,
         });
         place.link = Some(link.clone());
@@ -353,22 +357,53 @@ impl Core {
         }
     }
 
+    /// Messages that came together: of replies, [`TOGETHER`] share one look at the table. Who waits
+    /// for them is woken later.
+    pub(super) fn hear_all(&self, node: NodeId, endpoint: &Arc<str>, messages: Drain<'_, Message>) {
+        let (mut locked, mut left) = (None, TOGETHER);
+        for message in messages {
+            if left == 0 {
+                // Others may begin calls.
+                (locked, left) = (None, TOGETHER);
+            }
+            left -= 1;
+            let Ok(Envelope::Reply(head)) = Envelope::decode(message.first()) else {
+                locked = None;
+                self.hear(node, endpoint, message);
+                continue;
+            };
+            let table = locked.get_or_insert_with(|| self.table.lock());
+            let Some(slot) = self.replied(table, node, &head) else {
+                continue;
+            };
+            let answer = Answer::replied(message, endpoint.clone());
+            if let Some(answer) = self.complete_waiting(&slot, answer) {
+                locked = None;
+                self.complete(&slot, answer);
+            }
+        }
+    }
+
+    /// Takes note of a reply: the call that it ends, if any.
+    #[inline]
+    fn replied(&self, table: &mut Table, node: NodeId, head: &ReplyHead) -> Option<Arc<Slot>> {
+        let now = self.came_at(table);
+        let told = Answered {
+            load: head.load,
+            credit: head.credit,
+        };
+        table
+            .caller
+            .reply(now, node, CallId::from_wire(head.id), told)
+    }
+
     pub(super) fn hear(&self, node: NodeId, endpoint: &Arc<str>, mut message: Message) {
         if message.first().is_empty() && message.len() > 1 {
             message.pop_front();
         }
         match Envelope::decode(message.first()) {
             Ok(Envelope::Reply(head)) => {
-                let id = CallId::from_wire(head.id);
-                let told = Answered {
-                    load: head.load,
-                    credit: head.credit,
-                };
-                let slot = {
-                    let mut table = self.table.lock();
-                    let now = self.came_at(&mut table);
-                    table.caller.reply(now, node, id, told)
-                };
+                let slot = self.replied(&mut self.table.lock(), node, &head);
                 if let Some(slot) = slot {
                     self.complete(&slot, Answer::replied(message, endpoint.clone()));
                 }
@@ -472,6 +507,7 @@ impl Core {
             blob_bytes_max: welcome.blob_bytes_max,
             call_bytes_max: welcome.call_bytes_max,
             sessionless: link.sessionless,
+            lends: link.lends,
             wants_keys: welcome.wants_keys,
         }));
         place.welcomed = true;

@@ -10,15 +10,16 @@
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use std::vec::Drain;
 
 use brokerless_patterns::tap::Tap;
-use brokerless_patterns::{CloseReason, Dealer, Message, Peer, SendRefusal};
+use brokerless_patterns::{CloseReason, Dealer, Headed, Message, Peer, SendRefusal};
 
 use super::core::Core;
 use super::slot::Request;
 use crate::Status;
 use crate::machine::NodeId;
-use crate::wire::{Payload, Version};
+use crate::wire::{Payload, Version, Written};
 
 /// What this client knows of a node, beside what the table of calls does.
 #[derive(Debug)]
@@ -67,6 +68,9 @@ pub(super) struct Link {
     /// What the node takes in one call.
     pub(super) call_bytes_max: u64,
     pub(super) sessionless: bool,
+    /// Messages are encoded where they are sent, and nothing stands before their envelopes: these
+    /// need no frame.
+    pub(super) lends: bool,
     /// The node passes calls on, and is told their keys. So is whoever is behind a device: nobody
     /// knows what is there.
     pub(super) wants_keys: bool,
@@ -114,6 +118,16 @@ impl Link {
         )))
     }
 
+    /// Sends a call, as [`send`](Self::send) does.
+    pub(super) fn send_call(&self, envelope: Written, payload: &Payload, held: bool) -> bool {
+        if !self.lends {
+            let message = payload.clone().into_message(envelope.into_frame());
+            return self.send(message, held);
+        }
+        let message = Headed::new(&envelope, &payload.body, &payload.blobs);
+        self.dealer.send_headed(&self.peer, message, held).is_ok()
+    }
+
     /// Sends over this connection and no other; false if it has gone or is full. `held` if other
     /// threads are about to send, too, and it may go out with what they send.
     pub(super) fn send(&self, message: Message, held: bool) -> bool {
@@ -145,6 +159,12 @@ impl Tap for NodeTap {
     fn take(&self, _peer: &Peer, message: Message) {
         if let Some(core) = self.core.upgrade() {
             core.hear(self.node, &self.endpoint, message);
+        }
+    }
+
+    fn take_all(&self, _peer: &Peer, messages: Drain<'_, Message>) {
+        if let Some(core) = self.core.upgrade() {
+            core.hear_all(self.node, &self.endpoint, messages);
         }
     }
 

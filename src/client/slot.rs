@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use brokerless_patterns::tap::Gate;
 use crossbeam_channel::Sender;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::answer::Answer;
 use super::group::Group;
@@ -65,6 +65,11 @@ pub(super) struct Request {
 }
 
 impl Request {
+    /// Whether its end goes into its slot, for whoever waits there.
+    pub(super) fn is_plain(&self) -> bool {
+        self.relay.is_none() && self.conduit.is_none() && !self.flags.has(Flags::ONEWAY)
+    }
+
     /// The time that the call was given.
     pub(super) fn time(&self) -> Duration {
         self.deadline.saturating_duration_since(self.began)
@@ -90,6 +95,13 @@ enum Place {
     /// The end went over a channel: this is the error, if it was one.
     Given(Option<RpcError>),
     Taken,
+}
+
+impl Place {
+    /// In flight, and at most a thread waits for its end.
+    fn is_bare(&self) -> bool {
+        matches!(self, Place::Empty | Place::Awaited)
+    }
 }
 
 /// What is left of a call that its caller lets go.
@@ -149,6 +161,30 @@ impl Slot {
         self.refusal.lock().as_deref().cloned()
     }
 
+    /// Puts the end in its place as [`complete`](Self::complete) does, if at most a thread waits for
+    /// it there; else it comes back.
+    pub(super) fn complete_waiting(
+        &self,
+        answer: Answer,
+        count: impl FnOnce(bool),
+    ) -> Option<Answer> {
+        let place = self.place.lock();
+        if !place.is_bare() {
+            return Some(answer);
+        }
+        self.fill(place, answer, count);
+        None
+    }
+
+    #[inline]
+    fn fill(&self, mut place: MutexGuard<'_, Place>, answer: Answer, count: impl FnOnce(bool)) {
+        let woke = matches!(&*place, Place::Awaited);
+        count(woke);
+        *place = Place::Full { answer, woke };
+        drop(place);
+        self.gate.wake(1);
+    }
+
     /// Puts the end in its place, and wakes who waits for it. Before anybody can take it, `count`
     /// hears whether a thread is woken; it hears nothing if the end goes over a channel, or nobody
     /// will take it.
@@ -156,12 +192,8 @@ impl Slot {
         let sender = {
             let mut place = self.place.lock();
             // Not moved out and back: an end is large.
-            if let Place::Empty | Place::Awaited = &*place {
-                let woke = matches!(&*place, Place::Awaited);
-                count(woke);
-                *place = Place::Full { answer, woke };
-                drop(place);
-                return self.gate.wake(1);
+            if place.is_bare() {
+                return self.fill(place, answer, count);
             }
             match std::mem::take(&mut *place) {
                 Place::Channel(sender) => {

@@ -38,6 +38,7 @@ pub(super) fn node(endpoint: &str, room: usize) -> (Router, Arc<Link>) {
         blob_bytes_max: u64::MAX,
         call_bytes_max: u64::MAX,
         sessionless: false,
+        lends: false,
         wants_keys: false,
     });
     (router, link)

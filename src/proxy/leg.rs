@@ -180,7 +180,7 @@ impl Leg {
             Ok(payload) => return Outcome::Answer(payload.clone()),
             Err(error) => error,
         };
-        let typed = answer.method_error().cloned();
+        let typed = answer.method_error().cloned().map(Box::new);
         let mut ran = error.ran();
         let mut status = error.into_status();
         if let (Code::Cancelled, Some(why)) = (status.code(), self.why_gone()) {

@@ -13,8 +13,8 @@ use crate::service::Outcome;
 use crate::status::Status;
 use crate::values::Ran;
 use crate::wire::{
-    Credit, ErrorHead, Load, Payload, ReplyHead, Version, encode_error, encode_plain_error,
-    encode_plain_reply, encode_reply,
+    Credit, ErrorHead, Load, Payload, ReplyHead, Version, Written, encode_error,
+    encode_plain_error, encode_plain_reply, encode_reply, write_reply,
 };
 
 /// Blobs of the longest answer: with its envelope and a long return path, its frames are within
@@ -38,7 +38,9 @@ impl Report {
 pub(super) fn of_outcome(target: &Target, outcome: Outcome, report: Report) -> Message {
     match outcome {
         Outcome::Answer(payload) => reply(target, payload, report),
-        Outcome::Failed { status, typed, ran } => error(target, &status, ran, typed, report),
+        Outcome::Failed { status, typed, ran } => {
+            error(target, &status, ran, typed.map(|own| *own), report)
+        }
         // Nobody asks for the answer of a call that is answered later.
         Outcome::Later => error(
             target,
@@ -92,6 +94,22 @@ pub(super) fn part_too_large(payload: &Payload, settings: &Settings, what: &str)
     })
 }
 
+/// The envelope of a reply that nothing stands before, and that has a payload: it may be lent.
+pub(super) fn reply_head(target: &Target, report: Report) -> Option<Written> {
+    let Form::Session(version) = target.form else {
+        return None;
+    };
+    (!target.oneway).then(|| write_reply(&head(target, report), version))
+}
+
+fn head(target: &Target, report: Report) -> ReplyHead {
+    ReplyHead {
+        id: target.id,
+        load: report.load,
+        credit: report.credit,
+    }
+}
+
 fn reply(target: &Target, payload: Payload, report: Report) -> Message {
     let (path, version) = match &target.form {
         Form::Session(version) => (None, *version),
@@ -104,12 +122,7 @@ fn reply(target: &Target, payload: Payload, report: Report) -> Message {
             return path.put_before(Message::single(frame));
         }
     };
-    let head = ReplyHead {
-        id: target.id,
-        load: report.load,
-        credit: report.credit,
-    };
-    let envelope = encode_reply(&head, version);
+    let envelope = encode_reply(&head(target, report), version);
     let message = if target.oneway {
         Message::single(envelope)
     } else {

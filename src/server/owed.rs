@@ -27,13 +27,14 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use brokerless_patterns::{Message, SendRefusal};
+use brokerless_patterns::{Headed, Message, SendRefusal};
 
 use super::answer::{self, Report};
 use super::call::Target;
 use super::serve::{Phase, Shared};
 use super::session::Session;
 use super::stats::Count;
+use crate::service::Outcome;
 use crate::status::Status;
 use crate::values::Ran;
 
@@ -151,6 +152,31 @@ impl Due {
 }
 
 impl Shared {
+    /// Ends a call.
+    pub(super) fn send_outcome(
+        &self,
+        session: &Session,
+        target: &Target,
+        outcome: Outcome,
+        report: Report,
+        ran: Ran,
+    ) {
+        if let Outcome::Answer(payload) = &outcome
+            && session.lends
+            && !session.has_owed()
+            && let Some(group) = self.group_of(session)
+            && let Some(head) = answer::reply_head(target, report)
+        {
+            let lent = Headed::new(&head, &payload.body, &payload.blobs);
+            if let Err(why) = group.router.send_headed(&session.peer, lent) {
+                self.unsent(session, target, why, || lent.to_message(), ran);
+            }
+            return;
+        }
+        let message = answer::of_outcome(target, outcome, report);
+        self.send_answer(session, target, message, ran);
+    }
+
     pub(super) fn send_answer(
         &self,
         session: &Session,
@@ -164,14 +190,26 @@ impl Shared {
         let Some(group) = self.group_of(session) else {
             return;
         };
-        let Err(error) = group.router.send(&session.peer, message) else {
-            return;
-        };
-        if error.reason() != SendRefusal::Full {
+        if let Err(error) = group.router.send(&session.peer, message) {
+            let why = error.reason();
+            self.unsent(session, target, why, || error.into_message(), ran);
+        }
+    }
+
+    /// The socket did not take an answer: it is owed, or an error in its place.
+    fn unsent(
+        &self,
+        session: &Session,
+        target: &Target,
+        why: SendRefusal,
+        answer: impl FnOnce() -> Message,
+        ran: Ran,
+    ) {
+        if why != SendRefusal::Full {
             self.counts.one(Count::UnsentGone);
             return;
         }
-        let answer = error.into_message();
+        let answer = answer();
         let status = Status::resource_exhausted(
             "the answer found no room: the caller does not read its answers; lower its window, or raise send_bytes_max of the server's transport",
         );

@@ -541,8 +541,7 @@ impl Shared {
         };
         let ran = self.count(call, &outcome);
         let report = Report::new(load, self.riding(finish.credit));
-        let message = answer::of_outcome(&call.target, outcome, report);
-        self.send_answer(session, &call.target, message, ran);
+        self.send_outcome(session, &call.target, outcome, report, ran);
         self.told();
     }
 

@@ -25,6 +25,8 @@ use crate::wire::Version;
 /// A connection, as far as the server is concerned.
 pub(super) struct Session {
     pub(super) peer: Peer,
+    /// Answers to it are encoded where they are sent: their envelopes need no frame.
+    pub(super) lends: bool,
     /// The index of the engine that it came in at.
     pub(super) group: usize,
     /// The version that it speaks since its hello, and 0 before.
@@ -66,6 +68,7 @@ impl Session {
                 Some(address) => caller.at(address.to_string()),
                 None => caller,
             },
+            lends: !peer.is_inproc(),
             peer,
             group,
             version: AtomicU8::new(0),

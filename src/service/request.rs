@@ -154,8 +154,8 @@ pub enum Outcome {
     Failed {
         /// What went wrong.
         status: Status,
-        /// The method's own error, encoded, if it gave one.
-        typed: Option<Payload>,
+        /// The method's own error, encoded, if it gave one; boxed, as next to no outcome has one.
+        typed: Option<Box<Payload>>,
         /// Whether the handler ran.
         ran: Ran,
     },

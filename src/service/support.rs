@@ -152,7 +152,7 @@ pub fn or_error<T, E: Serialize + Display>(
     match encoder.put(&error) {
         Ok(()) => Outcome::Failed {
             status: Status::new(Code::Unknown, error.to_string()),
-            typed: Some(encoder.finish()),
+            typed: Some(Box::new(encoder.finish())),
             ran: crate::Ran::Yes,
         },
         Err(error) => not_encoded(method, &error),

@@ -23,7 +23,7 @@ use super::envelope::{
 use super::fault::EncodeError;
 use super::plain::encode_plain_call;
 use super::version::Version;
-use super::write::{self, Put, SHORT_BYTES, Short, UINT_BYTES_MAX};
+use super::write::{self, Put, SHORT_BYTES, Short, UINT_BYTES_MAX, Written};
 use super::{DETAILS_BYTES_MAX, MESSAGE_BYTES_MAX, METHOD_BYTES_MAX, NAME_BYTES_MAX};
 use crate::chunk::Writer;
 
@@ -78,6 +78,15 @@ impl Envelope<'_> {
 ///
 /// None, but for a chunk of 16 KiB for some hundred envelopes.
 pub fn encode_call(call: &CallHead<'_>, version: Version) -> Result<Frame, EncodeError> {
+    write_call(call, version).map(Written::into_frame)
+}
+
+/// The same, to be lent.
+///
+/// # Errors
+///
+/// As there.
+pub fn write_call(call: &CallHead<'_>, version: Version) -> Result<Written, EncodeError> {
     let method = call.method.len();
     if method > METHOD_BYTES_MAX {
         return Err(EncodeError::Method {
@@ -108,16 +117,16 @@ pub fn encode_call(call: &CallHead<'_>, version: Version) -> Result<Frame, Encod
     };
     if fields < 7 && method <= SHORT_METHOD_BYTES_MAX {
         let mut to = Short::new();
-        write_call(&mut to, call, &metadata, fields);
-        return Ok(to.finish());
+        put_call(&mut to, call, &metadata, fields);
+        return Ok(Written::short(to));
     }
     let mut to = Writer::new(FIXED_BYTES_MAX + method + metadata.bytes_max());
-    write_call(&mut to, call, &metadata, fields);
-    Ok(to.finish())
+    put_call(&mut to, call, &metadata, fields);
+    Ok(Written::long(to.finish()))
 }
 
 #[inline]
-fn write_call(to: &mut impl Put, call: &CallHead<'_>, metadata: &CallMetadata<'_>, fields: usize) {
+fn put_call(to: &mut impl Put, call: &CallHead<'_>, metadata: &CallMetadata<'_>, fields: usize) {
     begin(to, fields, kind::CALL);
     write::uint(to, call.id);
     write::str(to, call.method);
@@ -144,6 +153,11 @@ fn write_call(to: &mut impl Put, call: &CallHead<'_>, metadata: &CallMetadata<'_
 
 /// An answer. For version 1 it has no load report, and a window of calls only.
 pub fn encode_reply(reply: &ReplyHead, version: Version) -> Frame {
+    write_reply(reply, version).into_frame()
+}
+
+/// The same, to be lent.
+pub fn write_reply(reply: &ReplyHead, version: Version) -> Written {
     let (load, credit) = of_version(reply.load, reply.credit, version);
     let fields = match (load, credit) {
         (_, Some(_)) => 4,
@@ -154,7 +168,7 @@ pub fn encode_reply(reply: &ReplyHead, version: Version) -> Frame {
     begin(&mut to, fields, kind::REPLY);
     write::uint(&mut to, reply.id);
     write_state(&mut to, load, credit);
-    to.finish()
+    Written::short(to)
 }
 
 /// An error. A message that is too long is cut; details that are too large are left out, and

@@ -48,7 +48,8 @@ pub use arguments::{ArgumentInfo, Arguments};
 pub use call_metadata::CallMetadata;
 pub use encode::{
     encode_bye, encode_call, encode_cancel, encode_credit, encode_error, encode_hello,
-    encode_items, encode_reply, encode_stop, encode_welcome, encode_window,
+    encode_items, encode_reply, encode_stop, encode_welcome, encode_window, write_call,
+    write_reply,
 };
 pub use encoder::{Encoder, Mark};
 pub use envelope::{
@@ -66,6 +67,7 @@ pub use value::OwnedBytes;
 pub(crate) use value::decode_found;
 pub use value::{decode_blob, decode_blobs, decode_optional_blob, decode_value};
 pub use version::Version;
+pub use write::Written;
 
 /// Bytes of the longest envelope.
 pub const ENVELOPE_BYTES_MAX: usize = 16 * 1024;

@@ -23,8 +23,8 @@ impl Put for Writer {
     }
 }
 
-/// A short envelope while it is written: it goes into the chunk as a whole, which is cheaper than
-/// value by value.
+/// A short envelope while it is written.
+#[derive(Debug)]
 pub(super) struct Short {
     bytes: [u8; SHORT_BYTES],
     len: usize,
@@ -41,10 +41,57 @@ impl Short {
     }
 
     #[inline]
+    fn written(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// It goes into the chunk as a whole, which is cheaper than value by value.
+    #[inline]
     pub(super) fn finish(&self) -> Frame {
         let mut to = Writer::new(self.len);
-        to.put(self.bytes.get(..self.len).unwrap_or_default());
+        to.put(self.written());
         to.finish()
+    }
+}
+
+/// An envelope that has been written, to be lent to the socket: no frame, where it is short.
+#[derive(Debug)]
+pub struct Written(Kept);
+
+#[derive(Debug)]
+enum Kept {
+    Short(Short),
+    Long(Frame),
+}
+
+impl Written {
+    #[inline]
+    pub(super) fn short(short: Short) -> Self {
+        Written(Kept::Short(short))
+    }
+
+    pub(super) fn long(frame: Frame) -> Self {
+        Written(Kept::Long(frame))
+    }
+
+    /// The frame of it, in the thread's chunk.
+    #[inline]
+    pub fn into_frame(self) -> Frame {
+        match self.0 {
+            Kept::Short(short) => short.finish(),
+            Kept::Long(frame) => frame,
+        }
+    }
+}
+
+impl std::ops::Deref for Written {
+    type Target = [u8];
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Kept::Short(short) => short.written(),
+            Kept::Long(frame) => frame,
+        }
     }
 }
 

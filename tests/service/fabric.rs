@@ -48,7 +48,7 @@ pub(crate) mod client {
     pub(crate) struct Client(pub(crate) Arc<dyn Service>);
 
     /// How a call came out: its answer, or its error and what the method says to that.
-    pub(crate) type Answer = Result<Payload, (Status, Option<Payload>, Ran)>;
+    pub(crate) type Answer = Result<Payload, (Status, Option<Box<Payload>>, Ran)>;
 
     type Finish<T, E> = fn(&Answer) -> Result<T, CallError<E>>;
 

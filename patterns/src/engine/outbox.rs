@@ -25,11 +25,13 @@
 
 mod control;
 mod fan_out;
+mod outgoing;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
 pub(crate) use control::Told;
 pub(crate) use fan_out::Offered;
+pub(crate) use outgoing::Outgoing;
 
 use std::collections::VecDeque;
 
@@ -257,12 +259,12 @@ impl<L: Link> Outbox<L> {
 
     /// Queues a message, and writes it if nobody else does. It may be held back for a flush that
     /// is sure to come, as `hold` has it. `pusher` tells threads apart.
-    pub(crate) fn push(
+    pub(crate) fn push<M: Outgoing>(
         &self,
-        message: Message,
+        message: M,
         hold: Hold,
         pusher: usize,
-    ) -> Result<After, (Refused, Message)> {
+    ) -> Result<After, (Refused, M)> {
         let mut state = self.state.lock();
         if state.closed {
             return Err((Refused::Gone, message));
@@ -279,10 +281,10 @@ impl<L: Link> Outbox<L> {
         if state.link.is_none() || !state.backlog.is_empty() {
             // Without a link, or behind what a new link has not been given yet.
             state.backlog_bytes += bytes;
-            state.backlog.push_back(message);
+            state.backlog.push_back(message.into_message());
             return Ok(After::default());
         }
-        state.pending.push(message);
+        message.encode(&mut state.pending);
         Ok(self.pushed(state, hold, pusher))
     }
 

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use super::conn::Conn;
 use super::conn_link::ConnLink;
 use super::inproc;
-use super::outbox::{After, Offered, Outbox, OutboxCounts, Refused, Told};
+use super::outbox::{After, Offered, Outbox, OutboxCounts, Outgoing, Refused, Told};
 use super::owner::{Owner, Settings};
 use super::pace::{self, Hold};
 #[cfg(feature = "zeromq")]
@@ -125,17 +125,17 @@ impl Pipe {
     }
 
     /// Sends a message, or says why not. This thread's pace says whether it may be held back.
-    pub(crate) fn send(self: &Arc<Self>, message: Message) -> Result<(), (Refused, Message)> {
+    pub(crate) fn send<M: Outgoing>(self: &Arc<Self>, message: M) -> Result<(), (Refused, M)> {
         self.send_held(message, pace::holds)
     }
 
     /// The same, held back as `hold` says.
     #[inline]
-    pub(crate) fn send_held(
+    pub(crate) fn send_held<M: Outgoing>(
         self: &Arc<Self>,
-        message: Message,
+        message: M,
         hold: impl FnOnce() -> Hold,
-    ) -> Result<(), (Refused, Message)> {
+    ) -> Result<(), (Refused, M)> {
         match &self.route {
             Route::Stream {
                 outbox,
@@ -147,9 +147,9 @@ impl Pipe {
                 self.sent(after, shared);
                 Ok(())
             }
-            Route::Inproc(end) => end.push(message),
+            Route::Inproc(end) => message.give(|message| end.push(message)),
             #[cfg(feature = "zeromq")]
-            Route::Second(end) => end.push(message),
+            Route::Second(end) => message.give(|message| end.push(message)),
         }
     }
 

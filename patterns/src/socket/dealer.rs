@@ -6,9 +6,9 @@ use super::common::{
     Handle, common_methods, receiver_method, receives_messages, sends_in_turn, tapped_method,
 };
 use super::core::Core;
-use super::error::SendError;
+use super::error::{SendError, SendRefusal};
 use super::peer::Peer;
-use crate::message::Message;
+use crate::message::{Headed, Message};
 use crate::zmtp::SocketType;
 
 /// A socket that spreads what it sends over its peers, in turn, and receives from all of them
@@ -55,6 +55,22 @@ impl Dealer {
     /// As there.
     pub fn hold_for(&self, peer: &Peer, message: impl Into<Message>) -> Result<(), SendError> {
         self.core.hold_for(peer.pipe(), message.into())
+    }
+
+    /// Sends to this peer a message whose first frame is lent; never blocks. `held` as
+    /// [`hold_for`](Self::hold_for) has it.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_to`](Self::send_to), but for the message: that is still with the caller.
+    #[inline]
+    pub fn send_headed(
+        &self,
+        peer: &Peer,
+        message: Headed<'_>,
+        held: bool,
+    ) -> Result<(), SendRefusal> {
+        self.core.try_send_headed(peer.pipe(), message, held)
     }
 }
 

@@ -42,6 +42,11 @@ impl Peer {
         self.pipe.remote()
     }
 
+    /// Whether it is a socket of this process, over `inproc://`: it is given the frames themselves.
+    pub fn is_inproc(&self) -> bool {
+        self.pipe.is_inproc()
+    }
+
     /// Whether the peer is connected now.
     pub fn is_connected(&self) -> bool {
         self.pipe.is_linked()

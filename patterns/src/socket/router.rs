@@ -9,7 +9,7 @@ use super::core::Core;
 use super::error::{RecvError, SendError, SendRefusal};
 use super::peer::Peer;
 use super::tap::Drive;
-use crate::message::Message;
+use crate::message::{Headed, Message};
 use crate::zmtp::SocketType;
 
 /// What [`Router::recv_or`] gives.
@@ -74,6 +74,20 @@ impl Router {
     /// Never.
     pub fn send(&self, peer: &Peer, message: impl Into<Message>) -> Result<(), SendError> {
         self.core.try_send_to(peer.pipe(), message.into())
+    }
+
+    /// Sends to this peer a message whose first frame is lent.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), but for the message: that is still with the caller.
+    ///
+    /// # Blocking
+    ///
+    /// Never.
+    #[inline]
+    pub fn send_headed(&self, peer: &Peer, message: Headed<'_>) -> Result<(), SendRefusal> {
+        self.core.try_send_headed(peer.pipe(), message, false)
     }
 
     /// Sends a message to the peer that announced this identity.

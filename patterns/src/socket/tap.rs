@@ -56,6 +56,14 @@ pub trait Tap: Send + Sync + 'static {
     /// A message has come in.
     fn take(&self, peer: &Peer, message: Message);
 
+    /// Messages have come in together. Each is [taken](Self::take), unless the tap has a cheaper
+    /// way with many; whatever it leaves is dropped.
+    fn take_all(&self, peer: &Peer, messages: std::vec::Drain<'_, Message>) {
+        for message in messages {
+            self.take(peer, message);
+        }
+    }
+
     /// Whether this message, which would be queued, is to be given to [`pick`](Self::pick) first.
     /// Asked for every message where the tap does not take all of them.
     fn wants(&self, _message: &Message) -> bool {

@@ -137,9 +137,6 @@ impl Cutter {
     /// The frame over `lent.bytes[start..end]`.
     pub(super) fn cut(&mut self, lent: Lent<'_>, start: usize, end: usize) -> Frame {
         let len = end - start;
-        if len == 0 {
-            return Frame::new();
-        }
         if len >= SLICE_MIN
             && let Some(whole) = lent.whole
         {
@@ -147,7 +144,7 @@ impl Cutter {
         }
         let bytes = &lent.bytes[start..end];
         counters::copied(len);
-        if len > ARENA_MAX {
+        if len > ARENA_MAX || len <= Frame::SHORT_MAX {
             return Frame::copy_from_slice(bytes);
         }
         if self.arena.capacity() < len {

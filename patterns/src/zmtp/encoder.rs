@@ -23,9 +23,10 @@ use std::io::IoSlice;
 
 use smallvec::SmallVec;
 
+use super::decoder::HEADER_MAX;
 use super::{FLAG_COMMAND, FLAG_LONG, FLAG_MORE};
 use crate::counters;
-use crate::message::{Frame, Message};
+use crate::message::{Frame, Headed, Message};
 
 /// Frames from this many bytes on are written from where they lie.
 pub const BY_REFERENCE_MIN: usize = 4 * 1024;
@@ -98,29 +99,61 @@ impl Encoder {
         self.ends.push_back(self.pushed);
     }
 
+    /// Encodes a message at the end whose first frame is lent: that is copied.
+    pub(crate) fn push_headed(&mut self, message: &Headed<'_>) {
+        let (first, second, rest) = message.parts();
+        if first.len() < BY_REFERENCE_MIN {
+            self.push_bytes(FLAG_MORE, first);
+        } else {
+            self.push_frame(FLAG_MORE, &Frame::copy_from_slice(first));
+        }
+        match rest.split_last() {
+            None => self.push_frame(0, second),
+            Some((last, before)) => {
+                self.push_frame(FLAG_MORE, second);
+                for frame in before {
+                    self.push_frame(FLAG_MORE, frame);
+                }
+                self.push_frame(0, last);
+            }
+        }
+        self.ends.push_back(self.pushed);
+    }
+
     fn push_frame(&mut self, more: u8, frame: &Frame) {
-        let len = frame.len();
-        let before = self.gathered.len();
+        if frame.len() < BY_REFERENCE_MIN {
+            return self.push_bytes(more, frame);
+        }
+        self.push_header(more, frame.len());
+        self.inserted.push_back(Insert {
+            at: self.gathered.len(),
+            stream: self.pushed,
+            frame: frame.clone(),
+        });
+        self.pushed += frame.len() as u64;
+    }
+
+    #[inline]
+    fn push_bytes(&mut self, more: u8, bytes: &[u8]) {
+        self.push_header(more, bytes.len());
+        counters::copied(bytes.len());
+        self.gathered.extend_from_slice(bytes);
+        self.pushed += bytes.len() as u64;
+    }
+
+    /// The header of a frame of `len` bytes, and room for those that may be gathered.
+    #[inline]
+    fn push_header(&mut self, more: u8, len: usize) {
+        self.gathered
+            .reserve(HEADER_MAX + len.min(BY_REFERENCE_MIN));
         if len <= 255 {
             self.gathered.extend_from_slice(&[more, len as u8]);
+            self.pushed += 2;
         } else {
-            let mut header = [more | FLAG_LONG; 9];
+            let mut header = [more | FLAG_LONG; HEADER_MAX];
             header[1..].copy_from_slice(&(len as u64).to_be_bytes());
             self.gathered.extend_from_slice(&header);
-        }
-        if len < BY_REFERENCE_MIN {
-            counters::copied(len);
-            self.gathered.extend_from_slice(frame);
-            self.pushed += (self.gathered.len() - before) as u64;
-        } else {
-            let at = self.gathered.len();
-            self.pushed += (at - before) as u64;
-            self.inserted.push_back(Insert {
-                at,
-                stream: self.pushed,
-                frame: frame.clone(),
-            });
-            self.pushed += len as u64;
+            self.pushed += HEADER_MAX as u64;
         }
     }
 
@@ -329,6 +362,24 @@ impl<'a> Unsent<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_headed_message_is_encoded_as_the_message_of_its_frames() {
+        for lens in [&[5, 0][..], &[0, 300], &[300, 4096, 0, 5000], &[5000, 1, 9]] {
+            let frames = lens.iter().map(|len| Frame::from(vec![*len as u8; *len]));
+            let frames: Vec<Frame> = frames.collect();
+            let [first, second, rest @ ..] = &frames[..] else {
+                unreachable!("two at least");
+            };
+            let (mut whole, mut headed) = (Encoder::default(), Encoder::default());
+            whole.push(Message::from(frames.clone()));
+            headed.push_headed(&Headed::new(first, second, rest));
+            assert_eq!(headed.to_vec(), whole.to_vec());
+            assert_eq!(headed.messages(), 1);
+            let (unsent, lost) = headed.take_unsent();
+            assert_eq!((unsent, lost), (vec![Message::from(frames)], 0));
+        }
+    }
 
     fn sample() -> Vec<Message> {
         vec![

@@ -1,12 +1,14 @@
 //! Full queues, closing, and what is left.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use brokerless_patterns::tap::Tap;
 use brokerless_patterns::{
-    Dealer, Engine, Error, Message, Options, RecvError, Router, SendRefusal,
+    Dealer, Engine, Error, Frame, Headed, Message, Options, Peer, RecvError, Router, SendRefusal,
 };
 
-use crate::support::{LIMIT, bound, transports};
+use crate::support::{LIMIT, bound, transports, until};
 
 #[test]
 fn a_full_queue_refuses_and_gives_the_message_back() {
@@ -46,6 +48,62 @@ fn a_full_queue_refuses_and_gives_the_message_back() {
             "room again",
             "{endpoint}"
         );
+    }
+}
+
+/// Keeps who came.
+#[derive(Default)]
+struct Came(OnceLock<Peer>);
+
+impl Tap for Came {
+    fn takes_messages(&self) -> bool {
+        false
+    }
+    fn take(&self, _: &Peer, _: Message) {}
+    fn came(&self, peer: &Peer) {
+        self.0.get_or_init(|| peer.clone());
+    }
+}
+
+#[test]
+fn what_is_sent_with_a_lent_frame_arrives_whole_or_stays_with_its_sender() {
+    for endpoint in transports() {
+        let limits = Options::new().send_messages_max(10).recv_messages_max(10);
+        let router = Router::with(limits.clone()).unwrap();
+        router.bind_to(&endpoint).unwrap();
+        let tap = Arc::new(Came::default());
+        let dealer = Dealer::with_tap(limits, tap.clone()).unwrap();
+        dealer.connect_to(&bound(&router)).unwrap();
+        dealer.send("here").unwrap();
+        let (caller, _) = router.recv_timeout(LIMIT).unwrap();
+        let large = Frame::from(vec![7; 1 << 20]);
+        let rest = [Frame::from("rest"), Frame::new()];
+        let lent = Headed::new(b"first", &large, &rest);
+        let mut sent = 0;
+        let refusal = loop {
+            match router.send_headed(&caller, lent) {
+                Ok(()) => sent += 1,
+                Err(refusal) => break refusal,
+            }
+            assert!(sent < 1000, "{endpoint}: no limit");
+        };
+        assert_eq!(refusal, SendRefusal::Full, "{endpoint}");
+        assert_eq!(router.stats().refused["full"], 1, "{endpoint}");
+        for _ in 0..sent {
+            assert_eq!(dealer.recv_timeout(LIMIT).unwrap(), lent.to_message());
+        }
+        // And the other way, held back or not.
+        let node = tap.0.get().expect("it came");
+        for held in [false, true] {
+            dealer.send_headed(node, lent, held).unwrap();
+        }
+        for _ in 0..2 {
+            let (_, message) = router.recv_timeout(LIMIT).unwrap();
+            assert_eq!(message, lent.to_message(), "{endpoint}");
+        }
+        drop(dealer);
+        until("the peer has gone", || !caller.is_connected());
+        assert_eq!(router.send_headed(&caller, lent), Err(SendRefusal::Gone));
     }
 }
 

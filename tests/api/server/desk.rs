@@ -187,7 +187,7 @@ impl DeskServer {
             "typed" => {
                 return Err(Outcome::Failed {
                     status: Status::new(Code::Unknown, "typed"),
-                    typed: Some(value(&"its own")),
+                    typed: Some(Box::new(value(&"its own"))),
                     ran: Ran::Yes,
                 });
             }

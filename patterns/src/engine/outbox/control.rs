@@ -50,6 +50,7 @@ mod tests {
     use super::super::tests::Memory;
     use super::super::{Hold, Wrote};
     use super::*;
+    use crate::message::Message;
     use crate::zmtp::encoder::Encoder;
 
     const SUBSCRIBE: [u8; 4] = [0, 2, 1, b'a'];
@@ -62,7 +63,7 @@ mod tests {
         let old = Memory::with_room(0);
         outbox.place(old.clone(), SUBSCRIBE.to_vec());
         assert_eq!(outbox.tell(&CANCEL, 100), Told::Queued);
-        let _ = outbox.push("m".into(), Hold::Never, 1).unwrap();
+        let _ = outbox.push(Message::from("m"), Hold::Never, 1).unwrap();
         assert_eq!(outbox.counts().queued, 1, "frames are no messages");
         outbox.detach(&old);
         let new = Memory::with_room(100);
@@ -105,7 +106,7 @@ mod tests {
                 outbox.detach(self);
                 outbox.place(new, SUBSCRIBE.to_vec());
                 assert_eq!(outbox.tell(&CANCEL, 100), Told::Queued);
-                let _ = outbox.push("later".into(), Hold::Never, 1).unwrap();
+                let _ = outbox.push(Message::from("later"), Hold::Never, 1).unwrap();
                 return (0, Wrote::Failed);
             }
             self.memory.write(batch)
@@ -128,7 +129,7 @@ mod tests {
             by: Some((std::sync::Arc::downgrade(&outbox), new.clone())),
         };
         outbox.place(old, Vec::new());
-        let _ = outbox.push("first".into(), Hold::Never, 1).unwrap();
+        let _ = outbox.push(Message::from("first"), Hold::Never, 1).unwrap();
         let told = [&SUBSCRIBE[..], &CANCEL].concat();
         let messages = b"\0\x05first\0\x05later";
         assert_eq!(new.taken()[..], [&told[..], messages].concat());

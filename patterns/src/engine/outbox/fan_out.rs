@@ -90,7 +90,7 @@ mod tests {
         let link = Memory::with_room(12);
         let _ = outbox.attach(link.clone());
         for text in ["ab", "cd", "ef"] {
-            let _ = outbox.push(text.into(), Hold::Chunk, 1).unwrap();
+            let _ = outbox.push(Message::from(text), Hold::Chunk, 1).unwrap();
         }
         assert_eq!(outbox.counts().queued, 2, "one in part, one in full");
         link.make_room(100);

@@ -55,7 +55,7 @@ impl Link for Memory {
 }
 
 fn push(outbox: &Outbox<Memory>, text: &str) -> Result<(), Refused> {
-    match outbox.push(text.into(), Hold::Never, 1) {
+    match outbox.push(Message::from(text), Hold::Never, 1) {
         Ok(_) => Ok(()),
         Err((why, _)) => Err(why),
     }
@@ -102,9 +102,17 @@ fn held_messages_wait_for_the_flush_or_a_chunk() {
     let outbox = Outbox::new(1000, 1 << 20, true);
     let link = Memory::with_room(1 << 20);
     let _ = outbox.attach(link.clone());
-    assert!(outbox.push("a".into(), Hold::Chunk, 1).unwrap().corked);
     assert!(
-        !outbox.push("b".into(), Hold::Chunk, 1).unwrap().corked,
+        outbox
+            .push(Message::from("a"), Hold::Chunk, 1)
+            .unwrap()
+            .corked
+    );
+    assert!(
+        !outbox
+            .push(Message::from("b"), Hold::Chunk, 1)
+            .unwrap()
+            .corked,
         "listed once"
     );
     assert!(link.taken.lock().is_empty());
@@ -142,13 +150,13 @@ fn what_is_only_held_back_fills_no_queue() {
     let link = Memory::with_room(100);
     let _ = outbox.attach(link.clone());
     for _ in 0..10 {
-        let _ = outbox.push("x".into(), Hold::Chunk, 1).unwrap();
+        let _ = outbox.push(Message::from("x"), Hold::Chunk, 1).unwrap();
     }
     assert_eq!(outbox.counts().written, 8);
     link.make_room(0);
     let mut refused = 0;
     for _ in 0..10 {
-        refused += usize::from(outbox.push("x".into(), Hold::Chunk, 1).is_err());
+        refused += usize::from(outbox.push(Message::from("x"), Hold::Chunk, 1).is_err());
     }
     assert_eq!((refused, outbox.counts().queued), (10, 2));
 }

@@ -364,11 +364,7 @@ impl Core {
             inbox.received += count;
         }
         let peer = Peer::new(pipe.clone());
-        gather(|| {
-            for message in batch.drain(..) {
-                tap.take(&peer, message);
-            }
-        });
+        gather(|| tap.take_all(&peer, batch.drain(..)));
     }
 
     /// Lets the tap pick from messages that came in.

@@ -12,7 +12,7 @@ use crate::engine::outbox::Refused;
 use crate::engine::pace::Hold;
 use crate::engine::pipe::Pipe;
 use crate::engine::wait::{Drives, wait};
-use crate::message::Message;
+use crate::message::{Headed, Message};
 use crate::socket::error::{Error, SendError, SendRefusal};
 
 static NEXT_VERSION: AtomicU64 = AtomicU64::new(1);
@@ -182,6 +182,31 @@ impl Core {
         refused.map_err(|refused| self.refuse(refused))
     }
 
+    /// Sends this to the peer, if it takes it now, held back as [`hold_for`](Self::hold_for) does if
+    /// `held`. A refusal is counted.
+    pub(crate) fn try_send_headed(
+        &self,
+        pipe: &Arc<Pipe>,
+        message: Headed<'_>,
+        held: bool,
+    ) -> Result<(), SendRefusal> {
+        let refusal = if self.is_closed() {
+            SendRefusal::Closed
+        } else {
+            let sent = match held {
+                false => pipe.send(message),
+                true => pipe.send_held(message, || Hold::Flush),
+            };
+            match sent {
+                Ok(()) => return Ok(()),
+                Err((Refused::Full, _)) => SendRefusal::Full,
+                Err((Refused::Gone, _)) => SendRefusal::Gone,
+            }
+        };
+        self.count_refusal(refusal);
+        Err(refusal)
+    }
+
     /// Sends with `attempt` until it succeeds or the deadline has come.
     pub(crate) fn send_until(
         &self,
@@ -221,10 +246,14 @@ impl Core {
 
     /// Counts a refusal.
     pub(crate) fn refuse(&self, (reason, message): (SendRefusal, Message)) -> SendError {
+        self.count_refusal(reason);
+        SendError::new(reason, message)
+    }
+
+    fn count_refusal(&self, reason: SendRefusal) {
         if let Some(index) = REFUSALS.iter().position(|(refusal, _)| *refusal == reason) {
             self.refused[index].fetch_add(1, Ordering::Relaxed);
         }
-        SendError::new(reason, message)
     }
 
     pub(crate) fn peer_named(&self, identity: &[u8]) -> Option<Arc<Pipe>> {
