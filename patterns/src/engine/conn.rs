@@ -484,7 +484,10 @@ impl Conn {
 
     /// The handshake's time is over.
     pub(crate) fn handshake_due(self: &Arc<Self>, bench: &mut Workbench<'_>) {
-        let late = matches!(&*self.phase.lock(), Phase::Connecting | Phase::Handshake(..));
+        let late = matches!(
+            &*self.phase.lock(),
+            Phase::Connecting | Phase::Handshake(..)
+        );
         if late {
             self.close(CloseReason::HandshakeTimeout, bench);
         }

@@ -231,6 +231,14 @@ impl<T> Caller<T> {
         }
     }
 
+    /// How long it takes to a node and back is something else than was known, or is not known any more.
+    /// It holds until more is told, whatever becomes of the connection.
+    pub fn measured(&mut self, node: NodeId, round_trip: Option<Duration>) {
+        if self.node(node).is_some() {
+            self.balancer.set_round_trip(node.index(), round_trip);
+        }
+    }
+
     /// A node says bye. Whether that is to be answered by a bye.
     pub fn bye(&mut self, now: Time, node: NodeId) -> bool {
         let Some(known) = self.node_mut(node) else {
