@@ -244,6 +244,9 @@ impl Options {
         reconnect_interval_max: Duration;
         /// The time after which a silent peer is sent a PING; `None` switches heartbeats off.
         /// Default 1 s; 1 ms to an hour.
+        ///
+        /// PINGs measure [`Peer::round_trip`](crate::Peer::round_trip), too: a peer that is never silent is
+        /// sent one every ten seconds for that, or every interval where that is longer.
         heartbeat_interval: Option<Duration>;
         /// The silence after which a peer is taken for dead. Default 3 s; 1 ms to a day, and no
         /// shorter than the interval.
