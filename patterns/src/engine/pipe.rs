@@ -302,6 +302,7 @@ impl Pipe {
             Route::Stream { outbox, .. } => {
                 outbox.close();
                 *self.conn.lock() = None;
+                self.set_round_trip(None);
             }
             Route::Inproc(end) => end.close(),
             #[cfg(feature = "zeromq")]
