@@ -172,6 +172,39 @@ fn a_silent_node_gets_nothing_while_another_is_up() {
 }
 
 #[test]
+fn what_is_measured_of_a_node_holds_until_more_is_and_fails_no_call() {
+    let policy = Policy::round_robin().by_round_trip();
+    let balancer = Balancer::new(&policy, 1).expect("a policy without options");
+    let mut caller = Caller::new(CallerLimits::default(), balancer);
+    let nodes = [0, 1].map(|_| caller.add_node(NOW, Facts::default()));
+    let round_trip = |caller: &Caller<u64>, node| {
+        let stats = caller.node_stats(node);
+        stats.and_then(|stats| stats.round_trip)
+    };
+    for node in nodes {
+        caller.connected(NOW, node);
+        caller.welcome(NOW, node, Credit::new(100, 1 << 20));
+        assert_eq!(round_trip(&caller, node), None);
+    }
+    let (near, far) = (Duration::from_micros(300), Duration::from_millis(80));
+    caller.measured(nodes[0], Some(far));
+    caller.measured(nodes[1], Some(near));
+    assert!((0..10).all(|call| sent(&mut caller, call).node == nodes[1]));
+    // Its connection is lost, and it comes back as near as it was: nobody has said otherwise.
+    caller.lost(NOW, nodes[1]);
+    assert_eq!(sent(&mut caller, 10).node, nodes[0]);
+    assert_eq!(round_trip(&caller, nodes[1]), Some(near));
+    caller.connected(NOW, nodes[1]);
+    caller.welcome(NOW, nodes[1], Credit::new(100, 1 << 20));
+    assert_eq!(sent(&mut caller, 11).node, nodes[1]);
+    // Of one that has left nothing is known, and what is told of it still says nothing of others.
+    assert!(caller.remove_node(NOW, nodes[1]) || round_trip(&caller, nodes[1]).is_some());
+    caller.measured(nodes[0], None);
+    assert_eq!(round_trip(&caller, nodes[0]), None);
+    assert_eq!(sent(&mut caller, 12).node, nodes[0]);
+}
+
+#[test]
 fn where_all_are_silent_all_are_called() {
     let (mut caller, nodes) = pool(2, 100);
     for node in &nodes {
