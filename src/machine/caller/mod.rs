@@ -45,6 +45,8 @@
 //! ([`brokerless_patterns::balance`]).
 
 mod belief;
+#[cfg(test)]
+mod heartbeat_tests;
 mod inside;
 mod nodes;
 #[cfg(test)]
