@@ -197,6 +197,25 @@ impl Policy {
     ///
     /// `near` counts as a quarter of the nearest's round trip where that is more. A node leaves its ring
     /// only once it is by a quarter of its distance beyond, so that jitter does not move it to and fro.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use brokerless_patterns::balance::{Balancer, Facts, Policy};
+    ///
+    /// let policy = Policy::adaptive().by_round_trip().near(Duration::from_millis(2));
+    /// let mut balancer = Balancer::new(&policy, 4711)?;
+    /// for node in 0..3 {
+    ///     balancer.add(0, node, Facts::default());
+    ///     balancer.set_up(0, node, true);
+    /// }
+    /// // Told by whoever owns the connections; of the first nothing is known.
+    /// balancer.set_round_trip(1, Some(Duration::from_millis(80)));
+    /// balancer.set_round_trip(2, Some(Duration::from_micros(300)));
+    /// assert_eq!(balancer.pick(0, None, &|_| true), Some(2));
+    /// assert_eq!(balancer.pick(0, None, &|node| node != 2), Some(1));
+    /// assert_eq!(balancer.pick(0, None, &|node| node == 0), Some(0));
+    /// # Ok::<(), brokerless_patterns::balance::PolicyError>(())
+    /// ```
     #[must_use]
     pub fn by_round_trip(self) -> Policy {
         self.within("by round trip", |inner| Kind::ByRoundTrip(inner, NEAR))
