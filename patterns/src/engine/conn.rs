@@ -440,7 +440,7 @@ impl Conn {
         if let Some(beat) = settings.heartbeat
             && let Phase::Traffic(traffic) = &mut *self.phase.lock()
         {
-            self.arm_heartbeat(traffic, bench.now + beat.interval);
+            self.arm_heartbeat(traffic, bench.now + beat.first());
         }
         if let Origin::Dialed(dialer) = &self.origin {
             dialer.succeeded();

@@ -9,7 +9,7 @@
 //! while reading is paused: then it is ours.
 //!
 //! A PING that is sent in any case measures the round trip; a peer that is heard all the time is sent one
-//! every now and then for that alone.
+//! every now and then for that alone, and a new one soon.
 //!
 //! Long before the timeout the owner is told that a peer was asked by a PING, and that something was
 //! heard of it again: it may send elsewhere meanwhile. That takes no timer; how long to wait for the
@@ -44,6 +44,9 @@ pub(super) const LATE: Duration = Duration::from_millis(50);
 /// An answer to a PING is late no sooner than this, however short the interval is.
 const ANSWER_LEAST: Duration = Duration::from_millis(20);
 
+/// A new connection's round trip is measured after no more than this.
+const FIRST_MOST: Duration = Duration::from_millis(100);
+
 /// What a heartbeat does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Beat {
@@ -53,6 +56,14 @@ enum Beat {
     Tell,
     /// It sends a PING, and the answer is waited for.
     Ask,
+}
+
+impl Heartbeat {
+    /// When a new connection is looked at first: as it was heard just before, that is for its round
+    /// trip alone, of which the handshake tells little where many are made at once.
+    pub(super) fn first(&self) -> Duration {
+        (self.interval / 4).min(FIRST_MOST)
+    }
 }
 
 impl Conn {

@@ -8,7 +8,7 @@
 //!
 //! The first value is how long the handshake took from our greeting to the peer's READY. A peer may say
 //! READY without having heard our greeting, so it stands only until a PING is answered, and only where
-//! PINGs are sent.
+//! PINGs are sent; the first is a tenth of a second later.
 //!
 //! One PING at a time is measured, by its context, which no peer can tell beforehand: an answer that is
 //! sent before its question would seem near. A peer that does not send contexts back is not measured.

@@ -105,6 +105,17 @@ fn who_never_stops_talking_is_measured_too() {
 }
 
 #[test]
+fn a_new_peer_is_measured_long_before_an_interval_is_over() {
+    let hour = Duration::from_secs(3600);
+    let options = beating().heartbeat_interval(Some(hour));
+    let (router, endpoint) = router(options.heartbeat_timeout(hour));
+    let mut raw = Raw::connect(&endpoint, "DEALER", 1);
+    let context = raw.measured_ping();
+    raw.pong_after(LATE, &context);
+    until("it is measured", || seen(&router) >= Some(LATE));
+}
+
+#[test]
 fn where_nobody_measures_nothing_is_known() {
     let (silent, endpoint) = router(
         Options::new()
