@@ -223,6 +223,10 @@ mod tests {
                 "least-in-flight,bias=1.5,subset=5,by-priority,overprovision=2,by-distance=52.5/13.4",
             ),
             (
+                "[policy]\nnear = \"200us\"\nby-round-trip = true",
+                "adaptive,by-round-trip,near=200us",
+            ),
+            (
                 "policy = { name = \"dynamic\", blackout = \"2s\" }",
                 "dynamic,blackout=2s",
             ),
@@ -260,6 +264,10 @@ mod tests {
             (
                 "[policy]\nsubset = 5\noverprovision = 2",
                 "line 3, overprovision is 2: it goes with by-priority",
+            ),
+            (
+                "[policy]\nnear = \"2ms\"",
+                "line 2, near is 2ms: it goes with by-round-trip",
             ),
             (
                 "\nhome = \"eu\"\n[policy]\nby-place = \"us\"",

@@ -261,6 +261,7 @@ impl Core {
     pub(super) fn came(&self, node: NodeId, peer: &Peer) {
         let now = self.time(Instant::now());
         let mut table = self.table.lock();
+        table.caller.measured(node, peer.round_trip());
         table.caller.connected(now, node);
         let Some(place) = table.place(node) else {
             return;
@@ -323,6 +324,14 @@ impl Core {
         let mut table = self.table.lock();
         if table.is_by(node, peer) {
             table.caller.heard(node);
+        }
+    }
+
+    /// Heartbeats have found that the way there is another one.
+    pub(super) fn measured(&self, node: NodeId, peer: &Peer, round_trip: Duration) {
+        let mut table = self.table.lock();
+        if table.is_by(node, peer) {
+            table.caller.measured(node, Some(round_trip));
         }
     }
 
@@ -696,6 +705,7 @@ impl Core {
                 place: known.place,
                 paused: known.paused,
                 silent: known.silent,
+                round_trip: known.round_trip,
                 share: known.sent as f64 / sent.max(1) as f64,
                 credit_calls: known.credit.calls,
                 credit_bytes: known.credit.bytes,

@@ -192,6 +192,12 @@ impl Tap for NodeTap {
         }
     }
 
+    fn measured(&self, peer: &Peer, round_trip: Duration) {
+        if let Some(core) = self.core.upgrade() {
+            core.measured(self.node, peer, round_trip);
+        }
+    }
+
     fn failed(&self, why: &dyn fmt::Display) {
         if let Some(core) = self.core.upgrade() {
             core.failed(self.node, why);

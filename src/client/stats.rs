@@ -43,6 +43,11 @@ pub struct NodeReport {
     /// Whether it was asked for a sign of life and gave none in half a heartbeat interval: nothing
     /// goes there while another node is up.
     pub silent: bool,
+    /// How long it takes to it and back, without what it does there: the least that heartbeats measured
+    /// within the last five minutes, or until the first of them is answered, what the handshake took.
+    /// Zero within the process; not known while heartbeats are off. The last that was known, where
+    /// there is no connection now.
+    pub round_trip: Option<Duration>,
     /// Of the calls sent to all nodes that are in the pool now, the part that was sent to it: 0 to 1.
     pub share: f64,
     /// Calls that it lets this client have in flight.

@@ -82,8 +82,15 @@ pub struct NodeStats {
     pub lost: u64,
     /// What a call takes there, smoothed, in microseconds.
     pub latency_us: u64,
+    /// How long it takes to it and back, as heartbeats measure it, in microseconds; `null` if that is
+    /// not known.
+    pub round_trip_us: Option<u64>,
     /// Why it was last not reached, or parted from; empty if never.
     pub last_error: String,
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl From<NodeReport> for NodeStats {
@@ -107,7 +114,8 @@ impl From<NodeReport> for NodeStats {
             answered: node.answered,
             errors: node.errors,
             lost: node.lost,
-            latency_us: u64::try_from(node.latency.as_micros()).unwrap_or(u64::MAX),
+            latency_us: micros(node.latency),
+            round_trip_us: node.round_trip.map(micros),
             last_error: node.last_error,
         }
     }

@@ -94,7 +94,14 @@ fn calls_pass_and_are_counted() {
         (&of_node["weight"], &of_node["sent"]),
         (&3.into(), &10.into())
     );
-    for key in ["credit_calls", "in_flight", "errors", "latency_us", "lost"] {
+    for key in [
+        "credit_calls",
+        "in_flight",
+        "errors",
+        "latency_us",
+        "lost",
+        "round_trip_us",
+    ] {
         assert!(of_node[key].is_u64(), "{key}: {of_node}");
     }
     assert!(asks(&control, "HALT").contains("STATISTICS, TERMINATE"));
@@ -323,9 +330,16 @@ fn what_cannot_be_is_said_before_anything_runs() {
     let (code, help, _) = outcome("bl-proxy", &["--help"]);
     assert!(code == 0 && help.contains("RELOAD"), "{help}");
     assert!(
-        ["hot-cold", "weight-expiry", "1KiB to 1TiB", "1 to 65536"]
-            .iter()
-            .all(|word| help.contains(word)),
+        [
+            "hot-cold",
+            "weight-expiry",
+            "by-round-trip",
+            "10us to 1s",
+            "1KiB to 1TiB",
+            "1 to 65536"
+        ]
+        .iter()
+        .all(|word| help.contains(word)),
         "{help}"
     );
     let (code, page, _) = outcome("bl-proxy", &["--man"]);

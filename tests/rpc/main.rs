@@ -9,6 +9,7 @@
 //! | `pool.rs` | pools of nodes |
 //! | `pull.rs` | servers that are called where a worker is free |
 //! | `balancing.rs` | which node of a pool gets a call |
+//! | `distance.rs` | which of them is near |
 //! | `around.rs` | interceptors, built-in services, raw bytes, evolution, options |
 //! | `ends.rs` | how calls end for those who see every one, and clients with their threads |
 //! | `streams/` | calls that stream |
@@ -24,6 +25,7 @@ mod deadlines;
 mod desk;
 #[path = "../support/dice.rs"]
 mod dice;
+mod distance;
 mod ends;
 mod interop;
 mod pending;

@@ -497,6 +497,7 @@ impl World {
         match message {
             Message::Welcome(credit) => {
                 link.told = credit.at_most(WINDOW_MAX);
+                machine.measured(node, policies::round_trip(caller, node.index(), connection));
                 machine.welcome(now, node, credit);
             }
             Message::NotWelcome => {

@@ -69,6 +69,14 @@ impl Balancer {
         }
     }
 
+    /// How long it takes to a node and back, without what it does there: none, if that is not known.
+    pub fn set_round_trip(&mut self, node: usize, round_trip: Option<Duration>) {
+        let nanos = |took: Duration| Nanos::try_from(took.as_nanos()).unwrap_or(Nanos::MAX);
+        if self.nodes.set_round_trip(node, round_trip.map(nanos)) {
+            self.policy.measured(&self.nodes, node);
+        }
+    }
+
     /// After anything that may leave none but silent nodes, or bring another.
     #[inline]
     fn heed_silence(&mut self) {

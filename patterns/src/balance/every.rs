@@ -16,6 +16,7 @@ fn policies() -> Vec<Policy> {
     for policy in [Policy::weighted(), Policy::peak_ewma()] {
         policies.push(policy.clone().by_place(home.clone()));
         policies.push(policy.clone().by_distance(home.clone()));
+        policies.push(policy.clone().by_round_trip());
         policies.push(policy.clone().by_priority());
         policies.push(policy.clone().within_subset(3));
         let all = policy.by_priority().by_place(home.clone());
@@ -24,6 +25,8 @@ fn policies() -> Vec<Policy> {
     for policy in [Policy::adaptive(), Policy::hot_cold()] {
         policies.push(policy.by_priority().by_place(home.clone()));
     }
+    let all = Policy::adaptive().by_round_trip().by_priority();
+    policies.push(all.by_place(home.clone()).within_subset(5));
     policies.push(Policy::consistent_hash().by_place(home));
     policies
 }
@@ -51,6 +54,7 @@ enum Step {
     Fail(usize),
     Lapse(usize),
     Report(usize, u16),
+    Measure(usize, Option<u64>),
     Pass(u64),
 }
 
@@ -66,8 +70,19 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (node.clone(), 0u64..10_000_000_000).prop_map(|(node, took)| Step::Reply(node, took)),
         1 => node.clone().prop_map(Step::Fail),
         1 => node.clone().prop_map(Step::Lapse),
-        1 => (node, any::<u16>()).prop_map(|(node, load)| Step::Report(node, load)),
+        1 => (node.clone(), any::<u16>()).prop_map(|(node, load)| Step::Report(node, load)),
+        2 => (node, round_trip()).prop_map(|(node, took)| Step::Measure(node, took)),
         2 => (0u64..2_000_000_000).prop_map(Step::Pass),
+    ]
+}
+
+/// Of nanoseconds to centuries, and none.
+fn round_trip() -> impl Strategy<Value = Option<u64>> {
+    prop_oneof![
+        Just(None),
+        Just(Some(0)),
+        Just(Some(u64::MAX)),
+        (0u32..64, any::<u64>()).prop_map(|(bits, took)| Some(took >> bits)),
     ]
 }
 
@@ -120,6 +135,9 @@ fn go(balancer: &mut Balancer, now: &mut u64, step: &Step, strict: bool) {
         Step::Fail(node) => balancer.failed(*now, node, Duration::ZERO, None),
         Step::Lapse(node) => balancer.lapsed(*now, node),
         Step::Report(node, permille) => balancer.reported(*now, node, load(permille)),
+        Step::Measure(node, took) => {
+            balancer.set_round_trip(node, took.map(Duration::from_nanos));
+        }
         Step::Pass(time) => *now += time,
     }
 }
@@ -173,6 +191,7 @@ fn a_number_that_nobody_has_changes_nothing() {
             pool.balancer.failed(0, node, Duration::ZERO, None);
             pool.balancer.lapsed(0, node);
             pool.balancer.reported(0, node, Load::default());
+            pool.balancer.set_round_trip(node, Some(Duration::ZERO));
             pool.balancer.remove(node);
         }
         assert!(pool.pick().is_some(), "{policy:?}");

@@ -29,6 +29,7 @@
 //! |---|---|---|---|
 //! | [`by_place`](Policy::by_place) | zone, region, everywhere: as near as keeps nodes equally busy | nodes and callers are in several zones | Envoy's zone-aware routing |
 //! | [`by_distance`](Policy::by_distance) | rings around home, by coordinates | there are coordinates and no zones | great circle |
+//! | [`by_round_trip`](Policy::by_round_trip) | rings around the nearest, by measured round trips | nobody says where nodes are, or they move | |
 //! | [`by_priority`](Policy::by_priority) | the first priority; the next for what it has lost beyond what it can spare | nodes stand by for others | Envoy's priority levels |
 //! | [`within_subset`](Policy::within_subset) | a few nodes, others for each caller | there are many nodes, and many callers | rendezvous hashing (1996); gRFC A68 |
 //!
@@ -75,7 +76,7 @@
 //! | `dynamic` | weights that follow reports |
 //! | `adaptive`, `hot_cold`, `stale` | adaptive; hot-cold; what a report is worth at its age |
 //! | `hash` | consistent hash |
-//! | `near`, `stay` | by place and by distance; how much stays near |
+//! | `near`, `rings`, `stay` | by place, distance and round trip; how far is how far; how much stays near |
 //! | `priority`, `subset`, `parts` | by priority; a subset; nodes in parts, with a policy each |
 //!
 //! # Not here
@@ -104,6 +105,7 @@ mod place;
 mod policy;
 mod priority;
 mod random;
+mod rings;
 mod rotate;
 mod schedule;
 mod slow_start;

@@ -1,4 +1,4 @@
-//! Near first: by zone and region, or by rings of distance.
+//! Near first: by zone and region, or by rings of distance, of coordinates or of round trips.
 //!
 //! Each zone, or each ring, is a part with a policy of its own, and belongs to a tier: home, the
 //! rest of the region, everywhere; or one ring after the other. The tiers take calls in this order,
@@ -20,6 +20,12 @@
 //!    `a_small_zone_keeps_what_gives_its_nodes_the_mean`)
 //! 3. As long as anyone is able, one is found, the nearest first. (test
 //!    `a_zone_without_an_able_node_falls_to_the_next`)
+//! 4. By round trip a node of which none is known comes last, and gets calls all the same where nobody
+//!    else can. (test `who_is_not_measured_comes_last_and_fails_no_call`)
+//!
+//! # Not here
+//!
+//! Where rings end (`rings`), and who measures: whoever owns the connections.
 
 use std::sync::Arc;
 
@@ -30,30 +36,34 @@ use super::pick::{Ask, Pick, tell_inner};
 use super::place::Place;
 use super::policy::Policy;
 use super::random::Random;
+use super::rings::{self, RINGS};
 use super::stay::Stay;
 
-/// How far the rings of distance reach; what is further is one more, and what is not known the last.
-const RINGS_KM: [f64; 4] = [100.0, 500.0, 1500.0, 5000.0];
 /// As many tiers as there can be.
-const TIERS: usize = RINGS_KM.len() + 2;
+const TIERS: usize = RINGS;
 /// How often tiers look at how busy they are.
 const PERIOD: Nanos = 100_000_000;
 /// Until when a report is believed.
 const REPORT_AGE_MAX: Nanos = 5_000_000_000;
 
 /// What divides nodes.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Rule {
-    Place,
-    Distance,
+    /// By zone and region, from here.
+    Place(Arc<Place>),
+    /// By coordinates, from here.
+    Distance(Arc<Place>),
+    /// By how much longer it takes there and back than to the nearest: so much is near.
+    RoundTrip(Nanos),
 }
 
 pub(super) struct Near {
     rule: Rule,
-    home: Arc<Place>,
     parts: Parts<Zone>,
     /// The nearest tier first.
     plan: Vec<Turn>,
+    /// The least round trip of all nodes, if they go by that.
+    nearest: Nanos,
     /// How much of what it is good for each tier keeps.
     stays: [Stay; TIERS],
     look_at: Nanos,
@@ -78,15 +88,10 @@ struct Turn {
 }
 
 impl Near {
-    pub(super) fn new(
-        rule: Rule,
-        inner: &Arc<Policy>,
-        home: &Arc<Place>,
-        random: &mut Random,
-    ) -> Near {
+    pub(super) fn new(rule: Rule, inner: &Arc<Policy>, random: &mut Random) -> Near {
         Near {
             rule,
-            home: Arc::clone(home),
+            nearest: Nanos::MAX,
             parts: Parts::new(inner, random),
             plan: Vec::new(),
             stays: [Stay::default(); TIERS],
@@ -94,18 +99,61 @@ impl Near {
         }
     }
 
-    /// The tier of a place, and the names by which its part is known.
-    fn zone_of<'p>(&self, place: Option<&'p Place>) -> (usize, &'p str, &'p str) {
-        let tier_of_distance = |place| match self.home.km_to(place) {
-            Some(km) => RINGS_KM.iter().take_while(|ring| **ring < km).count(),
-            None => TIERS - 1,
-        };
-        match (self.rule, place) {
-            (Rule::Place, None) => (self.home.tier_of(&Place::default()), "", ""),
-            (Rule::Place, Some(place)) => (self.home.tier_of(place), &place.region, &place.zone),
-            (Rule::Distance, None) => (TIERS - 1, "", ""),
-            (Rule::Distance, Some(place)) => (tier_of_distance(place), "", ""),
+    /// The tier of a node, and the names by which its part is known.
+    fn zone_of<'n>(&self, nodes: &'n Nodes, node: usize) -> (usize, &'n str, &'n str) {
+        let place = nodes.facts(node).and_then(|facts| facts.place.as_deref());
+        match &self.rule {
+            Rule::Place(home) => match place {
+                Some(place) => (home.tier_of(place), &place.region, &place.zone),
+                None => (home.tier_of(&Place::default()), "", ""),
+            },
+            Rule::Distance(home) => {
+                let km = place.and_then(|place| home.km_to(place));
+                (rings::by_km(km), "", "")
+            }
+            Rule::RoundTrip(near) => {
+                let before = self.parts.part_of(node).and_then(|at| self.parts.get(at));
+                let before = before.map(|part| part.key.tier);
+                let round_trip = nodes.round_trip(node);
+                let ring = rings::by_round_trip(round_trip, self.nearest, *near, before);
+                (ring, "", "")
+            }
         }
+    }
+
+    /// Puts a node where it belongs.
+    fn place(&mut self, nodes: &Nodes, node: usize) {
+        let (tier, region, zone) = self.zone_of(nodes, node);
+        let is_its = |key: &Zone| (key.tier, &*key.region, &*key.zone) == (tier, region, zone);
+        let key = || Zone {
+            tier,
+            region: region.to_owned(),
+            zone: zone.to_owned(),
+        };
+        self.parts.changed(nodes, node, is_its, key);
+    }
+
+    /// Puts all where they belong if the nearest has become another.
+    fn look_around(&mut self, nodes: &Nodes) {
+        if !matches!(self.rule, Rule::RoundTrip(_)) {
+            return;
+        }
+        let known = self.parts.nodes().filter_map(|node| nodes.round_trip(node));
+        let nearest = known.min().unwrap_or(Nanos::MAX);
+        if std::mem::replace(&mut self.nearest, nearest) == nearest {
+            return;
+        }
+        for node in 0..nodes.bound() {
+            if self.is_elsewhere(nodes, node) {
+                self.place(nodes, node);
+            }
+        }
+    }
+
+    /// Whether a node is in a part that it does not belong to any more.
+    fn is_elsewhere(&self, nodes: &Nodes, node: usize) -> bool {
+        let part = self.parts.part_of(node).and_then(|at| self.parts.get(at));
+        part.is_some_and(|part| part.key.tier != self.zone_of(nodes, node).0)
     }
 
     /// Which parts there are, and what each is worth.
@@ -160,15 +208,16 @@ impl Near {
     /// What of its calls home can keep so that its nodes get no more than all in the region, and
     /// what each zone of the region would be worth if all were the same.
     fn home_keeps(&self) -> (f64, f64) {
-        if self.rule == Rule::Distance {
+        let Rule::Place(home) = &self.rule else {
             return (1.0, 0.0);
-        }
+        };
+        let is_region = home.zone.is_empty();
         let region = || self.plan.iter().take_while(|turn| turn.tier <= 1);
         let home: f64 = region()
             .filter(|turn| turn.tier == 0)
             .map(|turn| turn.worth)
             .sum();
-        if self.home.zone.is_empty() {
+        if is_region {
             // All of the region is home: by what each zone is worth.
             return (1.0, 0.0);
         }
@@ -231,24 +280,31 @@ impl Pick for Near {
 
     fn joined(&mut self, nodes: &Nodes, node: usize) {
         self.changed(nodes, node);
+        self.look_around(nodes);
+        self.plan();
     }
 
     fn changed(&mut self, nodes: &Nodes, node: usize) {
-        if let Some(facts) = nodes.facts(node) {
-            let (tier, region, zone) = self.zone_of(facts.place.as_deref());
-            let is_its = |key: &Zone| (key.tier, &*key.region, &*key.zone) == (tier, region, zone);
-            let key = || Zone {
-                tier,
-                region: region.to_owned(),
-                zone: zone.to_owned(),
-            };
-            self.parts.changed(nodes, node, is_its, key);
+        if nodes.facts(node).is_some() {
+            self.place(nodes, node);
+            self.plan();
+        }
+    }
+
+    fn measured(&mut self, nodes: &Nodes, node: usize) {
+        if let Some(policy) = self.parts.policy_of(node) {
+            policy.measured(nodes, node);
+            self.look_around(nodes);
+            if self.is_elsewhere(nodes, node) {
+                self.place(nodes, node);
+            }
             self.plan();
         }
     }
 
     fn left(&mut self, nodes: &Nodes, node: usize) {
         self.parts.left(nodes, node);
+        self.look_around(nodes);
         self.plan();
     }
 
@@ -507,3 +563,7 @@ mod tests {
         assert_shares(&mut pool, &[("eu-1", 100.0)]);
     }
 }
+
+#[cfg(test)]
+#[path = "near_tests.rs"]
+mod by_round_trip;

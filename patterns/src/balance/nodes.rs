@@ -131,6 +131,7 @@ struct Known {
     /// Since when something is in flight there, and nothing has been answered.
     waits_since: Nanos,
     report: Option<Report>,
+    round_trip: Option<Nanos>,
 }
 
 impl Nodes {
@@ -219,6 +220,19 @@ impl Nodes {
         self.get(node).and_then(|known| known.report)
     }
 
+    /// How long it takes to it and back, in nanoseconds, where that was measured.
+    pub fn round_trip(&self, node: usize) -> Option<Nanos> {
+        self.get(node).and_then(|known| known.round_trip)
+    }
+
+    /// Whether that is a change.
+    pub(super) fn set_round_trip(&mut self, node: usize, round_trip: Option<Nanos>) -> bool {
+        self.get_mut(node).is_some_and(|known| {
+            let before = std::mem::replace(&mut known.round_trip, round_trip);
+            before != round_trip
+        })
+    }
+
     fn get(&self, node: usize) -> Option<&Known> {
         self.table.get(node).and_then(Option::as_ref)
     }
@@ -242,6 +256,7 @@ impl Nodes {
             lasting: 0,
             waits_since: 0,
             report: None,
+            round_trip: None,
         };
         if self.table[node].replace(known).is_none() {
             self.count += 1;

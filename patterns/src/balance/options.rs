@@ -132,6 +132,16 @@ impl Policy {
         option!(self, "overprovision", times in 1.0..=10.0, Kind::ByPriority(_, factor) => factor)
     }
 
+    /// How much longer than the nearest node's a round trip may be, of `by_round_trip`, and the node is as
+    /// near as that: rings further away are so many times as wide.
+    ///
+    /// Default 1 ms, from 10 us to 1 s.
+    #[must_use]
+    pub fn near(self, time: Duration) -> Policy {
+        option!(self, "near", time in Duration::from_micros(10)..=SECOND,
+            Kind::ByRoundTrip(_, near) => near)
+    }
+
     /// For how long a node that comes up gets less than its share: a tenth at first, and more by the
     /// time. The first of a pool begin with all. 0: so do all others. It holds for policies that go by
     /// no weights, too; with `consistent_hash` keys keep their nodes, and what grows is how many calls
@@ -217,6 +227,9 @@ mod tests {
         );
         let over = Policy::random().by_priority().overprovision(0.0);
         refused(over, "overprovision is 0.0: from 1.0 to 10.0");
+        let near = |time| Policy::random().by_round_trip().near(time);
+        refused(near(Duration::ZERO), "near is 0ns: from 10µs to 1s");
+        refused(near(ms(1001)), "near is 1.001s: from 10µs to 1s");
         refused(
             Policy::random().slow_start(ms(3_600_001)),
             "slow_start is 3600.001s: from 0ns to 3600s",
@@ -248,6 +261,9 @@ mod tests {
 
     #[test]
     fn bounds_are_within() {
+        let near = |time| Policy::random().by_round_trip().near(time);
+        assert_eq!(near(Duration::from_micros(10)).validate(), Ok(()));
+        assert_eq!(near(SECOND).validate(), Ok(()));
         let policy = Policy::least_in_flight().choices(1000).bias(0.0);
         assert_eq!(policy.validate(), Ok(()));
         let policy = Policy::consistent_hash()

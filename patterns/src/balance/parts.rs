@@ -54,6 +54,12 @@ impl<K> Parts<K> {
         parts.filter_map(|(at, part)| Some((at, part.as_ref()?)))
     }
 
+    /// The nodes of all parts.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = usize> + '_ {
+        let of = self.of.iter().enumerate();
+        of.filter_map(|(node, member)| member.map(|_| node))
+    }
+
     /// The part at this place.
     pub(super) fn get(&self, at: usize) -> Option<&Part<K>> {
         self.parts.get(at)?.as_ref()

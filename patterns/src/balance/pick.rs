@@ -48,6 +48,11 @@ pub trait Pick: Send {
         let _ = (nodes, node);
     }
 
+    /// A node's round trip is another: [`Nodes::round_trip`].
+    fn measured(&mut self, nodes: &Nodes, node: usize) {
+        let _ = (nodes, node);
+    }
+
     /// A node is gone: its number may come back for another. Its facts can still be looked at.
     fn left(&mut self, nodes: &Nodes, node: usize) {
         let _ = (nodes, node);

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Nanos;
 use super::adaptive::Adaptive;
 use super::any::Any;
 use super::dynamic::{Dynamic, DynamicOptions};
@@ -66,12 +67,16 @@ pub(super) enum Kind {
     Hash(HashOptions),
     ByPlace(Arc<Policy>, Arc<Place>),
     ByDistance(Arc<Policy>, Arc<Place>),
+    ByRoundTrip(Arc<Policy>, Duration),
     ByPriority(Arc<Policy>, f64),
     Subset(Arc<Policy>, usize),
 }
 
 /// For how long a node that comes up is spared, unless said otherwise.
 pub(super) const SLOW_START: Duration = Duration::from_millis(500);
+/// How much longer than the nearest's a round trip may be, and the node is as near, unless said
+/// otherwise.
+const NEAR: Duration = Duration::from_millis(1);
 /// For how much more than its share a priority is good for, unless said otherwise.
 const OVERPROVISION: f64 = 1.4;
 
@@ -173,6 +178,47 @@ impl Policy {
         self.within("by distance", |inner| {
             Kind::ByDistance(inner, Arc::new(home))
         })
+    }
+
+    /// The nearest first, by the round trips that heartbeats measure; what those cannot take goes to the
+    /// next nearest. Within each ring of distance this policy picks. Options: [`near`](Policy::near).
+    ///
+    /// Nobody has to say where anything is, and a node that moves is noticed: at once if it comes nearer, and
+    /// within five minutes if it goes further away. A node of which nothing is known comes last.
+    ///
+    /// | ring | a round trip longer than the nearest's by at most | that is at 0.3 ms | as far as |
+    /// |---|---|---|---|
+    /// | 1 | `near` | 1.3 ms | 100 km |
+    /// | 2 | 5 times that | 5.3 ms | 500 km |
+    /// | 3 | 15 times | 15.3 ms | 1,500 km |
+    /// | 4 | 50 times | 50.3 ms | 5,000 km |
+    /// | 5 | anything | | |
+    /// | 6 | not known | | |
+    ///
+    /// `near` counts as a quarter of the nearest's round trip where that is more. A node leaves its ring
+    /// only once it is by a quarter of its distance beyond, so that jitter does not move it to and fro.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use brokerless_patterns::balance::{Balancer, Facts, Policy};
+    ///
+    /// let policy = Policy::adaptive().by_round_trip().near(Duration::from_millis(2));
+    /// let mut balancer = Balancer::new(&policy, 4711)?;
+    /// for node in 0..3 {
+    ///     balancer.add(0, node, Facts::default());
+    ///     balancer.set_up(0, node, true);
+    /// }
+    /// // Told by whoever owns the connections; of the first nothing is known.
+    /// balancer.set_round_trip(1, Some(Duration::from_millis(80)));
+    /// balancer.set_round_trip(2, Some(Duration::from_micros(300)));
+    /// assert_eq!(balancer.pick(0, None, &|_| true), Some(2));
+    /// assert_eq!(balancer.pick(0, None, &|node| node != 2), Some(1));
+    /// assert_eq!(balancer.pick(0, None, &|node| node == 0), Some(0));
+    /// # Ok::<(), brokerless_patterns::balance::PolicyError>(())
+    /// ```
+    #[must_use]
+    pub fn by_round_trip(self) -> Policy {
+        self.within("by round trip", |inner| Kind::ByRoundTrip(inner, NEAR))
     }
 
     /// Those of priority 0 first; those after them as far as too few are healthy before. Within
@@ -377,9 +423,18 @@ impl Policy {
             Kind::Peak(options) => Box::new(Peak::new(options, random)),
             Kind::Dynamic(options) => Box::new(Dynamic::new(options, random)),
             Kind::Hash(options) => Box::new(Hash::new(options)),
-            Kind::ByPlace(inner, home) => Box::new(Near::new(Rule::Place, inner, home, random)),
+            Kind::ByPlace(inner, home) => {
+                let rule = Rule::Place(Arc::clone(home));
+                Box::new(Near::new(rule, inner, random))
+            }
             Kind::ByDistance(inner, home) => {
-                Box::new(Near::new(Rule::Distance, inner, home, random))
+                let rule = Rule::Distance(Arc::clone(home));
+                Box::new(Near::new(rule, inner, random))
+            }
+            Kind::ByRoundTrip(inner, near) => {
+                // Its bound is far below what a number of nanoseconds may be.
+                let rule = Rule::RoundTrip(near.as_nanos() as Nanos);
+                Box::new(Near::new(rule, inner, random))
             }
             Kind::ByPriority(inner, factor) => Box::new(ByPriority::new(inner, *factor, random)),
             Kind::Subset(inner, size) => Box::new(Subset::new(inner, *size, random)),
@@ -392,6 +447,7 @@ impl Kind {
         match self {
             Kind::ByPlace(inner, _)
             | Kind::ByDistance(inner, _)
+            | Kind::ByRoundTrip(inner, _)
             | Kind::ByPriority(inner, _)
             | Kind::Subset(inner, _) => Some(inner),
             Kind::Custom(_)

@@ -106,6 +106,12 @@ impl Pick for ByPriority {
         }
     }
 
+    fn measured(&mut self, nodes: &Nodes, node: usize) {
+        if let Some(policy) = self.parts.policy_of(node) {
+            policy.measured(nodes, node);
+        }
+    }
+
     tell_inner!(self, node => self.parts.policy_of(node));
 
     fn wonders(&mut self, ask: &mut Ask<'_>) -> Option<usize> {

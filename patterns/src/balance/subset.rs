@@ -146,6 +146,12 @@ impl Pick for Subset {
         }
     }
 
+    fn measured(&mut self, nodes: &Nodes, node: usize) {
+        if let Some(policy) = self.policy_of(node) {
+            policy.measured(nodes, node);
+        }
+    }
+
     tell_inner!(self, node => self.policy_of(node));
 
     fn wonders(&mut self, ask: &mut Ask<'_>) -> Option<usize> {

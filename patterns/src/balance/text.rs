@@ -58,6 +58,8 @@ pub struct PolicyOption {
     pub bounds: &'static str,
     /// The policies that have it; empty: all have.
     pub of: &'static [&'static str],
+    /// The option that it goes with: that has to be said, too.
+    pub with: Option<&'static str>,
     apply: Apply,
 }
 
@@ -79,12 +81,13 @@ const NAME_BYTES_MAX: usize = 64;
 const DYNAMIC: &[&str] = &["dynamic"];
 
 /// Every option, in the order in which they are applied: from within to without.
-const OPTIONS: [PolicyOption; 14] = [
+const OPTIONS: [PolicyOption; 16] = [
     PolicyOption {
         key: "choices",
         about: "of how many nodes the best is taken [default: 2]",
         bounds: "from 1 to 1000",
         of: &["least-in-flight", "peak-ewma"],
+        with: None,
         apply: Apply::Count(Policy::choices),
     },
     PolicyOption {
@@ -92,6 +95,7 @@ const OPTIONS: [PolicyOption; 14] = [
         about: "how much what is in flight counts where weights differ [default: 1]",
         bounds: "from 0 to 10",
         of: &["least-in-flight"],
+        with: None,
         apply: Apply::Number(Policy::bias),
     },
     PolicyOption {
@@ -99,6 +103,7 @@ const OPTIONS: [PolicyOption; 14] = [
         about: "how long a slow answer is remembered [default: 10s]",
         bounds: "from 1ms to 1h",
         of: &["peak-ewma"],
+        with: None,
         apply: Apply::Time(Policy::decay),
     },
     PolicyOption {
@@ -106,6 +111,7 @@ const OPTIONS: [PolicyOption; 14] = [
         about: "how long a node reports before it is believed [default: 10s]",
         bounds: "from 0s to 1h",
         of: DYNAMIC,
+        with: None,
         apply: Apply::Time(Policy::blackout),
     },
     PolicyOption {
@@ -113,6 +119,7 @@ const OPTIONS: [PolicyOption; 14] = [
         about: "when a node that does not report has its weight forgotten [default: 3m]",
         bounds: "from 1s to 24h",
         of: DYNAMIC,
+        with: None,
         apply: Apply::Time(Policy::weight_expiry),
     },
     PolicyOption {
@@ -120,6 +127,7 @@ const OPTIONS: [PolicyOption; 14] = [
         about: "how often new weights hold [default: 1s]",
         bounds: "from 100ms to 1h",
         of: DYNAMIC,
+        with: None,
         apply: Apply::Time(Policy::update_period),
     },
     PolicyOption {
@@ -127,6 +135,7 @@ const OPTIONS: [PolicyOption; 14] = [
         about: "how much errors take of a weight [default: 1]",
         bounds: "from 0 to 1000",
         of: DYNAMIC,
+        with: None,
         apply: Apply::Number(Policy::error_penalty),
     },
     PolicyOption {
@@ -134,6 +143,7 @@ const OPTIONS: [PolicyOption; 14] = [
         about: "times its share before keys go on to the next node [default: 1.25]",
         bounds: "from 1 to 100",
         of: &["consistent-hash"],
+        with: None,
         apply: Apply::Number(Policy::load_bound),
     },
     PolicyOption {
@@ -141,6 +151,7 @@ const OPTIONS: [PolicyOption; 14] = [
         about: "so many nodes of each zone and priority, others for each caller [default: all]",
         bounds: "from 1",
         of: &[],
+        with: None,
         apply: Apply::Count(Policy::within_subset),
     },
     PolicyOption {
@@ -148,6 +159,7 @@ const OPTIONS: [PolicyOption; 14] = [
         about: "lower priorities as far as those before them are not healthy [default: false]",
         bounds: "true or false",
         of: &[],
+        with: None,
         apply: Apply::Flag(Policy::by_priority),
     },
     PolicyOption {
@@ -155,6 +167,7 @@ const OPTIONS: [PolicyOption; 14] = [
         about: "times its share that a priority is good for, with by-priority [default: 1.4]",
         bounds: "from 1 to 10",
         of: &[],
+        with: Some("by-priority"),
         apply: Apply::Number(Policy::overprovision),
     },
     PolicyOption {
@@ -162,13 +175,31 @@ const OPTIONS: [PolicyOption; 14] = [
         about: "the nearest first, from here, by coordinates",
         bounds: "LATITUDE/LONGITUDE in degrees, such as 52.5/13.4",
         of: &[],
+        with: None,
         apply: Apply::Point(Policy::by_distance),
+    },
+    PolicyOption {
+        key: "by-round-trip",
+        about: "the nearest first, as heartbeats measure it [default: false]",
+        bounds: "true or false",
+        of: &[],
+        with: None,
+        apply: Apply::Flag(Policy::by_round_trip),
+    },
+    PolicyOption {
+        key: "near",
+        about: "longer than the nearest's and still near, with by-round-trip [default: 1ms]",
+        bounds: "from 10us to 1s",
+        of: &[],
+        with: Some("by-round-trip"),
+        apply: Apply::Time(Policy::near),
     },
     PolicyOption {
         key: "by-place",
         about: "this zone first, then its region",
         bounds: "REGION/ZONE or REGION, of 64 bytes each at most",
         of: &[],
+        with: None,
         apply: Apply::Zone(Policy::by_place),
     },
     // Holds for the whole, however that is composed.
@@ -177,6 +208,7 @@ const OPTIONS: [PolicyOption; 14] = [
         about: "how long a node that comes up gets less than its share [default: 500ms]",
         bounds: "from 0s to 1h",
         of: &[],
+        with: None,
         apply: Apply::Time(Policy::slow_start),
     },
 ];
@@ -219,10 +251,11 @@ impl PolicyText {
             return Err(wrong("it was given before".to_owned()));
         }
         // By itself, so that what is wrong is known to be this.
-        let alone = match option.of {
-            [] => Policy::named(&self.name)?.by_priority(),
-            _ => Policy::named(&self.name)?,
-        };
+        let mut alone = Policy::named(&self.name)?;
+        let needed = |it: &&PolicyOption| option.with == Some(it.key);
+        if let Some(needed) = OPTIONS.iter().find(needed) {
+            alone = needed.set(alone.clone(), "true").unwrap_or(alone);
+        }
         let set = option.set(alone, value);
         if set.is_none_or(|policy| policy.validate().is_err()) {
             return Err(wrong(option.bounds.to_owned()));
@@ -242,8 +275,8 @@ impl PolicyText {
         for (at, value) in &self.options {
             let option = &OPTIONS[*at];
             let wrong = |rule: &str| PolicyError::new(option.key, shortened(value), rule);
-            if option.key == "overprovision" && self.get("by-priority") != Some("true") {
-                return Err(wrong("it goes with by-priority: say that, too"));
+            if let Some(needed) = option.with.filter(|it| self.get(it) != Some("true")) {
+                return Err(wrong(&format!("it goes with {needed}: say that, too")));
             }
             policy = option
                 .set(policy, value)
@@ -343,16 +376,17 @@ impl fmt::Display for PolicyText {
 /// A whole number and a unit.
 fn time(text: &str) -> Option<Duration> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let ms = match &text[digits.len()..] {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
+    let us = match &text[digits.len()..] {
+        "us" => 1,
+        "ms" => 1_000,
+        "s" => 1_000_000,
+        "m" => 60_000_000,
+        "h" => 3_600_000_000,
         "" if text == "0" => 1,
         _ => return None,
     };
     let number: u64 = digits.trim_end().parse().ok()?;
-    number.checked_mul(ms).map(Duration::from_millis)
+    number.checked_mul(us).map(Duration::from_micros)
 }
 
 #[cfg(test)]
@@ -417,7 +451,8 @@ mod tests {
 
     #[test]
     fn a_policy_is_composed_in_one_order_whatever_the_words() {
-        let all = "by-place=eu/eu-1,slow-start=3s,by-distance=52.5/-13.4,overprovision=2,\
+        let all = "by-place=eu/eu-1,slow-start=3s,near=50us,by-distance=52.5/-13.4,overprovision=2,\
+                   by-round-trip,\
                    by-priority,subset=5,choices=3,least-in-flight";
         let mut words: Vec<&str> = all.split(',').collect();
         words.rotate_right(1);
@@ -425,7 +460,7 @@ mod tests {
         let policy = text.policy().unwrap();
         assert_eq!(
             policy.name(),
-            "least-in-flight within a subset by priority by distance by place"
+            "least-in-flight within a subset by priority by distance by round trip by place"
         );
         assert_eq!(policy.warm_up(), Duration::from_secs(3));
         assert_eq!(text.to_string().parse(), Ok(text.clone()));
@@ -456,6 +491,18 @@ mod tests {
         refused(
             "random,overprovision=2",
             "overprovision is 2: it goes with by-priority: say that, too",
+        );
+        refused(
+            "random,near=2ms",
+            "near is 2ms: it goes with by-round-trip: say that, too",
+        );
+        refused(
+            "random,by-round-trip=false,near=2ms",
+            "near is 2ms: it goes with by-round-trip: say that, too",
+        );
+        refused(
+            "random,near=9us,by-round-trip",
+            "near is 9us: from 10us to 1s",
         );
         refused(
             "random,subset=1,subset=2",

@@ -47,6 +47,7 @@ use super::intake::Rate;
 use super::owner::{Owner, Verdict};
 use super::pipe::Pipe;
 use super::poller::{Interest, Ready};
+use super::round_trip::RoundTrip;
 use super::shared::Shared;
 use super::timers::Timer;
 use crate::event::{CloseReason, Event};
@@ -99,8 +100,10 @@ pub(super) struct Watched {
 
 pub(super) enum Phase {
     Connecting,
-    Handshake(Box<Handshake>),
-    Contested(Box<(Handshake, PeerInfo)>),
+    /// Since it was greeted.
+    Handshake(Box<Handshake>, Instant),
+    /// And how long the handshake took.
+    Contested(Box<(Handshake, PeerInfo)>, Duration),
     Traffic(Box<Traffic>),
     Closed,
 }
@@ -121,6 +124,7 @@ pub(super) struct Traffic {
     /// When the timer that watches over it is due.
     pub(super) ttl_due: Option<Instant>,
     pongs: Rate,
+    pub(super) round_trip: RoundTrip,
     /// Whether subscriptions may come.
     subscribable: bool,
 }
@@ -240,8 +244,9 @@ impl Conn {
             responder,
         };
         let mut handshake = Handshake::new(local, self.owner.settings().handshake);
+        let greeted = Instant::now();
         let written = self.write_plain(&handshake.take_output());
-        *self.phase.lock() = Phase::Handshake(Box::new(handshake));
+        *self.phase.lock() = Phase::Handshake(Box::new(handshake), greeted);
         self.watch_for(|interest| {
             *interest = Interest {
                 read: true,
@@ -281,17 +286,17 @@ impl Conn {
                     self.connected(bench);
                     return;
                 }
-                Phase::Handshake(handshake) if ready.readable || ready.hung_up => {
+                Phase::Handshake(handshake, _) if ready.readable || ready.hung_up => {
                     match self.shake(handshake, bench) {
                         Ok(None) => None,
                         Ok(Some(peer)) => {
-                            let Phase::Handshake(handshake) =
+                            let Phase::Handshake(handshake, greeted) =
                                 std::mem::replace(&mut *phase, Phase::Closed)
                             else {
                                 return;
                             };
                             drop(phase);
-                            self.ask_in(*handshake, peer, bench);
+                            self.ask_in(*handshake, peer, greeted.elapsed(), bench);
                             return;
                         }
                         Err(reason) => Some(reason),
@@ -302,7 +307,7 @@ impl Conn {
                 // What is left to read comes first: the end may have been reported while reading
                 // was paused, and it is not any more.
                 Phase::Traffic(traffic) if ready.hung_up => self.read(traffic, bench).err(),
-                Phase::Contested(_) if ready.hung_up => Some(self.stream_end()),
+                Phase::Contested(..) if ready.hung_up => Some(self.stream_end()),
                 _ => None,
             }
         };
@@ -353,10 +358,16 @@ impl Conn {
         }
     }
 
-    /// The peer is known: the owner decides whether it comes in.
-    fn ask_in(self: &Arc<Self>, handshake: Handshake, peer: PeerInfo, bench: &mut Workbench<'_>) {
+    /// The peer is known, this long after it was greeted: the owner decides whether it comes in.
+    fn ask_in(
+        self: &Arc<Self>,
+        handshake: Handshake,
+        peer: PeerInfo,
+        took: Duration,
+        bench: &mut Workbench<'_>,
+    ) {
         match self.owner.admit(self, &peer) {
-            Verdict::Admitted(pipe) => self.let_in(handshake, &peer, pipe, bench),
+            Verdict::Admitted(pipe) => self.let_in(handshake, &peer, pipe, took, bench),
             Verdict::Refused(reason) => self.turn_away(handshake, reason, bench),
             Verdict::Contested(holder) => {
                 if holder.challenger.lock().is_some() {
@@ -375,7 +386,7 @@ impl Conn {
                     return;
                 }
                 self.set_reading(false);
-                *self.phase.lock() = Phase::Contested(Box::new((handshake, peer)));
+                *self.phase.lock() = Phase::Contested(Box::new((handshake, peer)), took);
                 self.shared.arm(due, Timer::Probe(holder.token));
             }
         }
@@ -386,6 +397,7 @@ impl Conn {
         mut handshake: Handshake,
         peer: &PeerInfo,
         pipe: Arc<Pipe>,
+        took: Duration,
         bench: &mut Workbench<'_>,
     ) {
         handshake.admit();
@@ -396,6 +408,8 @@ impl Conn {
         }
         let settings = self.owner.settings();
         let pings = peer.version.major > 3 || peer.version.minor >= 1;
+        // What no PING is going to correct is not believed.
+        let first = (pings && settings.heartbeat.is_some()).then_some(took);
         let traffic = Phase::Traffic(Box::new(Traffic {
             decoder: Decoder::new(settings.limits.clone()),
             last_heard: bench.now,
@@ -406,6 +420,7 @@ impl Conn {
             ttl: None,
             ttl_due: None,
             pongs: Rate::new(bench.now),
+            round_trip: RoundTrip::new(bench.now, first),
             subscribable: matches!(self.owner.local().0, SocketType::Pub | SocketType::XPub),
         }));
         {
@@ -425,13 +440,14 @@ impl Conn {
         if let Some(beat) = settings.heartbeat
             && let Phase::Traffic(traffic) = &mut *self.phase.lock()
         {
-            self.arm_heartbeat(traffic, bench.now + beat.interval);
+            self.arm_heartbeat(traffic, bench.now + beat.first());
         }
         if let Origin::Dialed(dialer) = &self.origin {
             dialer.succeeded();
         }
         // Before anybody hears of it: who asks then finds it connected.
         pipe.set_peer(peer.socket_type, pings);
+        pipe.set_round_trip(first);
         self.owner.attach(&pipe, self);
         if self.closed.load(Ordering::Acquire) || pipe.is_closed() {
             // Meanwhile, perhaps before the pipe had been given the connection; or its socket has
@@ -468,7 +484,10 @@ impl Conn {
 
     /// The handshake's time is over.
     pub(crate) fn handshake_due(self: &Arc<Self>, bench: &mut Workbench<'_>) {
-        let late = matches!(&*self.phase.lock(), Phase::Connecting | Phase::Handshake(_));
+        let late = matches!(
+            &*self.phase.lock(),
+            Phase::Connecting | Phase::Handshake(..)
+        );
         if late {
             self.close(CloseReason::HandshakeTimeout, bench);
         }

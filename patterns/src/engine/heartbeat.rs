@@ -8,6 +8,9 @@
 //! A timer arms itself again. Silence is not judged
 //! while reading is paused: then it is ours.
 //!
+//! A PING that is sent in any case measures the round trip; a peer that is heard all the time is sent one
+//! every now and then for that alone, and a new one soon.
+//!
 //! Long before the timeout the owner is told that a peer was asked by a PING, and that something was
 //! heard of it again: it may send elsewhere meanwhile. That takes no timer; how long to wait for the
 //! answer is told with it.
@@ -27,6 +30,7 @@ use std::time::{Duration, Instant};
 use super::conn::{COMMANDS_BEHIND_MAX, Conn, Phase, Traffic};
 use super::driver::Workbench;
 use super::owner::Heartbeat;
+use super::round_trip::Context;
 use super::timers::{Timer, grained};
 use crate::event::CloseReason;
 use crate::zmtp::command;
@@ -40,6 +44,9 @@ pub(super) const LATE: Duration = Duration::from_millis(50);
 /// An answer to a PING is late no sooner than this, however short the interval is.
 const ANSWER_LEAST: Duration = Duration::from_millis(20);
 
+/// A new connection's round trip is measured after no more than this.
+const FIRST_MOST: Duration = Duration::from_millis(100);
+
 /// What a heartbeat does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Beat {
@@ -49,6 +56,14 @@ enum Beat {
     Tell,
     /// It sends a PING, and the answer is waited for.
     Ask,
+}
+
+impl Heartbeat {
+    /// When a new connection is looked at first: as it was heard just before, that is for its round
+    /// trip alone, of which the handshake tells little where many are made at once.
+    pub(super) fn first(&self) -> Duration {
+        (self.interval / 4).min(FIRST_MOST)
+    }
 }
 
 impl Conn {
@@ -102,11 +117,12 @@ impl Conn {
         };
         match judged {
             Err(reason) => self.close(reason, bench),
-            Ok(Beat::Rest) => {}
-            Ok(beats) => {
+            Ok((Beat::Rest, _)) => {}
+            Ok((beats, context)) => {
                 let mut frame = Vec::with_capacity(16);
                 let ttl = beat.ttl.as_millis().div_ceil(100).min(u16::MAX.into()) as u16;
-                command::ping(&mut frame, ttl, b"");
+                let context = context.as_ref().map_or(&[][..], |context| &context[..]);
+                command::ping(&mut frame, ttl, context);
                 pipe.command(&frame, COMMANDS_BEHIND_MAX);
                 pipe.release();
                 if beats == Beat::Ask {
@@ -117,13 +133,14 @@ impl Conn {
         }
     }
 
-    /// What is due; the timer is armed again. An error is the connection's end.
+    /// What is due, and what a PING carries that is measured; the timer is armed again. An error is
+    /// the connection's end.
     fn beat(
         &self,
         traffic: &mut Traffic,
         beat: &Heartbeat,
         bench: &mut Workbench<'_>,
-    ) -> Result<Beat, CloseReason> {
+    ) -> Result<(Beat, Option<Context>), CloseReason> {
         let (silent, paused) = self.silence(traffic, traffic.beat_due, beat.timeout, bench)?;
         if silent >= beat.timeout {
             return Err(CloseReason::HeartbeatTimeout);
@@ -137,13 +154,21 @@ impl Conn {
         // While reading is paused the peer's PINGs go unanswered: ours are the sign of life. But
         // only to a peer that looks for one: it may have gone, with much still on its way to
         // us, and all of that would be lost by a PING that finds nobody.
-        Ok(match paused {
+        let beats = match paused {
             true if traffic.judges => Beat::Tell,
             true => Beat::Rest,
-            false if lately => Beat::Rest,
+            false if lately && !traffic.round_trip.is_due(now) => Beat::Rest,
+            false if lately => Beat::Tell,
             false if std::mem::replace(&mut traffic.asked, true) => Beat::Tell,
             false => Beat::Ask,
-        })
+        };
+        // While reading is paused the answer would wait for us. By the clock: what was done since the
+        // turn began is no part of the way.
+        let context = match beats {
+            Beat::Tell | Beat::Ask if !paused => traffic.round_trip.asks(Instant::now()),
+            _ => None,
+        };
+        Ok((beats, context))
     }
 
     /// Holds the peer to the time to live that it has announced.

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::round_trip::RoundTrip;
 use crate::message::{Frame, Message};
 use crate::zmtp::Violation;
 use crate::zmtp::command::{self, Command};
@@ -41,6 +42,9 @@ pub(super) struct Intake<'a> {
     pub(super) ttl: &'a mut Option<Duration>,
     pub(super) pongs: &'a mut Rate,
     pub(super) unanswered: u64,
+    pub(super) round_trip: &'a mut RoundTrip,
+    /// What the round trip has become by this.
+    pub(super) measured: Option<Duration>,
     /// Whether the owner takes subscriptions.
     pub(super) subscribable: bool,
 }
@@ -74,7 +78,12 @@ impl Sink for Intake<'_> {
                 }
                 Ok(())
             }
-            Command::Pong { .. } => Ok(()),
+            Command::Pong { context } => {
+                // By the clock, not by when the turn began: an answer that came since would seem nearer.
+                let measured = self.round_trip.answered(context, Instant::now());
+                self.measured = measured.or(self.measured);
+                Ok(())
+            }
             Command::Subscribe(topic) if self.subscribable => {
                 self.subscription(1, topic);
                 Ok(())

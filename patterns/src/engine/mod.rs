@@ -22,7 +22,7 @@
 //! | `driver` | one turn of the leader |
 //! | `alone` | the same, where there is a single connection |
 //! | `conn`, `intake`, `conn_link`, `listen`, `dial` | connections, and where they come from |
-//! | `heartbeat` | signs of life |
+//! | `heartbeat`, `round_trip` | signs of life, and how far away they come from |
 //! | `pipe`, `outbox`, `inproc` | what goes out to a peer |
 //! | `owner` | what a socket is to the engine |
 //! | `alarm` | until when a poll may sleep, and who has to end it |
@@ -49,6 +49,7 @@ pub(crate) mod parking;
 mod patience;
 pub(crate) mod pipe;
 pub(crate) mod poller;
+mod round_trip;
 #[cfg(feature = "zeromq")]
 pub(crate) mod second;
 pub(crate) mod shared;

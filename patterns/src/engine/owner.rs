@@ -112,6 +112,8 @@ pub(crate) trait Owner: Send + Sync + 'static {
     fn asked(&self, _pipe: &Arc<Pipe>, _within: Duration) {}
     /// Something was heard of a peer that had been asked. What it is comes after this.
     fn heard(&self, _pipe: &Arc<Pipe>) {}
+    /// The round trip to a peer is found to be another than it was known to be.
+    fn measured(&self, _pipe: &Arc<Pipe>, _round_trip: Duration) {}
     /// A peer's connection has ended; the reason is counted.
     fn gone(&self, pipe: &Arc<Pipe>, reason: &CloseReason);
     /// Something happened.

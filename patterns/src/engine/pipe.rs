@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -26,6 +27,8 @@ use crate::zmtp::{SocketType, command};
 
 /// The slot of a pipe that is in no queue.
 const NO_SLOT: u32 = u32::MAX;
+/// A round trip that is not known.
+const UNKNOWN: u64 = u64::MAX;
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -56,6 +59,8 @@ pub(crate) struct Pipe {
     /// Whether it outlives its connection.
     keeps: bool,
     unanswered_pings: AtomicU64,
+    /// In nanoseconds, where it is known.
+    round_trip: AtomicU64,
     /// The peer's type; and whether it takes subscriptions as commands.
     peer: Mutex<(Option<SocketType>, bool)>,
 }
@@ -120,6 +125,7 @@ impl Pipe {
             weight: AtomicU32::new(1),
             keeps,
             unanswered_pings: AtomicU64::new(0),
+            round_trip: AtomicU64::new(UNKNOWN),
             peer: Mutex::default(),
         })
     }
@@ -275,6 +281,7 @@ impl Pipe {
                 .is_some_and(|current| Arc::ptr_eq(current, conn))
             {
                 *current = None;
+                self.set_round_trip(None);
             }
         }
     }
@@ -295,6 +302,7 @@ impl Pipe {
             Route::Stream { outbox, .. } => {
                 outbox.close();
                 *self.conn.lock() = None;
+                self.set_round_trip(None);
             }
             Route::Inproc(end) => end.close(),
             #[cfg(feature = "zeromq")]
@@ -444,6 +452,22 @@ impl Pipe {
     /// The current connection.
     pub(crate) fn conn(&self) -> Option<Arc<Conn>> {
         self.conn.lock().clone()
+    }
+
+    /// How long it takes to the peer and back, as far as that is known.
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        if self.is_inproc() {
+            return Some(Duration::ZERO);
+        }
+        let nanos = self.round_trip.load(Ordering::Relaxed);
+        (nanos != UNKNOWN).then(|| Duration::from_nanos(nanos))
+    }
+
+    pub(crate) fn set_round_trip(&self, known: Option<Duration>) {
+        let nanos = known.map_or(UNKNOWN, |known| {
+            u64::try_from(known.as_nanos()).unwrap_or(UNKNOWN - 1)
+        });
+        self.round_trip.store(nanos, Ordering::Relaxed);
     }
 
     /// The place in its socket's fair queue.

@@ -244,6 +244,10 @@ impl Options {
         reconnect_interval_max: Duration;
         /// The time after which a silent peer is sent a PING; `None` switches heartbeats off.
         /// Default 1 s; 1 ms to an hour.
+        ///
+        /// PINGs measure [`Peer::round_trip`](crate::Peer::round_trip), too: a new peer is sent
+        /// one after 100 ms (or a quarter of the interval), and one that is never silent every ten seconds, or
+        /// every interval where that is longer.
         heartbeat_interval: Option<Duration>;
         /// The silence after which a peer is taken for dead. Default 3 s; 1 ms to a day, and no
         /// shorter than the interval.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::engine::pipe::Pipe;
 use crate::message::Frame;
@@ -45,6 +46,18 @@ impl Peer {
     /// Whether it is a socket of this process, over `inproc://`: it is given the frames themselves.
     pub fn is_inproc(&self) -> bool {
         self.pipe.is_inproc()
+    }
+
+    /// How long it takes to the peer and back: the least time in which it answered a PING within the
+    /// last five minutes, or, until it has answered one, what the handshake took from our greeting
+    /// to its READY. So what delays single answers is no distance; nor is what either end does with
+    /// messages. Zero for a socket of this process.
+    ///
+    /// `None` where nobody measures: heartbeats are off
+    /// ([`heartbeat_interval`](crate::Options::heartbeat_interval)), the peer speaks ZMTP 3.0, which
+    /// has none, it is on the second engine, or it has gone.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.pipe.round_trip()
     }
 
     /// Whether the peer is connected now.

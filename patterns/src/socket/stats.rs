@@ -1,6 +1,7 @@
 //! What a socket has done, as a snapshot.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::message::Frame;
 
@@ -39,6 +40,9 @@ pub struct PeerStats {
     pub recv_queue_bytes: u64,
     /// PINGs from it over the rate that is answered.
     pub pings_unanswered: u64,
+    /// How long it takes to it and back, as heartbeats measure it:
+    /// [`Peer::round_trip`](crate::Peer::round_trip).
+    pub round_trip: Option<Duration>,
 }
 
 /// Counts of a socket since it was made.

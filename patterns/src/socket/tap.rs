@@ -87,6 +87,11 @@ pub trait Tap: Send + Sync + 'static {
     /// Something was heard of a peer that had been asked.
     fn heard(&self, _peer: &Peer) {}
 
+    /// The round trip to a peer is found to be another than it was known to be: what
+    /// [`Peer::round_trip`] says from now on. Told by the first PING that is answered, and later when
+    /// the least of a window changes. No `settle` need come after this.
+    fn measured(&self, _peer: &Peer, _round_trip: Duration) {}
+
     /// A peer is not connected any more.
     fn gone(&self, _peer: &Peer, _reason: &CloseReason) {}
 

@@ -11,6 +11,7 @@ mod patterns;
 mod pipeline;
 mod pubsub;
 mod raw;
+mod round_trip;
 mod slow;
 mod support;
 mod tap;

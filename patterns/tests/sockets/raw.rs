@@ -131,6 +131,37 @@ impl Raw {
         }
     }
 
+    /// The same connection, to talk on while this end listens.
+    pub(crate) fn twin(&self) -> Self {
+        let stream = self.stream.try_clone().unwrap();
+        Raw { stream }
+    }
+
+    /// What the next PING carries that is measured; all else is passed over.
+    pub(crate) fn measured_ping(&mut self) -> Vec<u8> {
+        loop {
+            let flags = self.bytes(1).expect("a frame")[0];
+            let length = self.bytes(1).expect("a short frame")[0];
+            let body = self.bytes(usize::from(length)).expect("its body");
+            // Behind its name and its time to live.
+            if flags == FLAG_COMMAND
+                && let Some([_, _, context @ ..]) = body.strip_prefix(b"\x04PING")
+                && !context.is_empty()
+            {
+                return context.to_vec();
+            }
+        }
+    }
+
+    /// Answers a PING that carried this, so long after it came.
+    pub(crate) fn pong_after(&mut self, time: Duration, context: &[u8]) {
+        let over = crossbeam_channel::after(time);
+        over.recv().unwrap();
+        let mut pong = Vec::new();
+        command::pong(&mut pong, context);
+        self.write(&pong);
+    }
+
     fn bytes(&mut self, count: usize) -> Option<Vec<u8>> {
         let mut bytes = vec![0; count];
         match self.stream.read_exact(&mut bytes) {

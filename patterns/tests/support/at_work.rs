@@ -49,6 +49,7 @@ pub(crate) fn all() -> Vec<Work> {
         ("peak-ewma, equal", Policy::peak_ewma()),
         ("least by place", least().by_place(home.clone())),
         ("least by distance", least().by_distance(home.clone())),
+        ("least by round trip", least().by_round_trip()),
         ("least by priority", least().by_priority()),
         ("least within 8", least().within_subset(8)),
         ("peak by priority by place", near(Policy::peak_ewma())),
@@ -73,6 +74,8 @@ impl Work {
                 .place(place);
             balancer.add(0, node, facts);
             balancer.set_up(0, node, true);
+            let round_trip = [300, 2_000, 80_000][node % 3] + node as u64 % 7;
+            balancer.set_round_trip(node, Some(Duration::from_micros(round_trip)));
         }
         balancer
     }

@@ -45,6 +45,8 @@
 //! ([`brokerless_patterns::balance`]).
 
 mod belief;
+#[cfg(test)]
+mod heartbeat_tests;
 mod inside;
 mod nodes;
 #[cfg(test)]
@@ -228,6 +230,14 @@ impl<T> Caller<T> {
         if let Some(known) = self.node_mut(node) {
             known.asked = None;
             self.balancer.set_silent(node.index(), false);
+        }
+    }
+
+    /// How long it takes to a node and back is something else than was known, or is not known any more.
+    /// It holds until more is told, whatever becomes of the connection.
+    pub fn measured(&mut self, node: NodeId, round_trip: Option<Duration>) {
+        if self.node(node).is_some() {
+            self.balancer.set_round_trip(node.index(), round_trip);
         }
     }
 

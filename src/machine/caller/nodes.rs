@@ -61,6 +61,8 @@ pub struct NodeStats {
     /// Whether it was asked for a sign of life, and gave none in time: nothing goes there while
     /// another node is up.
     pub silent: bool,
+    /// How long it takes to it and back, as heartbeats measure it.
+    pub round_trip: Option<Duration>,
     /// The window it grants.
     pub credit: Credit,
     /// What is in flight there.
@@ -157,6 +159,7 @@ impl Node {
             sessionless: self.fixed.is_some(),
             paused: self.paused.is_some(),
             silent: nodes.is_silent(index),
+            round_trip: nodes.round_trip(index).map(Duration::from_nanos),
             credit: self.credit,
             in_flight: self.flight,
             sent: self.sent,

@@ -38,6 +38,8 @@ fn policies() -> Vec<Policy> {
         Policy::consistent_hash().keyed_by_call(),
         Policy::adaptive().by_place(home()),
         Policy::round_robin().by_distance(home()),
+        // They are of one machine: as near as each other.
+        Policy::round_robin().by_round_trip().near(ms(1000)),
     ]
 }
 

@@ -60,10 +60,10 @@ impl Conn {
 
     /// The holder of the identity has shown life, or has gone: the contest is decided.
     pub(crate) fn decided(self: &Arc<Self>, admitted: bool, bench: &mut Workbench<'_>) {
-        let contested = {
+        let (contested, took) = {
             let mut phase = self.phase.lock();
             match std::mem::replace(&mut *phase, Phase::Closed) {
-                Phase::Contested(contested) => contested,
+                Phase::Contested(contested, took) => (contested, took),
                 other => {
                     *phase = other;
                     return;
@@ -72,7 +72,7 @@ impl Conn {
         };
         let (handshake, peer) = *contested;
         if admitted {
-            self.ask_in(handshake, peer, bench);
+            self.ask_in(handshake, peer, took, bench);
         } else {
             self.turn_away(handshake, CloseReason::IdentityInUse, bench);
         }

@@ -120,6 +120,8 @@ impl Conn {
             ttl: &mut traffic.ttl,
             pongs: &mut traffic.pongs,
             unanswered: 0,
+            round_trip: &mut traffic.round_trip,
+            measured: None,
             subscribable: traffic.subscribable,
         };
         let fed = match filled {
@@ -127,6 +129,10 @@ impl Conn {
             None => traffic.decoder.fed_own(&mut intake),
         };
         let (replies, unanswered) = (intake.replies, intake.unanswered);
+        if let Some(round_trip) = intake.measured {
+            pipe.set_round_trip(Some(round_trip));
+            self.owner.measured(pipe, round_trip);
+        }
         let pinged = !replies.is_empty() || unanswered > 0;
         if !replies.is_empty() {
             pipe.command(&replies, COMMANDS_BEHIND_MAX);

@@ -263,6 +263,12 @@ impl Owner for Core {
         }
     }
 
+    fn measured(&self, pipe: &Arc<Pipe>, round_trip: Duration) {
+        if let Some(tap) = &self.tap {
+            tap.measured(&Peer::new(pipe.clone()), round_trip);
+        }
+    }
+
     fn gone(&self, pipe: &Arc<Pipe>, reason: &CloseReason) {
         self.gone_from(pipe);
         let keeps = pipe.keeps();

@@ -56,6 +56,7 @@ impl Core {
                 recv_queue_messages: messages,
                 recv_queue_bytes: bytes,
                 pings_unanswered: pipe.unanswered_pings(),
+                round_trip: pipe.round_trip(),
             });
         }
         stats.sent_messages = total.pushed;

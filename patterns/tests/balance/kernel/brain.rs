@@ -66,6 +66,14 @@ impl Production {
         Production(balancer)
     }
 
+    /// What heartbeats have measured to each, in nanoseconds.
+    pub(crate) fn measure(&mut self, round_trips: impl IntoIterator<Item = Nanos>) {
+        for (node, round_trip) in round_trips.into_iter().enumerate() {
+            let round_trip = Duration::from_nanos(round_trip);
+            self.0.set_round_trip(node, Some(round_trip));
+        }
+    }
+
     /// All alike.
     pub(crate) fn alike(policy: &Policy, seed: u64, servers: usize) -> Production {
         Production::new(policy, seed, &vec![Facts::default(); servers])
