@@ -37,6 +37,7 @@ use serde_json::{Value, json};
 
 fn main() -> ExitCode {
     kernel::check();
+    tables::theory::check();
     let folder = std::env::var_os("TABLES").map(PathBuf::from);
     let size = match folder {
         Some(_) => Size::Whole,

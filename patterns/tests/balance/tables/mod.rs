@@ -17,6 +17,7 @@ mod ramp;
 mod replicas;
 mod slow;
 mod supermarket;
+pub(crate) mod theory;
 
 use brokerless_patterns::balance::{Facts, Policy};
 
