@@ -244,7 +244,10 @@ impl World {
         }
         self.may_scatter(caller);
         let incarnation = self.callers[caller].incarnation;
-        let wait = if settled {
+        let wait = if settled && self.doses.pull > 0 {
+            // What is granted waits for its call as long as that is on its way.
+            100 * MS
+        } else if settled {
             20 * MS
         } else {
             self.doses.pause_between
@@ -292,9 +295,14 @@ impl World {
         let host = &self.callers[caller];
         let in_session = host.places.iter().all(|place| place.replier.is_some());
         // A handler keeps its worker while a call of its own goes on: not for many round trips.
-        let brief = host.nested.contains_key(&key) && self.doses.kind == Kind::Chaos;
+        let nested = host.nested.contains_key(&key);
+        let brief = nested && self.doses.kind == Kind::Chaos;
+        if !nested && !self.is_scattered(key) && self.random.chance(self.doses.beside) {
+            ask.beside = true;
+            self.ledger.record(key).beside = true;
+        }
         // A taker may cancel the call of its stream: a task is called without items.
-        if !oneway && in_session && !brief && !self.is_scattered(key) {
+        if !oneway && in_session && !brief && !ask.beside && !self.is_scattered(key) {
             self.make_stream(key);
             ask.lasts = self.ledger.stream(key).is_some();
         }
@@ -307,6 +315,9 @@ impl World {
             }
             Submitted::Waits(id) => {
                 host.open.insert(key, id);
+                if ask.beside {
+                    self.check_beside(caller, key);
+                }
             }
             Submitted::Send(sending) => {
                 host.open.insert(key, sending.id);
@@ -379,6 +390,8 @@ impl World {
                 self.tell(caller, ended.node.filter(|_| ended.tell), ended.id);
                 let outcome = Outcome::Ended(name(ended.why), ended.ran);
                 self.ended(caller, ended.payload, outcome);
+            } else if let Some((node, calls)) = machine.next_wish(now) {
+                self.wish(caller, node, calls);
             } else {
                 break;
             }
@@ -393,6 +406,38 @@ impl World {
             let incarnation = host.incarnation;
             let at = host.timers_at;
             self.push(at, Event::Timers(caller, incarnation));
+        }
+    }
+
+    fn wish(&mut self, caller: usize, node: NodeId, calls: u32) {
+        let host = &self.callers[caller];
+        let place = host.place_of(node);
+        let Some(connection) = place.and_then(|place| host.places[place].connection) else {
+            let what = format!("caller {caller} wishes for calls of {node:?}, which is not there");
+            self.ledger.violated(self.now, what);
+            return;
+        };
+        if self.connections[connection].caller_said_bye {
+            let what = format!("caller {caller} wishes for calls after its bye");
+            self.ledger.violated(self.now, what);
+        }
+        self.send(connection, End::Replier, Message::Wish(calls));
+    }
+
+    /// A question for a replier's health waits, though one is there that takes it whatever it has
+    /// granted.
+    fn check_beside(&mut self, caller: usize, key: Key) {
+        let host = &self.callers[caller];
+        let takes = |place: &Place| {
+            let link = &self.connections[place.connection?];
+            let node = host.machine.node_stats(place.id)?;
+            let room = Credit::new(u32::MAX, node.credit.bytes);
+            let able = link.pulls && node.state == NodeState::Up && !node.paused;
+            (able && room.admits(node.in_flight, bytes_of(key))).then_some(place.id)
+        };
+        if let Some(node) = host.places.iter().find_map(takes) {
+            let what = format!("call {key} takes no worker, and waits for one of {node:?}");
+            self.ledger.violated(self.now, what);
         }
     }
 
@@ -429,6 +474,7 @@ impl World {
             left: record.deadline.saturating_sub(self.now),
             bytes: bytes_of(key),
             used_up: sending.used_up,
+            beside: record.beside,
             stream: record.stream.map(|stream| stream.form),
         };
         match (replier, connection) {
@@ -457,7 +503,12 @@ impl World {
         let (told, flight) = (link.told, link.flight());
         let after_bye = link.caller_said_bye;
         link.outstanding.insert(call.id, call.bytes);
-        self.ledger.within(now, told, flight, call.bytes);
+        // What takes no worker passes by what was granted.
+        let window = match link.pulls && call.beside {
+            true => Credit::new(u32::MAX, told.bytes),
+            false => told,
+        };
+        self.ledger.within(now, window, flight, call.bytes);
         if after_bye {
             let what = format!("call {} follows a bye", call.key);
             self.ledger.violated(now, what);
@@ -495,9 +546,15 @@ impl World {
         let (caller, node) = (link.caller, link.node);
         let machine = &mut self.callers[caller].machine;
         match message {
-            Message::Welcome(credit) => {
+            Message::Welcome(credit, pulls) => {
                 link.told = credit.at_most(WINDOW_MAX);
+                link.pulls = pulls;
                 machine.welcome(now, node, credit);
+                machine.pulls(node, pulls);
+            }
+            Message::Credit(credit) => {
+                link.told = credit.at_most(WINDOW_MAX);
+                machine.credit(node, credit);
             }
             Message::NotWelcome => {
                 // Hung up, and tried again later.
@@ -528,7 +585,7 @@ impl World {
             Message::Items(..) | Message::Window(..) | Message::Stop(..) => {
                 self.stream_hears(End::Caller, connection, message);
             }
-            Message::Hello | Message::Call(_) | Message::Cancel(_) => {}
+            Message::Hello | Message::Call(_) | Message::Cancel(_) | Message::Wish(_) => {}
         }
         self.pump(caller);
     }
@@ -643,8 +700,8 @@ impl World {
                 stats.waiting
             ));
         }
-        // One a node may stand beside the calls', for the end of its pause.
-        if machine.timers() > 4 * stats.held + 2 * machine.nodes().count() + 130 {
+        // Two a node may stand beside the calls', for the end of its pause and for its wish.
+        if machine.timers() > 4 * stats.held + 3 * machine.nodes().count() + 130 {
             faults.push(format!("has {} timers for {stats:?}", machine.timers()));
         }
         for fault in faults {
@@ -692,7 +749,7 @@ impl World {
         if stats.held != 0 || stats.waiting != 0 || stats.given_up != 0 {
             faults.push(format!("still holds {stats:?}"));
         }
-        let timers_max = 2 * host.machine.nodes().count() + 130;
+        let timers_max = 3 * host.machine.nodes().count() + 130;
         if host.machine.next_due().is_some() && host.machine.timers() > timers_max {
             faults.push(format!("still has {} timers", host.machine.timers()));
         }
@@ -703,7 +760,11 @@ impl World {
             if node.in_flight != Credit::default() {
                 faults.push(format!("has credit out at rest: {node:?}"));
             }
-            if node.credit.calls == 0 {
+            let connection = host
+                .place_of(node.node)
+                .and_then(|at| host.places[at].connection);
+            let pulls = connection.is_some_and(|connection| self.connections[connection].pulls);
+            if node.credit.calls == 0 && !pulls {
                 faults.push(format!("has no credit: {node:?}"));
             }
         }
