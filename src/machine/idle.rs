@@ -292,9 +292,7 @@ impl IdleQueue {
             self.free -= 1;
             if let Some(share) = self.callers.get_mut(&caller) {
                 share.granted += 1;
-                if !planted!(WishStays) {
-                    share.wishes -= 1;
-                }
+                share.wishes -= 1;
                 if share.wishes > 0 {
                     self.line.push_back(caller);
                 }

@@ -140,8 +140,6 @@ mod on {
         GoneKeepsWorkers,
         /// A call that takes no worker waits for one.
         BesideWaits,
-        /// What a caller wished for is granted, and its wish stays.
-        WishStays,
     }
 
     /// Switches one mistake on, and every other off, in the whole process.

@@ -94,10 +94,19 @@ impl World {
             With::Device => pulling.idle.take_or_wish(now, number(with)),
         };
         if taken {
-            *pulling.taken.entry(with).or_default() += 1;
+            let own = pulling.taken.entry(with).or_default();
+            *own += 1;
+            let (own, told) = (*own, pulling.told.get(&with).copied());
             let busy: u32 = pulling.taken.values().sum();
             if busy > workers {
                 let what = format!("replier {replier} is fed {busy} calls, with {workers} workers");
+                self.ledger.violated(self.now, what);
+            }
+            // A worker that is another's may be idle yet: the call for it is on its way.
+            if told.is_some_and(|told| own > told) {
+                let what = format!(
+                    "replier {replier} takes {own} calls of {with:?}, which was granted {told:?}"
+                );
                 self.ledger.violated(self.now, what);
             }
         }
@@ -226,7 +235,7 @@ impl World {
         }
         let mut all = 0;
         for with in pulling.told.keys() {
-            while pulling.idle.take(number(*with)) {
+            while all <= workers && pulling.idle.take(number(*with)) {
                 all += 1;
             }
         }
