@@ -26,7 +26,7 @@
 //! | `doses` | how much of everything a seed gets |
 //! | `world` | the clock, the faults, the two phases |
 //! | `network` | connections and devices |
-//! | `calling`, `replying` | the processes: shells around the machines |
+//! | `calling`, `replying` | the processes: shells around the machines; `calling/looks.rs`: what the ledger looks at |
 //! | `pulling` | repliers that grant free workers alone |
 //! | `scattering` | scatters of the callers, with a ledger of their own |
 //! | `streams` | calls with items: both sides' shells and programs |

@@ -122,8 +122,10 @@ impl Desk for Handler {
     }
     fn doze(&self, ms: u64) {
         self.lines().push("dozes".to_owned());
-        // What takes its time is the point of it: nobody waits by it.
-        std::thread::sleep(Duration::from_millis(ms));
+        let end = Instant::now() + Duration::from_millis(ms);
+        while Instant::now() < end {
+            std::thread::park_timeout(end.saturating_duration_since(Instant::now()));
+        }
     }
     fn grown(&self, x: u8, y: Option<u8>) -> u8 {
         x.wrapping_add(y.unwrap_or(1))
