@@ -101,8 +101,8 @@ balance-churn: ## A pool that changes a hundred times a second for a minute, und
 	$(CARGO) test $(LOCKED) --release -p brokerless --test rpc -- --ignored --exact \
 	  balancing::a_pool_changes_a_hundred_times_a_second_for_a_minute_and_no_call_fails
 
-sim-planted: ## Plants mistakes in the machines, one at a time: the simulator has to find each.
-	SEEDS=$(or $(SEEDS),10000) RUSTFLAGS="--cfg planted" CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/planted \
+sim-planted: ## Plants mistakes in the machines, one at a time, or those named by BUG: the simulator has to find each.
+	SEEDS=$(or $(SEEDS),10000) BUG=$(BUG) RUSTFLAGS="--cfg planted" CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/planted \
 	  $(CARGO) test $(LOCKED) --quiet --release -p brokerless --test sim
 
 balance-tables: ## The picking policies under a virtual clock, beside published tables: target/balance/tables.json and index.html.

@@ -1,5 +1,6 @@
 //! The text of a configuration file, and where in it something stands.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use super::failure::Failure;
@@ -16,6 +17,13 @@ pub(crate) fn read<T>(
         ))
     })?;
     parse(&text).map_err(|what| Failure::usage(format!("{name}: {what}")))
+}
+
+/// What is wrong with the value of a key which stands at this byte: the line, the key, the value, and
+/// the rule with the way out.
+pub(crate) fn wrong(text: &str, at: usize, key: &str, value: &dyn Display, rule: &str) -> String {
+    let (number, _) = line(text, at);
+    format!("line {number}, `{key}` is {value}: {rule}")
 }
 
 /// The number of the line in which this byte is, and what stands there.

@@ -67,8 +67,7 @@ struct Reader<'t>(&'t str);
 
 impl Reader<'_> {
     fn wrong(&self, key: &str, span: Range<usize>, value: &dyn Display, rule: &str) -> String {
-        let (number, _) = line(self.0, span.start);
-        format!("line {number}, `{key}` is {value}: {rule}")
+        config::wrong(self.0, span.start, key, value, rule)
     }
 
     /// A value that is text, or a number, read as the flag of its name is.
@@ -189,10 +188,9 @@ impl Reader<'_> {
             (Some(latitude), Some(longitude)) => Ok(member.at(latitude, longitude)),
             (None, None) => Ok(member),
             _ => {
-                let (number, _) = line(self.0, node.endpoint.span().start);
-                Err(format!(
-                    "line {number}, `endpoint` is {given:?}: latitude and longitude go together"
-                ))
+                let rule = "latitude and longitude go together";
+                let given = format!("{given:?}");
+                Err(self.wrong("endpoint", node.endpoint.span(), &given, rule))
             }
         }
     }

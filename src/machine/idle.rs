@@ -119,7 +119,9 @@ impl IdleQueue {
     pub fn leave(&mut self, now: Time, caller: u64) {
         if let Some(share) = self.callers.remove(&caller) {
             // What it has in use is given back as it ends.
-            self.free += share.idle();
+            if !planted!(GoneKeepsWorkers) {
+                self.free += share.idle();
+            }
             for list in [
                 &mut self.line,
                 &mut self.news,
@@ -159,7 +161,7 @@ impl IdleQueue {
     /// what is nobody's.
     pub fn take(&mut self, caller: u64) -> bool {
         match self.callers.get_mut(&caller) {
-            Some(share) if share.in_use < share.granted => {
+            Some(share) if share.in_use < share.granted || planted!(CrossedIsTaken) => {
                 share.in_use += 1;
                 true
             }
@@ -197,7 +199,9 @@ impl IdleQueue {
             Some(share) if share.in_use > 0 => {
                 share.in_use -= 1;
                 if waits {
-                    share.granted -= 1;
+                    if !planted!(FreedGoesToTwo) {
+                        share.granted -= 1;
+                    }
                     self.free += 1;
                     self.changed(caller);
                 } else if first.is_some() && self.line.len() > 1 {

@@ -132,6 +132,14 @@ mod on {
         ScatterGoesBack,
         /// A scatter goes on at its fail limit.
         ScatterFailsOn,
+        /// A worker that is freed goes to the first in line, and stays with its caller.
+        FreedGoesToTwo,
+        /// A call that crosses with credit that was taken back is taken all the same.
+        CrossedIsTaken,
+        /// A caller that has gone keeps the workers that it was granted.
+        GoneKeepsWorkers,
+        /// A call that takes no worker waits for one.
+        BesideWaits,
     }
 
     /// Switches one mistake on, and every other off, in the whole process.

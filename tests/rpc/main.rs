@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `interop.rs` | the names and sizes of gRPC's interop list, over every transport |
+//! | `breaking.rs` | connections that end in the middle of a call or an answer |
 //! | `calls.rs` | typed calls and their answers |
 //! | `pending.rs` | calls in flight, in their caller's hands |
 //! | `deadlines.rs` | how long calls may take |
@@ -19,6 +20,7 @@
 
 mod around;
 mod balancing;
+mod breaking;
 mod calculator;
 mod calls;
 mod deadlines;

@@ -1,5 +1,7 @@
 //! The calling processes: a shell around [`Caller`], with programs that submit, wait and give up.
 
+mod looks;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -244,7 +246,10 @@ impl World {
         }
         self.may_scatter(caller);
         let incarnation = self.callers[caller].incarnation;
-        let wait = if settled {
+        let wait = if settled && self.doses.pull > 0 {
+            // What is granted waits for its call as long as that is on its way.
+            100 * MS
+        } else if settled {
             20 * MS
         } else {
             self.doses.pause_between
@@ -292,9 +297,14 @@ impl World {
         let host = &self.callers[caller];
         let in_session = host.places.iter().all(|place| place.replier.is_some());
         // A handler keeps its worker while a call of its own goes on: not for many round trips.
-        let brief = host.nested.contains_key(&key) && self.doses.kind == Kind::Chaos;
+        let nested = host.nested.contains_key(&key);
+        let brief = nested && self.doses.kind == Kind::Chaos;
+        if !nested && !self.is_scattered(key) && self.random.chance(self.doses.beside) {
+            ask.beside = true;
+            self.ledger.record(key).beside = true;
+        }
         // A taker may cancel the call of its stream: a task is called without items.
-        if !oneway && in_session && !brief && !self.is_scattered(key) {
+        if !oneway && in_session && !brief && !ask.beside && !self.is_scattered(key) {
             self.make_stream(key);
             ask.lasts = self.ledger.stream(key).is_some();
         }
@@ -307,6 +317,9 @@ impl World {
             }
             Submitted::Waits(id) => {
                 host.open.insert(key, id);
+                if ask.beside {
+                    self.check_beside(caller, key);
+                }
             }
             Submitted::Send(sending) => {
                 host.open.insert(key, sending.id);
@@ -379,6 +392,8 @@ impl World {
                 self.tell(caller, ended.node.filter(|_| ended.tell), ended.id);
                 let outcome = Outcome::Ended(name(ended.why), ended.ran);
                 self.ended(caller, ended.payload, outcome);
+            } else if let Some((node, calls)) = machine.next_wish(now) {
+                self.wish(caller, node, calls);
             } else {
                 break;
             }
@@ -394,6 +409,21 @@ impl World {
             let at = host.timers_at;
             self.push(at, Event::Timers(caller, incarnation));
         }
+    }
+
+    fn wish(&mut self, caller: usize, node: NodeId, calls: u32) {
+        let host = &self.callers[caller];
+        let place = host.place_of(node);
+        let Some(connection) = place.and_then(|place| host.places[place].connection) else {
+            let what = format!("caller {caller} wishes for calls of {node:?}, which is not there");
+            self.ledger.violated(self.now, what);
+            return;
+        };
+        if self.connections[connection].caller_said_bye {
+            let what = format!("caller {caller} wishes for calls after its bye");
+            self.ledger.violated(self.now, what);
+        }
+        self.send(connection, End::Replier, Message::Wish(calls));
     }
 
     fn transmit(&mut self, caller: usize, sending: Sending) {
@@ -429,6 +459,7 @@ impl World {
             left: record.deadline.saturating_sub(self.now),
             bytes: bytes_of(key),
             used_up: sending.used_up,
+            beside: record.beside,
             stream: record.stream.map(|stream| stream.form),
         };
         match (replier, connection) {
@@ -457,7 +488,12 @@ impl World {
         let (told, flight) = (link.told, link.flight());
         let after_bye = link.caller_said_bye;
         link.outstanding.insert(call.id, call.bytes);
-        self.ledger.within(now, told, flight, call.bytes);
+        // What takes no worker passes by what was granted.
+        let window = match link.pulls && call.beside {
+            true => Credit::new(u32::MAX, told.bytes),
+            false => told,
+        };
+        self.ledger.within(now, window, flight, call.bytes);
         if after_bye {
             let what = format!("call {} follows a bye", call.key);
             self.ledger.violated(now, what);
@@ -495,10 +531,16 @@ impl World {
         let (caller, node) = (link.caller, link.node);
         let machine = &mut self.callers[caller].machine;
         match message {
-            Message::Welcome(credit) => {
+            Message::Welcome(credit, pulls) => {
                 link.told = credit.at_most(WINDOW_MAX);
                 machine.measured(node, policies::round_trip(caller, node.index(), connection));
+                link.pulls = pulls;
                 machine.welcome(now, node, credit);
+                machine.pulls(node, pulls);
+            }
+            Message::Credit(credit) => {
+                link.told = credit.at_most(WINDOW_MAX);
+                machine.credit(node, credit);
             }
             Message::NotWelcome => {
                 // Hung up, and tried again later.
@@ -529,7 +571,7 @@ impl World {
             Message::Items(..) | Message::Window(..) | Message::Stop(..) => {
                 self.stream_hears(End::Caller, connection, message);
             }
-            Message::Hello | Message::Call(_) | Message::Cancel(_) => {}
+            Message::Hello | Message::Call(_) | Message::Cancel(_) | Message::Wish(_) => {}
         }
         self.pump(caller);
     }
@@ -615,111 +657,6 @@ impl World {
         {
             let incarnation = self.repliers[replier].incarnation;
             self.push_in(0, Event::Done(replier, incarnation, job));
-        }
-    }
-
-    // ---- the ledger's look at the machine ----------------------------------------------------
-
-    fn check_payload(&mut self, key: Key, payload: Key) {
-        if key != payload {
-            let what = format!("what is meant for call {key} ends call {payload}");
-            self.ledger.violated(self.now, what);
-        }
-    }
-
-    fn check_bounds(&mut self, caller: usize) {
-        let machine = &self.callers[caller].machine;
-        let stats = machine.stats();
-        let windows: u32 = machine.nodes().map(|node| node.in_flight.calls).sum();
-        let most = self.doses.waiting_max + windows as usize + self.callers[caller].open.len();
-        let mut faults = Vec::new();
-        if stats.held > most {
-            faults.push(format!("holds {stats:?}, more than {most}"));
-        }
-        // Those that were in flight and picked again wait beside those that came to wait.
-        let waiting_max = self.doses.waiting_max + stats.repicked as usize;
-        if stats.waiting > waiting_max {
-            faults.push(format!(
-                "lets {} calls wait, at most {waiting_max}",
-                stats.waiting
-            ));
-        }
-        // One a node may stand beside the calls', for the end of its pause.
-        if machine.timers() > 4 * stats.held + 2 * machine.nodes().count() + 130 {
-            faults.push(format!("has {} timers for {stats:?}", machine.timers()));
-        }
-        for fault in faults {
-            self.ledger
-                .violated(self.now, format!("caller {caller} {fault}"));
-        }
-    }
-
-    fn check_caller(&mut self, caller: usize) {
-        let host = &self.callers[caller];
-        let stats = host.machine.stats();
-        let ends = stats.replied
-            + stats.failed
-            + stats.expired
-            + stats.cancelled
-            + stats.unavailable
-            + stats.queue_full
-            + stats.lost
-            + stats.closed;
-        let open = (stats.held - stats.given_up.min(stats.held)) as u64;
-        let mut faults = Vec::new();
-        if stats.submitted != ends + open || open != host.open.len() as u64 {
-            let known = host.open.len();
-            faults.push(format!("calls do not add up: {stats:?}, {known} open"));
-        }
-        let sent: u64 = host.machine.nodes().map(|node| node.sent).sum();
-        if stats.sent != sent {
-            faults.push(format!("sent do not add up: {stats:?}, {sent} by node"));
-        }
-        for fault in faults {
-            self.ledger
-                .violated(self.now, format!("caller {caller}: {fault}"));
-        }
-        self.note(ends);
-    }
-
-    pub(crate) fn settle_caller(&mut self, caller: usize) {
-        self.check_caller(caller);
-        let host = &self.callers[caller];
-        let stats = host.machine.stats();
-        let mut faults = Vec::new();
-        if !host.alive {
-            faults.push("is not back".to_owned());
-        }
-        if stats.held != 0 || stats.waiting != 0 || stats.given_up != 0 {
-            faults.push(format!("still holds {stats:?}"));
-        }
-        let timers_max = 2 * host.machine.nodes().count() + 130;
-        if host.machine.next_due().is_some() && host.machine.timers() > timers_max {
-            faults.push(format!("still has {} timers", host.machine.timers()));
-        }
-        for node in host.machine.nodes() {
-            if node.state != NodeState::Up {
-                faults.push(format!("has a node that is not up: {node:?}"));
-            }
-            if node.in_flight != Credit::default() {
-                faults.push(format!("has credit out at rest: {node:?}"));
-            }
-            if node.credit.calls == 0 {
-                faults.push(format!("has no credit: {node:?}"));
-            }
-        }
-        for place in &host.places {
-            if let Some(connection) = place.connection {
-                let link = &self.connections[connection];
-                let known = host.machine.node_stats(place.id);
-                if known.as_ref().is_some_and(|node| node.credit != link.told) {
-                    faults.push(format!("{known:?} was told {:?}", link.told));
-                }
-            }
-        }
-        for fault in faults {
-            self.ledger
-                .violated(self.now, format!("caller {caller} {fault}"));
         }
     }
 }

@@ -32,6 +32,10 @@ pub(crate) struct Doses {
     /// Callers that live in a replier, for its handlers.
     pub(crate) nested: bool,
     pub(crate) workers: usize,
+    /// Of a replier, that it pulls: it grants callers its free workers, and no more.
+    pub(crate) pull: u64,
+    /// Of a call, that it asks for the health of a replier, which takes no worker.
+    pub(crate) beside: u64,
     pub(crate) queue_max: usize,
     pub(crate) window_start: u32,
     pub(crate) window_max: u32,
@@ -128,6 +132,8 @@ impl Doses {
             random.one(&[100, 4_000, 1 << 20]),
         );
         let disorder = random.one(&[0, 100_000, 500_000]);
+        let pull = random.one(&[0, 0, 500_000, 1_000_000]);
+        let beside = random.one(&[0, 100_000]);
         Doses {
             streams,
             stream_window,
@@ -141,7 +147,13 @@ impl Doses {
             },
             through_device: chaos && random.chance(300_000),
             nested: random.chance(300_000),
-            workers: random.one(&[1, 2, 4, 16]),
+            // A worker that is granted waits for a call while others could run theirs.
+            workers: match pull {
+                0 => random.one(&[1, 2, 4, 16]),
+                _ => random.one(&[3, 4, 16]),
+            },
+            pull,
+            beside,
             queue_max: match chaos {
                 true => random.one(&[0, 1, 4, 64, 1024]),
                 false => 1024,
@@ -156,6 +168,8 @@ impl Doses {
             handler_max: if slow { 20 * MS } else { 2 * MS },
             pause_between: if chaos {
                 random.between(burst_max / 2 + 1, 30)
+            } else if pull > 0 {
+                60
             } else {
                 20
             } * MS,

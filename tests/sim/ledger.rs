@@ -38,6 +38,8 @@ pub(crate) struct Record {
     /// Until when the caller's process was stopped: an end may be that late.
     pub(crate) stopped_until: u64,
     pub(crate) must_succeed: bool,
+    /// It takes no worker.
+    pub(crate) beside: bool,
     pub(crate) attempts: usize,
     /// Attempts that a node answered as not having run, or that were never handed over.
     pub(crate) denied: BTreeSet<CallId>,
@@ -102,6 +104,7 @@ impl Ledger {
             deadline,
             stopped_until: 0,
             must_succeed,
+            beside: false,
             attempts: 0,
             denied: BTreeSet::new(),
             copies: 0,

@@ -14,7 +14,9 @@
 //! 7. Only the one who asked is answered.
 //! 8. Every item of a stream is taken once, in order and within the window; its end comes once, and
 //!    after them. What has gathered goes.
-//! 9. What leaves in order fails no call; what heals converges, and nothing is left over.
+//! 9. A replier that pulls is fed no more calls than it has workers, and none of them is lost to its
+//!    callers; questions for its health wait for none.
+//! 10. What leaves in order fails no call; what heals converges, and nothing is left over.
 //!
 //! Each seed runs twice and has to come to the same end. By the environment: `SEED` replays one with
 //! a trace, `SEEDS` says how many, `FROM` the first one.
@@ -24,7 +26,8 @@
 //! | `doses` | how much of everything a seed gets |
 //! | `world` | the clock, the faults, the two phases |
 //! | `network` | connections and devices |
-//! | `calling`, `replying` | the processes: shells around the machines |
+//! | `calling`, `replying` | the processes: shells around the machines; `calling/looks.rs`: what the ledger looks at |
+//! | `pulling` | repliers that grant free workers alone |
 //! | `scattering` | scatters of the callers, with a ledger of their own |
 //! | `streams` | calls with items: both sides' shells and programs |
 //! | `ledger` | what truly happened |
@@ -40,6 +43,7 @@ mod network;
 #[cfg(planted)]
 mod plants;
 mod policies;
+mod pulling;
 mod random;
 mod replying;
 mod scattering;

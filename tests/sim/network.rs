@@ -17,7 +17,8 @@ use crate::streams::Form;
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Message {
     Hello,
-    Welcome(Credit),
+    /// The first window, and whether it grants free workers alone.
+    Welcome(Credit, bool),
     NotWelcome,
     Call(Call),
     Reply {
@@ -36,6 +37,10 @@ pub(crate) enum Message {
     },
     Cancel(CallId),
     Bye,
+    /// The window from now on, of one that pulls.
+    Credit(Credit),
+    /// So many calls wait for the credit of one that pulls.
+    Wish(u32),
     Items(CallId, Key, Items),
     Window(CallId, Key, Flow),
     Stop(CallId, Key),
@@ -48,6 +53,8 @@ pub(crate) struct Call {
     pub(crate) left: u64,
     pub(crate) bytes: u64,
     pub(crate) used_up: bool,
+    /// It takes no worker.
+    pub(crate) beside: bool,
     pub(crate) stream: Option<Form>,
 }
 
@@ -107,6 +114,8 @@ pub(crate) struct Connection {
     pub(crate) told: Credit,
     pub(crate) outstanding: BTreeMap<CallId, u64>,
     pub(crate) caller_said_bye: bool,
+    /// The caller was told that the replier grants free workers alone.
+    pub(crate) pulls: bool,
 }
 
 impl Connection {
@@ -128,6 +137,7 @@ impl Connection {
             told: Credit::default(),
             outstanding: BTreeMap::new(),
             caller_said_bye: false,
+            pulls: false,
         }
     }
 

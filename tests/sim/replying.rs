@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use brokerless::machine::{
-    Admit, Again, Arrival, Cancelled, Credit, LoadTracker, Ran, Refusal, Session, SessionLimits,
-    Start, Ticket, Time, Versions, WindowLimits,
+    Admit, Again, Arrival, Cancelled, Credit, Load, LoadTracker, Ran, Refusal, Session,
+    SessionLimits, Start, Ticket, Time, Versions, WindowLimits,
 };
 
 use crate::doses::{Doses, Kind, MS};
 use crate::ledger::Key;
 use crate::network::{Call, End, Message, Packet};
+use crate::pulling::Pulling;
 use crate::random::mix;
 use crate::world::{Event, World, trace};
 
@@ -57,16 +58,19 @@ pub(crate) struct Replier {
     jobs: u64,
     draining: bool,
     load: LoadTracker,
+    /// It grants free workers alone.
+    pub(crate) pulling: Option<Pulling>,
 }
 
 impl Replier {
-    pub(crate) fn dead(doses: &Doses) -> Replier {
+    pub(crate) fn dead(doses: &Doses, pulls: bool) -> Replier {
         let max = Credit::new(doses.window_max, 64 << 20);
-        let window = WindowLimits {
+        let own = WindowLimits {
             start: Credit::new(doses.window_start.min(doses.window_max), 4 << 20),
             max,
             delay_target: Duration::from_millis(5),
         };
+        let window = if pulls { Pulling::window() } else { own };
         Replier {
             alive: false,
             incarnation: 0,
@@ -82,7 +86,16 @@ impl Replier {
             jobs: 0,
             draining: false,
             load: LoadTracker::new(doses.workers),
+            pulling: pulls.then(|| Pulling::new(doses.workers)),
         }
+    }
+
+    pub(crate) fn session(&mut self, with: With) -> Option<&mut Session> {
+        self.sessions.get_mut(&with)
+    }
+
+    pub(crate) fn load(&self) -> Load {
+        self.load.report()
     }
 }
 
@@ -98,7 +111,7 @@ impl World {
 
     pub(crate) fn start_replier(&mut self, replier: usize) {
         trace!(self, "replier {replier} starts");
-        let mut process = Replier::dead(&self.doses);
+        let mut process = Replier::dead(&self.doses, self.pulls(replier));
         process.alive = true;
         process.incarnation = self.repliers[replier].incarnation + 1;
         let session = Session::new(process.limits);
@@ -146,6 +159,7 @@ impl World {
             trace!(self, "replier {replier} gives up {given_up} calls");
             self.check_session(replier, &session);
         }
+        self.parts(replier, with);
         self.end_streams(replier, |job| job.with == with);
         self.leave_if_quiet(replier);
     }
@@ -160,11 +174,15 @@ impl World {
                 if process.draining {
                     session.drain();
                 }
-                let answer = match session.hello(VERSIONS, VERSIONS) {
-                    Ok(terms) => Message::Welcome(terms.credit),
+                let terms = session.hello(VERSIONS, VERSIONS);
+                process.sessions.insert(with, session);
+                let answer = match terms {
+                    Ok(terms) => {
+                        let window = self.first_window(replier, with, terms.credit);
+                        Message::Welcome(window, self.pulls(replier))
+                    }
                     Err(_) => Message::NotWelcome,
                 };
-                process.sessions.insert(with, session);
                 self.send(connection, End::Caller, answer);
             }
             Message::Call(call) => {
@@ -186,8 +204,10 @@ impl World {
                     self.stream_hears(End::Replier, connection, message);
                 }
             }
-            Message::Welcome(_)
+            Message::Wish(calls) => self.wish_comes(replier, with, calls),
+            Message::Welcome(..)
             | Message::NotWelcome
+            | Message::Credit(_)
             | Message::Reply { .. }
             | Message::Error { .. } => {}
         }
@@ -218,6 +238,13 @@ impl World {
     ) {
         let now = self.time();
         let (workers, queue_max) = (self.doses.workers, self.doses.queue_max);
+        if self.repliers[replier].session(with).is_none() {
+            return;
+        }
+        if !self.takes(replier, with, &call) {
+            self.is_busy(replier, with, call, (caller, incarnation));
+            return;
+        }
         let process = &mut self.repliers[replier];
         let Some(session) = process.sessions.get_mut(&with) else {
             return;
@@ -234,6 +261,12 @@ impl World {
         let held = session.in_flight();
         let max = process.limits.window.max;
         let greeted = session.is_greeted();
+        if let Admit::Run(ticket) = admit
+            && call.beside
+        {
+            self.answer_beside(replier, (with, ticket), call, (caller, incarnation));
+            return;
+        }
         if let Admit::Run(ticket) = admit
             && self.plan(replier, call.key) == Plan::Unknown
         {
@@ -257,11 +290,15 @@ impl World {
                 process.load.arrived();
                 if process.running.len() < workers {
                     self.start(replier, job(ticket));
+                } else if process.pulling.is_some() {
+                    let what = format!("call {} waits for a worker of one that pulls", call.key);
+                    self.ledger.violated(self.now, what);
                 } else if process.queue.len() < queue_max {
                     process.queue.push_back(job(ticket));
                 } else {
                     process.load.refused();
                     let finish = session.refuse(now, ticket, true);
+                    self.gives_back(replier, with, &call);
                     if let Some(finish) = finish {
                         let wait = (mix(call.key).is_multiple_of(4)).then_some(2 * MS);
                         let (ran, again) = (Ran::No, Again::Later);
@@ -270,10 +307,11 @@ impl World {
                 }
             }
             Admit::Refused(refusal, credit) => {
-                // The ticket is of no use here: nothing looks at it.
+                self.gives_back(replier, with, &call);
                 self.refuse(replier, with, call, refusal, credit, (caller, incarnation));
             }
             Admit::Duplicate => {
+                self.gives_back(replier, with, &call);
                 if with != With::Device {
                     let what = format!("call {} comes twice over one connection", call.key);
                     self.ledger.violated(self.now, what);
@@ -298,6 +336,7 @@ impl World {
         let now = self.time();
         let session = self.repliers[replier].sessions.get_mut(&with);
         let finish = session.and_then(|session| session.refuse(now, ticket, false));
+        self.gives_back(replier, with, &call);
         if let Some(finish) = finish {
             let error = Message::Error {
                 id: call.id,
@@ -305,7 +344,7 @@ impl World {
                 ran: Ran::No,
                 again: Again::Elsewhere,
                 retry_after: None,
-                credit: finish.credit,
+                credit: self.riding(replier, finish.credit),
             };
             self.answer(replier, with, from, error);
         }
@@ -348,10 +387,14 @@ impl World {
             }
             Start::Refused(refusal, credit) => {
                 process.load.refused();
+                self.gives_back(replier, job.with, &job.call);
                 let from = (job.caller, job.incarnation);
                 self.refuse(replier, job.with, job.call, refusal, credit, from);
             }
-            Start::Gone => process.load.refused(),
+            Start::Gone => {
+                process.load.refused();
+                self.gives_back(replier, job.with, &job.call);
+            }
         }
     }
 
@@ -395,11 +438,13 @@ impl World {
             None => None,
         };
         self.ledger.record(key).finished += 1;
+        self.gives_back(replier, job.with, &job.call);
+        let process = &mut self.repliers[replier];
         match finish {
             None => process.load.refused(),
             Some(finish) => {
                 process.load.finished(now, finish.queued, finish.ran, false);
-                let credit = finish.credit;
+                let credit = self.riding(replier, finish.credit);
                 match self.plan(replier, key) {
                     _ if cut_short => {
                         self.fail(replier, &job, Ran::Yes, Again::Never, None, credit);
@@ -465,7 +510,7 @@ impl World {
         }
     }
 
-    fn refuse(
+    pub(crate) fn refuse(
         &mut self,
         replier: usize,
         with: With,
@@ -491,7 +536,7 @@ impl World {
             ran: Ran::No,
             again,
             retry_after: None,
-            credit,
+            credit: self.riding(replier, credit),
         };
         self.answer(replier, with, from, error);
     }
@@ -511,12 +556,12 @@ impl World {
             ran,
             again,
             retry_after,
-            credit,
+            credit: self.riding(replier, credit),
         };
         self.answer(replier, job.with, (job.caller, job.incarnation), error);
     }
 
-    fn answer(
+    pub(crate) fn answer(
         &mut self,
         replier: usize,
         with: With,
@@ -631,6 +676,7 @@ impl World {
 
     pub(crate) fn settle_replier(&mut self, replier: usize) {
         self.check_sessions(replier);
+        self.settle_pulling(replier);
         let process = &self.repliers[replier];
         let mut faults = Vec::new();
         if !process.alive {
@@ -647,8 +693,9 @@ impl World {
             if session.stats().held != 0 || session.in_flight() != Credit::default() {
                 faults.push(format!("{with:?} still holds {:?}", session.stats()));
             }
-            if session.credit().calls == 0 || session.credit().calls > self.doses.window_max.max(64)
-            {
+            let most = self.doses.window_max.max(64);
+            let within = (1..=most).contains(&session.credit().calls);
+            if !within && process.pulling.is_none() {
                 faults.push(format!("{with:?} has a window of {:?}", session.credit()));
             }
         }

@@ -160,7 +160,8 @@ impl World {
 
     fn populate(&mut self) {
         for replier in 0..self.doses.repliers {
-            let dead = Replier::dead(&self.doses);
+            let pulls = self.random.chance(self.doses.pull);
+            let dead = Replier::dead(&self.doses, pulls);
             self.repliers.push(dead);
             self.start_replier(replier);
         }

@@ -67,6 +67,19 @@ pub(crate) enum Origin {
     Dialed(Arc<Dialer>),
 }
 
+/// What was heard of a peer in its handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// Nothing.
+    Nothing,
+    /// Something, and more is to come.
+    Part,
+    /// It is through its handshake.
+    All,
+    /// The connection is closed.
+    End,
+}
+
 /// One connection.
 pub(crate) struct Conn {
     pub(crate) token: u64,
@@ -82,6 +95,10 @@ pub(crate) struct Conn {
     pub(super) phase: Mutex<Phase>,
     pub(super) pipe: OnceLock<Arc<Pipe>>,
     closed: AtomicBool,
+    /// Something was read in its handshake since that was last asked for.
+    spoke: AtomicBool,
+    /// It was spared once, as it spoke.
+    spared: AtomicBool,
     /// The newcomer that waits for this connection's sign of life.
     challenger: Mutex<Option<(Arc<Conn>, Instant)>>,
     /// Whether there is one.
@@ -154,6 +171,8 @@ impl Conn {
             phase: Mutex::new(Phase::Connecting),
             pipe: OnceLock::new(),
             closed: AtomicBool::new(false),
+            spoke: AtomicBool::new(false),
+            spared: AtomicBool::new(false),
             challenger: Mutex::new(None),
             tested: AtomicBool::new(false),
         }
@@ -348,6 +367,7 @@ impl Conn {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) => return Err(CloseReason::Io(error.kind())),
             };
+            self.spoke.store(true, Ordering::Relaxed);
             let progress = handshake
                 .feed(&space[..n])
                 .map_err(CloseReason::Violation)?;
@@ -482,8 +502,47 @@ impl Conn {
         self.close(reason, bench);
     }
 
+    /// Reads what there is of a peer in its handshake, before it is judged: it may have spoken while
+    /// this process stood still.
+    pub(crate) fn catch_up(self: &Arc<Self>, bench: &mut Workbench<'_>) -> Heard {
+        if !self.is_shaking_hands() {
+            return match self.closed.load(Ordering::Acquire) {
+                true => Heard::End,
+                false if self.pipe.get().is_some() => Heard::All,
+                // It is known, and waits for what becomes of another of its name.
+                false => Heard::Nothing,
+            };
+        }
+        self.spoke.store(false, Ordering::Relaxed);
+        let ready = Ready {
+            token: self.token,
+            readable: true,
+            writable: false,
+            hung_up: false,
+        };
+        self.ready(ready, bench);
+        let spoke = self.spoke.load(Ordering::Relaxed);
+        match (self.is_shaking_hands(), spoke) {
+            (true, true) => Heard::Part,
+            (true, false) => Heard::Nothing,
+            (false, _) if self.closed.load(Ordering::Acquire) => Heard::End,
+            (false, _) if self.pipe.get().is_some() => Heard::All,
+            (false, _) => Heard::Part,
+        }
+    }
+
+    /// Whether it may stay for now: the first time.
+    pub(crate) fn spare(&self) -> bool {
+        !self.spared.swap(true, Ordering::Relaxed)
+    }
+
+    fn is_shaking_hands(&self) -> bool {
+        matches!(&*self.phase.lock(), Phase::Handshake(..))
+    }
+
     /// The handshake's time is over.
     pub(crate) fn handshake_due(self: &Arc<Self>, bench: &mut Workbench<'_>) {
+        self.catch_up(bench);
         let late = matches!(
             &*self.phase.lock(),
             Phase::Connecting | Phase::Handshake(..)

@@ -1,4 +1,9 @@
 //! A listener: connections come in, within limits.
+//!
+//! # Invariants
+//!
+//! 1. Nobody is turned out as mute whose words are there to be read: this process may have stood still.
+//!    (held by `Conn::catch_up`; shown in `tests/hostile/descriptors.rs`)
 
 use std::io;
 use std::sync::Arc;
@@ -7,7 +12,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rustix::fd::AsFd;
 
-use super::conn::{Conn, Origin};
+use super::conn::{Conn, Heard, Origin};
 use super::driver::Workbench;
 use super::owner::Owner;
 use super::poller::Interest;
@@ -109,7 +114,7 @@ impl Listening {
                 return;
             }
         };
-        self.make_place(settings.handshakes_max - 1, Duration::ZERO, bench);
+        self.make_place(settings.handshakes_max - 1, bench);
         let conn = self.shared.enrol(|token| {
             let conn = Arc::new(Conn::new(
                 token,
@@ -130,16 +135,43 @@ impl Listening {
         conn.start(false, bench);
     }
 
-    /// Lets the oldest handshake under way go, if there are more than `keep` and it has been
-    /// under way for `age`. At once: the next connection is counted against what is left.
-    fn make_place(&self, keep: usize, age: Duration, bench: &mut Workbench<'_>) -> bool {
-        let oldest = self.owner.census().lock().oldest_pending(keep);
-        let oldest = oldest.and_then(|token| self.shared.conn(token));
-        let Some(conn) = oldest.filter(|conn| conn.since.elapsed() >= age) else {
-            return false;
-        };
-        conn.close(CloseReason::Evicted, bench);
-        true
+    /// Lets the oldest handshakes under way go, if there are more than `keep`. At once: the next
+    /// connection is counted against what is left.
+    fn make_place(&self, keep: usize, bench: &mut Workbench<'_>) {
+        loop {
+            let oldest = self.owner.census().lock().oldest_pending(keep);
+            let Some(conn) = oldest.and_then(|token| self.shared.conn(token)) else {
+                return;
+            };
+            if let Heard::Nothing | Heard::Part = conn.catch_up(bench) {
+                conn.close(CloseReason::Evicted, bench);
+                return;
+            }
+        }
+    }
+
+    /// Gives a descriptor back: that of the oldest handshake that takes its time and says nothing.
+    /// One that has said something meanwhile is spared, once.
+    fn turn_out_mute(&self, bench: &mut Workbench<'_>) -> bool {
+        let pending = self.owner.census().lock().pending();
+        for token in pending {
+            let Some(conn) = self.shared.conn(token) else {
+                continue;
+            };
+            if conn.since.elapsed() < REST {
+                return false;
+            }
+            match conn.catch_up(bench) {
+                Heard::All => {}
+                Heard::Part if conn.spare() => {}
+                Heard::End => return true,
+                Heard::Part | Heard::Nothing => {
+                    conn.close(CloseReason::Evicted, bench);
+                    return true;
+                }
+            }
+        }
+        false
     }
 
     fn failed(&self, error: &io::Error, bench: &mut Workbench<'_>) {
@@ -149,7 +181,7 @@ impl Listening {
         });
         // Out of descriptors, most likely: a handshake that takes its time gives one back. Not
         // one that has just begun: the system refuses even where nobody waits to be accepted.
-        if !self.make_place(0, REST, bench) {
+        if !self.turn_out_mute(bench) {
             self.watch(false);
             self.shared.arm(bench.now + REST, Timer::Accept(self.token));
         }

@@ -196,7 +196,7 @@ impl Census {
         }
     }
 
-    /// Tokens of the connections in their handshake.
+    /// Tokens of the connections in their handshake, the oldest first.
     pub(crate) fn pending(&self) -> Vec<u64> {
         self.pending.values().copied().collect()
     }

@@ -5,8 +5,14 @@
 //! connected, have room in their queue, and have credit.
 //!
 //! Credit is what a server may have unanswered: each message sent takes one, each message that
-//! comes from the server gives one back. So a server that stops strands at most its credit, and
-//! one that comes back begins with all of it.
+//! comes from the server gives one back. So a server that stops strands at most its credit. What
+//! was lost with a connection is not given back by itself: the program knows whether it has given
+//! it to another, and says so by [`WeightedDealer::forgive`].
+//!
+//! # Not here
+//!
+//! Heed of silence: who hangs is picked until it has no credit or room, or is closed. The fabric's
+//! client is what leaves a silent node alone sooner, by `tap::Tap` and its picker.
 
 use std::fmt;
 use std::sync::Arc;
@@ -101,6 +107,23 @@ struct Pool {
 ///
 /// Servers that are down, full or without credit are passed over; their share goes to the others
 /// by the same weights. Servers, weights and credit may change at any time, from any thread.
+///
+/// # A server that hangs
+///
+/// One that is stopped, or behind a link that has died without a word, is connected, for all that can
+/// be known, until heartbeats close it: it is picked in its turn **until then**, also while it has not
+/// answered a PING. By default that takes 3 s ([`heartbeat_timeout`](Options::heartbeat_timeout)), and
+/// without heartbeats for ever. What it was given waits, in its queue or on its connection, for its
+/// answer or for its next connection, and is not sent to another by itself. So:
+///
+/// - bound what it can strand by [`set_credit`](Self::set_credit), which is without limit by default:
+///   without it a server may be given `send_messages_max` messages and what the connection holds;
+/// - notice it sooner: `heartbeat_interval` of 100 ms and `heartbeat_timeout` of 300 ms take half a
+///   second, for ten PINGs a second to each server that is idle;
+/// - when [`monitor`](Self::monitor) tells of its end, or an answer is overdue, send what it had to
+///   another, and [`forgive`](Self::forgive) it: else it has that much less credit when it is back.
+///
+/// `examples/weighted_pool.rs` does all of it.
 ///
 /// ```
 /// use brokerless_patterns::{Router, WeightedDealer};
@@ -202,8 +225,8 @@ impl WeightedDealer {
         })
     }
 
-    /// Limits what a server may have unanswered; `None` is without limit. False if it is not in
-    /// the pool.
+    /// Limits what a server may have unanswered, and so what one that hangs can strand; `None`, as
+    /// at first, is without limit. False if it is not in the pool.
     pub fn set_credit(&self, server: &Server, credit_max: Option<u32>) -> bool {
         self.change(server, |pool, index| {
             pool.members[index].credit_max = credit_max

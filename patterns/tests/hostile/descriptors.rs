@@ -6,7 +6,8 @@ use brokerless_patterns::{Dealer, Engine};
 
 use crate::support::canary::Lasted;
 use crate::support::good::patient;
-use crate::support::raw::Raw;
+use crate::support::process::RouterProcess;
+use crate::support::raw::{COMMAND, Raw, greeting, opening, ready};
 use crate::support::scene::Scene;
 use crate::support::{hold, ms, pass};
 
@@ -76,7 +77,7 @@ pub(crate) fn a_newcomer_is_served_within_two_seconds_while_peers_that_went_sile
     let address = scene.address();
     let mut idle: Vec<_> = (0..IDLE).map(|_| Raw::connect(&address)).collect();
     for peer in &mut idle {
-        peer.send(&crate::support::raw::opening("DEALER", b""));
+        peer.send(&opening("DEALER", b""));
     }
     under_siege(&scene);
     let figures = scene.router.until(ms(2000), |figures| {
@@ -85,4 +86,96 @@ pub(crate) fn a_newcomer_is_served_within_two_seconds_while_peers_that_went_sile
     });
     assert!(figures.closes("heartbeat-timeout") >= 200, "{figures}");
     scene.end();
+}
+
+/// A router without a descriptor left, the last one taken by a peer that has said nothing yet; and
+/// those that hold the others.
+fn full() -> (RouterProcess, Vec<Raw>, Raw) {
+    let mut router = RouterProcess::start(&["descriptors=24"]);
+    let address = router.address().to_owned();
+    let dealers = |count: u64| -> Vec<Raw> {
+        let connect = |_| {
+            let mut peer = Raw::connect(&address);
+            peer.send(&opening("DEALER", b""));
+            peer
+        };
+        (0..count).map(connect).collect()
+    };
+    // More than there is room for: those that are in show how much there is.
+    let crowd = dealers(24);
+    let figures = router.until(ms(1000), |figures| {
+        figures.get("peers") > 4 && figures.get("handshakes") == 0
+    });
+    let places = figures.get("peers");
+    assert!(places < 24, "none wait: {figures}");
+    drop(crowd);
+    router.until(ms(2000), |figures| {
+        figures.all_closes().values().sum::<u64>() == 24 && figures.get("connections") == 0
+    });
+    let inside = dealers(places - 1);
+    router.until(ms(1000), |figures| figures.get("peers") == places - 1);
+    let newcomer = Raw::connect(&address);
+    router.until(ms(1000), |figures| figures.get("handshakes") == 1);
+    (router, inside, newcomer)
+}
+
+/// Another one knocks while the process stands still, for longer than a mute peer may take its time;
+/// and after it the newcomer says this much.
+fn speaks_while_the_router_stands_still(words: &[u8]) -> (RouterProcess, Vec<Raw>, Raw, Raw) {
+    let (router, inside, mut newcomer) = full();
+    // The listener rests after a refusal, and does not say that it does: it is to look again first.
+    pass(ms(250));
+    router.process.stop();
+    let other = Raw::connect(router.address());
+    newcomer.send(words);
+    pass(ms(300));
+    router.process.go_on();
+    (router, inside, newcomer, other)
+}
+
+#[track_caller]
+fn is_let_in(newcomer: &mut Raw) {
+    newcomer.skip_greeting();
+    let (flags, body) = newcomer.frame().expect("the router says READY");
+    assert!(
+        flags & COMMAND != 0 && body.starts_with(b"\x05READY"),
+        "{body:?}"
+    );
+}
+
+pub(crate) fn a_newcomer_that_spoke_while_the_router_stood_still_is_not_turned_out() {
+    let words = opening("DEALER", b"");
+    let (mut router, inside, mut newcomer, other) = speaks_while_the_router_stands_still(&words);
+    is_let_in(&mut newcomer);
+    let figures = router.figures();
+    assert_eq!(figures.closes("evicted"), 0, "{figures}");
+    // The one who knocked comes in when a place is free.
+    drop(inside);
+    router.until(ms(2000), |figures| {
+        (figures.get("peers"), figures.get("handshakes")) == (1, 1)
+    });
+    drop(other);
+    assert!(router.process.end(), "the router leaves in order");
+}
+
+pub(crate) fn a_newcomer_that_spoke_in_part_is_spared_once() {
+    let (mut router, _inside, mut newcomer, _other) =
+        speaks_while_the_router_stands_still(&greeting());
+    // It goes on as soon as it is greeted: within the time that it was given.
+    newcomer.skip_greeting();
+    newcomer.send(&ready("DEALER", b""));
+    let figures = router.until(ms(2000), |figures| {
+        figures.get("handshakes") == 0 && figures.get("peers") > 0
+    });
+    // A machine that stands still for as long as the time lasts leaves none for it.
+    hold(figures.closes("evicted") == 0, || figures.to_string());
+
+    // One that goes on byte by byte is turned out all the same.
+    let (mut router, _inside, mut newcomer, _other) =
+        speaks_while_the_router_stands_still(&greeting()[..10]);
+    for byte in &greeting()[10..] {
+        newcomer.send(&[*byte]);
+        pass(ms(20));
+    }
+    router.until_closed(1, "evicted", ms(2000));
 }

@@ -91,6 +91,8 @@ fn main() {
         descriptors {
             a_newcomer_is_served_within_two_seconds_while_mute_peers_hold_every_descriptor,
             a_newcomer_is_served_within_two_seconds_while_peers_that_went_silent_hold_every_descriptor,
+            a_newcomer_that_spoke_while_the_router_stood_still_is_not_turned_out,
+            a_newcomer_that_spoke_in_part_is_spared_once,
         }
         flood {
             connections_over_the_limit_are_refused_and_places_given_free_are_taken,

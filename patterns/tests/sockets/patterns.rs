@@ -1,13 +1,16 @@
 //! Request and reply, weights, credit, fairness.
 
 use std::collections::HashMap;
+use std::net::TcpListener;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use brokerless_patterns::{
-    Dealer, Event, Message, Options, RecvError, Rep, Req, Router, SendRefusal, WeightedDealer,
+    CloseReason, Dealer, Event, Message, Options, RecvError, Rep, Req, Router, SendRefusal,
+    WeightedDealer,
 };
 
+use crate::raw::Raw;
 use crate::support::{LIMIT, bound, event, own_tcp, transports, until};
 
 #[test]
@@ -181,6 +184,55 @@ fn answers_of_busy_servers_are_received_by_their_weights() {
     let first = (0..EACH).filter(|_| pool.recv_timeout(LIMIT).unwrap().0 == servers[0]);
     let share = first.count();
     assert!((28..=32).contains(&share), "{share} of {EACH}");
+}
+
+#[test]
+fn a_server_that_hangs_is_given_its_credit_at_most_and_nothing_once_heartbeats_have_closed_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = format!("tcp://{}", listener.local_addr().unwrap());
+    let lively = Router::bind("inproc://beside-one-that-hangs").unwrap();
+    let options = Options::new()
+        .heartbeat_interval(Some(Duration::from_millis(100)))
+        .heartbeat_timeout(Duration::from_secs(1));
+    let pool = WeightedDealer::with(options).unwrap();
+    let events = pool.monitor();
+    let servers = [
+        pool.add(&place, 1).unwrap(),
+        pool.add("inproc://beside-one-that-hangs", 1).unwrap(),
+    ];
+    // It comes in, and from then on says nothing, not even to a PING.
+    let (stream, _) = listener.accept().unwrap();
+    let mut hangs = Raw::over(stream, "ROUTER", 1);
+    until("both are there", || {
+        pool.servers().iter().all(|server| server.connected)
+    });
+    pool.set_credit(&servers[0], Some(2));
+    let picked = || {
+        pool.servers()
+            .iter()
+            .map(|it| it.picked)
+            .collect::<Vec<_>>()
+    };
+    for _ in 0..10 {
+        pool.try_send("task").unwrap();
+    }
+    assert_eq!(picked(), [2, 8]);
+    assert_eq!([hangs.message(), hangs.message()], [b"task", b"task"]);
+
+    let ended = event(&events, |event| matches!(event, Event::Disconnected { .. }));
+    let Event::Disconnected { reason, .. } = ended else {
+        unreachable!("it is one");
+    };
+    assert_eq!(reason, CloseReason::HeartbeatTimeout);
+    pool.set_credit(&servers[0], None);
+    for _ in 0..4 {
+        assert_eq!(pool.try_send("task").unwrap(), servers[1]);
+    }
+    // What it had is its own until the program says that it is not.
+    assert_eq!(pool.servers()[0].outstanding, 2);
+    pool.forgive(&servers[0]);
+    assert_eq!(pool.servers()[0].outstanding, 0);
+    drop(lively);
 }
 
 #[test]

@@ -41,7 +41,7 @@ impl<T> Caller<T> {
     /// A node that takes a call of so many bytes which takes no worker, where none has granted it; of
     /// these the least busy.
     pub(super) fn pick_beside(&self, only: Option<NodeId>, bytes: u64) -> Option<usize> {
-        if !self.some_pull {
+        if !self.some_pull || planted!(BesideWaits) {
             return None;
         }
         let nodes = self.nodes.iter().enumerate();

@@ -1,15 +1,15 @@
 """A caller and a replier of the fabric, made of pyzmq and msgpack by `docs/WIRE.md` alone."""
 
 import collections
-import os
 import subprocess
 import threading
 
 import msgpack
 import zmq
 
+from .devices import numbers
 from .programs import ms
-from .waiting import PATIENCE_S, Clock, Failed
+from .waiting import PATIENCE_S, Clock, Failed, Silence
 
 CALL, REPLY, ERROR, CANCEL, CREDIT, HELLO, WELCOME, BYE, ITEMS, WINDOW, STOP = range(1, 12)
 ONEWAY, MORE, IDEMPOTENT, ITEMS_IN, ITEMS_OUT = 1, 2, 4, 8, 16
@@ -54,6 +54,12 @@ class FabricServer:
         if not self.endpoint:
             raise Failed("the server did not begin")
 
+    def stats(self):
+        """What it holds, and has counted."""
+        self.process.stdin.write("stats\n")
+        self.process.stdin.flush()
+        return numbers(self.process.stdout.readline())
+
     def stop(self):
         """Lets it drain; does not wait."""
         self.process.stdin.close()
@@ -82,8 +88,13 @@ class Caller:
         self.sessionless = sessionless
         self.ids = 0
         self.calls, self.bytes, self.blob_bytes_max = 1, None, None
-        self.in_flight = set()
+        # Calls whose answers have not come, with their bytes; given up or not.
+        self.in_flight = {}
+        # Calls that the window has not let go, in their order.
+        self.waiting = {}
         self.answers = {}
+        # Calls given up, and what was answered to them all the same.
+        self.forgotten, self.late = set(), {}
         self.streams = {}
         self.draining = False
         if not sessionless:
@@ -106,7 +117,7 @@ class Caller:
     def recv(self, seconds=PATIENCE_S):
         """The next message: its envelope and the frames after it."""
         if not self.socket.poll(ms(seconds)):
-            raise Failed(f"no message within {seconds} s")
+            raise Silence(f"no message within {seconds} s")
         frames = self.socket.recv_multipart()
         if self.sessionless:
             if frames[0] != b"":
@@ -116,9 +127,16 @@ class Caller:
 
     def begin(self, method, *arguments, seconds=PATIENCE_S, blobs=(), raw=None, **options):
         """Sends a call once the window allows; its number."""
+        call = self.queue(
+            method, *arguments, seconds=seconds, blobs=blobs, raw=raw, **options
+        )
         clock = Clock()
-        while len(self.in_flight) >= self.calls:
+        while call in self.waiting:
             self.step(clock.left())
+        return call
+
+    def queue(self, method, *arguments, seconds=PATIENCE_S, blobs=(), raw=None, **options):
+        """Sends a call, or lets it wait here for the window; its number."""
         self.ids += 1
         flags = options.get("flags", 0)
         encoding = 0 if raw is None else 1
@@ -133,9 +151,31 @@ class Caller:
             fields.pop()
         if flags & (ITEMS_IN | ITEMS_OUT):
             self.streams[self.ids] = Stream(options.get("window"))
-        self.in_flight.add(self.ids)
-        self.send(fields, pack(list(arguments)) if raw is None else raw, *blobs)
+        frames = [pack(list(arguments)) if raw is None else raw, *blobs]
+        size = sum(len(frame) for frame in frames)
+        if self.waiting or not self._admits(size):
+            self.waiting[self.ids] = (fields, frames, size, Clock())
+        else:
+            self.in_flight[self.ids] = size
+            self.send(fields, *frames)
         return self.ids
+
+    def _admits(self, size):
+        """Whether a call of this size fits into the window."""
+        used = sum(self.in_flight.values())
+        fits = self.bytes is None or used == 0 or used + size <= self.bytes
+        return len(self.in_flight) < self.calls and fits
+
+    def _send_waiting(self):
+        """Sends what the window allows."""
+        while self.waiting:
+            call, (fields, frames, size, clock) = next(iter(self.waiting.items()))
+            if not self._admits(size):
+                return
+            del self.waiting[call]
+            fields[3] = max(0, fields[3] - int(clock.spent() * 1e6))
+            self.in_flight[call] = size
+            self.send(fields, *frames)
 
     def step(self, seconds=PATIENCE_S):
         """Takes one message."""
@@ -145,9 +185,10 @@ class Caller:
             credit = at(fields, 3 if kind == REPLY else 9)
             if credit is not None and not self.sessionless:
                 self.calls, self.bytes = credit[0], at(credit, 1)
-            self.in_flight.discard(fields[1])
+            self.in_flight.pop(fields[1], None)
             body = frames[0] if frames else None
-            self.answers[fields[1]] = Answer(fields, body, frames[1:])
+            answers = self.late if fields[1] in self.forgotten else self.answers
+            answers[fields[1]] = Answer(fields, body, frames[1:])
         elif kind == ITEMS:
             self.streams[fields[1]].came(fields, frames)
         elif kind == WINDOW:
@@ -159,6 +200,7 @@ class Caller:
         elif kind == BYE:
             self.draining = True
             self.send([BYE, 0])
+        self._send_waiting()
 
     def wait(self, call, seconds=PATIENCE_S):
         """The answer to a call."""
@@ -209,8 +251,23 @@ class Caller:
         self.send([ITEMS, call, self.streams[call].sent, 0, True])
 
     def cancel(self, call):
-        """Gives a call up."""
-        self.send([CANCEL, call])
+        """Gives a call up: one that was not sent ends here."""
+        if self.waiting.pop(call, None):
+            fields = [ERROR, call, CANCELLED, NO, "cancelled before it was sent"]
+            self.answers[call] = Answer(fields, None, [])
+        else:
+            self.send([CANCEL, call])
+
+    def within(self, method, *arguments, left_us):
+        """Calls, and keeps the deadline by itself: what has not come by then is given up."""
+        clock = Clock(left_us / 1e6)
+        call = self.begin(method, *arguments, left_us=left_us)
+        try:
+            return msgpack.unpackb(self.wait(call, clock.left()).body)
+        except Silence:
+            self.forgotten.add(call)
+            self.cancel(call)
+            raise CallFailed(DEADLINE_EXCEEDED, MAYBE, f"{left_us} us are over") from None
 
     def close(self):
         """Leaves."""

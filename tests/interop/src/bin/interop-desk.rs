@@ -1,15 +1,18 @@
 //! A server of the fabric, and a caller of it, for peers in other languages.
 //!
 //! `interop-desk serve bind|connect ENDPOINT [name=value]..` serves until its input ends, and then
-//! drains; its first line is where. `interop-desk call ENDPOINT` calls what a peer serves there,
-//! a line a call, and ends with 0 if all came out as they should.
+//! drains; its first line is where, and each line `stats` of its input is answered by what it holds
+//! and has counted. `interop-desk call ENDPOINT` calls what a peer serves there, a line a call, and
+//! ends with 0 if all came out as they should. `interop-desk lost ENDPOINT` calls a peer that breaks
+//! off, and says how that ended.
 
-use std::io::Read;
-use std::time::Duration;
+use std::io::BufRead;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use brokerless::client::{Call, Client};
-use brokerless::server::Server;
+use brokerless::patterns::SocketStats;
+use brokerless::server::{Server, ServerStats};
 use brokerless::service::{Context, Incoming, Items};
 use brokerless::{Blob, CallError, Code, Ran, Status};
 use serde::{Deserialize, Serialize};
@@ -40,6 +43,8 @@ trait Desk {
     fn fail(&self, code: u8, message: &str) -> Result<(), Status>;
     /// Until it is cancelled, or for so long.
     fn hold(&self, ctx: &Context<'_>, ms: u64) -> bool;
+    /// For so long, whatever becomes of the call.
+    fn doze(&self, ms: u64);
     fn grown(&self, x: u8, #[rpc(default)] y: Option<u8>) -> u8;
     #[rpc(raw)]
     fn raw(&self, data: &[u8]) -> Vec<u8>;
@@ -105,8 +110,8 @@ impl Desk for Handler {
     }
     fn hold(&self, ctx: &Context<'_>, ms: u64) -> bool {
         self.lines().push("held".to_owned());
-        let end = std::time::Instant::now() + Duration::from_millis(ms);
-        while std::time::Instant::now() < end {
+        let end = Instant::now() + Duration::from_millis(ms);
+        while Instant::now() < end {
             if ctx.is_cancelled() {
                 self.lines().push("cancelled".to_owned());
                 return true;
@@ -114,6 +119,13 @@ impl Desk for Handler {
             std::thread::park_timeout(Duration::from_millis(1));
         }
         false
+    }
+    fn doze(&self, ms: u64) {
+        self.lines().push("dozes".to_owned());
+        let end = Instant::now() + Duration::from_millis(ms);
+        while Instant::now() < end {
+            std::thread::park_timeout(end.saturating_duration_since(Instant::now()));
+        }
     }
     fn grown(&self, x: u8, y: Option<u8>) -> u8 {
         x.wrapping_add(y.unwrap_or(1))
@@ -180,7 +192,8 @@ fn main() -> Result<()> {
     match words.as_slice() {
         ["serve", how, endpoint, options @ ..] => serve(how, endpoint, options),
         ["call", endpoint] => call(endpoint),
-        _ => bail!("serve bind|connect ENDPOINT [name=value].., or call ENDPOINT"),
+        ["lost", endpoint] => lost(endpoint),
+        _ => bail!("serve bind|connect ENDPOINT [name=value].., call ENDPOINT or lost ENDPOINT"),
     }
 }
 
@@ -194,6 +207,7 @@ fn serve(how: &str, endpoint: &str, options: &[&str]) -> Result<()> {
         builder = match name {
             "window" => builder.window(value.parse()?).window_max(value.parse()?),
             "blob_bytes_max" => builder.blob_bytes_max(value.parse()?),
+            "workers" => builder.workers(value.parse()?),
             _ => bail!("no option {name}"),
         };
     }
@@ -203,13 +217,39 @@ fn serve(how: &str, endpoint: &str, options: &[&str]) -> Result<()> {
         .first()
         .context("bound")?
         .to_string())?;
-    std::io::stdin().read_to_end(&mut Vec::new())?;
+    for line in std::io::stdin().lock().lines() {
+        match &*line? {
+            "stats" => say(&counts(&server.stats()))?,
+            other => bail!("no command {other}"),
+        }
+    }
     let report = server.stop();
     say(&format!(
         "clean={} finished={}",
         report.is_clean(),
         report.finished
     ))
+}
+
+/// What is held now, then what has been counted.
+fn counts(stats: &ServerStats) -> String {
+    let of_sockets =
+        |count: fn(&SocketStats) -> u64| -> u64 { stats.sockets.iter().map(count).sum() };
+    format!(
+        "stats callers={} in_flight={} owed={} connections={} queued={} arrived={} calls={} begun={} \
+         answered={} cancels={} closed={}",
+        stats.callers,
+        stats.in_flight,
+        stats.owed,
+        of_sockets(|socket| socket.connections as u64),
+        of_sockets(|socket| socket.recv_queue_messages as u64),
+        of_sockets(|socket| socket.arrived_messages),
+        stats.calls,
+        stats.methods.iter().map(|method| method.calls).sum::<u64>(),
+        stats.answered,
+        stats.cancels,
+        of_sockets(|socket| socket.closes.values().sum()),
+    )
 }
 
 fn say(line: &str) -> Result<()> {
@@ -284,4 +324,17 @@ fn call(endpoint: &str) -> Result<()> {
     desk.note("a line")?;
     ensure!(desk.add(1, 1)? == 2, "after a oneway call");
     say("oneway")
+}
+
+/// Calls once: the answer breaks off.
+fn lost(endpoint: &str) -> Result<()> {
+    let client = Client::builder()
+        .timeout(Duration::from_secs(30))
+        .connect(endpoint)?;
+    let begun = Instant::now();
+    let Err(error) = DeskClient::from(client).add(2, 3) else {
+        bail!("a value came");
+    };
+    let (code, ran) = (error.code().number(), error.ran().number());
+    say(&format!("{code} {ran} {}", begun.elapsed().as_millis()))
 }
