@@ -386,17 +386,24 @@ fn little_time(dir: &Dir, counts: &BTreeMap<String, u64>) -> Result<(), String> 
         &dir.0,
         &[&fixed[..], &["--workers", "1,1,1,1,1"]].concat(),
     ));
-    let pids = workers(&running.line("workers:"));
-    kill_process(pids[0], Signal::STOP).unwrap();
-    kill_process(pids[1], Signal::KILL).unwrap();
-    let slowed = Slowed::tenfold(pids[2]);
+    let pids_of_all = workers(&running.line("workers:"));
+    kill_process(pids_of_all[0], Signal::STOP).unwrap();
+    kill_process(pids_of_all[1], Signal::KILL).unwrap();
+    let slowed = Slowed::tenfold(pids_of_all[2]);
     running.line("A is lost");
     let result = ended(running, 0);
     drop(slowed);
 
     // then nothing is missing, and it took no more than twice the time.
-    let _ = kill_process(pids[0], Signal::KILL);
+    let _ = kill_process(pids_of_all[0], Signal::KILL);
     assert_counts(&result, counts, passes);
+    let all = &result["workers"];
+    assert!(
+        pids(&all[1]).len() > 1,
+        "the killed one was replaced: {all}"
+    );
+    let [slow, healthy] = [2, 3].map(|at| all[at]["tasks"].as_u64().unwrap());
+    assert!(slow < healthy, "the slow one had less: {all}");
     let took = result["seconds"].as_f64().unwrap();
     // Without optimisation, on cores that others want, too, five processes are in each other's way.
     let most = if cfg!(debug_assertions) { 3.0 } else { 2.0 };
