@@ -398,17 +398,18 @@ fn streams_that_wait_for_room_in_the_socket_have_it_in_turn() {
     };
     // What they found room for at first was not in turn.
     let before = take(10);
-    let after = take(50);
+    let after = take(150);
     let got = before
         .iter()
         .zip(after)
         .map(|(before, after)| after - before);
     let mut got: Vec<u64> = got.collect();
     got.sort_unstable();
-    // One that has just had its turn is ahead by a message; each has had but a few.
+    // One that has just had its turn is ahead by a message, of about twelve.
     let (least, most) = (got[0], got[STREAMS as usize - 1]);
     let mean = got.iter().sum::<u64>() / STREAMS;
-    assert!(least * 4 >= mean && most <= 2 * mean, "{got:?}");
+    let fair = mean * 85 / 100..=mean * 115 / 100;
+    assert!(fair.contains(&least) && fair.contains(&most), "{got:?}");
 }
 
 #[test]
