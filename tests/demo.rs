@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,14 +12,15 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::Value;
 
 #[path = "../patterns/tests/support/rounds.rs"]
 mod rounds;
+#[path = "support/terminal.rs"]
+mod terminal;
 
 use rounds::in_rounds;
+use terminal::terminal;
 
 /// Nothing here takes as long, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -386,17 +386,24 @@ fn little_time(dir: &Dir, counts: &BTreeMap<String, u64>) -> Result<(), String> 
         &dir.0,
         &[&fixed[..], &["--workers", "1,1,1,1,1"]].concat(),
     ));
-    let pids = workers(&running.line("workers:"));
-    kill_process(pids[0], Signal::STOP).unwrap();
-    kill_process(pids[1], Signal::KILL).unwrap();
-    let slowed = Slowed::tenfold(pids[2]);
+    let pids_of_all = workers(&running.line("workers:"));
+    kill_process(pids_of_all[0], Signal::STOP).unwrap();
+    kill_process(pids_of_all[1], Signal::KILL).unwrap();
+    let slowed = Slowed::tenfold(pids_of_all[2]);
     running.line("A is lost");
     let result = ended(running, 0);
     drop(slowed);
 
     // then nothing is missing, and it took no more than twice the time.
-    let _ = kill_process(pids[0], Signal::KILL);
+    let _ = kill_process(pids_of_all[0], Signal::KILL);
     assert_counts(&result, counts, passes);
+    let all = &result["workers"];
+    assert!(
+        pids(&all[1]).len() > 1,
+        "the killed one was replaced: {all}"
+    );
+    let [slow, healthy] = [2, 3].map(|at| all[at]["tasks"].as_u64().unwrap());
+    assert!(slow < healthy, "the slow one had less: {all}");
     let took = result["seconds"].as_f64().unwrap();
     // Without optimisation, on cores that others want, too, five processes are in each other's way.
     let most = if cfg!(debug_assertions) { 3.0 } else { 2.0 };
@@ -529,20 +536,7 @@ fn bad_input_is_named_with_the_rule_and_the_way_out() {
 #[test]
 fn at_a_terminal_a_table_shows_who_does_how_much() {
     let (dir, _) = library();
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&master).unwrap();
-    unlockpt(&master).unwrap();
-    let name = ptsname(&master, Vec::new()).unwrap();
-    let name = OsStr::from_bytes(name.to_bytes());
-    let terminal = fs::File::options().read(true).write(true).open(name);
-    let terminal = terminal.unwrap();
-    let size = Winsize {
-        ws_row: 40,
-        ws_col: 120,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    };
-    tcsetwinsize(&terminal, size).unwrap();
+    let (terminal, mut screen) = terminal();
     let arguments = ["--task-bytes", "1KiB", "--passes", "1000000"];
     let mut child = Command::new(env!("CARGO_BIN_EXE_bl-wordcount"))
         .args(demo(&dir.0, &arguments))
@@ -553,28 +547,30 @@ fn at_a_terminal_a_table_shows_who_does_how_much() {
         .stderr(terminal)
         .spawn()
         .unwrap();
-    let (to_screen, screen) = mpsc::channel();
-    thread::spawn(move || {
-        let mut master = fs::File::from(master);
-        let mut bytes = [0; 4096];
-        // It ends with an error once nobody has the terminal any more.
-        while let Ok(read @ 1..) = master.read(&mut bytes) {
-            let _ = to_screen.send(String::from_utf8_lossy(&bytes[..read]).into_owned());
-        }
-    });
-    let mut shown = String::new();
-    let seen = |shown: &str| {
-        let head = ["share", "in flight", "p50 ms", "p99 ms"];
-        let row = |line: &str| {
-            line.contains("A            3") && line.contains(" %") && line.contains("up")
-        };
-        head.iter().all(|word| shown.contains(word)) && shown.split(['\r', '\n']).any(row)
-    };
-    while !seen(&shown) {
-        match screen.recv_timeout(PATIENCE) {
-            Ok(more) => shown += &more,
-            Err(error) => panic!("no table, {error}: {shown:?}"),
-        }
+    let head = "worker  weight     tasks   share  in flight    p50 ms    p99 ms";
+    screen.until(PATIENCE, "head", |line| line.contains(head).then_some(()));
+    // Each has done some of it, has some in flight, and what took it how long is told: A has the
+    // weight 3, B 2 and C 1.
+    for (name, weight) in [("A", "3"), ("B", "2"), ("C", "1")] {
+        screen.until(PATIENCE, "row", |line| {
+            // What moves the cursor stands before it.
+            let (_, row) = line.split_once(&format!("{name}  "))?;
+            let [own, tasks, share, "%", in_flight, p50, p99, "up", ..] =
+                row.split_whitespace().collect::<Vec<_>>()[..]
+            else {
+                return None;
+            };
+            let number = |text: &str| text.parse::<f64>().ok();
+            let (tasks, share) = (number(tasks)?, number(share)?);
+            let (p50, p99) = (number(p50)?, number(p99)?);
+            let is_told = own == weight
+                && tasks > 0.0
+                && (0.1..100.0).contains(&share)
+                && number(in_flight)? > 0.0
+                && 0.0 < p50
+                && p50 <= p99;
+            is_told.then_some(())
+        });
     }
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));

@@ -79,12 +79,16 @@ impl Of<'_> {
 
     /// The text that --data gives.
     fn data(&self, data: &str) -> Result<Json, Fault> {
-        let text = match data.strip_prefix('@') {
-            Some(name) => self.input.text(name).map_err(|what| self.usage(what))?,
-            None => data.to_owned(),
+        let (text, place) = match data.strip_prefix('@') {
+            Some(name) => {
+                let text = self.input.text(name).map_err(|what| self.usage(what))?;
+                (text, from_file(name))
+            }
+            None => (data.to_owned(), String::new()),
         };
         Json::read(&text).map_err(|bad| {
-            let fault = self.usage(format!("the arguments of {}: {bad}", self.method.path()));
+            let path = self.method.path();
+            let fault = self.usage(format!("the arguments of {path}: {place}{bad}"));
             bad.shown().into_iter().fold(fault, Fault::note)
         })
     }
@@ -357,7 +361,11 @@ fn word(ty: &Type, word: &str, input: &Input) -> Result<Argument, Misfit> {
         (Type::Int { bits: 128, .. }, None) if is_whole(word) => Json::text(word),
         (_, Some(name)) => {
             let text = input.text(name).map_err(Misfit::new)?;
-            Json::read(&text).map_err(Misfit::of_json)?
+            Json::read(&text).map_err(|bad| {
+                let mut misfit = Misfit::of_json(bad);
+                misfit.what.insert_str(0, &from_file(name));
+                misfit
+            })?
         }
         (ty, None) => match Json::read(word) {
             Ok(json) => json,
@@ -370,6 +378,14 @@ fn word(ty: &Type, word: &str, input: &Input) -> Result<Argument, Misfit> {
         },
     };
     argument(ty, &json, input)
+}
+
+/// Where a text is from, before what is wrong with it.
+fn from_file(name: &str) -> String {
+    match name {
+        "-" => "standard input: ".to_owned(),
+        name => format!("file {name}: "),
+    }
 }
 
 /// The argument that a JSON value is.

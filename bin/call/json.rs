@@ -109,7 +109,12 @@ pub(super) struct BadJson {
 
 impl BadJson {
     fn of(text: &str, error: &serde_json::Error) -> BadJson {
-        let (line, column) = (error.line(), error.column());
+        // Text that is cut off is so behind what there is of it, not behind the line breaks of a file.
+        let line = match error.is_eof() {
+            true => text.trim_end().lines().count(),
+            false => error.line(),
+        };
+        let column = error.column();
         let what = error.to_string();
         let what = what.split(" at line ").next().unwrap_or(&what).to_owned();
         let all = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
@@ -261,6 +266,10 @@ mod tests {
             bad.to_string().starts_with("no JSON: line 2, column "),
             "{bad}"
         );
+        let bad = Json::read("{\n \"x\":\n\n").unwrap_err();
+        let what = "no JSON: line 2, column 6: EOF while parsing a value";
+        assert_eq!(bad.to_string(), what);
+        assert_eq!(bad.shown(), [" \"x\":", "     ^"]);
         let bad = Json::read(r#"{"x":1,"x":2}"#).unwrap_err();
         assert!(bad.to_string().contains("\"x\" stands twice"), "{bad}");
         for bad in [

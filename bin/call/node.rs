@@ -113,6 +113,9 @@ impl Node {
     /// What is told of a name that nothing has: what is nearest to it.
     pub(super) fn unknown(&self, what: &str, name: &str, services: bool) -> Result<Fault, Fault> {
         let all = self.all()?;
+        if let Some(service) = all.iter().find(|service| service.name == name) {
+            return Ok(a_service(service));
+        }
         let methods = all.iter().flat_map(|service| &service.methods);
         // Without its service, it may be somewhere.
         let alike: Vec<_> = methods.clone().filter(|about| about.name == name).collect();
@@ -166,6 +169,7 @@ impl Node {
                 "" => format!("no answer within {:?}", self.patience),
                 // What the system's resolver says has no kind of its own.
                 "uncategorized error" => "the name of the host has no address".to_owned(),
+                "entity not found" => "there is no such socket".to_owned(),
                 why => why.to_owned(),
             };
             fault = fault.note(format!("tried {}: {why}", node.endpoint));
@@ -180,5 +184,18 @@ impl Node {
             return fault.note("is it running, and is that where it is bound?");
         }
         fault.note("is it running, and is that where it is bound? --wait waits for it")
+    }
+}
+
+/// What is told of a service where a method is wanted: one that it has.
+fn a_service(service: &ServiceDescription) -> Fault {
+    let name = &service.name;
+    let is_one = format!("{name} is a service, and a method is wanted");
+    match service.methods.first() {
+        Some(first) => {
+            let what = format!("{is_one}: `list {name}` shows them, such as {}", first.path);
+            Fault::usage(what).about(signature(first))
+        }
+        None => Fault::usage(format!("{is_one}: it has none")),
     }
 }

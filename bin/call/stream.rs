@@ -10,8 +10,9 @@
 //!
 //! 1. A line that is wrong is told with its number, and the call is cancelled. (test
 //!    `a_bad_line_is_told_with_its_number` in `tests/bl_call/streams.rs`)
-//! 2. An item that does not decode is told with its index, and those after it are printed. (held by
-//!    [`Printer::item`])
+//! 2. An item that does not decode is told with its index, and those after it are printed. (test
+//!    `an_item_that_does_not_decode_is_told_with_its_index_and_the_rest_is_printed` in
+//!    `tests/bl_call/streams.rs`)
 
 use std::io::{self, BufRead, Write};
 use std::thread;

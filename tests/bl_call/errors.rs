@@ -7,7 +7,7 @@ use std::time::Duration;
 use brokerless::patterns::Rep;
 use serde_json::Value;
 
-use crate::support::{ADD, KeptPort, REACHES, command, end, reaches, run, serve, until};
+use crate::support::{ADD, Folder, KeptPort, REACHES, command, end, reaches, run, serve, until};
 
 #[test]
 fn a_wrong_name_is_told_with_the_nearest_and_its_signature() {
@@ -21,6 +21,10 @@ fn a_wrong_name_is_told_with_the_nearest_and_its_signature() {
         (
             &["add", "2", "3"],
             "there is no method add here: the nearest is calc.v1.add",
+        ),
+        (
+            &["calc.v1", "2", "3"],
+            "calc.v1 is a service, and a method is wanted: `list calc.v1` shows them, such as calc.v1.add",
         ),
         (
             &["describe", "calc.v1.adds"],
@@ -86,6 +90,15 @@ fn wrong_json_is_told_with_the_place() {
         let left = run(&[&[&*at, "calc.v1.add"], line].concat());
         left.failed(2, &[parts, &[ADD]].concat());
     }
+    // Of a file, its name is told, too.
+    let folder = Folder::new();
+    let file = folder.file("bad.json", b"{\"x\": 1,\n \"y\":\n");
+    let cut_off = format!("file {file}: no JSON: line 2, column 6: EOF while parsing a value");
+    let shown = "   \"y\":\n       ^\n";
+    let left = run(&[&at, "calc.v1.add", "--data", &format!("@{file}")]);
+    left.failed(2, &[&cut_off, shown, ADD]);
+    let left = run(&[&at, "calc.v1.sum", &format!("@{file}"), "{}"]);
+    left.failed(2, &["argument values of calc.v1.sum: ", &cut_off, shown]);
 }
 
 #[test]
@@ -212,7 +225,13 @@ fn an_unreachable_node_is_told_with_what_was_tried() {
     }
     let both = format!("{at},ipc:///nowhere/at/all");
     let left = run(&[&both, "list"]);
-    left.failed(3, &[&format!("tried {at}"), "tried ipc:///nowhere/at/all"]);
+    left.failed(
+        3,
+        &[
+            &format!("tried {at}"),
+            "tried ipc:///nowhere/at/all: there is no such socket",
+        ],
+    );
     let left = run(&[&at, "calc.v1.add", "2", "3", "--wait", "--timeout", "200ms"]);
     left.failed(3, &["no node can be reached", "tried"]);
 }

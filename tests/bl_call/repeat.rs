@@ -3,7 +3,7 @@
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::support::{ADD, REACHES, command, end, reaches, run, serve, until};
+use crate::support::{ADD, PATIENCE, REACHES, command, end, reaches, run, serve, terminal, until};
 
 #[test]
 fn many_calls_are_made_and_summed_up() {
@@ -115,6 +115,33 @@ fn calls_that_are_not_answered_are_repeated_too() {
         let mut methods = stats.methods.iter();
         methods.any(|of| of.path == "calc.v1.log" && of.calls == 50)
     });
+}
+
+#[test]
+fn at_a_terminal_a_bar_shows_how_far_it_is() {
+    let (server, at) = serve();
+    let line = [&*at, "calc.v1.wait", "5", "-n", "100000", "-p", "4"];
+    let (end_of_it, mut screen) = terminal();
+    let mut child = command(&line);
+    let child = child.env("TERM", "xterm").stderr(end_of_it).spawn();
+    let child = child.unwrap();
+    // How many are done, and that they become more.
+    let done = |line: &str| {
+        let (before, after) = line.split_once(" of 100000, ")?;
+        let is_whole = before.contains(" % ") && after.contains("/s, ") && after.contains(" left");
+        let done: u64 = before.rsplit(' ').next()?.parse().ok()?;
+        is_whole.then_some(done)
+    };
+    let first = screen.until(PATIENCE, "bar", |line| done(line).filter(|done| *done > 0));
+    screen.until(PATIENCE, "progress", |line| {
+        done(line).filter(|done| *done > first)
+    });
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let left = end(child);
+    assert_eq!(left.code, 130, "{}", left.out);
+    // The bar is no part of what programs read.
+    assert!(left.out.starts_with("calls     "), "{}", left.out);
+    server.stop_within(std::time::Duration::ZERO);
 }
 
 #[test]

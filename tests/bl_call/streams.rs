@@ -3,7 +3,10 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
 
-use crate::support::{Folder, command, end, run, run_with, serve, until};
+use brokerless::Blob;
+use brokerless::service::{Items, MethodInfo, Outcome, Produce, Request, Service, ServiceInfo};
+
+use crate::support::{Folder, command, end, run, run_with, serve, serve_with, until};
 
 fn open(server: &brokerless::Server) -> u64 {
     server.stats().streams.open
@@ -179,6 +182,56 @@ fn an_error_ends_the_items_and_is_told() {
     left.failed(2, &["leave --repeat and --parallel out"]);
     let left = run_with(&[&at, "calc.v1.total", "-d", "@-"], b"[1]");
     left.failed(2, &["standard input is read once"]);
+}
+
+#[brokerless::service(name = "parts.v1")]
+trait Parts {
+    fn all(&self) -> Items<'_, Option<Blob>>;
+}
+
+struct Shelf;
+
+impl Parts for Shelf {
+    fn all(&self) -> Items<'_, Option<Blob>> {
+        Items::new([
+            Some(Blob::from_static(b"a")),
+            None,
+            Some(Blob::from_static(b"b")),
+        ])
+    }
+}
+
+/// Says that each of its items is a blob; one of them is not.
+struct Mistaken(PartsServer<Shelf>);
+
+impl Service for Mistaken {
+    fn info(&self) -> &'static ServiceInfo {
+        const ALL: MethodInfo = MethodInfo::new("all", "parts.v1.all").items_out("Blob");
+        static INFO: ServiceInfo = ServiceInfo::new("parts.v1", &[ALL]);
+        &INFO
+    }
+
+    fn call(&self, method: usize, request: Request<'_>) -> Outcome {
+        self.0.call(method, request)
+    }
+
+    fn open<'s>(
+        &'s self,
+        method: usize,
+        request: Request<'_>,
+    ) -> Result<Box<dyn Produce + 's>, Outcome> {
+        self.0.open(method, request)
+    }
+}
+
+#[test]
+fn an_item_that_does_not_decode_is_told_with_its_index_and_the_rest_is_printed() {
+    let mistaken = Mistaken(PartsServer::new(Shelf));
+    let (_server, at) = serve_with(|builder| builder.service(mistaken));
+    let left = run(&[&at, "parts.v1.all"]);
+    assert_eq!((left.code, &*left.out), (1, "\"YQ==\"\n\"Yg==\"\n"));
+    assert!(left.err.starts_with("error: item 1: "), "{}", left.err);
+    assert_eq!(left.err.lines().count(), 1, "{}", left.err);
 }
 
 #[test]

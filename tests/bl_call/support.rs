@@ -4,6 +4,8 @@
 mod port;
 #[path = "../../patterns/tests/support/rounds.rs"]
 mod rounds;
+#[path = "../support/terminal.rs"]
+mod terminal;
 #[path = "../support/waiting.rs"]
 mod waiting;
 
@@ -22,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use port::KeptPort;
 use rounds::in_rounds;
+pub(crate) use terminal::terminal;
 pub(crate) use waiting::{PATIENCE, until};
 
 /// Time enough to reach a server and call it, and soon over: see [`reaches`].

@@ -280,6 +280,42 @@ fn a_handler_scatters_within_what_is_left_of_its_time() {
 }
 
 #[test]
+fn a_scatter_within_another_of_the_same_pool_is_gathered_between_its_tasks() {
+    let served = workers(2);
+    let work = pool(&served);
+    let within = |below: u64| {
+        let running = scatter(0..below)
+            .over(&work)
+            .run(|work, x| work.begin().square(*x));
+        let (sum, gathered) = running
+            .expect("it runs")
+            .merge(0, |sum, square| sum + square);
+        assert!(gathered.is_complete());
+        sum
+    };
+    let sums = |squares: &[u64]| -> u64 {
+        squares
+            .iter()
+            .map(|x| self::squares(*x).iter().sum::<u64>())
+            .sum()
+    };
+    // Where a task is begun, where its progress is told, and where its value is merged.
+    let told = Cell::new(0);
+    let (sum, gathered) = scatter(0..6u64)
+        .over(&work)
+        .pull(2)
+        .progress(|progress| told.set(told.get() + within(progress.done as u64)))
+        .run(|work, x| work.begin().square(within(*x)))
+        .expect("it runs")
+        .merge(0, |sum, square| sum + within(square % 10));
+    assert!(gathered.is_complete());
+    let tasks = (0..6).map(|x| sums(&[x]).pow(2) % 10);
+    assert_eq!(sum, sums(&tasks.collect::<Vec<_>>()));
+    assert_eq!(told.get(), sums(&[1, 2, 3, 4, 5, 6]));
+    nothing_is_left(&work);
+}
+
+#[test]
 fn calls_end_by_the_scatters_deadline_and_have_the_clients_options() {
     let served = workers(1);
     let work = pool(&served);

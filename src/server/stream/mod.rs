@@ -94,6 +94,8 @@ struct State {
     sending: bool,
     /// The socket has no room for the first of `out`.
     clogged: bool,
+    /// It stands in the [line](Streams::line) of those.
+    in_line: bool,
     /// It is answered.
     ended: bool,
     /// When the watch looks at it, if it does.
@@ -211,6 +213,7 @@ impl Stream {
                 out: VecDeque::new(),
                 sending: false,
                 clogged: false,
+                in_line: false,
                 ended: false,
                 watched: None,
                 ear: None,
@@ -317,6 +320,9 @@ impl Stream {
 #[derive(Default)]
 pub(super) struct Streams {
     table: Mutex<Table>,
+    /// Those for which the socket had no room, in the order in which they found that: else those
+    /// that are looked at first would have all of it.
+    line: Mutex<VecDeque<Arc<Stream>>>,
 }
 
 /// Streams that are not known of which something is kept: windows and ends are picked where they are
@@ -433,12 +439,38 @@ impl Streams {
         self.table.lock().open.values().cloned().collect()
     }
 
+    /// One found no room in the socket.
+    fn line_up(&self, stream: Arc<Stream>) {
+        self.line.lock().push_back(stream);
+    }
+
+    /// How many wait for room.
+    fn in_line(&self) -> usize {
+        self.line.lock().len()
+    }
+
+    /// The one that has waited for room the longest.
+    fn first_in_line(&self) -> Option<Arc<Stream>> {
+        self.line.lock().front().cloned()
+    }
+
+    /// It is that no more.
+    fn step_out(&self, stream: &Arc<Stream>) {
+        let mut line = self.line.lock();
+        let at = line.iter().position(|other| Arc::ptr_eq(other, stream));
+        let out = at.and_then(|at| line.remove(at));
+        drop(line);
+        drop(out);
+    }
+
     /// The session is over: gives those that end with it.
     pub(super) fn close(&self) -> Vec<Arc<Stream>> {
         let mut table = self.table.lock();
         table.closed = true;
         let open = std::mem::take(&mut table.open);
         drop(table);
+        let line = std::mem::take(&mut *self.line.lock());
+        drop(line);
         open.into_values().collect()
     }
 }

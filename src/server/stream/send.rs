@@ -13,7 +13,9 @@
 //!    `the_answer_comes_after_all_items_whoever_sends_them`)
 //! 2. A caller that does not read costs its own streams no item. (test
 //!    `items_without_room_in_the_socket_are_kept_until_there_is_some`)
-//! 3. A caller that sends and does not read is owed one window a stream, not one an item. (test
+//! 3. Streams that found no room have it in the order in which they found none. (test
+//!    `streams_that_wait_for_room_in_the_socket_have_it_in_turn`)
+//! 4. A caller that sends and does not read is owed one window a stream, not one an item. (test
 //!    `a_window_takes_the_place_of_the_one_before_it`)
 
 use std::collections::VecDeque;
@@ -250,6 +252,9 @@ impl Shared {
                         // Cut off meanwhile, it has nothing to say but its answer.
                         if state.over.is_none() {
                             state.clogged = true;
+                            if !std::mem::replace(&mut state.in_line, true) {
+                                stream.session.streams.line_up(stream.clone());
+                            }
                             let message = error.into_message();
                             state.out.push_front(match kept {
                                 Some(kept) => Out::Passed(message, kept),
@@ -271,21 +276,30 @@ impl Shared {
         }
     }
 
-    /// There may be room in the socket again for the streams of this session that found none.
+    /// There may be room in the socket again for the streams of this session that found none: for
+    /// those first that have waited the longest, as far as it goes.
     pub(in crate::server) fn unclog(self: &Arc<Self>, session: &Session) {
         session.set_clogged(false);
-        for stream in session.streams.all() {
+        // Those that find none again meanwhile are next time's: others wait, too.
+        for _ in 0..session.streams.in_line() {
+            let Some(stream) = session.streams.first_in_line() else {
+                return;
+            };
             let was = std::mem::replace(&mut stream.lock().clogged, false);
-            if !was {
-                continue;
+            if was {
+                self.send_out(&stream);
             }
-            self.send_out(&stream);
             let turn = {
                 let mut state = stream.lock();
-                let clogged = state.clogged;
+                if state.clogged {
+                    // It stays the first, and the others behind it wait on.
+                    return session.set_clogged(true);
+                }
+                state.in_line = false;
+                session.streams.step_out(&stream);
                 let giving = state.outgoing.as_mut();
                 giving.is_some_and(|giving| {
-                    !clogged && giving.is_parked() && giving.may_go_on() && giving.unpark()
+                    was && giving.is_parked() && giving.may_go_on() && giving.unpark()
                 })
             };
             if turn {

@@ -1,6 +1,7 @@
 //! Methods that send items: order, room, batches, turns, and what the answer says.
 
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use brokerless::patterns::Options;
 use brokerless::server::Next;
@@ -350,6 +351,65 @@ fn items_without_room_in_the_socket_are_kept_until_there_is_some() {
     let dropped = server.stats().dropped;
     let lost = dropped.keys().any(|reason| *reason != "stream-over");
     assert!(!lost, "{dropped:?}");
+}
+
+#[test]
+fn streams_that_wait_for_room_in_the_socket_have_it_in_turn() {
+    const STREAMS: u64 = 200;
+    // Messages that are taken at once.
+    const AT_ONCE: u64 = 20;
+    let transport = Options::new()
+        .send_messages_max(16)
+        .send_buffer_bytes(Some(16 << 10));
+    let transport = transport.heartbeat_interval(None);
+    let (server, flow) = serve(|builder| builder.workers(4).window(256).transport(transport));
+    // It takes what comes only when it is asked to.
+    let options = Options::new()
+        .recv_messages_max(4)
+        .recv_bytes_max(4096)
+        .recv_buffer_bytes(Some(16 << 10));
+    let options = options.heartbeat_interval(None);
+    let mut caller = Caller::with(&server.local_endpoints()[0].to_string(), options);
+    caller.hello(2, 1, "slow");
+    let begin = |_| caller.takes_with("flow.v1.count", one(&u64::MAX), PLENTY, 10 * LEFT);
+    let first = (0..STREAMS).map(begin).min().expect("some");
+    let none_has_room = || {
+        let (mut made, mut since) = (0, Instant::now());
+        eventually("none has room", || {
+            let now = flow.made.load(Ordering::SeqCst);
+            if std::mem::replace(&mut made, now) != now {
+                since = Instant::now();
+            }
+            since.elapsed() > Duration::from_millis(20)
+        });
+    };
+    let mut taken = vec![0u64; STREAMS as usize];
+    let mut take = |times: u64| {
+        for _ in 0..times {
+            none_has_room();
+            for _ in 0..AT_ONCE {
+                let Got::Items(head, _) = caller.next() else {
+                    panic!("items");
+                };
+                taken[(head.id - first) as usize] += u64::from(head.count);
+            }
+        }
+        taken.clone()
+    };
+    // What they found room for at first was not in turn.
+    let before = take(10);
+    let after = take(150);
+    let got = before
+        .iter()
+        .zip(after)
+        .map(|(before, after)| after - before);
+    let mut got: Vec<u64> = got.collect();
+    got.sort_unstable();
+    // One that has just had its turn is ahead by a message, of about twelve.
+    let (least, most) = (got[0], got[STREAMS as usize - 1]);
+    let mean = got.iter().sum::<u64>() / STREAMS;
+    let fair = mean * 85 / 100..=mean * 115 / 100;
+    assert!(fair.contains(&least) && fair.contains(&most), "{got:?}");
 }
 
 #[test]

@@ -70,13 +70,32 @@ def empty_stream(_, caller):
 def ping_pong(_, caller):
     call = caller.begin("desk.v1.back", flags=ITEMS_IN | ITEMS_OUT, window=WINDOW)
     items = caller.items(call)
-    for number in range(200):
-        word = "x" * number
+    for size in [size for pair in zip(IN, OUT) for size in pair] + list(range(200)):
+        word = "x" * size
         caller.give(call, word)
         same(next(items)[0], word, "what came back")
     caller.end(call)
     same(list(items), [], "what is left")
     caller.wait(call)
+
+
+@each("cancel_after_begin")
+def cancel_after_begin(_, caller):
+    for method, arguments, options in (
+        ("desk.v1.count", [1 << 40], {"flags": ITEMS_OUT, "window": WINDOW}),
+        ("desk.v1.bytes_of", [], {"flags": ITEMS_IN}),
+        ("desk.v1.back", [], {"flags": ITEMS_IN | ITEMS_OUT, "window": WINDOW}),
+    ):
+        call = caller.begin(method, *arguments, **options)
+        caller.cancel(call)
+        try:
+            caller.wait(call)
+        except fabric.CallFailed as error:
+            # It may have begun by then, or not.
+            same(error.code, fabric.CANCELLED, f"the end of {method}")
+            check(error.ran in (fabric.NO, YES), f"{method}: ran {error.ran}")
+        else:
+            check(False, f"{method} was not cancelled")
 
 
 @each("cancel_after_first_item")
@@ -99,6 +118,47 @@ def deadline(_, caller):
     caller.give(call, "one")
     same(next(caller.items(call))[0], "one", "the item")
     fails(lambda: caller.wait(call), fabric.DEADLINE_EXCEEDED, YES)
+
+
+@each("a reader that stops is sent what its window allows, and holds up no other call")
+def stopped_reader(_, caller):
+    window = [100, 1 << 17]
+    call = caller.begin("desk.v1.count", 10_000, flags=ITEMS_OUT, window=window)
+    stream = caller.streams[call]
+
+    def is_full():
+        caller.call("desk.v1.empty")
+        return stream.next == window[0]
+
+    until("its window is full", is_full)
+    for number in range(500):
+        same(caller.call("desk.v1.add", number, 1), number + 1, "another call")
+    other = caller.begin("desk.v1.count", 2_000, flags=ITEMS_OUT, window=WINDOW)
+    same(len(list(caller.items(other))), 2_000, "the items of another stream")
+    caller.wait(other)
+    same(stream.next, window[0], "the items that came meanwhile")
+    same([number for number, _ in caller.items(call)], list(range(10_000)), "all of them")
+    caller.wait(call)
+
+
+@each("an item that does not decode is named by its index")
+def other_type(_, caller):
+    call = caller.begin("desk.v1.back", flags=ITEMS_IN | ITEMS_OUT, window=WINDOW)
+    caller.give(call, "one")
+    caller.give(call, 2)
+    caller.give(call, "three")
+    items = caller.items(call)
+    same(next(items)[0], "one", "what came before it")
+    fails(lambda: caller.wait(call), fabric.INVALID_ARGUMENT, YES, "item 1 ")
+    # It is the method that ends there: one that goes on has the others.
+    call = caller.begin("desk.v1.texts_of", flags=ITEMS_IN)
+    for value in ("one", 2, "three", None):
+        caller.give(call, value)
+    caller.end(call)
+    texts, faults = msgpack.unpackb(caller.wait(call).body)
+    same(texts, ["one", "three"], "the rest")
+    for fault, index in zip(faults, (1, 3), strict=True):
+        check(f"item {index} " in fault, fault)
 
 
 @each("items over the window end their stream alone")

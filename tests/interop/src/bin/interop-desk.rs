@@ -59,6 +59,8 @@ trait Desk {
     fn bytes_of(&self, blobs: Incoming<Blob>) -> Result<(u64, u64), Status>;
     /// Gives back what it is given.
     fn back(&self, words: Incoming<String>) -> Items<'_, String>;
+    /// The texts that came, and what was wrong with the rest.
+    fn texts_of(&self, values: Incoming<String>) -> (Vec<String>, Vec<String>);
 }
 
 #[derive(Default)]
@@ -162,6 +164,16 @@ impl Desk for Handler {
     }
     fn back(&self, words: Incoming<String>) -> Items<'_, String> {
         Items::fallible(words)
+    }
+    fn texts_of(&self, values: Incoming<String>) -> (Vec<String>, Vec<String>) {
+        let (mut texts, mut faults) = (Vec::new(), Vec::new());
+        for value in values {
+            match value {
+                Ok(text) => texts.push(text),
+                Err(fault) => faults.push(fault.to_string()),
+            }
+        }
+        (texts, faults)
     }
 }
 
