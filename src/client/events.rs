@@ -368,7 +368,13 @@ impl Core {
 
     /// Messages that came together: of replies, [`TOGETHER`] share one look at the table. Who waits
     /// for them is woken later.
-    pub(super) fn hear_all(&self, node: NodeId, endpoint: &Arc<str>, messages: Drain<'_, Message>) {
+    pub(super) fn hear_all(
+        &self,
+        node: NodeId,
+        endpoint: &Arc<str>,
+        messages: Drain<'_, Message>,
+        came: Instant,
+    ) {
         let (mut locked, mut left) = (None, TOGETHER);
         for message in messages {
             if left == 0 {
@@ -382,6 +388,7 @@ impl Core {
                 continue;
             };
             let table = locked.get_or_insert_with(|| self.table.lock());
+            table.came_at.get_or_insert_with(|| self.time(came));
             let Some(slot) = self.replied(table, node, &head) else {
                 continue;
             };

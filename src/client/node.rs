@@ -9,7 +9,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::vec::Drain;
 
 use brokerless_patterns::tap::Tap;
@@ -162,9 +162,9 @@ impl Tap for NodeTap {
         }
     }
 
-    fn take_all(&self, _peer: &Peer, messages: Drain<'_, Message>) {
+    fn take_all(&self, _peer: &Peer, messages: Drain<'_, Message>, came: Instant) {
         if let Some(core) = self.core.upgrade() {
-            core.hear_all(self.node, &self.endpoint, messages);
+            core.hear_all(self.node, &self.endpoint, messages, came);
         }
     }
 

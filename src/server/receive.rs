@@ -17,7 +17,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use brokerless_patterns::{Message, Peer, Received};
+use brokerless_patterns::{Message, Peer, Received, tap};
 
 use super::answer::Report;
 use super::call::{Body, Call, Form, Job, Target, Work};
@@ -103,16 +103,25 @@ impl Receiver {
                 None => {
                     // What it knew of the time is over.
                     Shared::forget_time();
-                    let added = || match group.pool.has_added() {
-                        true => group.pool.claim(),
-                        false => None,
-                    };
-                    match group.router.recv_or(added) {
-                        Ok(Received::Message(peer, message)) => (peer, message),
-                        Ok(Received::Other((work, seat))) => {
-                            self.work(group, work, seat);
-                            continue;
+                    // It stays here: it is large, and what is waited for is moved a few times.
+                    let mut claimed = None;
+                    let added = || {
+                        if group.pool.has_added() {
+                            claimed = group.pool.claim();
                         }
+                        claimed.is_some().then_some(())
+                    };
+                    let received = group.router.recv_or(added);
+                    if let Some((work, seat)) = claimed {
+                        self.work(group, work, seat);
+                        continue;
+                    }
+                    match received {
+                        Ok(Received::Message(peer, message)) => {
+                            shared.knows_time(tap::waited_until());
+                            (peer, message)
+                        }
+                        Ok(Received::Other(())) => continue,
                         Err(_) => return,
                     }
                 }

@@ -55,7 +55,7 @@ use crate::values::Ran;
 /// clock takes as long as they do.
 const SAMPLED: u64 = 8;
 thread_local! {
-    /// When the last quick inline call ended, by its method's mean.
+    /// When the last quick inline call ended, by its method's mean; or the wait for the one at hand.
     static KNOWN: Cell<Option<Moment>> = const { Cell::new(None) };
 }
 
@@ -258,6 +258,14 @@ impl Shared {
     /// it is at its end, for the one that follows at once.
     pub(super) fn take_time(&self) -> Moment {
         KNOWN.take().unwrap_or_else(|| self.now())
+    }
+
+    /// The thread has waited until then, if that is known.
+    pub(super) fn knows_time(&self, waited: Option<Instant>) {
+        KNOWN.set(waited.map(|instant| Moment {
+            instant,
+            time: self.time(instant),
+        }));
     }
 
     /// The thread is about to wait.

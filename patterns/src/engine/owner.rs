@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -83,8 +83,8 @@ pub(crate) trait Owner: Send + Sync + 'static {
     /// Takes in a peer on the second engine.
     #[cfg(feature = "zeromq")]
     fn enrol(&self, pipe: &Arc<Pipe>, identity: Bytes);
-    /// Takes messages that came in; leaves `batch` empty.
-    fn deliver(&self, pipe: &Arc<Pipe>, batch: &mut Vec<Message>) -> Flow;
+    /// Takes messages that came in, by this time at the latest; leaves `batch` empty.
+    fn deliver(&self, pipe: &Arc<Pipe>, batch: &mut Vec<Message>, came: Instant) -> Flow;
     /// Takes one message from within the process, unless more than is allowed beyond the socket's
     /// own limits is queued already.
     fn take(&self, pipe: &Arc<Pipe>, message: Message, allowance: Allowance)

@@ -188,6 +188,11 @@ pub(crate) fn waited(now: Instant) {
     });
 }
 
+/// When this thread's last wait ended, if it has taken nothing since that it had not waited for.
+pub(crate) fn waited_until() -> Option<Instant> {
+    PACE.with(|pace| pace.since.get().filter(|_| pace.taken.get() == 0))
+}
+
 impl Pace {
     fn back_soon(&self) -> bool {
         self.busy_ns.get() < SOON.as_nanos() as u64
@@ -282,6 +287,21 @@ mod tests {
             (0..BURST).for_each(|_| assert_eq!(holds(), Hold::Never));
             waits(begin + BURST_SEND * BURST * 2);
             assert_eq!(holds(), Hold::Never, "these took their time");
+        });
+    }
+
+    #[test]
+    fn the_end_of_a_wait_is_known_until_more_is_taken() {
+        on_a_fresh_thread(|| {
+            assert_eq!(waited_until(), None);
+            let now = Instant::now();
+            took(false);
+            waited(now);
+            assert_eq!(waited_until(), Some(now));
+            took(true);
+            assert_eq!(waited_until(), None);
+            waits(now);
+            assert_eq!(waited_until(), None);
         });
     }
 

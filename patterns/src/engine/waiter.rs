@@ -19,6 +19,8 @@
 use std::fmt;
 use std::time::Instant;
 
+use smallvec::SmallVec;
+
 use super::parking::Spot;
 use super::sync::{Arc, AtomicU32, Mutex, Ordering};
 
@@ -110,7 +112,8 @@ impl fmt::Debug for Waiter {
 /// Threads that wait for one thing: a message of a socket, or room in it.
 #[derive(Debug, Default)]
 pub(crate) struct WaitList {
-    waiting: Mutex<Vec<Arc<Waiter>>>,
+    /// As a rule one: then they need no memory of their own.
+    waiting: Mutex<SmallVec<[Arc<Waiter>; 1]>>,
     count: AtomicU32,
 }
 

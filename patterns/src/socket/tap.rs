@@ -56,9 +56,9 @@ pub trait Tap: Send + Sync + 'static {
     /// A message has come in.
     fn take(&self, peer: &Peer, message: Message);
 
-    /// Messages have come in together. Each is [taken](Self::take), unless the tap has a cheaper
-    /// way with many; whatever it leaves is dropped.
-    fn take_all(&self, peer: &Peer, messages: std::vec::Drain<'_, Message>) {
+    /// Messages have come in together; when, the clock was looked at anyhow. Each is
+    /// [taken](Self::take), unless the tap has a cheaper way with many; whatever it leaves is dropped.
+    fn take_all(&self, peer: &Peer, messages: std::vec::Drain<'_, Message>, _came: Instant) {
         for message in messages {
             self.take(peer, message);
         }
@@ -111,6 +111,12 @@ pub(crate) type SharedTap = Arc<dyn Tap>;
 /// sends: answers to what is at hand are gathered.
 pub fn took(more: bool) {
     pace::took(more);
+}
+
+/// When this thread's last wait ended, if it has taken nothing since but what it had waited for:
+/// spares a look at the clock.
+pub fn waited_until() -> Option<Instant> {
+    pace::waited_until()
 }
 
 /// What a thread does for an engine while it waits at a [`Gate`].

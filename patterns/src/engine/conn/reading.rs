@@ -147,7 +147,7 @@ impl Conn {
         let flow = if bench.batch.is_empty() {
             Flow::On
         } else {
-            let flow = self.owner.deliver(pipe, bench.batch);
+            let flow = self.owner.deliver(pipe, bench.batch, bench.now);
             bench.settle_later(&self.owner);
             flow
         };

@@ -564,7 +564,7 @@ impl Task {
         }
         let way = number.and_then(|number| self.ways.get(&number));
         if let (Some(owner), Some(way)) = (self.owner.upgrade(), way)
-            && owner.deliver(&way.pipe, &mut self.batch) != Flow::On
+            && owner.deliver(&way.pipe, &mut self.batch, Instant::now()) != Flow::On
         {
             self.paused = Some(way.end.clone());
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam_channel::TrySendError;
@@ -101,7 +101,7 @@ impl Owner for Core {
         self.enrol_second(pipe, identity);
     }
 
-    fn deliver(&self, pipe: &Arc<Pipe>, batch: &mut Vec<Message>) -> Flow {
+    fn deliver(&self, pipe: &Arc<Pipe>, batch: &mut Vec<Message>, came: Instant) -> Flow {
         if let Some(publisher) = self.publisher()
             && !self.is_closed()
         {
@@ -117,7 +117,7 @@ impl Owner for Core {
         if self.tap_takes
             && let Some(tap) = &self.tap
         {
-            self.give(tap, pipe, batch);
+            self.give(tap, pipe, batch, came);
             return Flow::On;
         }
         self.let_pick(pipe, batch);
@@ -356,7 +356,7 @@ impl Inbox {
 
 impl Core {
     /// Gives messages that came in to the tap, and leaves `batch` empty.
-    fn give(&self, tap: &SharedTap, pipe: &Arc<Pipe>, batch: &mut Vec<Message>) {
+    fn give(&self, tap: &SharedTap, pipe: &Arc<Pipe>, batch: &mut Vec<Message>, came: Instant) {
         let count = batch.len() as u64;
         {
             let mut inbox = self.inbox.lock();
@@ -370,7 +370,7 @@ impl Core {
             inbox.received += count;
         }
         let peer = Peer::new(pipe.clone());
-        gather(|| tap.take_all(&peer, batch.drain(..)));
+        gather(|| tap.take_all(&peer, batch.drain(..), came));
     }
 
     /// Lets the tap pick from messages that came in.
