@@ -297,10 +297,12 @@ impl Shared {
             return self.run_stream(&stream, message, begun.instant);
         }
         let calls = method.calls.fetch_add(1, Ordering::Relaxed);
-        let (outcome, deferred) = self.execute(session, call, message, None, method);
         let sampled = method.place != Place::Inline
             || calls.is_multiple_of(SAMPLED)
             || !method.learned.is_quick();
+        // What is known of the time may be from before the call was read.
+        let begun = if sampled { self.now() } else { begun };
+        let (outcome, deferred) = self.execute(session, call, message, None, method);
         let (took, ended) = if sampled {
             let ended = self.time(Instant::now());
             let took = ended.since(begun.time);
