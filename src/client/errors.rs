@@ -69,7 +69,7 @@ pub(super) fn ended(
     let known = |node: NodeId| nodes.iter().find(|place| place.id == node);
     let node = node.and_then(known);
     let request = &slot.request;
-    let time = request.time();
+    let time = request.left;
     // What holds up a call is what it was turned away with, unless a node has it.
     let refusal = slot.refusal().filter(|_| node.is_none());
     let refused = |line: String| match &refusal {

@@ -15,7 +15,8 @@
 //! |---|---|
 //! | `builder` | options, each with default, unit and bound |
 //! | `options` | [`Call`]: what one call may ask for |
-//! | `core` | the table of calls behind its lock, and what follows from it |
+//! | `core` | the table of calls behind its lock, and what a call does with it until it is sent |
+//! | `ends` | how calls end, and who takes an end |
 //! | `events` | what nodes tell, and what follows from it |
 //! | `node` | one node: its connection, and what is told of it |
 //! | `nodes` | nodes by name: [`Node`], for calls that go to one and no other |
@@ -53,6 +54,7 @@ mod answer;
 mod builder;
 mod clerk;
 mod core;
+mod ends;
 mod errors;
 mod events;
 mod group;

@@ -55,6 +55,7 @@ impl Core {
             key: None,
             began,
             deadline: began + PROBE_TIMEOUT,
+            left: PROBE_TIMEOUT,
             payload: arguments,
         };
         let (now, deadline) = (self.time(began), self.time(request.deadline));
@@ -68,7 +69,7 @@ impl Core {
             let link = table.link(sending.node);
             (sending, link, table.caller.next_due())
         };
-        let left = slot.request.time();
+        let left = slot.request.left;
         if !self.send(&sending, &slot, link.as_ref(), (began, left), false) {
             self.act();
         }

@@ -194,6 +194,7 @@ impl Client {
             }
             call.key = Some(hash(call.path.as_bytes()));
         }
+        let began = Instant::now();
         let request = Request {
             path: Path::Shared(call.path),
             payload: call.payload,
@@ -205,8 +206,9 @@ impl Client {
             hops: call.hops,
             only: None,
             key: call.key,
-            began: Instant::now(),
+            began,
             deadline: call.deadline,
+            left: call.deadline.saturating_duration_since(began),
         };
         let wait_for_ready = core.settings.wait_for_ready;
         match core.launch(request, wait_for_ready, false) {

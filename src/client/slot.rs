@@ -62,17 +62,14 @@ pub(super) struct Request {
     pub(super) key: Option<u64>,
     pub(super) began: Instant,
     pub(super) deadline: Instant,
+    /// From the one to the other: the time that the call was given.
+    pub(super) left: Duration,
 }
 
 impl Request {
     /// Whether its end goes into its slot, for whoever waits there.
     pub(super) fn is_plain(&self) -> bool {
         self.relay.is_none() && self.conduit.is_none() && !self.flags.has(Flags::ONEWAY)
-    }
-
-    /// The time that the call was given.
-    pub(super) fn time(&self) -> Duration {
-        self.deadline.saturating_duration_since(self.began)
     }
 }
 
@@ -333,6 +330,7 @@ mod tests {
             key: None,
             began: Instant::now(),
             deadline: Instant::now(),
+            left: Duration::ZERO,
         })
     }
 

@@ -53,8 +53,8 @@ const MUCH_COMPANY: Duration = Duration::from_secs(1);
 pub(super) struct Solitude {
     /// The last wait was quick: the next one may be, too.
     quick: bool,
-    /// When the poller was looked at.
-    looked: Option<Instant>,
+    /// When the poller is to be looked at again.
+    look_again: Option<Instant>,
     /// The last wait was for one connection alone, and was not quick.
     dawdled: bool,
     /// Until then others are likely to come.
@@ -64,8 +64,8 @@ pub(super) struct Solitude {
 impl Solitude {
     /// The poller has been waited for.
     pub(super) fn polled(&mut self, began: Instant, now: Instant) {
-        self.quick = now.duration_since(began) < QUICK;
-        self.looked = Some(now);
+        self.quick = now < began + QUICK;
+        self.look_again = Some(now + LOOK_EVERY);
         self.dawdled = false;
     }
 
@@ -81,9 +81,8 @@ impl Solitude {
     }
 
     fn serves(&self, now: Instant, deadline: Option<Instant>) -> bool {
-        let looked = |looked: Instant| now.saturating_duration_since(looked) < LOOK_EVERY;
         self.quick
-            && self.looked.is_some_and(looked)
+            && self.look_again.is_some_and(|again| now < again)
             && !self.expects(now)
             && deadline.is_none_or(|deadline| now + PRECISE < deadline)
     }
@@ -123,7 +122,7 @@ impl Shared {
         let received = tools.with(now, |bench| conn.receive_alone(bench, look));
         tools.patience = patience;
         let after = received?;
-        tools.solitude.quick = after.duration_since(now) < QUICK;
+        tools.solitude.quick = after < now + QUICK;
         tools.solitude.dawdled = !tools.solitude.quick;
         self.run_timers(tools, after);
         Some(after)
