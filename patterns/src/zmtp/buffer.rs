@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! frame bytes      where they go                                     what a kept frame pins
+//! <= SHORT_MAX     copied into the frame itself                      nothing
 //! <= ARENA_MAX     copied into a small shared chunk                  at most ARENA_BYTES
 //! <  SLICE_MIN     copied into an allocation of their own            itself
 //! >= SLICE_MIN     a slice of the read buffer                        READ_BYTES, at most 16 x itself
