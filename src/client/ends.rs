@@ -86,12 +86,7 @@ impl Core {
         let now = self.time(Instant::now());
         let ended = self.table.lock().caller.expire(now, begun.id);
         match ended {
-            Some(ended) => {
-                let answer = self.answer_of(&ended);
-                self.tell_of(&ended);
-                self.act();
-                answer
-            }
+            Some(ended) => self.end_here(&ended),
             // Somebody has just ended it, and is about to put the end into its place.
             None => loop {
                 if let Some(answer) = self.look(begun, None) {
@@ -101,17 +96,20 @@ impl Core {
         }
     }
 
+    /// What a call came to that ended on this side; its node is told.
+    fn end_here(&self, ended: &Ended<Arc<Slot>>) -> Answer {
+        let answer = self.answer_of(ended);
+        self.tell_of(ended);
+        self.act();
+        answer
+    }
+
     /// Gives a call up: what it came to, which may be an end that had come already.
     pub(super) fn give_up(&self, begun: &Begun) -> Answer {
         let now = self.time(Instant::now());
         let ended = self.table.lock().caller.cancel(now, begun.id);
         let answer = match ended {
-            Some(ended) => {
-                let answer = self.answer_of(&ended);
-                self.tell_of(&ended);
-                self.act();
-                answer
-            }
+            Some(ended) => self.end_here(&ended),
             None => match begun.slot.let_go() {
                 Left::End(answer, woke) => {
                     self.taken(woke);
@@ -133,9 +131,7 @@ impl Core {
         let ended = self.table.lock().caller.cancel(now, begun.id);
         match ended {
             Some(ended) => {
-                let answer = self.answer_of(&ended);
-                self.tell_of(&ended);
-                self.act();
+                let answer = self.end_here(&ended);
                 self.ended(begun, &answer);
             }
             None => match begun.slot.let_go() {
