@@ -21,6 +21,9 @@ use super::waiter::{LEAVE, READY, Waiter};
 use crate::message::Message;
 use crate::zmtp::buffer::ReadBuffer;
 
+/// How long what is kept for later may be of no use.
+const REST: Duration = Duration::from_secs(1);
+
 /// Something to do once the connection at hand has been let go of.
 pub(crate) enum Action {
     /// A contest about an identity is decided.
@@ -67,6 +70,7 @@ pub(super) struct Tools {
     buffer: ReadBuffer,
     batch: Vec<Message>,
     actions: Vec<Action>,
+    rested: Option<Instant>,
 }
 
 impl Driver {
@@ -83,6 +87,7 @@ impl Driver {
                 buffer: ReadBuffer::new(),
                 batch: Vec::new(),
                 actions: Vec::new(),
+                rested: None,
             })
         })
     }
@@ -113,6 +118,15 @@ impl Workbench<'_> {
 }
 
 impl Tools {
+    /// Gives back what was of no use lately. Connections that are at rest have timers, too.
+    fn rest(&mut self, now: Instant) {
+        let rested = *self.rested.get_or_insert(now);
+        if now.saturating_duration_since(rested) >= REST {
+            self.rested = Some(now);
+            self.buffer.rest();
+        }
+    }
+
     pub(super) fn with<R>(
         &mut self,
         now: Instant,
@@ -256,6 +270,7 @@ impl Shared {
 
     pub(super) fn run_timers(self: &Arc<Self>, tools: &mut Tools, now: Instant) {
         while let Some(timer) = self.pop_timer(now) {
+            tools.rest(now);
             tools.with(now, |bench| match timer {
                 Timer::Handshake(token) => {
                     if let Some(conn) = self.conn(token) {

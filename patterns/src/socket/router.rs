@@ -76,6 +76,17 @@ impl Router {
         self.core.try_send_to(peer.pipe(), message.into())
     }
 
+    /// As [`send`](Self::send), but the message may be held back until the engine is
+    /// [flushed](crate::Engine::flush), some thread of it waits and leads, or for a millisecond or
+    /// two; what is sent to the peer next takes it along.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn hold_for(&self, peer: &Peer, message: impl Into<Message>) -> Result<(), SendError> {
+        self.core.hold_for(peer.pipe(), message.into())
+    }
+
     /// Sends to this peer a message whose first frame is lent.
     ///
     /// # Errors

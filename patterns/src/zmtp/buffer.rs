@@ -9,7 +9,7 @@
 //! <= ARENA_MAX     copied into a small shared chunk                  at most ARENA_BYTES
 //! <  SLICE_MIN     copied into an allocation of their own            itself
 //! >= SLICE_MIN     a slice of the read buffer                        READ_BYTES, at most 16 x itself
-//! too large here   read by the decoder into an own allocation        itself
+//! too large here   read by the decoder into memory of its own        itself, and the spares
 //! ```
 //!
 //! # Invariants
@@ -21,6 +21,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::spares::Spares;
 use crate::counters;
 use crate::message::Frame;
 
@@ -62,6 +63,8 @@ impl<'a> Lent<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Cutter {
     arena: BytesMut,
+    /// Memory for large frames.
+    pub(super) spares: Spares,
 }
 
 impl Default for ReadBuffer {
@@ -80,15 +83,24 @@ impl ReadBuffer {
         ReadBuffer {
             current: BytesMut::zeroed(READ_BYTES),
             pool: Vec::new(),
-            cutter: Cutter {
-                arena: BytesMut::new(),
-            },
+            cutter: Cutter::default(),
         }
     }
 
     /// The whole buffer, to read into.
     pub fn space(&mut self) -> &mut [u8] {
         &mut self.current
+    }
+
+    /// What turns bytes into frames, where they are not in this buffer.
+    pub(super) fn cutter(&mut self) -> &mut Cutter {
+        &mut self.cutter
+    }
+
+    /// Gives back the memory that is kept for large frames, if it was of no use since the last
+    /// time.
+    pub fn rest(&mut self) {
+        self.cutter.spares.rest();
     }
 
     /// Lends the first `filled` bytes out to be cut into frames, then takes the buffer back, or

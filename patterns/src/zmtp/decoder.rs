@@ -10,6 +10,9 @@
 //!            frame passes through the shared buffer, none is copied
 //! ```
 //!
+//! With a large frame are read the few bytes from its end to the next large one, where these are as
+//! many each time: so a stream of them takes one read each.
+//!
 //! A message without a large frame leads from exact back to bulk. A connection begins exact.
 //!
 //! # Invariants
@@ -18,7 +21,7 @@
 //!    allocated. (test `limits_are_checked_on_the_header`)
 //! 2. The result does not depend on where reads are split. (test `every_split_gives_the_same`)
 //! 3. For a large frame at most as much again as has come of it is allocated, or [`GROWTH_BYTES`]
-//!    at first. (test `an_announced_frame_is_allocated_as_it_arrives`)
+//!    at first, unless memory of that size is to spare. (test `an_announced_frame_is_allocated_as_it_arrives`)
 //! 4. After a violation the decoder is not fed again; the connection is closed. (held by
 //!    `Conn::read`, which ends with it)
 //!
@@ -26,6 +29,7 @@
 //!
 //! Greeting and handshake (`handshake.rs`); what a command means (`command.rs`).
 
+use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::buffer::{Cutter, Lent, READ_BYTES, ReadBuffer};
@@ -35,6 +39,8 @@ use crate::message::{Frame, Message};
 
 /// Bytes of the longest frame header.
 pub const HEADER_MAX: usize = 9;
+/// The longest way from one large frame to the next that is read along with the first.
+pub const GAP_MAX: usize = 128;
 /// Unfinished frames up to this many bytes wait in the carry; longer ones get their own space.
 const CARRY_MAX: usize = 16 * 1024;
 /// Capacity that an empty carry keeps: a connection that is idle holds no more.
@@ -98,6 +104,10 @@ pub struct Decoder {
     bytes: u64,
     exact: bool,
     had_large: bool,
+    /// Bytes of whole frames since the last large one.
+    since: usize,
+    /// From the end of a large frame to the body of the next: the last four.
+    gaps: [usize; 4],
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -162,12 +172,15 @@ impl Decoder {
             bytes: 0,
             exact: true,
             had_large: false,
+            since: 0,
+            gaps: [HEADER_MAX; 4],
         }
     }
 
     /// Where the next bytes shall be read to. What the decoder holds back is put in front of
     /// `buffer`.
     pub fn plan<'a>(&'a mut self, buffer: &mut ReadBuffer) -> Plan<'a> {
+        let gap = self.gap();
         let Some(large) = &mut self.large else {
             let offset = self.carry.len();
             buffer.space()[..offset].copy_from_slice(&self.carry);
@@ -179,10 +192,16 @@ impl Decoder {
             return Plan::Shared { offset, max };
         };
         if large.body.len() == large.body.capacity() {
-            let room = (large.len + HEADER_MAX - large.body.len()).min(large.body.len());
+            let room = (large.len + gap - large.body.len()).min(large.body.len());
             large.body.reserve_exact(room);
         }
         Plan::Own(&mut large.body)
+    }
+
+    /// Bytes that are read with a large frame, of what follows it: as far as the next one, if that
+    /// comes as far behind it as those before.
+    fn gap(&self) -> usize {
+        self.gaps.into_iter().min().unwrap_or(HEADER_MAX)
     }
 
     /// Takes the first `filled` bytes of `buffer`, those that [`plan`](Self::plan) put there
@@ -207,17 +226,24 @@ impl Decoder {
     /// # Errors
     ///
     /// As [`feed`](Self::feed).
-    pub fn fed_own(&mut self, sink: &mut impl Sink) -> Result<(), Violation> {
+    pub fn fed_own(
+        &mut self,
+        buffer: &mut ReadBuffer,
+        sink: &mut impl Sink,
+    ) -> Result<(), Violation> {
         let Some(mut large) = self.large.take_if(|large| large.body.len() >= large.len) else {
             return Ok(());
         };
-        self.carry.extend_from_slice(&large.body[large.len..]);
+        // Whole short frames may be among them.
+        let behind: SmallVec<[u8; GAP_MAX]> = SmallVec::from_slice(&large.body[large.len..]);
         large.body.truncate(large.len);
-        self.frame(large.body.into(), large.more, sink);
-        // The bytes after the frame were at most a header and a little; a whole short frame may
-        // be among them.
-        let rest = std::mem::take(&mut self.carry);
-        self.cut(Lent::few(&rest), &mut Cutter::default(), sink)
+        let room = large.body.capacity();
+        let body = Bytes::from(large.body);
+        let cutter = buffer.cutter();
+        cutter.spares.keep(&body, room);
+        self.frame(body.into(), large.more, sink);
+        self.since = 0;
+        self.cut(Lent::few(&behind), cutter, sink)
     }
 
     fn cut(
@@ -241,7 +267,7 @@ impl Decoder {
             let start = at + header.size;
             let end = start as u64 + header.len;
             if end > bytes.len() as u64 {
-                self.keep(&header, rest);
+                self.keep(&header, rest, cutter);
                 return Ok(());
             }
             let end = end as usize;
@@ -251,12 +277,13 @@ impl Decoder {
                 let frame = cutter.cut(lent, start, end);
                 self.frame(frame, header.flags & FLAG_MORE != 0, sink);
             }
+            self.since += end - at;
             at = end;
         }
     }
 
     /// Keeps the unfinished frame at the front of `rest` for the next read.
-    fn keep(&mut self, header: &Header, rest: &[u8]) {
+    fn keep(&mut self, header: &Header, rest: &[u8], cutter: &mut Cutter) {
         let body = &rest[header.size..];
         if header.size as u64 + header.len <= CARRY_MAX as u64 {
             counters::copied(body.len());
@@ -264,7 +291,17 @@ impl Decoder {
             return;
         }
         let len = header.len as usize;
-        let mut space = Vec::with_capacity(len.min(GROWTH_BYTES.max(body.len())) + HEADER_MAX);
+        let gap = std::mem::take(&mut self.since) + header.size;
+        self.gaps.rotate_right(1);
+        self.gaps[0] = if gap <= GAP_MAX { gap } else { HEADER_MAX };
+        let gap = self.gap();
+        // With less room than that it would be read in more pieces than need be; with more, bytes of
+        // the next large frame would be copied.
+        let spare = cutter
+            .spares
+            .take(len.saturating_add(gap - gap / 4), len.saturating_add(gap));
+        let mut space = spare
+            .unwrap_or_else(|| Vec::with_capacity(len.min(GROWTH_BYTES.max(body.len())) + gap));
         counters::copied(body.len());
         space.extend_from_slice(body);
         self.large = Some(Large {
@@ -399,7 +436,7 @@ mod tests {
                     assert!(n > 0);
                     body.extend_from_slice(&wire[at..at + n]);
                     at += n;
-                    decoder.fed_own(&mut found)
+                    decoder.fed_own(&mut buffer, &mut found)
                 }
             };
             if let Err(violation) = fed {
@@ -488,6 +525,39 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_of_large_frames_takes_one_read_each() {
+        let message = |n: u8| {
+            let head = Frame::from(vec![n; 20 + usize::from(n / 128)]);
+            Message::from([head, Frame::from(vec![n; 70_000])])
+        };
+        let messages: Vec<Message> = (0..=255).map(message).collect();
+        let wire = encode(&messages);
+        let (mut decoder, mut buffer) = (Decoder::new(LIMITS), ReadBuffer::new());
+        let (mut found, mut at, mut reads) = (Found::default(), 0, 0);
+        while at < wire.len() {
+            reads += 1;
+            let rest = &wire[at..];
+            match decoder.plan(&mut buffer) {
+                Plan::Shared { offset, max } => {
+                    let n = max.min(rest.len());
+                    buffer.space()[offset..offset + n].copy_from_slice(&rest[..n]);
+                    at += n;
+                    decoder.feed(&mut buffer, offset + n, &mut found).unwrap();
+                }
+                Plan::Own(body) => {
+                    let n = (body.capacity() - body.len()).min(rest.len());
+                    body.extend_from_slice(&rest[..n]);
+                    at += n;
+                    decoder.fed_own(&mut buffer, &mut found).unwrap();
+                }
+            }
+        }
+        assert_eq!(found.messages, messages);
+        // Some more at the beginning, and where the heads become longer.
+        assert!(reads <= 256 + 32, "{reads} reads");
+    }
+
+    #[test]
     fn a_message_without_a_large_frame_leads_back_to_bulk_reads() {
         let mut decoder = Decoder::new(LIMITS);
         let mut buffer = ReadBuffer::new();
@@ -570,7 +640,7 @@ mod tests {
             let n = body.capacity() - body.len();
             body.resize(body.capacity(), 0);
             sent += n;
-            decoder.fed_own(&mut Found::default()).unwrap();
+            decoder.fed_own(&mut buffer, &mut Found::default()).unwrap();
         }
     }
 

@@ -11,6 +11,7 @@
 //! | [`metadata`] | the properties that a READY carries |
 //! | [`socket_type`] | the socket types and which of them pair |
 //! | [`violation`] | everything a peer can do wrong, with a name for each |
+//! | `spares` | memory of large frames, for the next ones |
 //! | `mechanism` | the seam between the handshake and a security mechanism |
 //!
 //! # Invariants
@@ -29,6 +30,7 @@ pub mod handshake;
 pub(crate) mod mechanism;
 pub mod metadata;
 pub mod socket_type;
+mod spares;
 pub mod violation;
 
 pub use command::Command;

@@ -7,7 +7,7 @@ use brokerless_patterns::Message;
 use brokerless_patterns::zmtp::Violation;
 use brokerless_patterns::zmtp::buffer::{READ_BYTES, ReadBuffer};
 use brokerless_patterns::zmtp::command::{self, Command};
-use brokerless_patterns::zmtp::decoder::{Decoder, GROWTH_BYTES, HEADER_MAX, Limits, Plan, Sink};
+use brokerless_patterns::zmtp::decoder::{Decoder, GAP_MAX, GROWTH_BYTES, Limits, Plan, Sink};
 
 use super::alloc::{self, counted};
 use super::input::Input;
@@ -225,6 +225,8 @@ pub(crate) fn run(mut stream: Stream<'_>) -> Seen {
         }
     }
     let at_rest = end.is_ok() && expected.ends_whole(wire.len());
+    // What is kept of large frames goes with the second rest.
+    (0..2).for_each(|_| counted(|| buffer.rest()));
     if at_rest {
         assert!(alloc::held_bytes() <= BUFFER_BYTES_AT_REST + DECODER_BYTES_AT_REST);
     }
@@ -263,11 +265,13 @@ pub(crate) fn read(
         }
         Plan::Own(body) => {
             let room = body.capacity() - body.len();
-            assert!(room <= body.len().max(GROWTH_BYTES) + HEADER_MAX, "{room}");
+            // Or memory of one that has come whole.
+            let most = body.len().max(LARGE_WIRE_BYTES_MAX);
+            assert!(room <= most + GAP_MAX, "{room}");
             let read = room.min(arrived.len());
             assert!(read > 0, "a read of nothing would look like the end");
             body.extend_from_slice(&arrived[..read]);
-            (read, decoder.fed_own(sink))
+            (read, decoder.fed_own(buffer, sink))
         }
     }
 }
@@ -281,7 +285,8 @@ const BUFFER_BYTES_AT_REST: usize = 9 * READ_BYTES + 8 * 1024;
 /// announced with `announced`, while messages are not kept.
 ///
 /// A frame pins at most 16 times its bytes; the buffer keeps eight buffers that were once pinned, and has two at hand;
-/// a frame under way takes what it announces, but no more than it has sent, or [`GROWTH_BYTES`].
+/// a frame under way takes what it announces, but no more than it has sent, or [`GROWTH_BYTES`]; the memory of
+/// those that came is kept for others, once.
 pub(crate) fn bytes_allowed(limits: &Limits, received: usize, announced: u64) -> usize {
     const FIXED: usize = 16 * 1024;
     let cap = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX).min(received);
@@ -290,8 +295,10 @@ pub(crate) fn bytes_allowed(limits: &Limits, received: usize, announced: u64) ->
     let under_way = announced
         .min(limits.frame_bytes_max)
         .min((received + received.max(GROWTH_BYTES)) as u64) as usize
-        + HEADER_MAX;
+        + GAP_MAX;
+    // Each has more than 16 KiB.
+    let spares = received + GAP_MAX * (received / (16 * 1024));
     let carry = (32 * 1024).min(2 * received);
     let frames = 128 * limits.frames_max.min(received / 2);
-    FIXED + READ_BYTES + message + pool + under_way + carry + frames
+    FIXED + READ_BYTES + message + pool + under_way + spares + carry + frames
 }

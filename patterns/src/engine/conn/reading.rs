@@ -126,7 +126,7 @@ impl Conn {
         };
         let fed = match filled {
             Some(offset) => traffic.decoder.feed(bench.buffer, offset + n, &mut intake),
-            None => traffic.decoder.fed_own(&mut intake),
+            None => traffic.decoder.fed_own(bench.buffer, &mut intake),
         };
         let (replies, unanswered) = (intake.replies, intake.unanswered);
         if let Some(round_trip) = intake.measured {
