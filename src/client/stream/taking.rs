@@ -21,7 +21,7 @@ const SLOW: Duration = Duration::from_millis(5);
 /// The longest time without a word to the node, while items are taken.
 const SILENCE: Duration = Duration::from_millis(100);
 /// How often it is tried again to tell a node what it may send.
-const OWED_LOOK: Duration = Duration::from_millis(5);
+const OWED_LOOK: Duration = Duration::from_millis(1);
 
 /// The items that a method gives, in order: an iterator that waits for each.
 ///
@@ -257,6 +257,7 @@ impl<T, E> Stream<T, E> {
         let look = || conduit.pull_or_wait();
         let pulled = self.line.wait(&conduit.taker, Some(Instant::now()), look);
         if pulled.is_none()
+            && !conduit.owes_little()
             && let Some((way, window)) = conduit.idle()
         {
             conduit.tell(&way, window);

@@ -78,6 +78,9 @@ impl fmt::Display for Violation {
 
 impl std::error::Error for Violation {}
 
+/// An item of so many bytes is worth a message of its own.
+const LARGE: u64 = 4 * 1024;
+
 impl<T> Inflow<T> {
     /// A taker that has at most so much un-taken; one item at least.
     pub fn new(window: Flow) -> Inflow<T> {
@@ -190,6 +193,21 @@ impl<T> Inflow<T> {
         let items = self.taken.items.saturating_add(self.size.items);
         let bytes = self.taken.bytes.saturating_add(self.size.bytes);
         self.end.is_none() && (self.unheard || (items, bytes) != told)
+    }
+
+    /// Whether so little is owed that the other side can do without it for a while: it may send
+    /// twice as much as a large item takes, and does not gather those that are as large as what was
+    /// taken.
+    pub fn owes_little(&self) -> bool {
+        let items = self.taken.items.saturating_add(self.size.items);
+        let items = items.saturating_sub(self.told.items);
+        let bytes = self.taken.bytes.saturating_add(self.size.bytes);
+        let bytes = bytes.saturating_sub(self.told.bytes);
+        let item = bytes.checked_div(items).unwrap_or_default();
+        !self.unheard
+            && item >= LARGE
+            && items <= self.size.items / 4
+            && bytes.saturating_add(2 * item) <= self.size.bytes
     }
 
     /// What was told last could not be sent: it is due again at once.

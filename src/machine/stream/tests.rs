@@ -90,6 +90,29 @@ fn an_item_larger_than_the_window_goes_alone() {
 }
 
 #[test]
+fn little_is_owed_while_there_is_room_for_more_large_items() {
+    let window = Flow::new(100, 1 << 20);
+    let owes_little = |items: u32, bytes: u64| {
+        let mut taker: Inflow<()> = Inflow::new(window);
+        taker.first_window();
+        taker.took(items, bytes);
+        taker.owes_little()
+    };
+    assert!(owes_little(1, 4096) && owes_little(4, 4 << 16));
+    assert!(!owes_little(1, 4095), "others like it gather");
+    assert!(owes_little(25, 25 << 12) && !owes_little(26, 26 << 12));
+    assert!(owes_little(1, 349_525), "twice as much goes");
+    assert!(!owes_little(1, 349_526), "and not a byte more");
+    assert!(!owes_little(2, 1 << 20));
+    assert!(!owes_little(0, 0), "nothing is owed");
+    let mut taker: Inflow<()> = Inflow::new(window);
+    taker.first_window();
+    taker.took(1, 4096);
+    taker.unheard();
+    assert!(!taker.owes_little(), "the sender may stand still");
+}
+
+#[test]
 fn a_window_that_was_overtaken_takes_nothing_back() {
     let (mut sender, _) = pair(WINDOW);
     sender.sent(8, 8);

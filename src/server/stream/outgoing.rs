@@ -78,6 +78,11 @@ impl Giving {
         self.held.is_none() && self.flow.may_send(1)
     }
 
+    /// Whether so much is on its way that a window is sure to come.
+    pub(super) fn is_under_way(&self) -> bool {
+        !self.flow.is_quiet()
+    }
+
     /// Takes an item; false if it waits for room. Messages that are complete are posted.
     ///
     /// `raw`: its body is bytes in an encoding of its own, and goes alone, however short.

@@ -219,7 +219,7 @@ impl Shared {
         };
         let mut first = true;
         loop {
-            let next = {
+            let (next, more) = {
                 let mut state = stream.lock();
                 if state.clogged || (first && state.sending) {
                     return;
@@ -227,7 +227,7 @@ impl Shared {
                 first = false;
                 let next = state.out.pop_front();
                 state.sending = next.is_some();
-                next
+                (next, !state.out.is_empty())
             };
             let mut kept = None;
             let message = match next {
@@ -243,7 +243,11 @@ impl Shared {
                 }
                 Some(Out::Window(window)) => Message::single(encode_window(stream.id(), window)),
             };
-            match group.router.send(&stream.session.peer, message) {
+            let sent = match more {
+                true => group.router.hold_for(&stream.session.peer, message),
+                false => group.router.send(&stream.session.peer, message),
+            };
+            match sent {
                 Ok(()) => {}
                 Err(error) if error.reason() == SendRefusal::Full => {
                     {

@@ -44,7 +44,7 @@ use crate::wire::{Encoder, Encoding, Payload};
 /// Items of a turn: that many again, while it has taken no longer than [`TURN_TIME`].
 const TURN_ITEMS: u32 = 64;
 /// Bytes of one.
-const TURN_BYTES: usize = 64 * 1024;
+const TURN_BYTES: usize = 256 * 1024;
 /// What a turn may take to be worth its place in the queue.
 const TURN_TIME: Duration = Duration::from_micros(100);
 
@@ -323,6 +323,9 @@ impl Shared {
             None => giving.put_held(raw, &mut post),
         };
         let room = goes && !clogged && giving.has_room();
+        // What is made quickly is written together, while enough is on its way that a window comes
+        // and has it sent, should the next one take its time.
+        let gathers = pace.quick == Some(true) && giving.is_under_way();
         let step = if room && pace.goes_on() {
             let run = if raw || !small {
                 None
@@ -339,7 +342,8 @@ impl Shared {
             Step::Parked
         };
         self.counts.tally.items_out(post.items);
-        let sends = state.is_to_send();
+        let gathers = gathers && matches!(step, Step::Next(..));
+        let sends = !gathers && state.is_to_send();
         (step, sends)
     }
 

@@ -38,6 +38,8 @@ pub(crate) trait Live {
     fn some(&self, most: usize, values: Incoming<u64>) -> Result<u64, Status>;
     /// Takes one each time that it is told.
     fn slowly(&self, values: Incoming<u64>) -> Result<u64, Status>;
+    /// So many, as quickly as can be; the one after them once it is told.
+    fn pause(&self, quick: u64, size: usize) -> Items<'_, Blob>;
     fn add(&self, x: i64, y: i64) -> i64;
 }
 
@@ -109,6 +111,17 @@ impl Live for Handler {
             self.took.fetch_add(1, Ordering::SeqCst);
         }
     }
+    fn pause(&self, quick: u64, size: usize) -> Items<'_, Blob> {
+        let item = Blob::from(vec![7; size]);
+        Items::new((0..=quick).map(move |index| {
+            let end = Instant::now() + PATIENCE;
+            while index == quick && self.allowed.load(Ordering::SeqCst) == 0 {
+                assert!(Instant::now() < end, "nobody allows more");
+                take_time(Duration::from_millis(1));
+            }
+            item.clone()
+        }))
+    }
     fn add(&self, x: i64, y: i64) -> i64 {
         x + y
     }
@@ -160,6 +173,33 @@ fn server_stream() {
         let items = hall.live.give_blobs(GIVEN.to_vec()).expect("it begins");
         let sizes: Result<Vec<usize>, _> = items.map(|item| item.map(|item| item.len())).collect();
         assert_eq!(sizes.expect("no error"), GIVEN);
+    });
+}
+
+#[test]
+fn items_that_were_made_quickly_come_while_the_next_one_takes_its_time() {
+    everywhere(|hall| {
+        for quick in [1, 5, 40] {
+            hall.handler.allowed.store(0, Ordering::SeqCst);
+            let mut items = hall.live.pause(quick, 64 * 1024).expect("it begins");
+            for index in 0..quick {
+                let item = items.next().expect("more").expect("no error");
+                assert_eq!(item.len(), 64 * 1024, "item {index} of {quick}");
+            }
+            hall.handler.allowed.store(1, Ordering::SeqCst);
+            assert_eq!(items.count(), 1);
+        }
+    });
+}
+
+#[test]
+fn items_of_nearly_the_window_find_room_behind_smaller_ones() {
+    everywhere(|hall| {
+        let sizes = [20_000, 1_040_000, 300_000, 1_040_000, 500_000, 900_000, 9];
+        let sizes = sizes.repeat(3);
+        let items = hall.live.give_blobs(sizes.clone()).expect("it begins");
+        let came: Result<Vec<usize>, _> = items.map(|item| item.map(|item| item.len())).collect();
+        assert_eq!(came.expect("no error"), sizes);
     });
 }
 

@@ -108,6 +108,13 @@ impl Conduit {
         inner.end.is_none() && taking.is_some_and(|taking| taking.flow.owes_window())
     }
 
+    /// Whether the node can do without it for a while.
+    pub(in crate::client::stream) fn owes_little(&self) -> bool {
+        let inner = self.inner.lock();
+        let taking = inner.taking.as_ref();
+        taking.is_some_and(|taking| taking.flow.owes_little())
+    }
+
     /// What the node is to be told as this thread is about to wait.
     pub(in crate::client::stream) fn idle(&self) -> Option<(Way, Flow)> {
         self.took(0, 0, true)
