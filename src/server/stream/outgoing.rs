@@ -28,7 +28,7 @@ use crate::machine::{Flow, Outflow};
 use crate::wire::{Blobs, Payload};
 
 /// A body of this length goes alone: it would be copied to go with others.
-const ALONE: usize = 4 * 1024;
+pub(super) const ALONE: usize = 4 * 1024;
 /// Room that a message of small items begins with.
 const GATHERED: usize = 1024;
 /// So often in a row quickly, and an item is not worth a message of its own any more.

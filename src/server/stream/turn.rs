@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 use brokerless_patterns::Message;
 use self_cell::self_cell;
 
+use super::outgoing::ALONE;
 use super::strip::{ITEM_BYTES_MAX, Run, Strip};
 use super::{Giving, Over, Stream};
 use crate::deadline::Scope;
@@ -44,7 +45,9 @@ use crate::wire::{Encoder, Encoding, Payload};
 /// Items of a turn: that many again, while it has taken no longer than [`TURN_TIME`].
 const TURN_ITEMS: u32 = 64;
 /// Bytes of one.
-const TURN_BYTES: usize = 256 * 1024;
+const TURN_BYTES: usize = 64 * 1024;
+/// Bytes of one with large items: these are written together.
+const TURN_BYTES_LARGE: usize = 256 * 1024;
 /// What a turn may take to be worth its place in the queue.
 const TURN_TIME: Duration = Duration::from_micros(100);
 
@@ -92,6 +95,8 @@ struct Pace {
     items: u32,
     bytes: usize,
     over: bool,
+    /// The last item goes alone.
+    large: bool,
     /// What was made last was made quickly.
     quick: Option<bool>,
     /// Items that it takes as long as to set out.
@@ -105,6 +110,7 @@ impl Pace {
             items: 0,
             bytes: 0,
             over: false,
+            large: false,
             quick: None,
             setting_out: if takes { 0 } else { SETTING_OUT },
         }
@@ -131,7 +137,11 @@ impl Pace {
 
     #[inline]
     fn goes_on(&self) -> bool {
-        !self.over && self.bytes < TURN_BYTES
+        let bytes_max = match self.large {
+            true => TURN_BYTES_LARGE,
+            false => TURN_BYTES,
+        };
+        !self.over && self.bytes < bytes_max
     }
 }
 
@@ -323,9 +333,9 @@ impl Shared {
             None => giving.put_held(raw, &mut post),
         };
         let room = goes && !clogged && giving.has_room();
-        // What is made quickly is written together, while enough is on its way that a window comes
-        // and has it sent, should the next one take its time.
-        let gathers = pace.quick == Some(true) && giving.is_under_way();
+        // Large ones that are made quickly are written together, while enough is on its way that a
+        // window comes and has them sent, should the next one take its time.
+        let gathers = pace.large && pace.quick == Some(true) && giving.is_under_way();
         let step = if room && pace.goes_on() {
             let run = if raw || !small {
                 None
@@ -390,6 +400,7 @@ impl Shared {
                 return Err(self.panicked(stream));
             }
         };
+        pace.large = item.bytes() >= ALONE;
         pace.made(item.bytes());
         match answer::part_too_large(&item, &self.settings, "an item") {
             Some(status) => Err(Outcome::failed(status)),
