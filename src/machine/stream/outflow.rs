@@ -9,7 +9,7 @@ const QUIET: usize = 4;
 /// Bytes that are worth a message of their own.
 const BATCH_BYTES: u64 = 16 * 1024;
 /// Items that are worth a message of their own: a quarter of the window, within these.
-const BATCH_ITEMS: RangeInclusive<u64> = 256..=2048;
+const BATCH_ITEMS: RangeInclusive<u64> = 256..=4096;
 /// Whoever grants so many items more than were sent does not say what it takes: nothing gathers.
 const UNBOUNDED: u64 = 1 << 21;
 
