@@ -20,7 +20,8 @@ const STRIDE_MAX: u32 = 16;
 const SLOW: Duration = Duration::from_millis(5);
 /// The longest time without a word to the node, while items are taken.
 const SILENCE: Duration = Duration::from_millis(100);
-/// How often it is tried again to tell a node what it may send.
+/// How often it is tried again to tell a node what it may send, and how long it goes without a
+/// little.
 const OWED_LOOK: Duration = Duration::from_millis(1);
 
 /// The items that a method gives, in order: an iterator that waits for each.
@@ -248,7 +249,7 @@ impl<T, E> Stream<T, E> {
     }
 
     /// Looks whether the next message has come to the socket, before the node is told that this
-    /// thread waits: a node that is told sends what it would better gather.
+    /// thread waits: a node that is told sends what it would better gather. A little is told later.
     fn glance(&self) -> Option<Pulled> {
         let conduit = self.line.conduit();
         if !conduit.owes() {

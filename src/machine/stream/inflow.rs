@@ -80,6 +80,8 @@ impl std::error::Error for Violation {}
 
 /// An item of so many bytes is worth a message of its own.
 const LARGE: u64 = 4 * 1024;
+/// So many items do not come one by one.
+const MANY: u64 = 256;
 
 impl<T> Inflow<T> {
     /// A taker that has at most so much un-taken; one item at least.
@@ -195,9 +197,9 @@ impl<T> Inflow<T> {
         self.end.is_none() && (self.unheard || (items, bytes) != told)
     }
 
-    /// Whether so little is owed that the other side can do without it for a while: it may send
-    /// twice as much as a large item takes, and does not gather those that are as large as what was
-    /// taken.
+    /// Whether so little is owed that the other side can do without it for a while: there is room for
+    /// much more like it, and it was large items, each of which goes at once, or so many that more
+    /// of them are as good as there.
     pub fn owes_little(&self) -> bool {
         let items = self.taken.items.saturating_add(self.size.items);
         let items = items.saturating_sub(self.told.items);
@@ -205,7 +207,7 @@ impl<T> Inflow<T> {
         let bytes = bytes.saturating_sub(self.told.bytes);
         let item = bytes.checked_div(items).unwrap_or_default();
         !self.unheard
-            && item >= LARGE
+            && (item >= LARGE || items >= MANY)
             && items <= self.size.items / 4
             && bytes.saturating_add(2 * item) <= self.size.bytes
     }

@@ -48,7 +48,7 @@ fn brisk_items_gather_only_while_something_is_on_its_way() {
     // Nothing is on its way: nobody would tell a window for what gathers.
     assert_eq!(sender.run(true), Flow::default());
     assert!(sender.gather(1) && sender.flush().is_some());
-    assert_eq!(sender.run(true).items, 2_048, "a message's worth");
+    assert_eq!(sender.run(true).items, 2_500, "a message's worth");
     assert_eq!(sender.run(false), Flow::default(), "few are on their way");
     assert!(!sender.gather_run(5, 5, true), "they wait for a window");
     // It comes before they are counted in: the next ones go at once.
@@ -90,14 +90,15 @@ fn an_item_larger_than_the_window_goes_alone() {
 }
 
 #[test]
-fn little_is_owed_while_there_is_room_for_more_large_items() {
+fn little_is_owed_while_there_is_room_for_more_large_items_or_many() {
     let window = Flow::new(100, 1 << 20);
-    let owes_little = |items: u32, bytes: u64| {
+    let owes_little_of = |window, items: u32, bytes: u64| {
         let mut taker: Inflow<()> = Inflow::new(window);
         taker.first_window();
         taker.took(items, bytes);
         taker.owes_little()
     };
+    let owes_little = |items, bytes| owes_little_of(window, items, bytes);
     assert!(owes_little(1, 4096) && owes_little(4, 4 << 16));
     assert!(!owes_little(1, 4095), "others like it gather");
     assert!(owes_little(25, 25 << 12) && !owes_little(26, 26 << 12));
@@ -105,6 +106,10 @@ fn little_is_owed_while_there_is_room_for_more_large_items() {
     assert!(!owes_little(1, 349_526), "and not a byte more");
     assert!(!owes_little(2, 1 << 20));
     assert!(!owes_little(0, 0), "nothing is owed");
+    let wide = Flow::new(4000, 1 << 20);
+    assert!(!owes_little_of(wide, 255, 255), "few came, so others wait");
+    assert!(owes_little_of(wide, 256, 256) && owes_little_of(wide, 1000, 0));
+    assert!(!owes_little_of(wide, 1001, 0));
     let mut taker: Inflow<()> = Inflow::new(window);
     taker.first_window();
     taker.took(1, 4096);

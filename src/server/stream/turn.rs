@@ -369,16 +369,16 @@ impl Shared {
         let made = catch_unwind(AssertUnwindSafe(|| {
             producer.with_dependent_mut(|_, items| {
                 loop {
-                    let produced = items.next(&mut encoder);
-                    let Produced::Item = produced else {
-                        return Some(produced);
-                    };
+                    match items.next(&mut encoder) {
+                        Produced::Item => {}
+                        other => return Some(other),
+                    }
                     let item = encoder.written();
                     let Some(run) = run.as_mut().filter(|_| encoder.blobs() == 0) else {
-                        return Some(produced);
+                        return Some(Produced::Item);
                     };
                     if !run.put(item) {
-                        return Some(produced);
+                        return Some(Produced::Item);
                     }
                     pace.made(item.len());
                     encoder.clear();
