@@ -486,73 +486,87 @@ fn churn(time: Duration, changes_per_s: u32) {
             client.stats().nodes.len() == 1 && served[1..].iter().all(|it| callers(it) == 0)
         });
     };
-    come_and_go();
-    call(&desk, 100);
-    let before = held();
-    let over = AtomicBool::new(false);
-    let (calls, changes) = std::thread::scope(|scope| {
-        let callers: Vec<_> = (0..3)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut calls = 0u64;
-                    while !over.load(Ordering::Relaxed) {
-                        desk.add(2, 3).expect("no call fails");
-                        calls += 1;
-                    }
-                    calls
+    let storm = |time: Duration| {
+        let over = AtomicBool::new(false);
+        let before = client.stats().calls.replied;
+        let (calls, changes) = std::thread::scope(|scope| {
+            let callers: Vec<_> = (0..3)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut calls = 0u64;
+                        while !over.load(Ordering::Relaxed) {
+                            desk.add(2, 3).expect("no call fails");
+                            calls += 1;
+                        }
+                        calls
+                    })
                 })
-            })
-            .collect();
-        let began = Instant::now();
-        let mut changes = 0;
-        // Until it was called often enough meanwhile, too, however busy the machine is.
-        let called = || client.stats().calls.replied;
-        while began.elapsed() < time
-            || (called() <= u64::from(changes) && began.elapsed() < time + PATIENCE)
-        {
-            // The first stays; each of the others comes, changes twice, drains and goes.
-            let at = 1 + changes as usize / 5 % 5;
-            let member = || Member::new(&served[at].endpoint);
-            match changes % 5 {
-                0 => client.add(member().weight(3)).expect("it has gone before"),
-                1 => drop(
-                    client
-                        .set(member().weight(100).priority(1))
-                        .expect("bounds"),
-                ),
-                2 => drop(
-                    client
-                        .set(member().weight(1).zone("eu", "a"))
-                        .expect("bounds"),
-                ),
-                3 => drop(client.set(member().weight(0)).expect("bounds")),
-                _ => drop(client.remove(&served[at].endpoint)),
+                .collect();
+            let began = Instant::now();
+            let mut changes = 0;
+            // Until it was called often enough meanwhile, too, however busy the machine is.
+            let called = || client.stats().calls.replied - before;
+            while began.elapsed() < time
+                || (called() <= u64::from(changes) && began.elapsed() < time + PATIENCE)
+            {
+                // The first stays; each of the others comes, changes twice, drains and goes.
+                let at = 1 + changes as usize / 5 % 5;
+                let member = || Member::new(&served[at].endpoint);
+                match changes % 5 {
+                    0 => client.add(member().weight(3)).expect("it has gone before"),
+                    1 => drop(
+                        client
+                            .set(member().weight(100).priority(1))
+                            .expect("bounds"),
+                    ),
+                    2 => drop(
+                        client
+                            .set(member().weight(1).zone("eu", "a"))
+                            .expect("bounds"),
+                    ),
+                    3 => drop(client.set(member().weight(0)).expect("bounds")),
+                    _ => drop(client.remove(&served[at].endpoint)),
+                }
+                changes += 1;
+                let next = began + Duration::from_secs(1) * changes / changes_per_s;
+                take_time(next.saturating_duration_since(Instant::now()));
             }
-            changes += 1;
-            let next = began + Duration::from_secs(1) * changes / changes_per_s;
-            take_time(next.saturating_duration_since(Instant::now()));
+            over.store(true, Ordering::Relaxed);
+            let calls = callers.into_iter().map(|it| it.join().expect("no panic"));
+            (calls.sum::<u64>(), changes)
+        });
+        let stats = client.stats();
+        assert!(
+            calls > u64::from(changes),
+            "{calls} calls, {changes} changes"
+        );
+        assert_eq!(
+            (stats.calls.failed, stats.calls.lost, stats.calls.held),
+            (0, 0, 0)
+        );
+        for served in &served[1..] {
+            client.remove(&served.endpoint);
         }
-        over.store(true, Ordering::Relaxed);
-        let calls = callers.into_iter().map(|it| it.join().expect("no panic"));
-        (calls.sum::<u64>(), changes)
-    });
-    let stats = client.stats();
-    assert!(
-        calls > u64::from(changes),
-        "{calls} calls, {changes} changes"
-    );
-    assert_eq!(
-        (stats.calls.failed, stats.calls.lost, stats.calls.held),
-        (0, 0, 0)
-    );
-    for served in &served[1..] {
-        client.remove(&served.endpoint);
-    }
+        come_and_go();
+    };
     come_and_go();
-    until("nothing has grown", || match (held(), before) {
-        (Some(now), Some(before)) => now.0 <= before.0 && now.1 <= before.1,
-        _ => true,
-    });
+    // So that what begins with the first need is there: stewards, workers.
+    storm(time / 10);
+    let before = held();
+    storm(time);
+    let (mut now, began) = (held(), Instant::now());
+    let grown = |now| match (now, before) {
+        (Some((fds, tasks)), Some(before)) => fds > before.0 || tasks > before.1,
+        _ => false,
+    };
+    while grown(now) && began.elapsed() < PATIENCE {
+        take_time(Duration::from_millis(1));
+        now = held();
+    }
+    assert!(
+        !grown(now),
+        "descriptors and threads: {before:?}, and then {now:?}"
+    );
     assert_eq!(desk.add(2, 3), Ok(5));
 }
 
