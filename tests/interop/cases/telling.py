@@ -215,7 +215,9 @@ def tells(bench, kind, version):
             same(raw.commands, [], "commands")
             return
         name = "SUBSCRIBE" if begins else "CANCEL"
-        found = raw.expect_command()
+        # A newcomer's round trip is measured meanwhile.
+        while (found := raw.expect_command())[0] == "PING":
+            pass
         same(found, (name, topic), "the subscription")
 
     expect(True, b"early")

@@ -250,8 +250,12 @@ class Raw:
                 return message
 
     def quiet(self, seconds=WATCH_S):
-        """Whether nothing comes for that time, not even the end."""
-        return self.frame(seconds) is None and not self.ended
+        """Whether nothing comes for that time, not even the end; but for a PING, which measures."""
+        clock = Clock(seconds)
+        while (found := self.frame(clock.left())) is not None:
+            if command_of(*found)[0] != "PING":
+                return False
+        return not self.ended
 
     def expect_end(self, seconds=PATIENCE_S, answer_pings=False):
         """Waits for the other side to close, whatever it sends before; the time it took."""
