@@ -20,9 +20,10 @@ const STRIDE_MAX: u32 = 16;
 const SLOW: Duration = Duration::from_millis(5);
 /// The longest time without a word to the node, while items are taken.
 const SILENCE: Duration = Duration::from_millis(100);
-/// How often it is tried again to tell a node what it may send, and how long it goes without a
-/// little.
-const OWED_LOOK: Duration = Duration::from_millis(1);
+/// How often it is tried again to tell a node what it may send.
+const OWED_LOOK: Duration = Duration::from_millis(5);
+/// How long a node does without a little.
+const LITTLE_LOOK: Duration = Duration::from_millis(1);
 
 /// The items that a method gives, in order: an iterator that waits for each.
 ///
@@ -231,7 +232,7 @@ impl<T, E> Stream<T, E> {
                 self.line.conduit().tell(&way, window);
             }
             let pulled = match pulled {
-                Pulled::Nothing => match self.glance() {
+                Pulled::Nothing => match self.glance(until) {
                     Some(there) => there,
                     None => self.pull(until),
                 },
@@ -249,16 +250,18 @@ impl<T, E> Stream<T, E> {
     }
 
     /// Looks whether the next message has come to the socket, before the node is told that this
-    /// thread waits: a node that is told sends what it would better gather. A little is told later.
-    fn glance(&self) -> Option<Pulled> {
+    /// thread waits: a node that is told sends what it would better gather. A little is told later, if
+    /// this thread waits for so long.
+    fn glance(&self, until: Option<Instant>) -> Option<Pulled> {
         let conduit = self.line.conduit();
         if !conduit.owes() {
             return None;
         }
         let look = || conduit.pull_or_wait();
         let pulled = self.line.wait(&conduit.taker, Some(Instant::now()), look);
+        let waits = || until.is_none_or(|until| until > Instant::now() + LITTLE_LOOK);
         if pulled.is_none()
-            && !conduit.owes_little()
+            && !(conduit.owes_little() && waits())
             && let Some((way, window)) = conduit.idle()
         {
             conduit.tell(&way, window);
@@ -274,10 +277,12 @@ impl<T, E> Stream<T, E> {
         let first = until.map_or(patience.until, |until| until.min(patience.until));
         loop {
             // A window that found no room is told as soon as there is some: the node may stand still.
-            let until = match conduit.owes() {
-                true => first.min(Instant::now() + OWED_LOOK),
-                false => first,
+            let pause = match (conduit.owes(), conduit.owes_little()) {
+                (false, _) => None,
+                (true, false) => Some(OWED_LOOK),
+                (true, true) => Some(LITTLE_LOOK),
             };
+            let until = pause.map_or(first, |pause| first.min(Instant::now() + pause));
             let look = || conduit.pull_or_wait();
             if let Some(pulled) = self.line.wait(&conduit.taker, Some(until), look) {
                 return pulled;

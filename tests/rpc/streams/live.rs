@@ -200,6 +200,18 @@ fn items_of_nearly_the_window_find_room_behind_smaller_ones() {
         let items = hall.live.give_blobs(sizes.clone()).expect("it begins");
         let came: Result<Vec<usize>, _> = items.map(|item| item.map(|item| item.len())).collect();
         assert_eq!(came.expect("no error"), sizes);
+        // Whoever only looks, and never waits, tells the node of room, too.
+        let mut items = hall.live.give_blobs(sizes.clone()).expect("it begins");
+        let mut came = Vec::new();
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match items.try_next() {
+                Next::Item(item) => came.push(item.expect("no error").len()),
+                Next::NotYet => assert!(Instant::now() < end, "{came:?}"),
+                Next::End => break,
+            }
+        }
+        assert_eq!(came, sizes);
     });
 }
 
