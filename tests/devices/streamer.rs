@@ -1,7 +1,7 @@
 //! What passes through `bl-streamer`.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use brokerless::patterns::{Message, Pull, Push, Req};
 use rustix::process::Signal;
@@ -27,14 +27,15 @@ fn all_work_is_done_once_whichever_worker_has_it() {
             assert!(push.close().is_empty());
         });
         let (one, two) = (Pull::connect(back).unwrap(), Pull::connect(back).unwrap());
-        let mut done = 0;
+        let (mut done, mut heard) = (0, Instant::now());
         while done < WORK {
             for pull in [&one, &two] {
                 while let Ok(message) = pull.recv_timeout(Duration::from_millis(1)) {
                     assert!(seen.insert(number(&message)));
-                    done += 1;
+                    (done, heard) = (done + 1, Instant::now());
                 }
             }
+            assert!(heard.elapsed() < PATIENCE, "{done} of {WORK} have come");
         }
     });
     assert_eq!(seen.len(), WORK as usize);
