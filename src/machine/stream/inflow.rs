@@ -191,20 +191,16 @@ impl<T> Inflow<T> {
 
     /// Whether anything was taken that the other side was not told.
     pub fn owes_window(&self) -> bool {
-        let told = (self.told.items, self.told.bytes);
-        let items = self.taken.items.saturating_add(self.size.items);
-        let bytes = self.taken.bytes.saturating_add(self.size.bytes);
-        self.end.is_none() && (self.unheard || (items, bytes) != told)
+        self.end.is_none() && (self.unheard || self.window_after(self.taken) != self.told)
     }
 
     /// Whether so little is owed that the other side can do without it for a while: there is room for
     /// much more like it, and it was large items, each of which goes at once, or so many that more
     /// of them are as good as there.
     pub fn owes_little(&self) -> bool {
-        let items = self.taken.items.saturating_add(self.size.items);
-        let items = items.saturating_sub(self.told.items);
-        let bytes = self.taken.bytes.saturating_add(self.size.bytes);
-        let bytes = bytes.saturating_sub(self.told.bytes);
+        let to = self.window_after(self.taken);
+        let items = to.items.saturating_sub(self.told.items);
+        let bytes = to.bytes.saturating_sub(self.told.bytes);
         let item = bytes.checked_div(items).unwrap_or_default();
         !self.unheard
             && (item >= LARGE || items >= MANY)
@@ -227,10 +223,7 @@ impl<T> Inflow<T> {
             true => self.came,
             false => self.taken,
         };
-        let to = Flow {
-            items: moved.items.saturating_add(self.size.items),
-            bytes: moved.bytes.saturating_add(self.size.bytes),
-        };
+        let to = self.window_after(moved);
         let items = to.items.saturating_sub(self.told.items);
         let bytes = to.bytes.saturating_sub(self.told.bytes);
         let half = items >= self.size.items.div_ceil(2) || bytes > self.size.bytes / 2;
@@ -267,6 +260,14 @@ impl<T> Inflow<T> {
         Flow {
             items: self.came.items.saturating_sub(self.taken.items),
             bytes: self.came.bytes.saturating_sub(self.taken.bytes),
+        }
+    }
+
+    /// What the other side may have sent in all, once so much is taken.
+    fn window_after(&self, taken: Flow) -> Flow {
+        Flow {
+            items: taken.items.saturating_add(self.size.items),
+            bytes: taken.bytes.saturating_add(self.size.bytes),
         }
     }
 
