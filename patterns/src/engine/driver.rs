@@ -145,7 +145,8 @@ impl Tools {
 }
 
 impl Shared {
-    /// Leads until the waiter has a signal or the deadline has come; gives the time then.
+    /// Leads until the waiter has a signal, the deadline has come, or there is one to make way for;
+    /// gives the time then.
     /// `outlook` is that of a user's thread; the steward has none. `alone` if nothing but the
     /// engine's connections brings what is waited for.
     pub(crate) fn drive(
@@ -165,7 +166,8 @@ impl Shared {
                     .unwrap_or_else(|| self.turn(tools, waiter, deadline, now, Some(outlook))),
                 _ => self.turn(tools, waiter, deadline, now, outlook),
             };
-            if waiter.has(READY | LEAVE) || deadline.is_some_and(|deadline| deadline <= now) {
+            let over = deadline.is_some_and(|deadline| deadline <= now);
+            if over || waiter.has(READY | LEAVE) || self.lead.makes_way() {
                 return now;
             }
         }

@@ -11,6 +11,10 @@
 //! it has what it waited for. If it will soon be back, it leaves the lead free without waking
 //! anybody, and the steward looks after it: see `steward.rs`.
 //!
+//! A leader that only reads for another makes way for it: where one thread is woken by it time and
+//! again, has quickly done what it was woken for and waits again, the leader leaves the lead to that
+//! thread and follows. From then on that thread reads for itself, and nobody has to be woken.
+//!
 //! # Invariants
 //!
 //! 1. At most one thread leads. (loom test `two_threads_never_lead`)
@@ -21,11 +25,17 @@
 //!    `a_lead_that_is_offered_is_led_by_one_or_left_free`)
 //! 4. What is left of an earlier hand-over does not keep a follower from parking. (loom test
 //!    `a_lead_handed_over_is_never_dropped`)
+//! 5. A lead that is left to one thread is led by it, or by another if it does not come. (loom test
+//!    `a_lead_that_is_left_to_one_is_led_by_it_or_by_another`; test
+//!    `a_leader_makes_way_for_one_that_it_always_wakes`)
 
 use std::collections::VecDeque;
 
-use super::sync::{Arc, Mutex};
-use super::waiter::{LEAD, LEAVE, Waiter};
+use super::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering};
+use super::waiter::{LEAD, LEAVE, READY, Waiter};
+
+/// A leader makes way for a thread that it has woken so many times, and no other in between.
+const OFTEN: u32 = if cfg!(loom) { 1 } else { 8 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Holder {
@@ -55,12 +65,69 @@ struct State {
     /// Times that the lead was taken.
     terms: u64,
     seen: u64,
+    regular: Option<Regular>,
+    /// Nobody leads, and this thread is about to.
+    heir: Option<Arc<Waiter>>,
+}
+
+/// The follower that came last, and how often in a row within one term.
+#[derive(Debug)]
+struct Regular {
+    waiter: Arc<Waiter>,
+    term: u64,
+    times: u32,
+}
+
+impl State {
+    fn begins(&mut self, holder: Holder) {
+        self.holder = holder;
+        self.terms += 1;
+        self.heir = None;
+    }
+
+    /// Whether nobody leads, and the lead is not left to another thread.
+    fn is_free_for(&self, waiter: &Arc<Waiter>) -> bool {
+        let free = |heir: &Arc<Waiter>| Arc::ptr_eq(heir, waiter);
+        self.holder == Holder::Nobody && self.heir.as_ref().is_none_or(free)
+    }
+
+    /// A thread follows, and will soon follow again.
+    fn comes_again(&mut self, waiter: &Arc<Waiter>) {
+        match &mut self.regular {
+            Some(regular) if regular.term == self.terms && Arc::ptr_eq(&regular.waiter, waiter) => {
+                regular.times += 1;
+            }
+            regular => {
+                *regular = Some(Regular {
+                    waiter: waiter.clone(),
+                    term: self.terms,
+                    times: 1,
+                });
+            }
+        }
+    }
+
+    /// The one that the leader makes way for: it follows, or has just been woken.
+    fn successor(&self) -> Option<&Arc<Waiter>> {
+        let regular = self.regular.as_ref()?;
+        let waiter = &regular.waiter;
+        let due = regular.term == self.terms && regular.times > OFTEN;
+        (due && (waiter.has(READY) || self.follows(waiter).is_some())).then_some(waiter)
+    }
+
+    fn follows(&self, waiter: &Arc<Waiter>) -> Option<usize> {
+        self.followers
+            .iter()
+            .position(|other| Arc::ptr_eq(other, waiter))
+    }
 }
 
 /// The lead of one engine.
 #[derive(Debug)]
 pub(crate) struct Lead {
     state: Mutex<State>,
+    /// There may be one that the leader makes way for.
+    pressed: AtomicBool,
 }
 
 impl Lead {
@@ -72,24 +139,36 @@ impl Lead {
                 steward: None,
                 terms: 0,
                 seen: 0,
+                regular: None,
+                heir: None,
             }),
+            pressed: AtomicBool::new(false),
         }
     }
 
-    /// Takes the lead, or joins those who follow. The steward is asked to make place.
-    pub(crate) fn enter(&self, waiter: &Arc<Waiter>) -> bool {
+    /// Takes the lead, or joins those who follow. The steward is asked to make place. `returns` if
+    /// the thread is expected to wait again soon after what it waits for has come.
+    pub(crate) fn enter(&self, waiter: &Arc<Waiter>, returns: bool) -> bool {
         let mut state = self.state.lock();
-        if state.holder == Holder::Nobody {
-            state.holder = Holder::User;
-            state.terms += 1;
+        if state.is_free_for(waiter) {
+            state.begins(Holder::User);
             return true;
         }
         // The signal of an earlier hand-over may have come after the lead itself had been taken.
         waiter.take(LEAD);
         state.followers.push_back(waiter.clone());
-        if let (Holder::Steward, Some(steward)) = (state.holder, state.steward.clone()) {
-            drop(state);
-            steward.signal(LEAVE);
+        match (state.holder, state.steward.clone()) {
+            (Holder::Steward, Some(steward)) => {
+                drop(state);
+                steward.signal(LEAVE);
+            }
+            (Holder::User, _) if returns => {
+                state.comes_again(waiter);
+                if state.successor().is_some() {
+                    self.pressed.store(true, Ordering::Relaxed);
+                }
+            }
+            _ => {}
         }
         false
     }
@@ -99,8 +178,7 @@ impl Lead {
         let mut state = self.state.lock();
         let free = state.holder == Holder::Nobody;
         if free {
-            state.holder = Holder::User;
-            state.terms += 1;
+            state.begins(Holder::User);
         }
         free
     }
@@ -108,11 +186,7 @@ impl Lead {
     /// Takes the thread off the followers; true if it had been handed the lead, and holds it.
     pub(crate) fn withdraw(&self, waiter: &Arc<Waiter>) -> bool {
         let mut state = self.state.lock();
-        match state
-            .followers
-            .iter()
-            .position(|other| Arc::ptr_eq(other, waiter))
-        {
+        match state.follows(waiter) {
             Some(index) => {
                 state.followers.remove(index);
                 false
@@ -125,33 +199,53 @@ impl Lead {
         }
     }
 
-    /// Gives the lead up: to a follower, if it shall be handed on and there is one, else to
-    /// nobody. True if nobody leads now.
+    /// Whether the one that leads has only read for another lately, and leaves the lead to it.
+    pub(crate) fn makes_way(&self) -> bool {
+        self.pressed.load(Ordering::Relaxed) && {
+            let state = self.state.lock();
+            let makes_way = state.successor().is_some();
+            self.pressed.store(makes_way, Ordering::Relaxed);
+            makes_way
+        }
+    }
+
+    /// Gives the lead up: to the one that it makes way for; or to a follower, if it shall be handed
+    /// on and there is one, else to nobody. True if nobody leads now.
     pub(crate) fn leave(&self, hand_on: bool) -> bool {
         let mut state = self.state.lock();
         debug_assert_ne!(state.holder, Holder::Nobody);
+        let successor = state.successor().cloned();
         state.holder = Holder::Nobody;
         state.steward = None;
-        if !hand_on {
-            return true;
-        }
-        !Self::hand_on(state)
+        let handed = match successor {
+            // It is awake, and looks for the lead when it waits again.
+            Some(heir) if heir.has(READY) => {
+                state.heir = Some(heir);
+                false
+            }
+            Some(heir) => match state.follows(&heir) {
+                Some(index) => Self::hand_to(state, index),
+                None => false,
+            },
+            None => hand_on && Self::hand_to(state, 0),
+        };
+        !handed
     }
 
     /// Hands a lead that nobody has to whoever waits for it.
     pub(crate) fn offer(&self) {
         let state = self.state.lock();
         if state.holder == Holder::Nobody {
-            Self::hand_on(state);
+            Self::hand_to(state, 0);
         }
     }
 
-    fn hand_on(mut state: super::sync::MutexGuard<'_, State>) -> bool {
-        let Some(next) = state.followers.pop_front() else {
+    /// Hands the lead to this one of those that follow, if there is such a one.
+    fn hand_to(mut state: MutexGuard<'_, State>, index: usize) -> bool {
+        let Some(next) = state.followers.remove(index) else {
             return false;
         };
-        state.holder = Holder::User;
-        state.terms += 1;
+        state.begins(Holder::User);
         drop(state);
         next.signal(LEAD);
         true
@@ -166,10 +260,11 @@ impl Lead {
             (_, true) => Watch::Busy,
             (Holder::Nobody, false) => {
                 if !state.followers.is_empty() {
-                    Self::hand_on(state);
+                    Self::hand_to(state, 0);
                     Watch::Idle
                 } else if wanted {
                     state.holder = Holder::Steward;
+                    (state.regular, state.heir) = (None, None);
                     state.steward = Some(steward.clone());
                     Watch::Taken
                 } else {
@@ -183,5 +278,86 @@ impl Lead {
     /// Whether nobody leads.
     pub(crate) fn is_free(&self) -> bool {
         self.state.lock().holder == Holder::Nobody
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::engine::waiter::Alarm;
+
+    struct Silent;
+
+    impl Alarm for Silent {
+        fn ring(&self) {}
+    }
+
+    fn waiters<const N: usize>() -> [Arc<Waiter>; N] {
+        [(); N].map(|()| Arc::new(Waiter::new(Arc::new(Silent))))
+    }
+
+    /// The thread follows, and is woken for something.
+    fn is_woken(lead: &Lead, waiter: &Arc<Waiter>, returns: bool) {
+        waiter.take(READY);
+        assert!(!lead.enter(waiter, returns));
+        waiter.signal(READY);
+        assert!(!lead.withdraw(waiter));
+    }
+
+    #[test]
+    fn a_leader_makes_way_for_one_that_it_always_wakes() {
+        let lead = Lead::new();
+        let [reader, busy] = waiters();
+        assert!(lead.enter(&reader, false));
+        for _ in 0..OFTEN {
+            is_woken(&lead, &busy, true);
+            assert!(!lead.makes_way());
+        }
+        is_woken(&lead, &busy, true);
+        assert!(lead.makes_way());
+        assert!(lead.leave(true), "it is awake, and finds it free");
+        assert!(!lead.enter(&reader, false), "it is left to the other");
+        assert!(lead.enter(&busy, true));
+        assert!(!lead.makes_way(), "a term of its own");
+    }
+
+    #[test]
+    fn a_lead_is_handed_to_the_one_that_waits_again_already() {
+        let lead = Lead::new();
+        let [reader, idle, busy] = waiters();
+        assert!(lead.enter(&reader, false));
+        assert!(!lead.enter(&idle, false));
+        (0..OFTEN).for_each(|_| is_woken(&lead, &busy, true));
+        busy.take(READY);
+        assert!(!lead.enter(&busy, true));
+        assert!(lead.makes_way());
+        assert!(!lead.leave(false), "whatever else is to be done");
+        assert!(lead.withdraw(&busy) && !lead.withdraw(&idle));
+    }
+
+    #[test]
+    fn no_way_is_made_for_several_or_for_those_that_take_their_time() {
+        let lead = Lead::new();
+        let [reader, one, two] = waiters();
+        assert!(lead.enter(&reader, false));
+        for _ in 0..2 * OFTEN {
+            is_woken(&lead, &one, true);
+            is_woken(&lead, &two, true);
+        }
+        (0..2 * OFTEN).for_each(|_| is_woken(&lead, &two, false));
+        assert!(!lead.makes_way());
+    }
+
+    #[test]
+    fn one_that_does_not_come_back_keeps_nobody_from_the_lead() {
+        let lead = Lead::new();
+        let [reader, busy, steward] = waiters();
+        assert!(lead.enter(&reader, false));
+        (0..=OFTEN).for_each(|_| is_woken(&lead, &busy, true));
+        assert!(lead.leave(false) && !lead.enter(&reader, false));
+        let looks = [(); 2].map(|()| lead.watch(&steward, true));
+        assert_eq!(looks, [Watch::Busy, Watch::Idle]);
+        assert!(lead.withdraw(&reader), "the steward has handed it on");
+        assert!(lead.leave(false) && lead.enter(&reader, false));
     }
 }

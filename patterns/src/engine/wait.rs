@@ -97,7 +97,16 @@ pub(crate) fn wait_among<T>(
         let drive = |now| shared.drive(&waiter, deadline, now, Some(outlook), alone);
         let free;
         (now, free) = if !is_over && leads {
-            lead_or_follow(&shared.lead, &waiter, deadline, hand_on, now, drive)
+            let returns = outlook.back_soon;
+            lead_or_follow(
+                &shared.lead,
+                &waiter,
+                deadline,
+                returns,
+                hand_on,
+                now,
+                drive,
+            )
         } else if !is_over {
             if !patience::linger_within(&waiter, READY, now, deadline) {
                 waiter.park(deadline);
@@ -161,16 +170,17 @@ pub(super) fn until<T>(
 }
 
 /// Leads if nobody does, else waits to be woken or handed the lead. Gives the time afterwards,
-/// and whether nobody leads.
+/// and whether nobody leads. `returns` as for [`Lead::enter`].
 pub(super) fn lead_or_follow(
     state: &Lead,
     waiter: &Arc<Waiter>,
     deadline: Option<Instant>,
+    returns: bool,
     hand_on: impl FnOnce() -> bool,
     mut now: Instant,
     drive: impl FnOnce(Instant) -> Instant,
 ) -> (Instant, bool) {
-    if !state.enter(waiter) {
+    if !state.enter(waiter, returns) {
         waiter.park(deadline);
         now = Instant::now();
         if !state.withdraw(waiter) {

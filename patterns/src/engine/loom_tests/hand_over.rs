@@ -338,6 +338,7 @@ fn follow(lead: &Lead, waiter: &Arc<Waiter>, deadline: Option<Instant>, drive: i
         lead,
         waiter,
         deadline,
+        false,
         || true,
         now,
         |now| {
@@ -407,7 +408,7 @@ fn a_lead_handed_over_is_never_dropped() {
         wait_once(&lead, &throne, &waiter, Some(Instant::now()));
         join(users);
         assert!(lead.try_enter(), "nobody leads");
-        assert!(!lead.enter(&waiter));
+        assert!(!lead.enter(&waiter, false));
         assert!(!waiter.has(LEAD), "nothing keeps a follower from parking");
     });
     // Left free for one that did not come back: the steward hands it on at its second look.
@@ -439,6 +440,44 @@ fn a_lead_that_is_offered_is_led_by_one_or_left_free() {
         lead.offer();
         assert!(lead.is_free(), "nobody waits for it");
     });
+}
+
+#[test]
+fn a_lead_that_is_left_to_one_is_led_by_it_or_by_another() {
+    // A leader makes way for one that it has woken twice, while that one waits again, or waits no
+    // more. The steward looks, as it does each tick.
+    for comes_back in [true, false] {
+        explore(3, move || {
+            let (lead, throne) = (Arc::new(Lead::new()), Arc::new(Throne::default()));
+            let regular = new_waiter(&Kernel::new());
+            assert!(lead.try_enter());
+            for _ in 0..2 {
+                assert!(!lead.enter(&regular, true));
+                assert!(!lead.withdraw(&regular));
+            }
+            regular.signal(READY);
+            let led = Arc::new(AtomicBool::new(false));
+            let reads = {
+                let (lead, throne, led) = (lead.clone(), throne.clone(), led.clone());
+                spawn(move || {
+                    lead.leave(true);
+                    wait_once(&lead, &throne, &new_waiter(&Kernel::new()), None);
+                    led.store(true, Ordering::SeqCst);
+                })
+            };
+            if comes_back {
+                regular.take(READY);
+                wait_once(&lead, &throne, &regular, None);
+            }
+            let steward = new_waiter(&Kernel::new());
+            while !led.load(Ordering::SeqCst) {
+                lead.watch(&steward, false);
+                loom::thread::yield_now();
+            }
+            join([reads]);
+            assert!(lead.is_free());
+        });
+    }
 }
 
 #[test]
