@@ -35,7 +35,8 @@ check-format:
 	$(CARGO) fmt --all --check
 
 check-lints:
-	$(CARGO) clippy $(LOCKED) --all-targets --features bin,signals,counters -- -D warnings
+	$(CARGO) clippy $(LOCKED) --workspace --exclude brokerless-bench --exclude brokerless-interop \
+	  --all-targets $(FEATURES) -- -D warnings
 
 check-docs:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --no-deps $(FEATURES)
@@ -70,10 +71,7 @@ second-engine: ## Lints and tests of the feature zeromq: the facts about both en
 	$(CARGO) test $(LOCKED) -p brokerless-patterns --features zeromq --doc zeromq
 
 costs: ## What a message, a pick and a call cost: copies, allocations, system calls; instructions, where valgrind is.
-	$(CARGO) test $(LOCKED) --release -p brokerless-patterns -p brokerless --features counters \
-	  --test costs -- --nocapture
-	$(CARGO) test $(LOCKED) --release -p brokerless-patterns -p brokerless \
-	  --test instructions --test pick_costs -- --nocapture --test-threads=1
+	$(CARGO) test $(LOCKED) --release -p brokerless-costs -- --nocapture --test-threads=1 $(ARGS)
 
 demo: ## Counts the words of real text by a scatter over three worker processes, one of which dies on the way; shows who does how much.
 	$(CARGO) run $(LOCKED) --release $(FEATURES) --bin bl-wordcount -- demo $(ARGS)

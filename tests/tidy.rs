@@ -37,7 +37,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ),
     (
         "unsafe_code",
-        "tests/macros/refused/promises.rs",
+        "macros/tests/refused/promises.rs",
         "what the attribute of a service refuses: it is never compiled",
     ),
 ];

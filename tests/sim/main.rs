@@ -61,7 +61,7 @@ use world::{Verdict, World};
 
 /// Seeds of a run that asks for no number of them.
 #[cfg(not(planted))]
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 60;
 /// More threads than this are of no use to anybody else on the machine.
 const THREADS_MAX: usize = 8;
 

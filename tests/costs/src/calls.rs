@@ -1,23 +1,11 @@
 //! What a call costs, counted: system calls, allocations, copies.
 //!
-//! The counters are the process's, so everything is measured one thing after the other. Both sides
-//! are in this process, each with an engine and threads of its own: what is counted is of both
-//! together. Neither can do without two system calls, one to send and one to wait: so 5 together
+//! Both sides are in this process, each with an engine and threads of its own: what is counted is of
+//! both together. Neither can do without two system calls, one to send and one to wait: so 5 together
 //! are 3 a side at most.
 //!
 //! The bounds are those of a release build, and a debug build says that it leaves them out: its threads
 //! take so long to come back that they find each other asleep, and what could go together goes apart.
-//!
-//! # Not here
-//!
-//! That envelopes allocate nothing (`tests/wire/envelopes.rs`); instructions (`instructions.rs`).
-
-#![allow(clippy::print_stdout)]
-
-#[path = "../patterns/tests/support/rounds.rs"]
-mod rounds;
-#[path = "../patterns/tests/support/costs.rs"]
-mod support;
 
 use brokerless::client::Together;
 use brokerless::patterns::Engine;
@@ -25,11 +13,8 @@ use brokerless::proxy::Proxy;
 use brokerless::service::{Incoming, Items};
 use brokerless::{Blob, Client, Server, scatter};
 
-use rounds::in_rounds;
-use support::Cost;
-
-/// Held by the test that measures.
-static ALONE: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
+use crate::counted::Cost;
+use crate::rounds::in_rounds;
 
 #[brokerless::service(name = "costs.v1")]
 trait Costs {
@@ -165,7 +150,7 @@ fn scattered(client: &CostsClient, count: usize) {
     ignore = "slow threads find each other asleep more often: the bounds are those of a release build; `make costs`"
 )]
 fn a_call_costs_no_more_than_is_promised() {
-    let _alone = ALONE.lock();
+    let _alone = crate::alone();
     let ipc = std::env::temp_dir().join(format!("brokerless-call-costs-{}", std::process::id()));
     let ipc = format!("ipc://{}", ipc.display());
     for endpoint in ["tcp://127.0.0.1:*", &ipc, "inproc://call-costs"] {
@@ -230,7 +215,7 @@ fn a_call_costs_no_more_than_is_promised() {
 
 #[test]
 fn an_item_costs_next_to_nothing() {
-    let _alone = ALONE.lock();
+    let _alone = crate::alone();
     let ipc = std::env::temp_dir().join(format!("brokerless-item-costs-{}", std::process::id()));
     let ipc = format!("ipc://{}", ipc.display());
     for endpoint in ["tcp://127.0.0.1:*", &ipc, "inproc://item-costs"] {
@@ -247,7 +232,7 @@ fn an_item_costs_next_to_nothing() {
 
 #[test]
 fn a_proxy_copies_no_blob_and_decodes_nothing() {
-    let _alone = ALONE.lock();
+    let _alone = crate::alone();
     for endpoint in ["tcp://127.0.0.1:*", "inproc://proxy-costs"] {
         let (server, _direct) = connected("tcp://127.0.0.1:*");
         let node = server.local_endpoints()[0].to_string();

@@ -1,16 +1,6 @@
 //! What a message costs, counted: copies, allocations, system calls.
 //!
-//! The counters are the process's, so everything is measured by one test, one thing after the
-//! other. Both sides are in this process, each with an engine and a thread of its own.
-
-#![allow(clippy::print_stdout, reason = "the figures are to be read")]
-
-#[path = "support/at_work.rs"]
-mod at_work;
-#[path = "support/rounds.rs"]
-mod rounds;
-#[path = "support/costs.rs"]
-mod support;
+//! Both sides are in this process, each with an engine and a thread of its own.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -20,9 +10,9 @@ use brokerless_patterns::counters::payload_bytes_copied;
 use brokerless_patterns::{Dealer, Engine, Frame, Message, Options, Pub, Router};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-use at_work::{NOW, all};
-use rounds::in_rounds;
-use support::{Cost, own_allocations};
+use crate::at_work::{NOW, all};
+use crate::counted::{Cost, own_allocations};
+use crate::rounds::in_rounds;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -111,6 +101,7 @@ fn a_pick_takes_no_memory() {
 
 #[test]
 fn a_message_costs_no_more_than_is_promised() {
+    let _alone = crate::alone();
     the_counters_count();
     let ipc = std::env::temp_dir().join(format!("brokerless-costs-{}", std::process::id()));
     let ipc = format!("ipc://{}", ipc.display());

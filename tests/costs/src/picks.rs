@@ -6,13 +6,6 @@
 //! all the same is measured in another round. Bounds are those of a release build; another prints
 //! nothing and holds to nothing.
 
-#![allow(clippy::print_stdout, reason = "the figures are to be read")]
-
-#[path = "support/at_work.rs"]
-mod at_work;
-#[path = "support/rounds.rs"]
-mod rounds;
-
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -23,8 +16,8 @@ use brokerless_patterns::balance::hash;
 use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 
-use at_work::{NOW, all};
-use rounds::{ROUNDS, in_rounds};
+use crate::at_work::{NOW, all};
+use crate::rounds::{ROUNDS, in_rounds};
 
 /// Picks of a run.
 const PICKS: u64 = 20_000;
@@ -33,10 +26,14 @@ const RUNS: usize = 15;
 /// Nanoseconds a pick may take: at so many nodes, of which the second is only shown. Up to 64 some
 /// look at every node.
 const BOUNDS: [(usize, f64); 3] = [(10, 100.0), (64, f64::INFINITY), (1000, 250.0)];
-/// Who shares a core with others is slowed down by what they do, and not all work alike: where the
+/// Who shares a core with others is slowed down by what they do, and not all work alike: where
 /// reference work takes so many times as long in every round, times say nothing, and instructions alone
-/// are held to what they were (`instructions.rs`).
+/// are held to what they were (`instructions/sockets.rs`).
 const DISTURBED: f64 = 1.1;
+/// Nanoseconds of a step of the one reference work, and of all of the other, on the core that the bounds
+/// are for.
+const CHAIN: f64 = 2.6;
+const LEAST: f64 = 86.0;
 /// How much less 16 threads may pick than 2, all together.
 const SCALE: f64 = 0.8;
 /// Tries of which the middle one is taken.
@@ -70,19 +67,29 @@ fn nanos_of(mut each: impl FnMut(u64)) -> f64 {
     (0..RUNS).map(run).fold(f64::INFINITY, f64::min)
 }
 
-/// How much slower this core is, for now, than the one that the bounds are for: which multiplies, adds
-/// and divides, each waiting for the one before, in 3 ns. Never less than 1.
+/// How much slower this core is, for now, than the one that the bounds are for: by work of which each
+/// step waits for the one before, which takes as long as the clock says, and by work that fills the core,
+/// which another thread of the same core halves. Never less than 1.
 fn slowness() -> f64 {
     const STEPS: u64 = 10;
-    let steps = nanos_of(|at| {
+    let chain = nanos_of(|at| {
         let first = black_box(at as f64);
         black_box((0..STEPS).fold(first, |value, _| (value * 1.5 + 1.0) / 1.25));
     });
-    (steps / STEPS as f64 / 3.0).max(1.0)
+    let table: Vec<[u64; 3]> = (0..64).map(|i| [i * 7 % 13, i * 5 % 11, i * 77]).collect();
+    let least = nanos_of(|at| {
+        let scores = black_box(&table[..])
+            .iter()
+            .map(|[a, b, c]| (a + at).wrapping_mul(b | 1) ^ c);
+        let scored = scores.enumerate().filter(|(_, score)| score & 7 != 3);
+        black_box(scored.min_by_key(|(_, score)| *score));
+    });
+    (chain / STEPS as f64 / CHAIN).max(least / LEAST).max(1.0)
 }
 
 #[test]
 fn a_pick_is_cheap_whatever_the_policy() {
+    let _alone = crate::alone();
     if cfg!(debug_assertions) {
         println!("skipped: figures are those of a release build (cargo test --release)");
         return;
@@ -198,6 +205,7 @@ fn scale<F: FnMut(u64) + Send>(what: &str, is_shared: bool, make: impl Fn(usize)
 
 #[test]
 fn sixteen_threads_pick_as_much_as_two() {
+    let _alone = crate::alone();
     if cfg!(debug_assertions) {
         println!("skipped: figures are those of a release build (cargo test --release)");
         return;

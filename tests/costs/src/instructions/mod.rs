@@ -5,11 +5,18 @@
 //! made the program, it says so and compares nothing. What threads make each other wait comes on top,
 //! and nothing comes off: so the least of several counts is recorded, and a count over what is recorded
 //! is made again.
+//!
+//! | file | what |
+//! |---|---|
+//! | `calls` | instructions a call, on the client's side and the server's |
+//! | `sockets` | instructions a message and a pick |
+//! | `*.txt` | what was recorded |
 
-#![allow(clippy::print_stdout, reason = "the figures are to be read")]
+mod calls;
+mod sockets;
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use crate::rounds::{ROUNDS, in_rounds};
@@ -38,9 +45,14 @@ pub(crate) fn asked() -> Option<(String, usize)> {
     Some((name.to_owned(), batches.parse().unwrap()))
 }
 
-/// Holds each figure to what `tests/instructions.txt` says of it, or records it there. `test` is the
+/// Holds each figure to what this file beside this one says of it, or records it there. `test` is the
 /// test that calls this and runs batches of so many.
-pub(crate) fn hold(test: &str, batch: usize, measured: impl IntoIterator<Item = Measured>) {
+pub(crate) fn hold(
+    test: &str,
+    file: &str,
+    batch: usize,
+    measured: impl IntoIterator<Item = Measured>,
+) {
     if cfg!(debug_assertions) {
         println!("skipped: figures are those of a release build (cargo test --release)");
         return;
@@ -50,6 +62,9 @@ pub(crate) fn hold(test: &str, batch: usize, measured: impl IntoIterator<Item = 
         return;
     }
     let compiler = compiler();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("src/instructions")
+        .join(file);
     if std::env::var_os("RECORD").is_some() {
         let mut text = format!("compiler {compiler}\n");
         for figure in measured {
@@ -58,10 +73,10 @@ pub(crate) fn hold(test: &str, batch: usize, measured: impl IntoIterator<Item = 
             say(&figure, count);
             writeln!(text, "{} {count:.1}", figure.name).unwrap();
         }
-        std::fs::write(recorded_file(), text).unwrap();
+        std::fs::write(file, text).unwrap();
         return;
     }
-    let recorded = std::fs::read_to_string(recorded_file()).unwrap();
+    let recorded = std::fs::read_to_string(file).unwrap();
     let known = |key: &str| {
         let line = recorded.lines().find_map(|line| line.strip_prefix(key));
         line.unwrap_or_else(|| panic!("{key} is not recorded; run with RECORD=1"))
@@ -127,9 +142,4 @@ fn compiler() -> String {
         |_| "unknown".into(),
         |o| String::from_utf8_lossy(&o.stdout).trim().into(),
     )
-}
-
-/// Of the package whose test it is.
-fn recorded_file() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/instructions.txt")
 }

@@ -21,7 +21,6 @@ fn count() {
 }
 
 /// Allocations of the calling thread so far.
-#[allow(dead_code, reason = "shared")]
 pub(crate) fn own_allocations() -> u64 {
     OWN.get()
 }

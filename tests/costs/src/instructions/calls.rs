@@ -11,12 +11,7 @@
 //! | `client_of_two` | two nodes by the default policy, and seven numbers of load on each answer |
 //! | `server` | a handler that runs inline |
 //!
-//! `RECORD=1` writes the figures found to `instructions.txt`.
-
-#[path = "../patterns/tests/support/callgrind.rs"]
-mod callgrind;
-#[path = "../patterns/tests/support/rounds.rs"]
-mod rounds;
+//! `RECORD=1` writes the figures found to `calls.txt`.
 
 use std::time::Duration;
 
@@ -27,9 +22,10 @@ use brokerless::wire::{
 };
 use brokerless::{Client, Pending, Server};
 
-use callgrind::Measured;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use parking_lot::Mutex;
+
+use super::{Measured, asked, hold};
 
 /// Calls of one batch.
 const BATCH: usize = 64;
@@ -40,12 +36,12 @@ const WARM: usize = 20;
 const MEASURED: [(&str, &str, &str); 3] = [
     (
         "client",
-        "instructions::measured_client",
+        "brokerless_costs::instructions::calls::measured_client",
         "a call begun, sent, answered by hand, waited for",
     ),
     (
         "client_of_two",
-        "instructions::measured_client",
+        "brokerless_costs::instructions::calls::measured_client",
         "the same, to one of two nodes that report their load",
     ),
     (
@@ -252,7 +248,8 @@ fn server(batches: usize) {
 
 #[test]
 fn instructions_a_call_are_as_recorded() {
-    if let Some((figure, batches)) = callgrind::asked() {
+    let _alone = crate::alone();
+    if let Some((figure, batches)) = asked() {
         run(&figure, batches);
         return;
     }
@@ -261,5 +258,6 @@ fn instructions_a_call_are_as_recorded() {
         function: function.to_owned(),
         what,
     });
-    callgrind::hold("instructions_a_call_are_as_recorded", BATCH, measured);
+    let test = "instructions::calls::instructions_a_call_are_as_recorded";
+    hold(test, "calls.txt", BATCH, measured);
 }

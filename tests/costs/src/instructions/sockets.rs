@@ -3,12 +3,7 @@
 //! One thread, no kernel in the way, a fixed batch: so the count is the same each time for the
 //! same compiler.
 //!
-//! `RECORD=1` writes the figures found to `instructions.txt`.
-
-#[path = "support/callgrind.rs"]
-mod callgrind;
-#[path = "support/rounds.rs"]
-mod rounds;
+//! `RECORD=1` writes the figures found to `sockets.txt`.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -20,7 +15,7 @@ use brokerless_patterns::zmtp::decoder::{Decoder, Limits, Plan, Sink};
 use brokerless_patterns::zmtp::encoder::Encoder;
 use brokerless_patterns::{Dealer, Frame, Message, Router};
 
-use callgrind::Measured;
+use super::{Measured, asked, hold};
 
 /// Messages of one batch: a chunk's worth.
 const BATCH: usize = 64;
@@ -263,7 +258,8 @@ const SOCKET: (&str, &str) = (
 
 #[test]
 fn instructions_are_as_recorded() {
-    if let Some((figure, batches)) = callgrind::asked() {
+    let _alone = crate::alone();
+    if let Some((figure, batches)) = asked() {
         run(&figure, batches);
         return;
     }
@@ -274,5 +270,6 @@ fn instructions_are_as_recorded() {
         function: format!("*{name}*"),
         what,
     });
-    callgrind::hold("instructions_are_as_recorded", BATCH, measured);
+    let test = "instructions::sockets::instructions_are_as_recorded";
+    hold(test, "sockets.txt", BATCH, measured);
 }
