@@ -115,11 +115,10 @@ impl Core {
     /// How the nodes stand, in the order in which they were added.
     pub(super) fn standings(&self) -> Vec<(Node, NodeState)> {
         let table = self.table.lock();
-        let places = table.nodes.iter().flatten();
-        let known = places.filter_map(|place| {
-            let stats = table.caller.node_stats(place.id)?;
-            let node = Node::new(self, place.id, place.endpoint.clone());
-            Some((node, stats.state))
+        let known = table.caller.states().filter_map(|(id, state)| {
+            let place = table.nodes.get(id.index())?.as_ref();
+            let place = place.filter(|place| place.id == id)?;
+            Some((Node::new(self, id, place.endpoint.clone()), state))
         });
         known.collect()
     }

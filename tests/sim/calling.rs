@@ -83,8 +83,7 @@ impl Host {
 impl World {
     /// A caller's nodes, and how they stand.
     pub(crate) fn nodes_of(&self, caller: usize) -> Vec<(NodeId, NodeState)> {
-        let nodes = self.callers[caller].machine.nodes();
-        nodes.map(|node| (node.node, node.state)).collect()
+        self.callers[caller].machine.states().collect()
     }
 
     fn at(&self) -> Time {

@@ -55,6 +55,8 @@ struct Run {
 #[derive(Default)]
 pub(crate) struct Scattering {
     runs: Vec<Option<Box<Run>>>,
+    /// Whose scatters go on, and which these are.
+    going: Vec<(usize, usize)>,
     /// Which scatter and task an open call is for.
     keys: BTreeMap<Key, (usize, usize)>,
     ends: VecDeque<(usize, usize, Key, Outcome)>,
@@ -128,6 +130,7 @@ impl World {
         let number = self.scattering.runs.len();
         trace!(self, "caller {caller} scatters {tasks} tasks: {limits:?}");
         self.scattering.runs.push(Some(Box::new(run)));
+        self.scattering.going.push((caller, number));
         if !must && self.random.chance(100_000) {
             let wait = self.random.between(0, 50 * MS);
             self.push_in(wait, Event::Scatter(caller, incarnation, number, true));
@@ -179,13 +182,22 @@ impl World {
             return;
         }
         self.scattering.driving = true;
-        for number in 0..self.scattering.runs.len() {
+        let incarnation = self.callers[caller].incarnation;
+        let mut at = 0;
+        while let Some(&(of, number)) = self.scattering.going.get(at) {
+            at += 1;
+            if of != caller {
+                continue;
+            }
             let Some(mut run) = self.scattering.runs[number].take() else {
                 continue;
             };
-            let incarnation = self.callers[caller].incarnation;
-            if run.caller == caller && run.incarnation == incarnation && !run.over {
+            if run.incarnation == incarnation {
                 self.drive(number, &mut run);
+            }
+            if run.over || run.incarnation != incarnation {
+                at -= 1;
+                self.scattering.going.remove(at);
             }
             self.scattering.runs[number] = Some(run);
         }
@@ -457,6 +469,9 @@ impl World {
 
     /// Calls for a node that is not there are not waited for.
     fn check_waiting(&mut self, caller: usize) {
+        if self.scattering.only.is_empty() {
+            return;
+        }
         let nodes = self.nodes_of(caller);
         let stuck = self.scattering.only.iter().find(|(key, only)| {
             let record = &self.ledger.records[**key as usize];

@@ -324,7 +324,15 @@ impl<T> Caller<T> {
             .map(|(index, node)| node.stats(index, self.balancer.nodes()))
     }
 
-    /// The same, of one node.
+    /// Its nodes, and how they stand.
+    pub fn states(&self) -> impl Iterator<Item = (NodeId, NodeState)> + '_ {
+        let nodes = self.nodes.iter().enumerate();
+        nodes
+            .filter(|(_, node)| node.used)
+            .map(|(index, node)| (node.id(index), node.state))
+    }
+
+    /// The same as [`nodes`](Self::nodes), of one node.
     pub fn node_stats(&self, node: NodeId) -> Option<NodeStats> {
         self.node(node)
             .map(|known| known.stats(node.index(), self.balancer.nodes()))

@@ -144,13 +144,17 @@ impl Node {
         self.weight > 0 && matches!(self.state, NodeState::Connecting | NodeState::Up)
     }
 
+    pub(super) fn id(&self, index: usize) -> NodeId {
+        NodeId {
+            index: index as u32,
+            generation: self.generation,
+        }
+    }
+
     pub(super) fn stats(&self, index: usize, nodes: &Nodes) -> NodeStats {
         let facts = nodes.facts(index);
         NodeStats {
-            node: NodeId {
-                index: index as u32,
-                generation: self.generation,
-            },
+            node: self.id(index),
             state: self.state,
             weight: self.weight,
             weight_now: nodes.weight(index),
