@@ -53,7 +53,7 @@ impl<C: From<Client>> ClientBuilder<C> {
                 timeout: Duration::from_secs(10),
                 wait_for_ready: false,
                 sessionless: None,
-                stream_items: 16 * 1024,
+                stream_items: 32 * 1024,
                 stream_bytes: 1 << 20,
                 options: Options::new(),
                 interceptors: Vec::new(),
@@ -104,7 +104,7 @@ impl<C: From<Client>> ClientBuilder<C> {
         self
     }
 
-    /// Items of one stream that a node may have sent and its reader not taken. Default 16,384; 1 to
+    /// Items of one stream that a node may have sent and its reader not taken. Default 32,768; 1 to
     /// 1,000,000.
     ///
     /// A node that is fast sends hundreds of them in a message. One that sends each by itself makes

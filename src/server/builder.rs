@@ -149,7 +149,7 @@ impl Default for ServerBuilder {
             drain_timeout: Duration::from_secs(10),
             plain_timeout: Duration::from_secs(10),
             item_timeout: Duration::from_secs(10),
-            stream_items: 16 * 1024,
+            stream_items: 32 * 1024,
             stream_bytes: 1 << 20,
             builtin: Builtin::All,
             transport: None,
@@ -308,7 +308,7 @@ impl ServerBuilder {
     }
 
     /// Items that a caller may have sent in one call beyond those that the method has taken.
-    /// Default 16,384; 1 to 1,000,000.
+    /// Default 32,768; 1 to 1,000,000.
     ///
     /// A caller that is fast sends hundreds of them in a message. One that sends each by itself
     /// makes the server keep some 250 bytes a message beside those of

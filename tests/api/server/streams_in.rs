@@ -15,7 +15,7 @@ fn items_are_taken_until_the_last_and_then_answered() {
     let mut caller = Caller::greeted(&server);
     for count in [0i64, 1, 5, 500] {
         let id = caller.sends("flow.v1.total");
-        assert_eq!(caller.window(id), Flow::new(16 * 1024, 1 << 20));
+        assert_eq!(caller.window(id), Flow::new(32 * 1024, 1 << 20));
         let values: Vec<i64> = (0..count).collect();
         for (at, value) in values.iter().enumerate() {
             caller.put(id, at as u64, &[*value], false);

@@ -18,7 +18,7 @@ fn items_are_taken_in_order_and_end_with_the_reply() {
         let mut items = bench.flows.count(5).expect("it begins");
         let half = bench.begun();
         assert_eq!(half.flags, Flags::ITEMS_OUT);
-        assert_eq!(half.window, Some(Flow::new(16 * 1024, 1 << 20)));
+        assert_eq!(half.window, Some(Flow::new(32 * 1024, 1 << 20)));
         assert!(
             half.left > Duration::from_secs(300 * 24 * 3600),
             "{:?}",
@@ -156,7 +156,7 @@ fn a_slow_taker_gives_room_long_before_half_is_taken() {
                 panic!("{window:?}");
             };
             assert!(
-                (16 * 1024 + 1..=16 * 1024 + taken as u64).contains(&window.items),
+                (32 * 1024 + 1..=32 * 1024 + taken as u64).contains(&window.items),
                 "{window:?}"
             );
             break;
@@ -180,7 +180,7 @@ fn an_item_larger_than_the_window_goes_alone() {
     assert_eq!(parts.try_next(), Next::NotYet);
     assert_eq!(
         half.heard(),
-        Heard::Window(Flow::new(16 * 1024 + 1, 1024 + 5001))
+        Heard::Window(Flow::new(32 * 1024 + 1, 1024 + 5001))
     );
     half.message(&half.head(1, 1), &[Frame::from_static(b"\x00"), blob]);
     assert!(parts.next().is_some_and(|part| part.is_ok()));
