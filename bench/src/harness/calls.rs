@@ -241,7 +241,7 @@ const fn scenario(
     }
 }
 
-pub(crate) static BARS: [Bar; 16] = [
+pub(crate) static BARS: [Bar; 18] = [
     Bar {
         aim: Some(1.1),
         ..bar("unary_p50_us", "brokerless/raw", Limit::AtMost(1.25))
@@ -290,6 +290,12 @@ pub(crate) static BARS: [Bar; 16] = [
         Limit::AtLeast(5.0),
     ),
     bar("inproc_unary_p50_us", "brokerless/raw", Limit::AtMost(2.0)),
+    bar("unary_p50_us", "brokerless/in-turn", Limit::AtMost(1.05)),
+    bar(
+        "pipelined_256_per_s",
+        "brokerless/in-turn",
+        Limit::AtLeast(0.95),
+    ),
     bar("slow_neighbour_p99_us", "brokerless", Limit::AtMost(500.0)),
     bar(
         "stream_items_per_s",

@@ -9,34 +9,48 @@ use anyhow::{Context, Result, bail, ensure};
 use brokerless::client::Pending;
 use brokerless::server::{Pool, Server};
 use brokerless::service::{Incoming, Items};
-use brokerless::{Blob, scatter};
+use brokerless::{Blob, Policy, scatter};
 
 use super::{calls, check_item, check_length, check_sum};
 use crate::harness::calls::{
     Calls, NODES, NUMBERS_A_STREAM, PAYLOADS_A_STREAM, PAYLOADS_IN_FLIGHT, POOL_WORKERS, Runs, SLOW,
 };
 use crate::harness::open::{IN_FLIGHT, Latencies, Open, Schedule};
-use crate::harness::scenario::{Load, Workload};
+use crate::harness::scenario::{Load, Transport, Workload};
 use crate::harness::slice::{Laps, Meter, Outcome, Plan, Refill, Share, shares_outcome};
 use crate::systems::{Driver, System, spawn_server};
 
+/// Ourselves, and what we are measured against besides others.
 #[derive(Debug)]
 pub(crate) struct Brokerless {
     name: &'static str,
+    way: Way,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// As it comes.
+    Default,
     /// Tasks are not scattered, but begun one by one and waited for in order.
-    by_hand: bool,
+    ByHand,
+    /// Nodes are called in turn, whatever is known of them.
+    InTurn,
 }
 
 impl Brokerless {
-    /// As it comes.
     pub(crate) const DEFAULT: Brokerless = Brokerless {
         name: "brokerless",
-        by_hand: false,
+        way: Way::Default,
     };
     /// What scattering is measured against.
     pub(crate) const BY_HAND: Brokerless = Brokerless {
         name: "by-hand",
-        by_hand: true,
+        way: Way::ByHand,
+    };
+    /// What the default policy is measured against.
+    pub(crate) const IN_TURN: Brokerless = Brokerless {
+        name: "in-turn",
+        way: Way::InTurn,
     };
 }
 
@@ -46,7 +60,20 @@ impl System for Brokerless {
     }
 
     fn can(&self, workload: &Workload) -> bool {
-        !self.by_hand || matches!(workload.load, Load::Call(Calls::Scatter(_)))
+        let Load::Call(calls) = workload.load else {
+            return false;
+        };
+        match self.way {
+            Way::Default => true,
+            Way::ByHand => matches!(calls, Calls::Scatter(_)),
+            Way::InTurn => {
+                workload.transport == Transport::Tcp
+                    && matches!(
+                        calls,
+                        Calls::Unary(_) | Calls::Threads(_) | Calls::Pipelined(_)
+                    )
+            }
+        }
     }
 
     fn notes(&self) -> &'static [&'static str] {
@@ -54,6 +81,7 @@ impl System for Brokerless {
             "brokerless: default options, but for slow_neighbour*, whose pool has as many workers as everybody's",
             "brokerless, unary_threads_64: all threads share one client and its one connection",
             "brokerless, scatter_100: all begun at once, to the node that the client's policy picks; by-hand: the same by begin and wait",
+            "in-turn: brokerless with the policy round-robin, as the default one knows more of each call",
             "brokerless, pooled: the default pool, whose threads receive calls themselves; named pool: threads of its own",
             "brokerless, tcp: chooses reno on the loopback; all others have the kernel's default \
              (/proc/sys/net/ipv4/tcp_congestion_control), which matters to payload_* where that is BBR",
@@ -87,12 +115,19 @@ impl System for Brokerless {
 
     fn connect(&self, load: Load, endpoint: &str) -> Result<Box<dyn Driver>> {
         let nodes: Vec<&str> = endpoint.split(SEPARATOR).collect();
-        let client = CalculatorClient::connect(nodes)?;
+        let policy = match self.way {
+            Way::InTurn => Policy::round_robin(),
+            Way::Default | Way::ByHand => Policy::adaptive(),
+        };
+        let client: CalculatorClient = brokerless::Client::builder()
+            .policy(policy)
+            .connect(nodes)?
+            .into();
         check_sum(client.add(1, 1)?, 1)?;
         Ok(Box::new(Client {
             client,
             calls: calls(load)?,
-            by_hand: self.by_hand,
+            by_hand: self.way == Way::ByHand,
             number: 0,
         }))
     }

@@ -37,6 +37,8 @@ pub(crate) static ALL: &[&dyn System] = &[
     &brokerless::Brokerless::DEFAULT,
     #[cfg(feature = "brokerless")]
     &brokerless::Brokerless::BY_HAND,
+    #[cfg(feature = "brokerless")]
+    &brokerless::Brokerless::IN_TURN,
     #[cfg(feature = "tonic")]
     &tonic::Tonic::DEFAULT,
     #[cfg(feature = "tonic")]
