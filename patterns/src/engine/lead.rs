@@ -65,15 +65,18 @@ struct State {
     /// Times that the lead was taken.
     terms: u64,
     seen: u64,
-    regular: Option<Regular>,
+    regular: Regular,
+    /// The one that the leader makes way for.
+    successor: Option<Arc<Waiter>>,
     /// Nobody leads, and this thread is about to.
     heir: Option<Arc<Waiter>>,
 }
 
-/// The follower that came last, and how often in a row within one term.
-#[derive(Debug)]
+/// The follower that came last, and how often in a row within one term. Its address will do: another
+/// one that has it later makes the leader give way too early, and no more.
+#[derive(Debug, Default)]
 struct Regular {
-    waiter: Arc<Waiter>,
+    address: usize,
     term: u64,
     times: u32,
 }
@@ -82,7 +85,7 @@ impl State {
     fn begins(&mut self, holder: Holder) {
         self.holder = holder;
         self.terms += 1;
-        self.heir = None;
+        (self.successor, self.heir) = (None, None);
     }
 
     /// Whether nobody leads, and the lead is not left to another thread.
@@ -91,28 +94,27 @@ impl State {
         self.holder == Holder::Nobody && self.heir.as_ref().is_none_or(free)
     }
 
-    /// A thread follows, and will soon follow again.
+    /// A thread follows, and will soon follow again: the leader makes way if that is often so.
     fn comes_again(&mut self, waiter: &Arc<Waiter>) {
-        match &mut self.regular {
-            Some(regular) if regular.term == self.terms && Arc::ptr_eq(&regular.waiter, waiter) => {
-                regular.times += 1;
-            }
-            regular => {
-                *regular = Some(Regular {
-                    waiter: waiter.clone(),
-                    term: self.terms,
-                    times: 1,
-                });
-            }
+        let (address, term) = (Arc::as_ptr(waiter).addr(), self.terms);
+        let last = &mut self.regular;
+        if (last.address, last.term) != (address, term) {
+            *last = Regular {
+                address,
+                term,
+                times: 0,
+            };
+        }
+        last.times += 1;
+        let known = |known: &Arc<Waiter>| Arc::ptr_eq(known, waiter);
+        if last.times > OFTEN && !self.successor.as_ref().is_some_and(known) {
+            self.successor = Some(waiter.clone());
         }
     }
 
-    /// The one that the leader makes way for: it follows, or has just been woken.
-    fn successor(&self) -> Option<&Arc<Waiter>> {
-        let regular = self.regular.as_ref()?;
-        let waiter = &regular.waiter;
-        let due = regular.term == self.terms && regular.times > OFTEN;
-        (due && (waiter.has(READY) || self.follows(waiter).is_some())).then_some(waiter)
+    /// Whether this one follows, or has just been woken.
+    fn is_near(&self, waiter: &Arc<Waiter>) -> bool {
+        waiter.has(READY) || self.follows(waiter).is_some()
     }
 
     fn follows(&self, waiter: &Arc<Waiter>) -> Option<usize> {
@@ -139,7 +141,8 @@ impl Lead {
                 steward: None,
                 terms: 0,
                 seen: 0,
-                regular: None,
+                regular: Regular::default(),
+                successor: None,
                 heir: None,
             }),
             pressed: AtomicBool::new(false),
@@ -164,7 +167,7 @@ impl Lead {
             }
             (Holder::User, _) if returns => {
                 state.comes_again(waiter);
-                if state.successor().is_some() {
+                if state.successor.is_some() {
                     self.pressed.store(true, Ordering::Relaxed);
                 }
             }
@@ -203,9 +206,9 @@ impl Lead {
     pub(crate) fn makes_way(&self) -> bool {
         self.pressed.load(Ordering::Relaxed) && {
             let state = self.state.lock();
-            let makes_way = state.successor().is_some();
-            self.pressed.store(makes_way, Ordering::Relaxed);
-            makes_way
+            let successor = state.successor.as_ref();
+            self.pressed.store(successor.is_some(), Ordering::Relaxed);
+            successor.is_some_and(|waiter| state.is_near(waiter))
         }
     }
 
@@ -214,7 +217,8 @@ impl Lead {
     pub(crate) fn leave(&self, hand_on: bool) -> bool {
         let mut state = self.state.lock();
         debug_assert_ne!(state.holder, Holder::Nobody);
-        let successor = state.successor().cloned();
+        let successor = state.successor.take();
+        let successor = successor.filter(|waiter| state.is_near(waiter));
         state.holder = Holder::Nobody;
         state.steward = None;
         let handed = match successor {
@@ -264,7 +268,7 @@ impl Lead {
                     Watch::Idle
                 } else if wanted {
                     state.holder = Holder::Steward;
-                    (state.regular, state.heir) = (None, None);
+                    (state.successor, state.heir) = (None, None);
                     state.steward = Some(steward.clone());
                     Watch::Taken
                 } else {
