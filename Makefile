@@ -55,6 +55,8 @@ fmt: ## Formats everything.
 
 test: test-all costs ## All tests of the library, its examples and the demo; what the fuzzer has found is replayed.
 
+# Most tests wait for something to happen: twice as many at once as there are cores.
+test-all: export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 test-all:
 	$(CARGO) test $(LOCKED) --no-fail-fast $(FEATURES)
 

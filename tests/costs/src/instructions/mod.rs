@@ -17,7 +17,7 @@ mod sockets;
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use crate::rounds::{ROUNDS, in_rounds};
 
@@ -112,15 +112,20 @@ fn say(figure: &Measured, count: f64) {
 /// Instructions each within the figure's function, found by running this program under callgrind.
 fn count(test: &str, batch: usize, figure: &Measured) -> f64 {
     let Measured { name, function, .. } = figure;
-    let counted = |batches: usize| -> u64 {
-        let output = Command::new("valgrind")
+    let start = |batches: usize| {
+        Command::new("valgrind")
             .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
             .arg(format!("--toggle-collect={function}"))
             .arg(std::env::current_exe().unwrap())
             .args(["--exact", test, "--nocapture"])
             .env(ROLE, format!("{name} {batches}"))
-            .output()
-            .unwrap();
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let finish = |counting: Child| -> u64 {
+        let output = counting.wait_with_output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{text}");
         let line = text.lines().find_map(|line| line.split_once("Collected :"));
@@ -129,7 +134,9 @@ fn count(test: &str, batch: usize, figure: &Measured) -> f64 {
         };
         count.trim().parse().unwrap()
     };
-    let (few, many) = (counted(BATCHES), counted(2 * BATCHES));
+    // Side by side: whatever else a core does, the instructions of a process are its own.
+    let (few, many) = (start(BATCHES), start(2 * BATCHES));
+    let (few, many) = (finish(few), finish(many));
     let count = (many as f64 - few as f64) / (BATCHES * batch) as f64;
     assert!(count > 10.0, "{function} is not what was counted");
     count
