@@ -73,11 +73,16 @@ pub(super) struct Owed {
 
 impl Owed {
     fn is_empty(&self) -> bool {
-        self.len() == 0 && !self.paying
+        self.len() == 0
+    }
+
+    /// How much there is, with what is in hand.
+    pub(super) fn len(&self) -> u64 {
+        self.left() + u64::from(self.paying)
     }
 
     /// How much there is, without what is in hand.
-    pub(super) fn len(&self) -> u64 {
+    fn left(&self) -> u64 {
         (self.notes.iter().flatten().count() + self.answers.len()) as u64
     }
 
@@ -128,7 +133,7 @@ impl Owed {
 
     /// Nobody is to be paid any more: how much is left.
     pub(super) fn write_off(&mut self) -> u64 {
-        let left = self.len();
+        let left = self.left();
         self.notes = Default::default();
         self.answers.clear();
         left
@@ -395,7 +400,7 @@ mod tests {
         let mut owed = Owed::default();
         owed.put(Note::Window, message(b"1"));
         let due = owed.take(true).expect("a note");
-        assert_eq!((owed.is_empty(), owed.len()), (false, 0));
+        assert_eq!((owed.is_empty(), owed.len()), (false, 1));
         assert!(owed.take(true).is_none(), "another thread pays nothing");
         // A later one of its kind takes its place.
         owed.put(Note::Window, message(b"2"));
