@@ -194,8 +194,13 @@ impl Suite {
                 writeln!(text, "raw is {raw}: {}", names.join(", "))?;
             }
         }
+        // Systems that are one program in several ways share theirs.
+        let mut said = Vec::new();
         for note in systems.iter().flat_map(|system| system.notes()) {
-            writeln!(text, "{note}")?;
+            if !said.contains(&note) {
+                said.push(note);
+                writeln!(text, "{note}")?;
+            }
         }
         for remark in remarks {
             writeln!(text, "attention: {remark}")?;
