@@ -39,9 +39,9 @@ pub(crate) fn run() {
         _ => {}
     }
     let mut arguments = Arguments::from_args();
-    // They measure latencies, if with slack where nothing is optimised; mostly they wait.
-    let at_once = if cfg!(debug_assertions) { 2 } else { 1 };
-    arguments.test_threads.get_or_insert(at_once);
+    arguments
+        .test_threads
+        .get_or_insert(support::measured::AT_ONCE);
     support::canary::begin();
     let trials = tests! {
         repliers {
